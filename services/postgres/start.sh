@@ -1,0 +1,31 @@
+#!/bin/bash
+# Makes the cluster at the first start, brings the roles up to date, then becomes the server.
+set -euo pipefail
+
+missing=()
+for name in POSTGRES_PASSWORD DAGSTER_POSTGRES_PASSWORD CATALOG_POSTGRES_PASSWORD REGISTRY_POSTGRES_PASSWORD; do
+    [ -n "${!name:-}" ] || missing+=("$name")
+done
+if [ "${#missing[@]}" -gt 0 ]; then
+    echo "the environment lacks ${missing[*]}: give each role's password" >&2
+    exit 1
+fi
+
+if [ ! -e "$PGDATA" ]; then
+    # Moved into place when it is whole: an interrupted first start begins anew.
+    rm -rf "$PGDATA.new"
+    initdb --pgdata "$PGDATA.new" --username postgres --auth scram-sha-256 --pwfile <(echo "$POSTGRES_PASSWORD") \
+        --encoding UTF8 --locale-provider builtin --locale C.UTF-8 > /dev/null
+    mv "$PGDATA.new" "$PGDATA"
+fi
+cp /etc/drayage/postgresql.conf "$PGDATA/postgresql.conf"
+
+# Nobody but this script gets in until the roles are right.
+trap 'pg_ctl --silent --mode fast stop; exit 1' INT TERM
+pg_ctl --silent --wait --timeout 300 start \
+    --options "-c listen_addresses='' -c hba_file=/etc/drayage/pg_hba.setup.conf -c log_min_messages=fatal"
+psql --no-psqlrc --quiet --username postgres --file /etc/drayage/roles.sql
+pg_ctl --silent --wait --mode fast stop
+trap - INT TERM
+
+exec postgres
