@@ -1,0 +1,95 @@
+# Targets for people; `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+MAKEFLAGS += --no-print-directory
+
+MONTH ?= 2024-01
+EVENTS ?= 10000
+DATA ?=
+export DATA
+
+COMPOSE := docker compose --env-file .env
+LAUNCH := env DAGSTER_PORT=$$(sed -n 's/^DAGSTER_PORT=//p' .env) .venv/bin/python -m nyc_taxi.launch --month $(MONTH)
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	echo
+	echo '  Variables: MONTH=2024-01 EVENTS=10000 DATA=folder with yellow_tripdata_YYYY-MM.parquet or .csv'
+
+.PHONY: run
+run: up ## Set everything up, run the pipeline for MONTH and show the result
+	@$(LAUNCH) --events $(EVENTS)
+
+.PHONY: up
+up: ## Set everything up and start the services
+	@bootstrap/run .env
+	bootstrap/services.sh .env
+
+.PHONY: create-topics
+create-topics: up ## Materialize the Kafka topic
+	@$(LAUNCH) --select kafka_topics
+
+.PHONY: generate
+generate: up ## Materialize the events of MONTH in Kafka
+	@$(LAUNCH) --select generate_events --events $(EVENTS)
+
+.PHONY: process
+process: up ## Materialize bronze and silver of MONTH with Flink
+	@$(LAUNCH) --select bronze/raw_trips,silver/cleaned_trips
+
+.PHONY: dbt-build
+dbt-build: up ## Materialize and test the marts of MONTH with dbt
+	@$(LAUNCH) --select dbt_build
+
+.PHONY: dagster-ui
+dagster-ui: up ## Start everything and print the address of the UI
+	@echo "Dagster: http://127.0.0.1:$$(sed -n 's/^DAGSTER_PORT=//p' .env)"
+
+.PHONY: benchmark
+benchmark: up ## Run 10,000 events three times, each in a fresh month, and write JSON
+	@DAGSTER_PORT=$$(sed -n 's/^DAGSTER_PORT=//p' .env) .venv/bin/python benchmark/pipeline.py --events $(EVENTS)
+
+.PHONY: dev
+dev: up ## Dagster on this machine with SQLite, for work on host code
+	@bootstrap/dev.sh
+
+.PHONY: ps
+ps: ## Show the services and the step containers
+	@docker ps --all --filter "network=$$(sed -n 's/^COMPOSE_PROJECT_NAME=//p' .env)" --format 'table {{.Names}}\t{{.Status}}\t{{.Ports}}'
+
+.PHONY: logs
+logs: ## Follow the services' logs
+	@$(COMPOSE) logs --follow --tail 50
+
+.PHONY: down
+down: ## Stop the services and keep the data
+	@bootstrap/stop.sh .env
+
+.PHONY: clean
+clean: ## Stop the services and remove their data, after asking
+	@read -r -p 'This removes all topics, tables, marts and runs of this stack. Type yes to go on: ' answer
+	[ "$$answer" = yes ] || { echo 'Nothing was removed.'; exit 1; }
+	bootstrap/stop.sh .env --volumes
+	rm .env
+
+.PHONY: test
+test: ## Set up what the tests need and pass them all
+	@tests/run
+
+.PHONY: lint
+lint: ## Check format, types, SQL and shell scripts
+	@DEVELOPMENT=1 bootstrap/python.sh
+	tests/lint
+
+.PHONY: fmt
+fmt: ## Format Python and SQL
+	@DEVELOPMENT=1 bootstrap/python.sh
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+.PHONY: lock
+lock: ## Compile every lock again from its project
+	@bootstrap/lock.sh

@@ -1,0 +1,59 @@
+#!/bin/bash
+# environment.sh FILE: writes the settings and passwords of a stack at its first start, and keeps DATA when it is given.
+#
+# .env.test is the tests' own stack: another project, other ports, another data folder.
+set -euo pipefail
+
+file=$1
+project=p09 offset=0 data=$PWD/data
+if [ "$(basename "$file")" = .env.test ]; then
+    project=drayage-test offset=10000 data=$PWD/.drayage/test-data
+fi
+
+if [ -n "${DATA:-}" ]; then
+    if [ ! -d "$DATA" ]; then
+        echo "DATA=$DATA is no folder: name the one that holds yellow_tripdata_YYYY-MM.parquet or .csv files." >&2
+        exit 1
+    fi
+    data=$(cd "$DATA" && pwd)
+fi
+
+password() {
+    python3 -c 'import secrets; print(secrets.token_hex(20))'
+}
+
+if [ ! -e "$file" ]; then
+    mkdir -p "$data"
+    umask 077
+    {
+        echo '# Generated at the first start. Keep it: the volumes of this project know these passwords.'
+        echo "COMPOSE_PROJECT_NAME=$project"
+        echo "POSTGRES_PASSWORD=$(password)"
+        echo "DAGSTER_POSTGRES_PASSWORD=$(password)"
+        echo "CATALOG_POSTGRES_PASSWORD=$(password)"
+        echo "REGISTRY_POSTGRES_PASSWORD=$(password)"
+        echo "S3_ACCESS_KEY_ID=drayage"
+        echo "S3_SECRET_ACCESS_KEY=$(password)"
+        echo "TAXI_DATA_DIR=$data"
+        while read -r name port; do
+            echo "$name=$((port + offset))"
+        done <<PORTS
+DAGSTER_PORT 3000
+FLINK_PORT 8081
+GATEWAY_PORT 8083
+REGISTRY_PORT 8085
+CATALOG_PORT 8181
+MINIO_PORT 9000
+MINIO_CONSOLE_PORT 9001
+KAFKA_PORT 9092
+PORTS
+        # The group that may use the engine's socket, which the host containers join.
+        echo "DOCKER_GID=$(stat --dereference --format %g /var/run/docker.sock)"
+    } > "$file.new"
+    mv "$file.new" "$file"
+elif [ -n "${DATA:-}" ]; then
+    umask 077
+    # The folder goes through the environment: in sed's own text "&" and "|" would mean something.
+    folder=$data awk '/^TAXI_DATA_DIR=/ { $0 = "TAXI_DATA_DIR=" ENVIRON["folder"] } { print }' "$file" > "$file.new"
+    mv "$file.new" "$file"
+fi

@@ -1,0 +1,85 @@
+#!/bin/bash
+# Builds the images whose inputs changed, side by side: MinIO's long compilation holds up nothing.
+set -euo pipefail
+
+LOGS=.drayage/build
+CA_BUNDLE=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}
+if [ ! -s "$CA_BUNDLE" ]; then
+    echo "The images' builds need a bundle of CA certificates, and $CA_BUNDLE is none: set SSL_CERT_FILE to this machine's, or install ca-certificates." >&2
+    exit 1
+fi
+mkdir -p "$LOGS"
+export DOCKER_BUILDKIT=1
+
+# inputs PARENT_INPUTS PATH...: a checksum of an image's sources, as they are in the working tree, and of its parents'.
+inputs() {
+    local parents=$1
+    shift
+    {
+        echo "$parents"
+        git ls-files --cached --others --exclude-standard -z -- "$@" ':!*.md' ':!*/tests/*' \
+            | sort --zero-terminated --unique | xargs --null --no-run-if-empty sha256sum
+    } | sha256sum | cut -c 1-16
+}
+
+# build IMAGE INPUTS ARGUMENT...: builds drayage/IMAGE unless there is one from the same inputs.
+build() {
+    local image=drayage/$1 wanted=$2 log="$LOGS/$1.log" started=$EPOCHREALTIME
+    shift 2
+    if [ "$(docker image inspect --format '{{index .Config.Labels "drayage.inputs"}}' "$image" 2> /dev/null)" = "$wanted" ]; then
+        return
+    fi
+    echo "  building $image, log in $log"
+    if ! docker build --progress plain --tag "$image" --label "drayage.inputs=$wanted" \
+        --secret "id=ca,src=$CA_BUNDLE" "$@" > "$log" 2>&1; then
+        tail -n 20 "$log" >&2
+        echo "$image could not be built: the end of $log is above; to try just this again: DOCKER_BUILDKIT=1 docker build --tag $image --secret id=ca,src=$CA_BUNDLE $*" >&2
+        return 1
+    fi
+    printf '  %-44s %6.1f s\n' "built $image" "$(awk "BEGIN { print $EPOCHREALTIME - $started }")"
+}
+
+# together COMMAND...: runs them side by side and fails when one of them does.
+together() {
+    local pids=() failed=0 pid
+    for command in "$@"; do
+        $command &
+        pids+=($!)
+    done
+    for pid in "${pids[@]}"; do
+        wait "$pid" || failed=1
+    done
+    return $failed
+}
+
+base=$(docker image inspect --format '{{.Id}}' debian:trixie-slim)
+java=$(inputs "$base" services/jre)
+python=$(inputs "$base" services/python)
+
+minio() { build minio "$(inputs "$base" services/minio)" services/minio; }
+postgres() { build postgres "$(inputs "$base" services/postgres)" services/postgres; }
+kafka() { build kafka "$(inputs "$java" services/kafka)" services/kafka; }
+schema_registry() { build schema-registry "$(inputs "$java" services/schema_registry)" services/schema_registry; }
+iceberg_rest() { build iceberg-rest "$(inputs "$java" services/iceberg_rest)" services/iceberg_rest; }
+flink() { build flink "$(inputs "$java" services/flink)" services/flink; }
+host() { build host "$(inputs "$python" host)" host; }
+generator() { build generator "$(inputs "$python" workloads/generator)" workloads/generator; }
+flink_submit() {
+    build flink-submit "$(inputs "$python" workloads/flink_submit sql/flink)" --file workloads/flink_submit/Dockerfile .
+}
+dbt_runner() {
+    build dbt-runner "$(inputs "$python" workloads/dbt_runner sql/dbt)" --file workloads/dbt_runner/Dockerfile .
+}
+
+java_images() {
+    build jre-build "$java" --target build services/jre
+    build jre "$java" services/jre
+    together flink kafka iceberg_rest schema_registry
+}
+python_images() {
+    build python-build "$python" --target build services/python
+    build python "$python" services/python
+    together host dbt_runner flink_submit generator
+}
+
+together minio java_images python_images postgres

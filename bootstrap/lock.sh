@@ -1,0 +1,19 @@
+#!/bin/bash
+# Compiles every lock from its project. No lock names an index: what installs it decides where packages come from.
+set -euo pipefail
+
+export PATH=$PATH:$PWD/.drayage/uv/bin
+
+compile() {
+    uv pip compile --quiet --upgrade --generate-hashes --universal --no-emit-index-url --no-header --python-version 3.11 "$@"
+}
+
+compile pyproject.toml --group dev --no-emit-package drayage --output-file requirements.lock
+(cd host && compile pyproject.toml --extra pipeline --output-file requirements.lock)
+for workload in workloads/*/; do
+    (
+        cd "$workload"
+        compile pyproject.toml --output-file requirements.lock
+        compile pyproject.toml --group dev --constraint requirements.lock --output-file requirements-dev.lock
+    )
+done

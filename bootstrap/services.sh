@@ -1,0 +1,12 @@
+#!/bin/bash
+# services.sh ENVIRONMENT_FILE: starts the services and waits until each is healthy; an unchanged running one is left alone.
+set -euo pipefail
+
+environment_file=$1
+started=$EPOCHREALTIME
+if ! docker compose --progress quiet --env-file "$environment_file" up --detach --remove-orphans --wait --wait-timeout 300; then
+    docker compose --env-file "$environment_file" ps --all >&2
+    echo "A service did not become healthy: see it above, and its log with: docker compose --env-file $environment_file logs SERVICE" >&2
+    exit 1
+fi
+printf '  %-44s %6.1f s\n' 'services healthy' "$(awk "BEGIN { print $EPOCHREALTIME - $started }")"
