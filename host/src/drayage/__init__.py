@@ -1,0 +1,39 @@
+"""Drayage: each Dagster step in a container of its own, and its paperwork brought home through Pipes.
+
+Reading order: ``client`` (what an asset calls) → ``request``, ``execution`` (one step, from exchange directory to
+verdict) → ``exchange``, ``session``, ``reader``, ``ledger``, ``custom`` (what goes in and comes out) → ``adoption``,
+``launch``, ``follower``, ``output``, ``limits`` (while it runs) → ``outcome``, ``promises``, ``reporting``, ``failure``
+(the judgement) → ``sweeper``, ``cli`` (what is left over) → ``engine`` (the seam) and ``docker_engine`` (behind it).
+"""
+
+from drayage.client import DrayageClient
+from drayage.engine import Mount
+from drayage.errors import DrayageError, EngineError, ExchangeError, PromiseError, SettingsError
+from drayage.image_file import read_image_file, read_image_id
+from drayage.invocation import DrayageInvocation
+from drayage.promises import promises
+from drayage.secrets import EnvSecret, FileSecret
+from drayage.sensor import build_sweeper_sensor
+from drayage.settings import StepSettings
+from drayage.sweeper import Sweeper, SweepLimits, SweepReport
+
+__all__ = [
+    "DrayageClient",
+    "DrayageError",
+    "DrayageInvocation",
+    "EngineError",
+    "EnvSecret",
+    "ExchangeError",
+    "FileSecret",
+    "Mount",
+    "PromiseError",
+    "SettingsError",
+    "StepSettings",
+    "SweepLimits",
+    "SweepReport",
+    "Sweeper",
+    "build_sweeper_sensor",
+    "promises",
+    "read_image_file",
+    "read_image_id",
+]

@@ -1,0 +1,160 @@
+"""Finds what an interrupted run left behind: a container, running or finished meanwhile, that nobody judged.
+
+A retry after the host died must not start the work a second time. The event log is the arbiter of what was
+recorded; the exchange directory, of what was judged.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from drayage.dagster_internals import metadata_from_pipes, step_events
+from drayage.engine import ContainerState, Engine
+from drayage.exchange import Attempt, Exchange
+from drayage.identity import EXCHANGE, FINGERPRINT, RUN, slug
+from drayage.request import StepRequest
+
+_LONGEST_CHAIN = 64
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What the interrupted run had recorded of the step already.
+
+    Args:
+        assets: Materialized assets.
+        checks: Evaluated checks.
+    """
+
+    assets: frozenset[dg.AssetKey] = frozenset()
+    checks: frozenset[dg.AssetCheckKey] = frozenset()
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """A container, or what is left of one, that a retry takes over.
+
+    Args:
+        attempt: Its exchange directory.
+        state: The container; as it ended, if it is removed already.
+        removed: Whether the container is removed already: it was judged green, and Dagster died before it knew.
+        recorded: What must not be recorded again.
+        created_at_s: When it was created, in seconds since the epoch.
+        measures: The numbers that were written with its verdict, if it has one.
+    """
+
+    attempt: Attempt
+    state: ContainerState
+    removed: bool
+    recorded: Recorded
+    created_at_s: float
+    measures: Mapping[str, dg.MetadataValue]
+
+
+def find_adoptable(request: StepRequest, *, engine: Engine, exchange: Exchange, fingerprint: str) -> Adopted | None:
+    """Look for a container of the same step in this run's chain of retries that nobody judged.
+
+    Containers of the step that are of no use any more (never started, failed meanwhile, or started for another
+    request) are removed on the way.
+
+    Args:
+        request: What the step asks for now.
+        engine: Where containers run.
+        exchange: Where their exchange directories are.
+        fingerprint: Of what the step asks for now.
+    """
+    identity, log = request.identity, request.context.log
+    for state in sorted(engine.find(identity.lineage_labels()), key=lambda found: -found.started_at_s):
+        attempt = exchange.open(state.labels.get(EXCHANGE, ""))
+        if attempt is None or not _is_open(request, attempt, state.labels[RUN]):
+            continue
+        reason = _why_useless(state, fingerprint)
+        if reason is None:
+            log.info("adopting container %s, which run %s started", state.short_id, state.labels[RUN])
+            return _adopted(request, attempt, state, removed=False)
+        log.warning("container %s of run %s is not adopted: %s", state.short_id, state.labels[RUN], reason)
+        engine.remove(state.id)
+        attempt.write_record("verdict.json", {"green": False, "reasons": [f"not adopted: {reason}"]})
+    return _find_judged(request, exchange, fingerprint)
+
+
+def _why_useless(state: ContainerState, fingerprint: str) -> str | None:
+    if state.status == "created":
+        return "it was never started"
+    if state.labels.get(FINGERPRINT) != fingerprint:
+        return "image, command, extras, environment or partition have changed since"
+    if state.ended and state.exit_code != 0:
+        return f"it failed meanwhile with exit code {state.exit_code}"
+    return None
+
+
+def _is_open(request: StepRequest, attempt: Attempt, run_id: str) -> bool:
+    """Whether Dagster still waits for what came out of an attempt."""
+    verdict = attempt.read_record("verdict.json")
+    if verdict is not None and not verdict["green"]:
+        return False
+    events = step_events(request.context.instance, run_id, request.identity.step)
+    ends = {dg.DagsterEventType.STEP_SUCCESS}
+    if verdict is not None:
+        # Judged green, and the step failed afterwards: the asset's own code did, so the step runs afresh.
+        ends |= {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.STEP_UP_FOR_RETRY}
+    return not any(event.event_type in ends for event in events)
+
+
+def _find_judged(request: StepRequest, exchange: Exchange, fingerprint: str) -> Adopted | None:
+    """Look for an attempt that was judged green, and whose container is removed, but that Dagster never heard of."""
+    for run_id in _earlier_runs(request):
+        step = exchange.root / run_id / slug(request.identity.step)
+        for path in sorted(step.glob("*")) if step.is_dir() else ():
+            attempt = exchange.open(str(path.relative_to(exchange.root)))
+            record = attempt.read_record("container.json") if attempt else None
+            verdict = attempt.read_record("verdict.json") if attempt else None
+            if attempt is None or record is None or verdict is None or not verdict.get("state"):
+                continue
+            same = record["fingerprint"] == fingerprint and record["call"] == request.identity.call
+            if same and _is_open(request, attempt, run_id):
+                state = ContainerState(**verdict["state"])
+                request.context.log.info("adopting the finished work of container %s", state.short_id)
+                return _adopted(request, attempt, state, removed=True)
+    return None
+
+
+def _earlier_runs(request: StepRequest) -> Iterator[str]:
+    """The runs that this one retries, latest first."""
+    run = request.context.run
+    for _ in range(_LONGEST_CHAIN):
+        if run.parent_run_id is None:
+            return
+        yield run.parent_run_id
+        parent = request.context.instance.get_run_by_id(run.parent_run_id)
+        if parent is None:
+            return
+        run = parent
+
+
+def _adopted(request: StepRequest, attempt: Attempt, state: ContainerState, *, removed: bool) -> Adopted:
+    record = attempt.read_record("container.json") or {}
+    assets, checks = set(), set()
+    for event in step_events(request.context.instance, state.labels[RUN], request.identity.step):
+        if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
+            if event.asset_key is not None and _container_of(event) == state.id:
+                assets.add(event.asset_key)
+        elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            evaluation = event.asset_check_evaluation_data
+            checks.add(evaluation.asset_check_key)
+    return Adopted(
+        attempt,
+        state,
+        removed,
+        Recorded(frozenset(assets), frozenset(checks)),
+        float(record.get("created_at_s") or state.started_at_s),
+        metadata_from_pipes((attempt.read_record("verdict.json") or {}).get("measures") or {}),
+    )
+
+
+def _container_of(event: dg.DagsterEvent) -> Any:
+    metadata = event.step_materialization_data.materialization.metadata
+    value = metadata.get("container_id")
+    return None if value is None else value.value

@@ -1,0 +1,248 @@
+"""The client: what an asset calls."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import dagster as dg
+from dagster_docker import PipesDockerClient
+from dagster_pipes import PipesExtras
+
+from drayage import dagster_internals
+from drayage.docker_engine import DockerEngine
+from drayage.engine import Engine
+from drayage.errors import DrayageError, SettingsError
+from drayage.exchange import Exchange
+from drayage.execution import Execution
+from drayage.failure import error_failure
+from drayage.identity import Identity
+from drayage.invocation import DrayageInvocation
+from drayage.promises import Promise, read_promises
+from drayage.request import Context, StepRequest
+from drayage.secrets import Secret, read_secrets
+from drayage.settings import ClientSettings, StepSettings, tag_overrides
+from drayage.sweeper import Sweeper, SweepLimits
+
+_calls: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+
+
+class DrayageClient(PipesDockerClient):
+    """Runs each step in a container of its own; drops in wherever the stock client is used.
+
+    Args:
+        env: Environment variables of every container.
+        registry: ``url``, ``username`` and ``password`` of an image registry to log in to.
+        context_injector: Replaces the exchange directory's context file.
+        message_reader: Replaces the exchange directory's messages file.
+        settings: Settings of every step; a call, an asset's tags and a run's tags override them.
+        network: Network that every container joins; default ``DRAYAGE_NETWORK``.
+        exchange_root: Directory of the exchange directories; default ``DRAYAGE_EXCHANGE_ROOT``, else
+            ``$DAGSTER_HOME/drayage``.
+        deployment: Tells this deployment's containers from others'; default ``DRAYAGE_DEPLOYMENT``.
+        secrets: Where each secret comes from, by name; a call names those that its workload gets.
+        implicit_materializations: Whether assets that nothing was reported for count as materialized, as they do
+            with the stock client.
+        engine: The container engine; None takes the environment's Docker.
+    """
+
+    def __init__(
+        self,
+        env: Mapping[str, str] | None = None,
+        registry: Mapping[str, str] | None = None,
+        context_injector: dg.PipesContextInjector | None = None,
+        message_reader: dg.PipesMessageReader | None = None,
+        *,
+        settings: StepSettings | None = None,
+        network: str | None = None,
+        exchange_root: str | Path | None = None,
+        deployment: str | None = None,
+        secrets: Mapping[str, Secret] | None = None,
+        implicit_materializations: bool = False,
+        engine: Engine | None = None,
+    ) -> None:
+        super().__init__(env, registry, context_injector, message_reader)
+        self._injector = context_injector
+        self._reader = message_reader
+        self._settings = settings or StepSettings()
+        self._client_settings = ClientSettings.load(exchange_root=exchange_root, deployment=deployment, network=network)
+        self._secrets = dict(secrets or {})
+        self._implicit = implicit_materializations
+        self._engine = engine or DockerEngine()
+
+    @classmethod
+    def _is_dagster_maintained(cls) -> bool:
+        return False
+
+    def run(  # type: ignore[override]
+        # The override: the stock client's arguments and more; its return type is a base of this one's.
+        self,
+        *,
+        context: Context,
+        image: str,
+        extras: PipesExtras | None = None,
+        command: str | Sequence[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        registry: Mapping[str, str] | None = None,
+        container_kwargs: Mapping[str, Any] | None = None,
+        secrets: Sequence[str] = (),
+        reports: Sequence[dg.AssetKey] | None = None,
+        **overrides: Any,
+    ) -> DrayageInvocation:
+        """Run a container to its end, and judge it.
+
+        Args:
+            context: Dagster's context of the executing step.
+            image: Name or id of the image.
+            extras: What the workload gets through Pipes beside Dagster's own context; of any size.
+            command: Overrides the image's command.
+            env: Environment variables, on top of the client's.
+            registry: As in the constructor.
+            container_kwargs: Passed to docker-py's ``containers.create``; wins over every setting.
+            secrets: Names of declared secrets that the workload gets as files under ``/run/secrets``.
+            reports: The assets that this call is to report; None means all that are selected.
+            overrides: Fields of :class:`drayage.StepSettings`, such as ``timeout_s=600`` or ``mounts=[…]``.
+
+        Returns:
+            What the workload reported, for ``get_results()`` and its kin.
+
+        Raises:
+            dagster.Failure: The step is not green; the description says why and what to do.
+        """
+        request = _Asked(image, extras, command, env, registry, container_kwargs, secrets, reports, overrides)
+        execution = self._execution(context, request)
+        for _ in execution.results(streaming=False):
+            pass
+        return _completed(execution)
+
+    def stream(
+        self,
+        *,
+        context: Context,
+        image: str,
+        extras: PipesExtras | None = None,
+        command: str | Sequence[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        registry: Mapping[str, str] | None = None,
+        container_kwargs: Mapping[str, Any] | None = None,
+        secrets: Sequence[str] = (),
+        reports: Sequence[dg.AssetKey] | None = None,
+        **overrides: Any,
+    ) -> Iterator[dg.PipesExecutionResult]:
+        """Run a container to its end, yielding materializations and checks as they come.
+
+        For steps with many assets: what was yielded stays, even if the step fails afterwards. The arguments are
+        those of :meth:`run`.
+
+        Raises:
+            dagster.Failure: The step is not green.
+        """
+        request = _Asked(image, extras, command, env, registry, container_kwargs, secrets, reports, overrides)
+        execution = self._execution(context, request)
+        yield from execution.results(streaming=True)
+
+    def sweeper(self, instance: dg.DagsterInstance, limits: SweepLimits | None = None) -> Sweeper:
+        """A sweeper for what this client's steps leave behind.
+
+        Args:
+            instance: Dagster's instance.
+            limits: How long what stays.
+        """
+        settings = self._client_settings
+        return Sweeper(
+            engine=self._engine,
+            exchange=Exchange(settings.exchange_root),
+            deployment=settings.deployment,
+            instance=instance,
+            limits=limits,
+        )
+
+    def _execution(self, context: Context, asked: "_Asked") -> Execution:
+        try:
+            request = StepRequest(
+                context=context,
+                identity=self._identity(context),
+                image=asked.image,
+                settings=self._step_settings(context, asked.overrides),
+                command=asked.command,
+                extras=asked.extras,
+                environment={**self.env, **(asked.env or {})},
+                secrets=read_secrets(self._secrets, asked.secrets),
+                passthrough=asked.container_kwargs or {},
+                promised=_promised(context, asked.reports),
+                context_injector=self._injector,
+                message_reader=self._reader,
+                implicit_materializations=self._implicit,
+            )
+            if login := asked.registry or self.registry:
+                self._engine.login(url=login["url"], username=login["username"], password=login["password"])
+        except DrayageError as error:
+            raise error_failure(str(error), error, {}) from error
+        return Execution(request, engine=self._engine, exchange=Exchange(self._client_settings.exchange_root))
+
+    def _identity(self, context: Context) -> Identity:
+        step = dagster_internals.step_context(context)
+        # A step may call the client several times: each call has a container, and a directory, of its own.
+        call = _calls.get(step, 0)
+        _calls[step] = call + 1
+        return Identity(
+            deployment=self._client_settings.deployment,
+            run_id=context.run.run_id,
+            root_run_id=context.run.root_run_id or context.run.run_id,
+            step=dagster_internals.step_key(context),
+            attempt=context.retry_number,
+            call=call,
+        )
+
+    def _step_settings(self, context: Context, overrides: Mapping[str, Any]) -> StepSettings:
+        settings = self._settings.overridden(overrides, source=f"arguments of {type(self).__name__}")
+        if self._client_settings.network:
+            networks = dict.fromkeys((self._client_settings.network, *settings.networks))
+            settings = settings.overridden({"networks": tuple(networks)}, source="network")
+        settings = settings.overridden(tag_overrides(_asset_tags(context)), source="tags of the asset")
+        return settings.overridden(tag_overrides(context.run.tags), source="tags of the run")
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The arguments of one call."""
+
+    image: str
+    extras: PipesExtras | None
+    command: str | Sequence[str] | None
+    env: Mapping[str, str] | None
+    registry: Mapping[str, str] | None
+    container_kwargs: Mapping[str, Any] | None
+    secrets: Sequence[str]
+    reports: Sequence[dg.AssetKey] | None
+    overrides: Mapping[str, Any]
+
+
+def _completed(execution: Execution) -> DrayageInvocation:
+    if execution.invocation is None:
+        raise DrayageError("The step ended without a verdict. This is an error in drayage: please report it.")
+    return execution.invocation
+
+
+def _asset_tags(context: Context) -> dict[str, str]:
+    """The tags of the op and of its selected assets; assets of one step share one container."""
+    tags = dict(dagster_internals.op_tags(context))
+    if context.has_assets_def:
+        for spec in context.assets_def.specs:
+            if spec.key in context.selected_asset_keys:
+                for name in spec.tags:
+                    if tags.setdefault(name, spec.tags[name]) != spec.tags[name] and name.startswith("drayage/"):
+                        raise SettingsError(
+                            f"The assets of this step have different tags {name}: {tags[name]!r} and "
+                            f"{spec.tags[name]!r}; they share one container. Nothing was started."
+                        )
+    return tags
+
+
+def _promised(context: Context, reports: Sequence[dg.AssetKey] | None) -> dict[dg.AssetKey, dict[str, Promise]]:
+    if not context.has_assets_def:
+        return {}
+    selected = context.selected_asset_keys
+    wanted = set(selected) if reports is None else set(selected) & set(reports)
+    return {spec.key: read_promises(spec.metadata) for spec in context.assets_def.specs if spec.key in wanted}

@@ -1,0 +1,87 @@
+"""Turns what docker-py raises into one sentence each: what happened, and what to do."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+import docker.errors
+import requests.exceptions
+import urllib3.exceptions
+
+from drayage.errors import (
+    ContainerGoneError,
+    DrayageError,
+    EngineDiskFullError,
+    EngineError,
+    EngineUnavailableError,
+    EntrypointError,
+    ImageMissingError,
+)
+
+_ENTRYPOINT_SIGNS = (
+    "executable file not found",
+    "exec format error",
+    "exec:",
+    "no such file or directory: unknown",
+    "permission denied: unknown",
+)
+
+
+@contextlib.contextmanager
+def engine_errors(doing: str) -> Iterator[None]:
+    """Raise drayage's own errors for whatever the engine or the way to it raises.
+
+    Args:
+        doing: What was asked of the engine, such as "start container 1234".
+    """
+    try:
+        yield
+    except DrayageError:
+        raise
+    except docker.errors.ImageNotFound as error:
+        raise ImageMissingError(
+            f"The engine has no such image ({_explanation(error)}) while it was to {doing}. Build or pull it."
+        ) from error
+    except docker.errors.APIError as error:
+        raise _api_error(error, doing) from error
+    except (
+        docker.errors.DockerException,
+        requests.exceptions.RequestException,
+        urllib3.exceptions.HTTPError,
+        OSError,
+    ) as error:
+        raise EngineUnavailableError(
+            f"The container engine at {_address()} does not answer while it was to {doing} "
+            f"({type(error).__name__}: {error}). Start it (`systemctl start docker`), see that this user may "
+            "open its socket, or set DOCKER_HOST."
+        ) from error
+
+
+def _api_error(error: docker.errors.APIError, doing: str) -> EngineError:
+    explanation = _explanation(error)
+    lower = explanation.lower()
+    if "no space left on device" in lower:
+        return EngineDiskFullError(
+            f"The engine's disk is full: it could not {doing} ({explanation}). Free space with "
+            "`drayage prune` and `docker system prune`, then run the step again."
+        )
+    if isinstance(error, docker.errors.NotFound):
+        return ContainerGoneError(
+            f"The engine could not {doing}: {explanation}. Something else removed it, or it never existed."
+        )
+    if any(sign in lower for sign in _ENTRYPOINT_SIGNS):
+        hint = (
+            "The engine's own init is not installed: install `tini`, or set init=False."
+            if "docker-init" in lower
+            else "Compare the step's `command` with the image's ENTRYPOINT and PATH."
+        )
+        return EntrypointError(f"The command cannot be started: the engine could not {doing} ({explanation}). {hint}")
+    return EngineError(f"The engine refused to {doing}: {explanation}")
+
+
+def _explanation(error: docker.errors.APIError) -> str:
+    return " ".join(str(error.explanation or error).split())
+
+
+def _address() -> str:
+    return os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")

@@ -1,0 +1,57 @@
+"""Everything that drayage raises, as one tree.
+
+::
+
+    DrayageError
+    ├── SettingsError            a setting is missing or malformed; nothing was started
+    ├── PromiseError             an asset's promises cannot be read
+    ├── ExchangeError            the exchange directory cannot be written or reached
+    └── EngineError              the container engine refused or failed
+        ├── EngineUnavailableError   it does not answer
+        ├── ImageMissingError        the image is not there and could not be pulled
+        ├── EntrypointError          the image's command cannot be started
+        ├── EngineDiskFullError      it has no space left
+        └── ContainerGoneError       the container was removed by someone else
+
+Inside a step each of them ends as a :class:`dagster.Failure` that carries the same sentence.
+"""
+
+
+class DrayageError(Exception):
+    """Base of everything that drayage raises by itself."""
+
+
+class SettingsError(DrayageError):
+    """A setting is missing or malformed; no container was started."""
+
+
+class PromiseError(DrayageError):
+    """The promises of an asset cannot be read."""
+
+
+class ExchangeError(DrayageError):
+    """The exchange directory cannot be written, or the engine cannot reach it."""
+
+
+class EngineError(DrayageError):
+    """The container engine refused a request or failed at it."""
+
+
+class EngineUnavailableError(EngineError):
+    """The container engine does not answer."""
+
+
+class ImageMissingError(EngineError):
+    """The image is not on the engine and could not be pulled."""
+
+
+class EntrypointError(EngineError):
+    """The image's command cannot be started."""
+
+
+class EngineDiskFullError(EngineError):
+    """The engine has no space left on its disk."""
+
+
+class ContainerGoneError(EngineError):
+    """The container does not exist (any more)."""

@@ -1,0 +1,295 @@
+"""One step from its exchange directory to its verdict; ``client.py`` hands the request in."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from threading import Event
+from typing import Any
+
+import dagster as dg
+from dagster_docker.pipes import PipesDockerLogsMessageReader
+
+from drayage.adoption import Adopted, Recorded, find_adoptable
+from drayage.custom import CustomMessages
+from drayage.engine import ContainerState, Engine
+from drayage.errors import DrayageError
+from drayage.exchange import WORKLOAD_MESSAGES, Attempt, ContextFile, Exchange
+from drayage.failure import error_failure, step_failure
+from drayage.invocation import DrayageInvocation
+from drayage.launch import Launched, Launcher, remove_container
+from drayage.ledger import Ledger
+from drayage.limits import TimeLimits
+from drayage.outcome import Ending, Facts, LimitReached, Reason, Verdict, judge
+from drayage.output import OutputLogs, open_output_logs
+from drayage.reader import LogMessageReader, MessageFileReader
+from drayage.reporting import broken, keep_as_observations, unreported, with_metadata, without_recorded
+from drayage.request import StepRequest
+from drayage.secrets import Redactor, scrub
+from drayage.session import LedgerReader, PartitionInjector
+
+
+class Execution:
+    """One container, followed from its creation to its verdict.
+
+    Args:
+        request: What was asked for.
+        engine: Where the container runs.
+        exchange: Where the exchange directories are.
+    """
+
+    def __init__(self, request: StepRequest, *, engine: Engine, exchange: Exchange) -> None:
+        self._request = request
+        self._engine = engine
+        self._exchange = exchange
+        self._changed = Event()
+        self._redactor = Redactor(request.secrets.values())
+        self._ledger = Ledger(
+            on_activity=self._changed.set,
+            on_custom=CustomMessages(request.context),
+            keep_custom=request.message_reader is not None,
+            redact=self._redactor,
+        )
+        self._adopted: Adopted | None = None
+        self._container_id: str | None = None
+        self._launched: Launched | None = None
+        self._limit: LimitReached | None = None
+        self._verdict: Verdict | None = None
+        self._left_running = False
+        self._ended_early = False
+        self._metadata: dict[str, dg.MetadataValue] = {}
+        self._broken: list[str] = []
+        self.invocation: DrayageInvocation | None = None
+
+    def results(self, *, streaming: bool) -> Iterator[Any]:
+        """Run the step; ``invocation`` is set afterwards.
+
+        Args:
+            streaming: Whether results are yielded as they come; else none is.
+
+        Raises:
+            dagster.Failure: The step is not green.
+        """
+        try:
+            yield from self._results(streaming=streaming)
+        except DrayageError as error:
+            raise error_failure(self._redactor.text(str(error)), error, self._metadata) from error
+
+    def _results(self, *, streaming: bool) -> Iterator[Any]:
+        request = self._request
+        image_id = self._engine.image_id(request.image, pull=request.settings.pull)
+        fingerprint = request.fingerprint(image_id)
+        self._adopted = find_adoptable(request, engine=self._engine, exchange=self._exchange, fingerprint=fingerprint)
+        attempt = self._adopted.attempt if self._adopted else self._exchange.create(request.identity.directory)
+        self._metadata |= {
+            "image_id": dg.MetadataValue.text(image_id),
+            "exchange_dir": dg.MetadataValue.path(str(attempt.path)),
+        }
+        try:
+            finished = self._adopted is not None and self._adopted.removed
+            reader = self._message_reader(attempt)
+            intercept = reader.take_line if isinstance(reader, LogMessageReader) else None
+            with open_output_logs(
+                attempt.stdout, attempt.stderr, self._redactor, intercept=intercept, keep=finished
+            ) as logs:
+                with self._session(attempt, reader) as session:
+                    if self._adopted is not None and self._adopted.removed:
+                        state = self._adopted.state
+                        self._note_container(state.id)
+                        self._metadata |= self._adopted.measures
+                    else:
+                        try:
+                            launched = self._launch(attempt, logs, session.get_bootstrap_env_vars(), fingerprint)
+                            yield from self._follow(launched, logs, streaming=streaming)
+                        except BaseException as error:
+                            self._end_early(error)
+                            raise
+                        state = launched.follower.result()
+                # The session is closed: the last message is read.
+                if streaming:
+                    yield from self._reported()
+            self._metadata |= self._measures()
+            self._judge(attempt, state, logs, session)
+        except BaseException:
+            keep_as_observations(request.context, self._ledger.take_results(), self._metadata)
+            raise
+        finally:
+            self._clean_up(attempt)
+
+    def _message_reader(self, attempt: Attempt) -> dg.PipesMessageReader:
+        given = self._request.message_reader
+        if isinstance(given, PipesDockerLogsMessageReader):
+            return LogMessageReader()
+        return given or MessageFileReader(attempt.messages, workload_path=WORKLOAD_MESSAGES)
+
+    def _session(self, attempt: Attempt, reader: dg.PipesMessageReader) -> Any:
+        request = self._request
+        injector = request.context_injector or ContextFile(attempt, write=self._adopted is None)
+        self._reader = LedgerReader(reader, self._ledger)
+        return dg.open_pipes_session(
+            context=request.context,
+            context_injector=PartitionInjector(injector, request.context),
+            message_reader=self._reader,
+            extras=request.extras,
+        )
+
+    def _launch(self, attempt: Attempt, logs: OutputLogs, bootstrap: Any, fingerprint: str) -> Launched:
+        launcher = Launcher(
+            self._request,
+            self._engine,
+            on_change=self._changed.set,
+            on_created=self._note_container,
+            on_launched=self._note_launched,
+        )
+        if self._adopted:
+            return launcher.take_over(self._adopted, logs)
+        return launcher.launch(attempt, logs, bootstrap=bootstrap, fingerprint=fingerprint)
+
+    def _note_container(self, container_id: str) -> None:
+        self._container_id = container_id
+        self._metadata["container_id"] = dg.MetadataValue.text(container_id)
+
+    def _note_launched(self, launched: Launched) -> None:
+        self._launched = launched
+        self._metadata["debug_command"] = dg.MetadataValue.text(launched.debug_command)
+
+    def _follow(self, launched: Launched, logs: OutputLogs, *, streaming: bool) -> Iterator[Any]:
+        """Wait for the container's end, yielding results as they come; end it at a limit."""
+        limits = TimeLimits(self._request.settings, launched.started_at)
+        while not launched.follower.ended:
+            opened_at = self._ledger.opened_at
+            active_at = max(filter(None, (self._ledger.last_message_at, logs.last_line_at)), default=None)
+            self._limit = limits.reached(time.monotonic(), opened_at=opened_at, last_activity_at=active_at)
+            if self._limit is not None:
+                self._stop(launched)
+                return
+            self._changed.wait(limits.wait_s(time.monotonic(), opened_at=opened_at, last_activity_at=active_at))
+            self._changed.clear()
+            if streaming:
+                yield from self._reported()
+
+    def _reported(self) -> Iterator[Any]:
+        """Yield what was reported since the last time, if it keeps its promises."""
+        recorded = self._adopted.recorded if self._adopted else Recorded()
+        for result in self._ledger.take_results():
+            breaches = broken(self._request, result)
+            self._broken += breaches
+            if not breaches:
+                complete = with_metadata(result, {**self._metadata, **self._measures()})
+                yield from without_recorded(self._request.context, [complete], recorded)
+
+    def _judge(self, attempt: Attempt, state: ContainerState, logs: OutputLogs, session: dg.PipesSession) -> None:
+        request, ledger = self._request, self._ledger
+        results = session.get_reported_results()
+        breaches = [text for result in results for text in broken(request, result)]
+        facts = Facts(
+            ending=Ending(state.exit_code, state.oom_killed, state.memory_limit_bytes, state.error),
+            opened=ledger.opened_at is not None,
+            closed=ledger.closed,
+            exception=ledger.exception,
+            problems=ledger.problems,
+            problem_count=ledger.problem_count,
+            broken_promises=breaches + unreported(request, results),
+            limit=self._limit,
+            debug_text=self._reader.no_messages_debug_text(),
+        )
+        self._verdict = judge(facts)
+        self._write_verdict(attempt, self._verdict, state)
+        if not self._verdict.green:
+            raise step_failure(
+                verdict=self._verdict,
+                facts=facts,
+                state=state,
+                last_lines=logs.last_lines(),
+                metadata=self._metadata,
+                kept=self._is_kept(),
+            )
+        self.invocation = DrayageInvocation(
+            session,
+            metadata=self._metadata,
+            attempt=attempt,
+            implicit_materializations=request.implicit_materializations,
+            keep_custom=request.message_reader is not None,
+            recorded=self._adopted.recorded if self._adopted else Recorded(),
+        )
+
+    def _measures(self) -> dict[str, dg.MetadataValue]:
+        launched = self._launched
+        if launched is None:
+            return {}
+        opened_at = self._ledger.opened_at
+        # A retry that adopts a container reads its first message late: when it came is not known any more.
+        start_s = None if opened_at is None or self._adopted else round(opened_at - launched.created_at, 3)
+        return {
+            "duration_s": dg.MetadataValue.float(round(time.monotonic() - launched.created_at, 3)),
+            "start_s": dg.MetadataValue.null() if start_s is None else dg.MetadataValue.float(start_s),
+            **launched.follower.usage_metadata(),
+        }
+
+    def _end_early(self, error: BaseException) -> None:
+        """The step ends before its container: a cancel, an error in Dagster, or a container that never started."""
+        launched, settings, log = self._launched, self._request.settings, self._request.context.log
+        if launched is None or isinstance(error, DrayageError):
+            return
+        if self._engine.state(launched.state.id).status == "created":
+            return
+        cancelled = isinstance(error, dg.DagsterExecutionInterruptedError | KeyboardInterrupt)
+        if cancelled and not settings.forward_termination:
+            self._left_running = True
+            launched.follower.let_go()
+            log.info("the step was cancelled; container %s is left running, as configured", launched.state.short_id)
+            return
+        log.info("%s: %s to container %s", type(error).__name__, settings.stop_signal, launched.state.short_id)
+        self._ended_early = True
+        self._verdict = Verdict((Reason("exit", f"it was ended early ({type(error).__name__})"),))
+        self._stop(launched)
+
+    def _stop(self, launched: Launched) -> None:
+        launched.follower.stop(self._request.settings.stop_signal, self._request.settings.stop_grace_s)
+
+    def _is_kept(self) -> bool:
+        """Whether people may want to look into the container: not after a cancel, which is no failure of it."""
+        keep = self._request.settings.keep
+        judged_red = self._verdict is not None and not self._verdict.green and not self._ended_early
+        return keep == "always" or (keep == "on_failure" and judged_red)
+
+    def _write_verdict(self, attempt: Attempt, verdict: Verdict, state: ContainerState | None) -> None:
+        attempt.write_record(
+            "verdict.json",
+            {
+                "green": verdict.green,
+                "reasons": [self._redactor.text(reason.text) for reason in verdict.reasons],
+                "state": None if state is None else asdict(state),
+                "measures": {name: value.value for name, value in self._measures().items()},
+            },
+        )
+
+    def _clean_up(self, attempt: Attempt) -> None:
+        """Remove what is not kept; a failure to do so is left to the sweeper, and never masks the step's own error."""
+        try:
+            if self._ended_early and self._verdict is not None:
+                self._write_verdict(attempt, self._verdict, None)
+            if self._redactor.hits:
+                scrub(attempt.messages, self._redactor)
+            # Unjudged: left running on purpose, or the engine is out of reach. A retry adopts it.
+            if not (self._is_unjudged() or self._left_running or self._is_kept()):
+                self._remove()
+        except (DrayageError, OSError) as error:
+            self._request.context.log.warning("clean-up is left to the sweeper: %s", error)
+
+    def _is_unjudged(self) -> bool:
+        launched = self._launched
+        if launched is None or self._verdict is not None:
+            return False
+        return self._engine.state(launched.state.id).status != "created"
+
+    def _remove(self) -> None:
+        if self._adopted is not None:
+            remove_container(self._engine, self._adopted.state.labels, self._adopted.state.id)
+            return
+        # By label, not by id: an interrupt may have come before the engine's answer with the id.
+        identity = self._request.identity.labels()
+        ids = [self._container_id] if self._container_id else [state.id for state in self._engine.find(identity)]
+        for container_id in ids:
+            self._engine.remove(container_id)
+        for volume in self._engine.find_volumes(identity) if self._request.secrets else ():
+            self._engine.remove_volume(volume)

@@ -1,0 +1,88 @@
+"""A failure that explains itself: what happened, where, the last lines, and the command that opens it."""
+
+from collections.abc import Mapping, Sequence
+
+import dagster as dg
+from dagster_pipes import PipesException
+
+from drayage.engine import ContainerState
+from drayage.errors import DrayageError
+from drayage.outcome import Facts, Verdict
+
+_STACK_FRAMES = 30
+
+
+def step_failure(
+    *,
+    verdict: Verdict,
+    facts: Facts,
+    state: ContainerState,
+    last_lines: Sequence[str],
+    metadata: Mapping[str, dg.MetadataValue],
+    kept: bool,
+) -> dg.Failure:
+    """Make the failure of a step that was judged and found wanting.
+
+    Args:
+        verdict: What was wrong.
+        facts: What the judgement knew.
+        state: The container at its end.
+        last_lines: The last lines of its standard error.
+        metadata: The numbers and places that every materialization carries too.
+        kept: Whether the container is kept for people to look into.
+    """
+    first, *others = [reason.text for reason in verdict.reasons]
+    lines = [f"{state.image}: {first}."]
+    lines += [f"Also: {text}." for text in others]
+    lines.append(f"Container {state.short_id} ({state.name}) of image {state.image_id[:19]}.")
+    if last_lines:
+        lines += ["Its last lines:", *(f"  {line}" for line in last_lines[-5:])]
+    debug_command = metadata.get("debug_command")
+    if debug_command is not None:
+        lines.append(f"To look into it: {debug_command.value}")
+    if kept:
+        lines.append(f"To run it again with the same context: docker start --attach {state.short_id}")
+    return dg.Failure(
+        description="\n".join(lines), metadata={**metadata, **_failure_metadata(facts, state, last_lines)}
+    )
+
+
+def error_failure(text: str, error: DrayageError, metadata: Mapping[str, dg.MetadataValue]) -> dg.Failure:
+    """Make the failure of a step that could not be started or followed.
+
+    Args:
+        text: The error's text, free of secrets.
+        error: What drayage found; its text says what to do.
+        metadata: What is known of the step.
+    """
+    return dg.Failure(description=text, metadata={**metadata, "error_type": type(error).__name__})
+
+
+def _failure_metadata(facts: Facts, state: ContainerState, last_lines: Sequence[str]) -> dict[str, dg.MetadataValue]:
+    ending = facts.ending
+    metadata: dict[str, dg.MetadataValue] = {
+        "image": dg.MetadataValue.text(state.image),
+        "container_name": dg.MetadataValue.text(state.name),
+        "exit_code": dg.MetadataValue.int(ending.exit_code),
+        "signal": dg.MetadataValue.text(ending.signal_name) if ending.signal_name else dg.MetadataValue.null(),
+        "oom_killed": dg.MetadataValue.bool(ending.oom_killed),
+        "memory_limit_mib": dg.MetadataValue.float(ending.memory_limit_bytes / 2**20)
+        if ending.memory_limit_bytes
+        else dg.MetadataValue.null(),
+        "last_lines": dg.MetadataValue.md("```text\n" + "\n".join(last_lines).replace("```", "'''") + "\n```"),
+    }
+    if facts.exception is not None:
+        stack = "".join(_stack(facts.exception)).replace("```", "'''")
+        metadata["pipes_exception"] = dg.MetadataValue.md(f"```text\n{stack}\n```")
+    return metadata
+
+
+def _stack(exception: PipesException) -> list[str]:
+    """The exception as Python prints it: causes first."""
+    lines: list[str] = []
+    cause = exception.get("cause") or exception.get("context")
+    if cause:
+        lines += [*_stack(cause), "\nwhich led to:\n\n"]
+    lines += [str(frame) for frame in (exception.get("stack") or ())][-_STACK_FRAMES:]
+    lines.append(str(exception.get("message") or exception.get("name") or ""))
+    return lines

@@ -1,0 +1,202 @@
+"""Starts a container for a step, or takes over the one that an interrupted run left behind."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+
+from drayage.adoption import Adopted
+from drayage.engine import ContainerSpec, ContainerState, Engine, Mount
+from drayage.errors import EngineError
+from drayage.exchange import WORKLOAD_IO, Attempt
+from drayage.follower import Follower
+from drayage.identity import EXCHANGE, FINGERPRINT, FORWARD, KEEP, KEEP_S, SECRETS
+from drayage.output import OutputLogs
+from drayage.request import StepRequest
+from drayage.secrets import SECRETS_DIRECTORY
+
+_SECRETS_OVERHEAD_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Launched:
+    """A container that is being followed.
+
+    Args:
+        state: The container as it was when following began.
+        follower: Follows it.
+        debug_command: Opens a shell in a container like it.
+        created_at: When it was created, on the monotonic clock, in seconds.
+        started_at: When it was started or adopted, on the monotonic clock, in seconds.
+    """
+
+    state: ContainerState
+    follower: Follower
+    debug_command: str
+    created_at: float
+    started_at: float
+
+
+class Launcher:
+    """Launches the container of one request.
+
+    Args:
+        request: What was asked for.
+        engine: Where containers run.
+        on_change: Called when something happens to the container.
+        on_created: Called with its id as soon as it exists.
+        on_launched: Called just before it is started: an interrupt may come at any moment after that.
+    """
+
+    def __init__(
+        self,
+        request: StepRequest,
+        engine: Engine,
+        *,
+        on_change: Callable[[], None],
+        on_created: Callable[[str], None],
+        on_launched: Callable[["Launched"], None],
+    ) -> None:
+        self._request = request
+        self._engine = engine
+        self._on_change = on_change
+        self._on_created = on_created
+        self._on_launched = on_launched
+
+    def launch(self, attempt: Attempt, logs: OutputLogs, *, bootstrap: Mapping[str, str], fingerprint: str) -> Launched:
+        """Create a container and start it.
+
+        Args:
+            attempt: Its exchange directory.
+            logs: Takes its output.
+            bootstrap: Pipes' own environment variables.
+            fingerprint: Of what the step asks for, for a retry that may adopt it.
+        """
+        engine, request = self._engine, self._request
+        created_at, created_at_s = time.monotonic(), time.time()
+        volume = self._secret_volume()
+        container_id = engine.create(self._spec(attempt, bootstrap, fingerprint, volume))
+        self._on_created(container_id)
+        state = engine.state(container_id)
+        debug_command = engine.debug_command(state)
+        attempt.write_record(
+            "container.json",
+            {
+                **asdict(request.identity),
+                "fingerprint": fingerprint,
+                "container_id": container_id,
+                "container_name": state.name,
+                "image": request.image,
+                "image_id": state.image_id,
+                "command": request.command,
+                "created_at_s": created_at_s,
+                "debug_command": debug_command,
+            },
+        )
+        follower = self._follower(container_id, logs, from_start=False)
+        launched = Launched(state, follower, debug_command, created_at, started_at=time.monotonic())
+        self._on_launched(launched)
+        self._start(container_id, volume)
+        follower.start()
+        request.context.log.info("container %s (%s) of %s was started", state.short_id, state.name, request.image)
+        return launched
+
+    def take_over(self, adopted: Adopted, logs: OutputLogs) -> Launched:
+        """Follow a container that another run started."""
+        self._on_created(adopted.state.id)
+        age_s = time.time() - adopted.created_at_s
+        follower = self._follower(adopted.state.id, logs, from_start=True)
+        launched = Launched(
+            adopted.state,
+            follower,
+            self._engine.debug_command(adopted.state),
+            created_at=time.monotonic() - age_s,
+            started_at=time.monotonic(),
+        )
+        self._on_launched(launched)
+        follower.start()
+        return launched
+
+    def _follower(self, container_id: str, logs: OutputLogs, *, from_start: bool) -> Follower:
+        output = self._engine.output(container_id, from_start=from_start)
+        return Follower(self._engine, container_id, logs=logs, output=output, on_change=self._on_change)
+
+    def _secret_volume(self) -> str | None:
+        secrets = self._request.secrets
+        if not secrets:
+            return None
+        name = f"{self._request.identity.container_name(self._request.settings.name)}-secrets"
+        size_bytes = 2 * sum(map(len, secrets.values())) + _SECRETS_OVERHEAD_BYTES
+        self._engine.create_memory_volume(
+            name, size_bytes=size_bytes, labels={**self._request.identity.labels(), SECRETS: name}
+        )
+        return name
+
+    def _start(self, container_id: str, volume: str | None) -> None:
+        if volume is None:
+            self._engine.start(container_id)
+            return
+        hold = self._engine.fill_memory_volume(
+            volume, files=self._request.secrets, probe_id=container_id, target=SECRETS_DIRECTORY
+        )
+        try:
+            self._engine.start(container_id)
+        finally:
+            hold.release()
+
+    def _spec(
+        self, attempt: Attempt, bootstrap: Mapping[str, str], fingerprint: str, volume: str | None
+    ) -> ContainerSpec:
+        request, settings = self._request, self._request.settings
+        mounts = [Mount(self._engine.host_path(attempt.io), WORKLOAD_IO, read_only=False), *settings.mounts]
+        labels = {
+            **settings.labels,
+            **request.identity.labels(),
+            EXCHANGE: attempt.name,
+            FINGERPRINT: fingerprint,
+            KEEP: settings.keep,
+            KEEP_S: f"{settings.keep_s:g}",
+            FORWARD: str(settings.forward_termination).lower(),
+        }
+        if volume is not None:
+            mounts.append(Mount(volume, SECRETS_DIRECTORY, kind="volume"))
+            labels[SECRETS] = volume
+        return ContainerSpec(
+            image=request.image,
+            command=request.command,
+            environment={**bootstrap, **request.environment},
+            labels=labels,
+            mounts=mounts,
+            networks=settings.networks,
+            memory_bytes=settings.memory,
+            shm_bytes=settings.shm,
+            cpus=settings.cpus,
+            user=settings.user,
+            name=request.identity.container_name(settings.name),
+            init=settings.init,
+            read_only_root=settings.read_only_root,
+            no_new_privileges=settings.no_new_privileges,
+            cap_drop=settings.cap_drop,
+            passthrough=request.passthrough,
+        )
+
+
+def remove_container(engine: Engine, state_labels: Mapping[str, str], container_id: str) -> None:
+    """Remove a container and its secrets' volume.
+
+    Args:
+        engine: Where it is.
+        state_labels: The container's labels.
+        container_id: Which one.
+
+    Raises:
+        EngineError: The engine refuses, or does not answer.
+    """
+    errors = []
+    for remove, name in ((engine.remove, container_id), (engine.remove_volume, state_labels.get(SECRETS))):
+        try:
+            if name:
+                remove(name)
+        except EngineError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]

@@ -1,0 +1,170 @@
+"""Judges a step: green only if everything was right, else red with every reason."""
+
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from dagster_pipes import PipesException
+
+# Shells and engines give 128 + n as the exit code of what signal n ended.
+_SIGNALLED = 128
+
+Kind = Literal["limit", "memory", "exit", "exception", "pipes", "message", "promise"]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How the container ended.
+
+    Args:
+        exit_code: Its exit code; 128 + n after signal n.
+        oom_killed: Whether the kernel killed a process of it for lack of memory.
+        memory_limit_bytes: Its memory limit; 0 is unlimited.
+        engine_error: What the engine says went wrong; empty if nothing.
+    """
+
+    exit_code: int
+    oom_killed: bool = False
+    memory_limit_bytes: int = 0
+    engine_error: str = ""
+
+    @property
+    def signal_name(self) -> str | None:
+        """Name of the signal that ended it, if the exit code says so."""
+        try:
+            return signal.Signals(self.exit_code - _SIGNALLED).name if self.exit_code > _SIGNALLED else None
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True)
+class LimitReached:
+    """A limit of time at which the client ended the container.
+
+    Args:
+        setting: Name of the setting.
+        limit_s: Its value in seconds.
+        what: What did not happen in time.
+    """
+
+    setting: str
+    limit_s: float
+    what: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a step once its container has ended and its messages are read.
+
+    Args:
+        ending: How the container ended.
+        opened: Whether the workload opened Pipes.
+        closed: Whether it closed Pipes.
+        exception: The exception that came with the close.
+        problems: Messages that were not understood, at most some.
+        problem_count: How many there were.
+        broken_promises: One sentence part each.
+        limit: The limit of time that was reached.
+        debug_text: Where context and messages were exchanged, for a workload that stayed silent.
+    """
+
+    ending: Ending
+    opened: bool
+    closed: bool
+    exception: PipesException | None = None
+    problems: Sequence[str] = ()
+    problem_count: int = 0
+    broken_promises: Sequence[str] = ()
+    limit: LimitReached | None = None
+    debug_text: str = ""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One thing that was wrong.
+
+    Args:
+        kind: What sort of thing.
+        text: A sentence part that begins in lower case and ends without a full stop.
+    """
+
+    kind: Kind
+    text: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a step.
+
+    Args:
+        reasons: All that was wrong, the cause first; empty if the step is green.
+    """
+
+    reasons: Sequence[Reason] = field(default_factory=tuple)
+
+    @property
+    def green(self) -> bool:
+        """Whether nothing was wrong."""
+        return not self.reasons
+
+
+def judge(facts: Facts) -> Verdict:
+    """Judge a step.
+
+    Args:
+        facts: What is known of it.
+
+    Returns:
+        Every reason why it is not green, the likeliest cause first.
+    """
+    reasons: list[Reason] = []
+    if facts.limit:
+        limit = facts.limit
+        reasons.append(Reason("limit", f"{limit.what} within {limit.limit_s:g} s ({limit.setting}), so it was ended"))
+    if facts.ending.oom_killed:
+        reasons.append(Reason("memory", _memory_text(facts.ending)))
+    if facts.exception is not None:
+        reasons.append(Reason("exception", f"the workload failed with {exception_line(facts.exception)}"))
+    if facts.ending.exit_code != 0 or facts.ending.engine_error:
+        reasons.append(Reason("exit", _exit_text(facts.ending)))
+    if not facts.opened:
+        reasons.append(Reason("pipes", f"it never opened Dagster Pipes. {facts.debug_text}".strip()))
+    elif not facts.closed:
+        reasons.append(Reason("pipes", "it opened Dagster Pipes and never closed it"))
+    if facts.problem_count:
+        reasons.append(Reason("message", _problem_text(facts)))
+    reasons.extend(Reason("promise", text) for text in facts.broken_promises)
+    return Verdict(tuple(reasons))
+
+
+def exception_line(exception: PipesException) -> str:
+    """An exception's type and message on one line.
+
+    Args:
+        exception: As Pipes carries it; fields may be missing in libraries of other languages.
+    """
+    name = exception.get("name")
+    message = " ".join(str(exception.get("message") or "").split())
+    if not name or message.startswith(name) or f"{name}:" in message:
+        return message or str(name or "an exception without a message")
+    return f"{name}: {message}" if message else name
+
+
+def _memory_text(ending: Ending) -> str:
+    limit = ending.memory_limit_bytes
+    of = f"its limit of {limit / 2**20:.0f} MiB" if limit else "the machine's memory"
+    return f"the kernel killed it: out of memory at {of} (raise the setting `memory`, or the tag drayage/memory)"
+
+
+def _exit_text(ending: Ending) -> str:
+    name = ending.signal_name
+    text = f"it exited with code {ending.exit_code}" + (f" ({name})" if name else "")
+    return f"{text}; the engine says: {ending.engine_error}" if ending.engine_error else text
+
+
+def _problem_text(facts: Facts) -> str:
+    shown = "; ".join(facts.problems[:5])
+    more = facts.problem_count - min(5, len(facts.problems))
+    count = "a message was" if facts.problem_count == 1 else f"{facts.problem_count} messages were"
+    return f"{count} not understood: {shown}" + (f"; and {more} more" if more > 0 else "")

@@ -1,0 +1,66 @@
+"""What one call of the client asks for."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+from dagster_pipes import PipesExtras
+
+from drayage.identity import Identity
+from drayage.promises import Promise
+from drayage.settings import StepSettings
+
+Context = dg.OpExecutionContext | dg.AssetExecutionContext
+
+
+@dataclass(frozen=True)
+class StepRequest:
+    """Everything that is asked for in one call of the client.
+
+    Args:
+        context: Dagster's context of the executing step.
+        identity: Who the container belongs to.
+        image: Name or id of the image.
+        settings: The step's settings, all layers applied.
+        command: Overrides the image's command; None keeps it.
+        extras: What the workload gets through Pipes beside Dagster's own context.
+        environment: Environment variables beside Pipes' own.
+        secrets: Names and values of the files under ``/run/secrets``.
+        passthrough: The engine's own keyword arguments for creating a container.
+        promised: The promises of the assets that this call is to report, by asset key.
+        context_injector: Replaces the exchange directory's context file.
+        message_reader: Replaces the exchange directory's messages file.
+        implicit_materializations: Whether assets that nothing was reported for count as materialized.
+    """
+
+    context: Context
+    identity: Identity
+    image: str
+    settings: StepSettings
+    command: str | Sequence[str] | None = None
+    extras: PipesExtras | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    passthrough: Mapping[str, Any] = field(default_factory=dict)
+    promised: Mapping[dg.AssetKey, Mapping[str, Promise]] = field(default_factory=dict)
+    context_injector: dg.PipesContextInjector | None = None
+    message_reader: dg.PipesMessageReader | None = None
+    implicit_materializations: bool = False
+
+    def fingerprint(self, image_id: str) -> str:
+        """Tell whether a container that an interrupted run left behind does what this request asks for.
+
+        Args:
+            image_id: Content address of the image.
+        """
+        context = self.context
+        partitions = None
+        if context.has_partition_key:
+            partitions = context.partition_key
+        elif context.has_partition_key_range:
+            partitions = list(context.partition_keys)
+        asked = [image_id, self.command, self.extras, partitions, sorted(self.environment.items())]
+        return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()[:32]

@@ -1,0 +1,198 @@
+"""Removes what is past its time: containers, secrets' volumes, run workers and attempt directories.
+
+Steps clean up after themselves; this is for what a killed host left, and for what was kept for people to see.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import dagster as dg
+
+from drayage.engine import ContainerState, Engine
+from drayage.errors import EngineError
+from drayage.exchange import Attempt, Exchange
+from drayage.identity import DEPLOYMENT, EXCHANGE, FORWARD, KEEP, KEEP_S, ROOT_RUN, RUN, SECRETS
+from drayage.launch import remove_container
+
+# dagster-docker's run launcher labels its run workers so.
+_RUN_WORKER_LABEL = "dagster/run_id"
+_ROOT_RUN_TAG = "dagster/root_run_id"
+
+_Subject = TypeVar("_Subject")
+
+
+@dataclass(frozen=True)
+class SweepLimits:
+    """How long what stays.
+
+    Args:
+        attempt_age_s: Attempt directories older than this go, in seconds.
+        attempts_bytes: Beyond this total size the oldest attempt directories go, in bytes.
+        orphan_grace_s: How long after the end of its runs a container may still be adopted, in seconds.
+    """
+
+    attempt_age_s: float = 7 * 24 * 3600.0
+    attempts_bytes: int = 10 * 2**30
+    orphan_grace_s: float = 300.0
+
+
+@dataclass
+class SweepReport:
+    """What a sweep did.
+
+    Args:
+        stopped: Containers that still ran though their run was over.
+        removed: Containers that were removed.
+        run_workers: Run workers' containers that were removed.
+        volumes: Secrets' volumes that were removed.
+        directories: Attempt directories that were removed.
+        errors: What could not be removed, and why.
+    """
+
+    stopped: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    run_workers: list[str] = field(default_factory=list)
+    volumes: list[str] = field(default_factory=list)
+    directories: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        """One line for people."""
+        return (
+            f"stopped {len(self.stopped)} containers; removed {len(self.removed)} containers, "
+            f"{len(self.run_workers)} run workers, {len(self.volumes)} volumes and {len(self.directories)} "
+            f"attempt directories" + (f"; {len(self.errors)} errors: {'; '.join(self.errors)}" if self.errors else "")
+        )
+
+
+class Sweeper:
+    """Sweeps one deployment.
+
+    Args:
+        engine: Where its containers are.
+        exchange: Where its attempt directories are.
+        deployment: Its name.
+        instance: Dagster's instance, which knows whose run is over.
+        limits: How long what stays.
+        clock: Seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        exchange: Exchange,
+        deployment: str,
+        instance: dg.DagsterInstance,
+        limits: SweepLimits | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._engine = engine
+        self._exchange = exchange
+        self._deployment = deployment
+        self._instance = instance
+        self._limits = limits or SweepLimits()
+        self._clock = clock
+        self._report = SweepReport()
+
+    def sweep(self) -> SweepReport:
+        """Sweep once.
+
+        Raises:
+            EngineError: The engine does not answer. What it merely refuses to remove is in the report.
+        """
+        self._report = SweepReport()
+        present = [state for state in self._engine.find({DEPLOYMENT: self._deployment}) if not self._sweep(state)]
+        self._sweep_run_workers()
+        self._sweep_volumes()
+        self._sweep_directories({state.labels.get(EXCHANGE, "") for state in present})
+        return self._report
+
+    def _sweep(self, state: ContainerState) -> bool:
+        """Stop and remove a container where that is due; returns whether it is gone."""
+        over = self._is_over(state.labels.get(RUN, ""), state.labels.get(ROOT_RUN, ""))
+        if not state.ended and state.status != "created":
+            if over and state.labels.get(FORWARD) != "false" and self._try(self._stop, state, state.short_id):
+                self._report.stopped.append(state.id)
+            return False
+        if not self._is_past_its_time(state, over=over):
+            return False
+        removed = self._try(lambda it: remove_container(self._engine, it.labels, it.id), state, state.short_id)
+        if removed:
+            self._report.removed.append(state.id)
+        return removed
+
+    def _is_past_its_time(self, state: ContainerState, *, over: bool) -> bool:
+        attempt = self._exchange.open(state.labels.get(EXCHANGE, ""))
+        verdict = attempt.read_record("verdict.json") if attempt else None
+        if verdict is None and not over:
+            return False
+        if state.status == "created":
+            return over
+        if verdict is not None and verdict["green"] and state.labels.get(KEEP) != "always":
+            return over
+        return self._clock() - state.finished_at_s > float(state.labels.get(KEEP_S, 0))
+
+    def _stop(self, state: ContainerState) -> None:
+        self._engine.signal(state.id, "SIGKILL")
+
+    def _is_over(self, run_id: str, root_run_id: str) -> bool:
+        """Whether no run of the chain goes on, nor will be retried."""
+        filters = [dg.RunsFilter(run_ids=[run_id, root_run_id]), dg.RunsFilter(tags={_ROOT_RUN_TAG: root_run_id})]
+        records = [record for runs in filters for record in self._instance.get_run_records(runs)]
+        ended_s = max((record.end_time or 0.0 for record in records), default=0.0)
+        finished = all(record.dagster_run.is_finished for record in records)
+        return finished and self._clock() - ended_s > self._limits.orphan_grace_s
+
+    def _sweep_run_workers(self) -> None:
+        for state in self._engine.find({_RUN_WORKER_LABEL: ""}):
+            run = self._instance.get_run_by_id(state.labels[_RUN_WORKER_LABEL])
+            # Another deployment's run is unknown here, and its worker is left alone.
+            if run is None or not run.is_finished or not state.ended or DEPLOYMENT in state.labels:
+                continue
+            if self._try(self._engine.remove, state.id, state.short_id):
+                self._report.run_workers.append(state.id)
+
+    def _sweep_volumes(self) -> None:
+        for name, labels in self._engine.find_volumes({DEPLOYMENT: self._deployment, SECRETS: ""}).items():
+            if self._is_over(labels.get(RUN, ""), labels.get(ROOT_RUN, "")):
+                # A kept container still refers to its volume, which is empty: it goes with the container.
+                try:
+                    self._engine.remove_volume(name)
+                    self._report.volumes.append(name)
+                except EngineError:
+                    continue
+
+    def _sweep_directories(self, in_use: set[str]) -> None:
+        attempts = sorted(self._attempts(), key=lambda found: found[0])
+        total_bytes = sum(size_bytes for _, size_bytes, _ in attempts)
+        for changed_s, size_bytes, attempt in attempts:
+            too_old = self._clock() - changed_s > self._limits.attempt_age_s
+            if not too_old and total_bytes <= self._limits.attempts_bytes:
+                continue
+            if attempt.name in in_use or not self._is_over(attempt.name.split("/", 1)[0], ""):
+                continue
+            if self._try(shutil.rmtree, attempt.path, attempt.name):
+                total_bytes -= size_bytes
+                self._report.directories.append(attempt.name)
+                for parent in (attempt.path.parent, attempt.path.parent.parent):
+                    if not any(parent.iterdir()):
+                        parent.rmdir()
+
+    def _attempts(self) -> Iterator[tuple[float, int, Attempt]]:
+        for io in self._exchange.root.glob("*/*/*/io"):
+            path = io.parent
+            files = [file.stat() for file in path.rglob("*") if file.is_file()]
+            changed_s = max((status.st_mtime for status in files), default=path.stat().st_mtime)
+            yield changed_s, sum(s.st_size for s in files), Attempt(path, str(path.relative_to(self._exchange.root)))
+
+    def _try(self, action: Callable[[_Subject], object], subject: _Subject, name: str) -> bool:
+        try:
+            action(subject)
+        except (EngineError, OSError) as error:
+            self._report.errors.append(f"{name}: {error}")
+            return False
+        return True

@@ -1,0 +1,59 @@
+"""Custom messages that the client consumes itself."""
+
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from drayage.custom import MOST_OBSERVATIONS, CustomMessages
+
+
+class Context:
+    """The little that is used of Dagster's context."""
+
+    has_assets_def = True
+    has_partition_key = False
+
+    def __init__(self, *keys: str) -> None:
+        self.selected_asset_keys = {dg.AssetKey(key) for key in keys}
+        self.observations: list[dg.AssetObservation] = []
+
+    def log_event(self, event: dg.AssetObservation) -> None:
+        self.observations.append(event)
+
+
+def progress(**fields: Any) -> dict[str, Any]:
+    return {"kind": "progress", "metadata": {"rows": 1}, **fields}
+
+
+def consume(context: Context, seconds: list[float]) -> None:
+    times = iter(seconds)
+    custom = CustomMessages(context, clock=lambda: next(times))  # type: ignore[arg-type]  # a fake at the boundary
+    for _ in seconds:
+        assert custom(progress())
+
+
+def test_progress_is_observed_at_most_every_five_seconds() -> None:
+    context = Context("a")
+    consume(context, [0, 1, 4.9, 5, 6, 10])
+    assert len(context.observations) == 2
+
+
+def test_a_step_makes_at_most_thirty_observations() -> None:
+    context = Context("a")
+    consume(context, [1e6 * number for number in range(100)])
+    assert len(context.observations) == MOST_OBSERVATIONS == 30
+
+
+@pytest.mark.parametrize(
+    ("payload", "keys"),
+    [(progress(), ["a", "b"]), (progress(asset_key="c"), ["a"]), ({"kind": "progress"}, ["a"])],
+)
+def test_progress_of_a_wrong_form_is_refused(payload: dict[str, Any], keys: list[str]) -> None:
+    with pytest.raises(TypeError):
+        CustomMessages(Context(*keys))(payload)  # type: ignore[arg-type]  # a fake at the boundary
+
+
+@pytest.mark.parametrize("payload", [None, 3, {"kind": "mine"}, [progress()]])
+def test_other_custom_messages_are_left_alone(payload: object) -> None:
+    assert not CustomMessages(Context("a"))(payload)  # type: ignore[arg-type]  # a fake at the boundary

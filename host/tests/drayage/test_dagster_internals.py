@@ -1,0 +1,64 @@
+"""Dagster moves what it does not call public; these say which piece, by name."""
+
+import dagster as dg
+import pytest
+
+from drayage import dagster_internals
+
+
+def test_the_step_key_of_an_executing_step_is_still_where_it_was() -> None:
+    seen = []
+
+    @dg.asset(op_tags={"team": "a"})
+    def one(context: dg.AssetExecutionContext) -> None:
+        seen.append(dagster_internals.step_key(context))
+        seen.append(dagster_internals.op_tags(context)["team"])
+        first, second = (dagster_internals.step_context(context) for _ in range(2))
+        seen.append(first is second)
+
+    assert dg.materialize([one]).success
+    assert seen == ["one", "a", True], "OpExecutionContext.get_step_execution_context() has changed"
+
+
+def test_pipes_metadata_is_still_read_by_dagsters_own_function() -> None:
+    metadata = dagster_internals.metadata_from_pipes(
+        {"a": 1, "b": {"raw_value": "http://x", "type": "url"}, "c": {"d": 1}}
+    )
+    assert metadata == {
+        "a": dg.MetadataValue.int(1),
+        "b": dg.MetadataValue.url("http://x"),
+        "c": dg.MetadataValue.json({"d": 1}),
+    }, "dagster._core.definitions.metadata.metadata_map_from_external has changed"
+
+
+def test_a_silent_result_still_satisfies_the_output_and_records_nothing() -> None:
+    @dg.asset(check_specs=[dg.AssetCheckSpec("whole", asset="one")])
+    def one(context: dg.AssetExecutionContext) -> object:
+        yield dagster_internals.silent_materialization(dg.AssetKey("one"))
+        yield dagster_internals.silent_check(context, dg.AssetCheckKey(dg.AssetKey("one"), "whole"))
+
+    @dg.asset(deps=[one])
+    def two() -> None: ...
+
+    result = dg.materialize([one, two])
+    assert result.success
+    assert result.asset_materializations_for_node("one") == [], (
+        "SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION has changed"
+    )
+    assert len(result.asset_materializations_for_node("two")) == 1
+    assert result.get_asset_check_evaluations() == [], "AssetLayer.get_op_output_name has changed"
+
+
+def test_the_events_of_a_step_are_still_read_from_the_log() -> None:
+    @dg.asset
+    def one() -> None: ...
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize([one], instance=instance)
+        kinds = [event.event_type for event in dagster_internals.step_events(instance, result.run_id, "one")]
+    assert kinds == [dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.STEP_SUCCESS]
+
+
+@pytest.mark.parametrize("name", ["DagsterExecutionInterruptedError", "PipesSession", "PipesMessageHandler"])
+def test_what_drayage_takes_for_public_still_is(name: str) -> None:
+    assert hasattr(dg, name)
