@@ -1,0 +1,149 @@
+"""What every Kafka client here shares: settings, patience, and how a silent broker is reported."""
+
+import logging
+import re
+import time
+from collections.abc import Callable
+from typing import Any, Final, Protocol, TypeVar
+
+from confluent_kafka import KafkaError, KafkaException
+
+from generator.errors import BrokerError
+
+ANSWER_TIMEOUT_S: Final = 10.0
+"""How long a broker may take to answer before the step says that it does not."""
+
+METADATA_WAIT_S: Final = 2.0
+"""Longest single wait for an answer: Python serves no signal while librdkafka waits."""
+
+RETRY_WAIT_S: Final = 0.1
+"""Pause before a call is made again, during which the client may say what is wrong."""
+
+_DURATION: Final = re.compile(r"\d+ms")
+
+Answer = TypeVar("Answer")
+
+
+class Client(Protocol):
+    """The part that confluent-kafka's clients have in common."""
+
+    def list_topics(self, topic: str | None = None, timeout: float = -1) -> Any:
+        """Ask for topics and partitions."""
+
+    def poll(self, timeout: float = -1) -> int:
+        """Serve callbacks."""
+
+
+class Broker:
+    """Kafka at an address.
+
+    Args:
+        address: Brokers, `host:port` separated by commas.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._last_error = ""
+
+    def settings(self) -> dict[str, Any]:
+        """Give the settings that a client of this broker starts from."""
+        return {
+            "bootstrap.servers": self.address,
+            "client.id": "drayage-generator",
+            "error_cb": self._keep_error,
+            "logger": _LIBRDKAFKA_LOG,
+        }
+
+    def partition_counts(self, client: Client) -> dict[str, int]:
+        """Ask which topics there are.
+
+        Returns:
+            Number of partitions by topic.
+
+        Raises:
+            BrokerError: No broker answers in time.
+        """
+        metadata = self.insist(
+            client,
+            lambda: client.list_topics(timeout=METADATA_WAIT_S),
+            timeout_s=ANSWER_TIMEOUT_S,
+            otherwise="Kafka does not answer",
+        )
+        return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
+
+    def insist(self, client: Client, call: Callable[[], Answer], *, timeout_s: float, otherwise: str) -> Answer:
+        """Repeat a call while its failure is one that may pass.
+
+        Args:
+            client: The client that the call is made with.
+            call: A call that waits for a few seconds at most, so that signals are served in between.
+            timeout_s: Seconds after which it is not repeated.
+            otherwise: What has happened when it never succeeds.
+
+        Raises:
+            BrokerError: It did not succeed in time, or failed for good.
+
+        Source: librdkafka's introduction, "Transactional producer": a call that failed with a
+        retriable error is resumed by making it again.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                return call()
+            except KafkaException as error:
+                client.poll(RETRY_WAIT_S)
+                reason = error.args[0]
+                passing = reason.retriable() or reason.code() in {KafkaError._TRANSPORT, KafkaError._TIMED_OUT}  # noqa: SLF001  their public names
+                if not passing or time.monotonic() >= deadline:
+                    raise self._failed(otherwise, timeout_s, reason) from error
+
+    def _failed(self, what: str, timeout_s: float, reason: KafkaError) -> BrokerError:
+        if reason.code() in FENCED:
+            return BrokerError(
+                f"{what}, since another step that sends the same month took over",
+                expected="one step at a time for a month",
+                got=reason.str(),
+                where=f"broker {self.address}",
+                todo="let the other step finish; if it should not run, stop it and materialize again",
+            )
+        reasons = dict.fromkeys(text for text in (reason.str(), self._last_error) if text)
+        return BrokerError(
+            what,
+            expected=f"success within {timeout_s:.0f} s",
+            got=", ".join(reasons),
+            where=f"broker {self.address}",
+            todo=LOOK_AT_BROKER,
+        )
+
+    def _keep_error(self, error: KafkaError) -> None:
+        self._last_error = error.str()
+
+
+FENCED: Final = frozenset(
+    {KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED}  # noqa: SLF001  their public names
+)
+"""Codes that mean that a later producer has the same transactional id."""
+
+LOOK_AT_BROKER: Final = (
+    "look at the broker's container and its logs (service kafka of the compose stack) and check "
+    "KAFKA_BOOTSTRAP_SERVERS; then materialize again"
+)
+
+
+class _Once(logging.Filter):
+    """Lets each of librdkafka's lines through once: it writes one for every failed attempt, ten a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        line = _DURATION.sub("", record.getMessage())
+        if line in self._seen:
+            return False
+        self._seen.add(line)
+        return True
+
+
+_LIBRDKAFKA_LOG: Final = logging.getLogger("librdkafka")
+_LIBRDKAFKA_LOG.addFilter(_Once())

@@ -1,0 +1,170 @@
+"""Events to messages: Avro's binary form in Confluent's framing, by column instead of by row.
+
+A writer that walks record after record costs several microseconds of Python an event. Here every
+column of a batch becomes bytes at once, in a matrix with room for the column's widest value; a mask
+then picks the bytes that are really there. Tests hold the result against fastavro's.
+
+Source: Apache Avro 1.12 specification, "Binary Encoding"; Confluent Schema Registry, "Wire format".
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+MAGIC_BYTE: Final = 0
+VALUE_BRANCH: Final = np.uint8(2)
+"""The second branch of a union, as the variable-length integer 1; null is the first, 0."""
+
+LONG_BITS: Final = 64
+VARINT_BITS: Final = 7
+"""Payload of one byte of a variable-length integer."""
+
+BYTE: Final = np.dtype(np.uint8)
+DOUBLE: Final = np.dtype("<f8")
+MORE: Final = np.uint8(0x80)
+"""The bit of a variable-length integer's byte that says that another follows."""
+
+Array = npt.NDArray[Any]
+
+
+def encode_messages(events: pa.RecordBatch, schema_id: int) -> list[bytes]:
+    """Encode each event as one message.
+
+    Args:
+        events: Columns in the order of the Avro record. A column that is nullable in the schema is
+            written as the union of null and its type, null first.
+        schema_id: Identity of the schema in the registry, 0 to 2**31 - 1.
+
+    Returns:
+        One message a row, in the rows' order.
+    """
+    if events.num_rows == 0:
+        return []
+    framing = np.frombuffer(struct.pack(">bI", MAGIC_BYTE, schema_id), np.uint8)
+    slots = [_Slot(np.dtype((np.uint8, len(framing))), framing)]
+    for field, column in zip(events.schema, events.columns, strict=True):
+        slots.extend(_column_slots(column, nullable=field.nullable))
+    return _split(*_pack(slots, events.num_rows))
+
+
+def encode_keys(event_ids: pa.StringArray) -> list[bytes]:
+    """Turn event ids, none null, into the keys of their messages."""
+    _, offsets_buffer, text_buffer = event_ids.buffers()
+    offsets = np.frombuffer(offsets_buffer, np.int32)[event_ids.offset :][: len(event_ids) + 1]
+    text = text_buffer[offsets[0] : offsets[-1]].to_pybytes()
+    ends = (offsets - offsets[0]).tolist()
+    return [text[start:end] for start, end in pairwise(ends)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """Bytes at the same place of every row.
+
+    Args:
+        dtype: What the slot holds.
+        values: A value a row, or one for all rows.
+        present: None when every row has these bytes; else a flag a row, or a flag a row and byte.
+    """
+
+    dtype: np.dtype[Any]
+    values: Array
+    present: Array | None = None
+
+
+def _pack(slots: list[_Slot], row_count: int) -> tuple[bytes, Array]:
+    """Lay the slots side by side and drop the bytes that are not present.
+
+    Returns:
+        All rows' bytes one after another, and the length of each row in bytes.
+    """
+    layout = np.dtype([(f"slot{index}", slot.dtype) for index, slot in enumerate(slots)])
+    rows = np.empty(row_count, layout)
+    width = layout.itemsize
+    present = np.ones((row_count, width), np.bool_)
+    start = 0
+    for index, slot in enumerate(slots):
+        rows[f"slot{index}"] = slot.values
+        end = start + slot.dtype.itemsize
+        if slot.present is not None:
+            flags = slot.present if slot.present.ndim > 1 else slot.present[:, np.newaxis]
+            present[:, start:end] = flags
+        start = end
+    matrix = rows.view(np.uint8).reshape(row_count, width)
+    return matrix[present].tobytes(), np.count_nonzero(present, axis=1)
+
+
+def _split(flat: bytes, lengths: Array) -> list[bytes]:
+    ends = [0, *np.cumsum(lengths).tolist()]
+    return [flat[start:end] for start, end in pairwise(ends)]
+
+
+def _column_slots(column: pa.Array, *, nullable: bool) -> Iterator[_Slot]:
+    valid = None
+    if nullable:
+        if column.null_count:
+            valid = column.is_valid().to_numpy(zero_copy_only=False)
+        branch = np.array(VALUE_BRANCH) if valid is None else valid.view(np.uint8) * VALUE_BRANCH
+        yield _Slot(BYTE, branch)
+        if column.null_count == len(column):
+            return
+    elif column.null_count:
+        message = f"a column that must have a value has {column.null_count} nulls"
+        raise ValueError(message)
+    if pa.types.is_string(column.type):
+        yield from _string_slots(column, valid)
+    elif pa.types.is_floating(column.type):
+        yield _Slot(DOUBLE, _numbers(column), valid)
+    else:
+        yield from _long_slots(_numbers(column.view(pa.int64())), valid)
+
+
+def _numbers(column: pa.Array) -> Array:
+    """Give the values, with 0 in the place of null."""
+    numbers: Array = (column.fill_null(0) if column.null_count else column).to_numpy()
+    return numbers
+
+
+def _long_slots(numbers: npt.NDArray[np.int64], valid: Array | None) -> Iterator[_Slot]:
+    """Zig-zag (small negatives stay short), then seven bits a byte, the lowest first."""
+    zigzag = ((numbers << 1) ^ (numbers >> (LONG_BITS - 1))).view(np.uint64)
+    shortest, longest = _varint_size(int(zigzag.min())), _varint_size(int(zigzag.max()))
+    present = valid
+    for index in range(longest):
+        low = (zigzag >> np.uint64(VARINT_BITS * index)).astype(np.uint8)
+        if index + 1 < shortest:
+            yield _Slot(BYTE, low | MORE, present)
+            continue
+        more = zigzag >= np.uint64(1 << VARINT_BITS * (index + 1)) if index + 1 < longest else np.zeros((), np.bool_)
+        yield _Slot(BYTE, (low & ~MORE) | more.view(np.uint8) * MORE, present)
+        present = more if valid is None else more & valid
+
+
+def _varint_size(number: int) -> int:
+    return max(1, -(-number.bit_length() // VARINT_BITS))
+
+
+def _string_slots(column: pa.Array, valid: Array | None) -> Iterator[_Slot]:
+    """Length in bytes as a long, then UTF-8."""
+    if column.null_count:
+        column = column.fill_null("")
+    _, offsets_buffer, text_buffer = column.buffers()
+    offsets = np.frombuffer(offsets_buffer, np.int32)[column.offset :][: len(column) + 1]
+    text = np.frombuffer(text_buffer or b"", np.uint8)
+    lengths = np.diff(offsets)
+    yield from _long_slots(lengths.astype(np.int64), valid)
+    width = int(lengths.max())
+    if width == 0:
+        return
+    dtype = np.dtype((np.uint8, width))
+    if width == lengths.min():
+        yield _Slot(dtype, text[offsets[0] : offsets[-1]].reshape(-1, width))
+        return
+    places = np.arange(width)
+    characters = text.take(offsets[:-1, np.newaxis] + places, mode="clip")
+    yield _Slot(dtype, characters, places < lengths[:, np.newaxis])

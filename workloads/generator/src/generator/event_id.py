@@ -1,0 +1,31 @@
+"""Identities of events: the same trip of the same source always has the same one."""
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+ROW_DIGITS: Final = 9
+
+
+def event_ids(prefix: str, rows: npt.NDArray[np.int64]) -> pa.StringArray:
+    """Name events by where they come from.
+
+    Args:
+        prefix: ASCII; month and source, for example `2024-01.s42`.
+        rows: Row of each event in its source, 1 to 999,999,999.
+
+    Returns:
+        `<prefix>.<row with nine digits>` for each row.
+    """
+    head = f"{prefix}.".encode("ascii")
+    width = len(head) + ROW_DIGITS
+    characters = np.empty((len(rows), width), np.uint8)
+    characters[:, : len(head)] = np.frombuffer(head, np.uint8)
+    rest: npt.NDArray[Any] = rows.astype(np.uint32)
+    for place in range(width - 1, len(head) - 1, -1):
+        rest, digit = np.divmod(rest, np.uint32(10))
+        characters[:, place] = digit + ord("0")
+    offsets = np.arange(len(rows) + 1, dtype=np.int32) * width
+    return pa.StringArray.from_buffers(len(rows), pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(characters)))

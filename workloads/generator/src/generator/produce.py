@@ -1,0 +1,206 @@
+"""The command `produce`: a month's trips to the topic, and the numbers that prove it."""
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import pyarrow as pa
+from dagster_pipes import PipesContext
+
+from generator.ahead import work_ahead
+from generator.broker import Broker
+from generator.encoding import encode_keys, encode_messages
+from generator.errors import DeliveryError, RequestError
+from generator.event_schema import AVRO_SCHEMA, EVENT_SCHEMA
+from generator.faults import FaultCount
+from generator.month import Month
+from generator.pacing import TripStream, send_at_rate, send_in_bursts
+from generator.registry import register_schema
+from generator.request import ProduceExtras, ProduceRequest, read_produce_request
+from generator.sender import Sender
+from generator.synthesis import SyntheticTrips
+from generator.trip_file import TripFile, find_trip_file
+
+PROGRESS_EVERY_S: Final = 5.0
+"""The UI keeps few points of a plot; more of them would push the history out."""
+
+NS_PER_MS: Final = 1_000_000
+
+
+class TripSource(Protocol):
+    """Where a month's trips come from.
+
+    Args:
+        kind: `file` or `synthetic`.
+        file_name: Name of the file, empty without one.
+        events: Events that there are to send.
+        faults: Repeats and invalid trips among them that were made on purpose.
+    """
+
+    kind: str
+    file_name: str
+    events: int
+
+    @property
+    def faults(self) -> FaultCount:
+        """Repeats and invalid trips made on purpose."""
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield `event_id` and the TLC's columns."""
+
+
+def run_produce(pipes: PipesContext) -> None:
+    """Send the step's month and report what the broker acknowledged."""
+    request = read_produce_request(pipes)
+    source = open_source(request)
+    broker = Broker(request.environment.kafka_bootstrap_servers)
+    topic, month = request.extras.topic, request.month
+    with Sender(
+        broker,
+        topic,
+        transactional_id=f"drayage-generator.{topic}.{month}",
+        transaction_events=_burst_size(request.extras, source.events),
+        on_served=Progress(pipes),
+    ) as sender:
+        schema_id = register_schema(request.environment.schema_registry_url, topic, AVRO_SCHEMA)
+        started = time.monotonic()
+        _send(EventOutlet(sender, month, schema_id), source, request.extras)
+        produce_s = time.monotonic() - started
+    pipes.report_asset_materialization(metadata=_metadata(sender, source, schema_id, produce_s))
+
+
+def open_source(request: ProduceRequest) -> TripSource:
+    """Choose where the month's trips come from: its file where there is one, else the seed.
+
+    Raises:
+        TripFileError: The file cannot be sent as a whole.
+        RequestError: There is no file, and the extras for a synthetic month are missing.
+    """
+    folder, month, extras = request.environment.trips_dir, request.month, request.extras
+    path = find_trip_file(folder, month)
+    if path is not None:
+        return TripFile(month, path)
+    if extras.events is None or extras.seed is None:
+        raise RequestError(
+            f"there are no trips for {month}",
+            expected=f"a file yellow_tripdata_{month}.parquet or .csv, or the extras events and seed",
+            got=f"extras events {extras.events} and seed {extras.seed}",
+            where=str(folder),
+            todo="put the TLC's file there, or say how many trips to synthesise from which seed",
+        )
+    return SyntheticTrips(month, seed=extras.seed, events=extras.events)
+
+
+class Progress:
+    """Tells the host how far a long step is.
+
+    Args:
+        pipes: Where to.
+    """
+
+    def __init__(self, pipes: PipesContext) -> None:
+        self._pipes = pipes
+        self._reported_at = time.monotonic()
+        self._reported = 0
+
+    def __call__(self, acknowledged: int) -> None:
+        """Report, if the last report is long enough ago.
+
+        Args:
+            acknowledged: Events acknowledged so far.
+        """
+        now = time.monotonic()
+        elapsed_s = now - self._reported_at
+        if elapsed_s < PROGRESS_EVERY_S:
+            return
+        self._pipes.report_custom_message(
+            {
+                "kind": "progress",
+                # The materialization's own names: the UI then plots both as one line.
+                "metadata": {
+                    "events_acknowledged": acknowledged,
+                    "events_per_second": (acknowledged - self._reported) / elapsed_s,
+                },
+            }
+        )
+        self._reported_at, self._reported = now, acknowledged
+
+
+@dataclass(frozen=True, slots=True)
+class EventOutlet:
+    """Makes trips events and hands them to the sender as messages.
+
+    Args:
+        sender: Where to.
+        month: Month that the trips are sent for.
+        schema_id: Identity of the schema in the registry.
+    """
+
+    sender: Sender
+    month: Month
+    schema_id: int
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Commit what the block sends, or abort."""
+        return self.sender.transaction()
+
+    def send(self, trips: Iterator[pa.RecordBatch]) -> None:
+        """Stamp and encode trips, and hand them over."""
+        with closing(work_ahead(map(self._encode, trips))) as batches:
+            for keys, values in batches:
+                self.sender.send(keys, values)
+
+    def serve(self, wait_s: float) -> None:
+        """Wait, and take in what the broker says meanwhile."""
+        self.sender.serve(wait_s)
+
+    def _encode(self, trips: pa.RecordBatch) -> tuple[list[bytes], list[bytes]]:
+        event_id, *columns = trips.columns
+        count = trips.num_rows
+        sent_at = pa.scalar(time.time_ns() // NS_PER_MS, pa.int64()).cast(EVENT_SCHEMA.field("sent_at").type)
+        events = pa.RecordBatch.from_arrays(
+            [event_id, pa.repeat(str(self.month), count), pa.repeat(sent_at, count), *columns],
+            schema=EVENT_SCHEMA,
+        )
+        return encode_keys(event_id), encode_messages(events, self.schema_id)
+
+
+def _send(outlet: EventOutlet, source: TripSource, extras: ProduceExtras) -> None:
+    trips = TripStream(source.batches())
+    total = source.events
+    if extras.events_per_second is not None and extras.mode == "realtime":
+        send_at_rate(outlet, trips, total=total, events_per_second=extras.events_per_second)
+    else:
+        burst_size = _burst_size(extras, total)
+        send_in_bursts(outlet, trips, total=total, burst_size=burst_size, pause_s=extras.pause_s or 0.0)
+    sender = outlet.sender
+    if not total == sender.produced == sender.acknowledged.count:
+        raise DeliveryError(
+            "the numbers of events disagree after the last commit",
+            expected=f"{total} to send = produced = acknowledged",
+            got=f"{sender.produced} produced, {sender.acknowledged.count} acknowledged",
+            todo="materialize again and report this as a defect of the generator",
+        )
+
+
+def _burst_size(extras: ProduceExtras, total: int) -> int:
+    return extras.batch_size if extras.mode == "batch" and extras.batch_size else total
+
+
+def _metadata(sender: Sender, source: TripSource, schema_id: int, produce_s: float) -> dict[str, Any]:
+    return {
+        "events_produced": sender.produced,
+        "events_acknowledged": sender.acknowledged.count,
+        "events_per_second": sender.acknowledged.count / produce_s,
+        "bytes_produced": sender.produced_bytes,
+        "offsets": {"type": "json", "raw_value": sender.acknowledged.offsets},
+        "schema_id": schema_id,
+        "produce_s": produce_s,
+        "transactions": sender.transactions,
+        "duplicates_sent": source.faults.duplicates,
+        "invalid_sent": source.faults.invalid,
+        "source": source.kind,
+        "source_file": source.file_name,
+    }

@@ -1,0 +1,172 @@
+"""What a step is asked to do: environment, Pipes extras and partition, read once and as a whole."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from dagster_pipes import DagsterPipesError, PipesContext
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from generator.errors import RequestError
+from generator.month import Month
+
+Text = Annotated[str, Field(min_length=1)]
+Mode = Literal["burst", "batch", "realtime"]
+EnvironmentModel = TypeVar("EnvironmentModel", bound=BaseSettings)
+ExtrasModel = TypeVar("ExtrasModel", bound=BaseModel)
+
+
+class KafkaEnvironment(BaseSettings):
+    """Addresses that `topics` needs.
+
+    Args:
+        kafka_bootstrap_servers: Brokers, `host:port` separated by commas.
+    """
+
+    model_config = SettingsConfigDict(frozen=True)
+    kafka_bootstrap_servers: Text
+
+
+class ProduceEnvironment(KafkaEnvironment):
+    """Addresses and places that `produce` needs.
+
+    Args:
+        schema_registry_url: Root of an API like Confluent's.
+        trips_dir: Folder of the TLC's monthly files; the image sets `/data/trips`.
+    """
+
+    schema_registry_url: Text
+    trips_dir: Path
+
+
+class TopicsExtras(BaseModel):
+    """Extras of `topics`.
+
+    Args:
+        topic: Topic to create.
+        partitions: Partitions of a new topic, and the least of an existing one.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True)
+    topic: Text
+    partitions: PositiveInt
+
+
+class ProduceExtras(BaseModel):
+    """Extras of `produce`. Names that a step does not use may be left out or null.
+
+    Args:
+        topic: Topic to send to.
+        mode: `burst` sends all in one transaction; `batch` a transaction for each `batch_size`
+            events; `realtime` sends `events_per_second` and commits each second.
+        batch_size: Events of one transaction in mode `batch`.
+        pause_s: Seconds between two transactions in mode `batch`.
+        events_per_second: Rate in mode `realtime`.
+        events: Events of a month without a file.
+        seed: Seed of a month without a file.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True)
+    topic: Text
+    mode: Mode
+    batch_size: PositiveInt | None = None
+    pause_s: Annotated[float, Field(ge=0)] | None = None
+    events_per_second: PositiveFloat | None = None
+    events: PositiveInt | None = None
+    seed: Annotated[int, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _mode_has_its_settings(self) -> "ProduceExtras":
+        needed = {"burst": (), "batch": ("batch_size", "pause_s"), "realtime": ("events_per_second",)}
+        missing = [name for name in needed[self.mode] if getattr(self, name) is None]
+        if missing:
+            raise ValueError(f"{' and '.join(missing)} missing, which mode {self.mode} needs")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class TopicsRequest:
+    """All that `topics` is given."""
+
+    environment: KafkaEnvironment
+    extras: TopicsExtras
+
+
+@dataclass(frozen=True, slots=True)
+class ProduceRequest:
+    """All that `produce` is given."""
+
+    environment: ProduceEnvironment
+    extras: ProduceExtras
+    month: Month
+
+
+def read_topics_request(pipes: PipesContext) -> TopicsRequest:
+    """Read the input of `topics`.
+
+    Raises:
+        RequestError: Something is missing or wrong; names all of it.
+    """
+    faults: list[str] = []
+    environment = _read_environment(KafkaEnvironment, faults)
+    extras = _read_extras(TopicsExtras, pipes, faults)
+    if environment is None or extras is None:
+        raise _incomplete(faults)
+    return TopicsRequest(environment, extras)
+
+
+def read_produce_request(pipes: PipesContext) -> ProduceRequest:
+    """Read the input of `produce`.
+
+    Raises:
+        RequestError: Something is missing or wrong; names all of it.
+    """
+    faults: list[str] = []
+    environment = _read_environment(ProduceEnvironment, faults)
+    extras = _read_extras(ProduceExtras, pipes, faults)
+    month = _read_month(pipes, faults)
+    if environment is None or extras is None or month is None:
+        raise _incomplete(faults)
+    return ProduceRequest(environment, extras, month)
+
+
+def _read_environment(model: type[EnvironmentModel], faults: list[str]) -> EnvironmentModel | None:
+    try:
+        return model()
+    except ValidationError as error:
+        faults.extend(_describe(error, "environment variable", str.upper))
+        return None
+
+
+def _read_extras(model: type[ExtrasModel], pipes: PipesContext, faults: list[str]) -> ExtrasModel | None:
+    try:
+        return model.model_validate(pipes.extras)
+    except ValidationError as error:
+        faults.extend(_describe(error, "extra", str))
+        return None
+
+
+def _read_month(pipes: PipesContext, faults: list[str]) -> Month | None:
+    try:
+        return Month.parse(pipes.partition_key)
+    except (DagsterPipesError, RequestError) as error:
+        faults.append(f"partition: {error}")
+        return None
+
+
+def _describe(error: ValidationError, source: str, spell: Callable[[str], str]) -> list[str]:
+    return [
+        ": ".join((" ".join((source, *(spell(str(part)) for part in fault["loc"]))), fault["msg"]))
+        for fault in error.errors(include_url=False)
+    ]
+
+
+def _incomplete(faults: list[str]) -> RequestError:
+    return RequestError(
+        "the step's input is missing or wrong",
+        expected="what workloads/generator/README.md lists",
+        got="; ".join(faults),
+        todo="set it where the step is started",
+    )

@@ -1,0 +1,221 @@
+"""Messages to a topic in transactions: an event counts when the broker has acknowledged it."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from generator.broker import ANSWER_TIMEOUT_S, FENCED, LOOK_AT_BROKER, Broker
+from generator.errors import DeliveryError, TopicError
+
+DELIVERY_TIMEOUT_S: Final = 30
+"""How long one event may stay without acknowledgement: longer than a restart of a broker takes."""
+
+COMMIT_TIMEOUT_S: Final = 30.0
+ABORT_TIMEOUT_S: Final = 3.0
+SIGNAL_CHECK_S: Final = 0.5
+"""Longest wait inside librdkafka, where Python cannot serve a signal."""
+
+MAX_IN_FLIGHT: Final = 100_000
+"""Events handed over and not yet acknowledged; bounds memory at some 50 MB."""
+
+LEAST_TRANSACTION_TIMEOUT_S: Final = 60
+MOST_TRANSACTION_TIMEOUT_S: Final = 900
+"""What brokers allow unless `transaction.max.timeout.ms` says otherwise."""
+
+SLOWEST_EVENTS_PER_S: Final = 10_000
+"""Rate below which a transaction may run out of time."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Acknowledgements:
+    """What the broker's delivery reports say.
+
+    Args:
+        count: Events acknowledged.
+        offsets: First and last offset of them by partition.
+        failure: Why the first event that was not acknowledged was not.
+    """
+
+    count: int = 0
+    first_offsets: dict[int, int] = field(default_factory=dict)
+    last_offsets: dict[int, int] = field(default_factory=dict)
+    failure: KafkaError | None = None
+
+    def record(self, error: KafkaError | None, message: Message) -> None:
+        """Take one delivery report; called for every event, so it does no more than it must."""
+        if error is not None:
+            self.failure = self.failure or error
+            return
+        partition, offset = message.partition(), message.offset()
+        if partition is None or offset is None:
+            raise TypeError("a delivery report without partition or offset")
+        self.count += 1
+        self.last_offsets[partition] = offset
+        if partition not in self.first_offsets:
+            self.first_offsets[partition] = offset
+
+    @property
+    def offsets(self) -> dict[str, list[int]]:
+        """First and last offset by partition, as JSON wants it."""
+        return {
+            str(partition): [first, self.last_offsets[partition]]
+            for partition, first in sorted(self.first_offsets.items())
+        }
+
+
+class Sender:
+    """A transactional producer of one topic.
+
+    Args:
+        broker: Where.
+        topic: Topic that is there already.
+        transactional_id: Two steps with the same one exclude each other: the later one ends the
+            earlier one's transaction.
+        transaction_events: Most events of one transaction; sets its time limit.
+        on_served: Called with the number of acknowledged events whenever some may have come in.
+
+    Raises:
+        TopicError: The topic is not there.
+        BrokerError: The broker does not answer.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        topic: str,
+        *,
+        transactional_id: str,
+        transaction_events: int,
+        on_served: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self.acknowledged = Acknowledgements()
+        self.produced = 0
+        self.produced_bytes = 0
+        self.transactions = 0
+        self._broker = broker
+        self._topic = topic
+        self._on_served = on_served
+        timeout_s = LEAST_TRANSACTION_TIMEOUT_S + transaction_events // SLOWEST_EVENTS_PER_S
+        self._producer = Producer(
+            broker.settings()
+            | {
+                "transactional.id": transactional_id,
+                # Until it is over, a killed step's transaction hides what others send behind it.
+                "transaction.timeout.ms": min(timeout_s, MOST_TRANSACTION_TIMEOUT_S) * 1000,
+                "acks": "all",
+                "enable.idempotence": True,
+                "compression.type": "lz4",
+                "message.timeout.ms": DELIVERY_TIMEOUT_S * 1000,
+                "linger.ms": 20,
+                "queue.buffering.max.messages": 2 * MAX_IN_FLIGHT,
+            }
+        )
+
+    def __enter__(self) -> Self:
+        """Check the topic, and end what an earlier step with this transactional id left open."""
+        if self._topic not in self._broker.partition_counts(self._producer):
+            raise TopicError(
+                f"topic {self._topic} is not there",
+                expected="a topic to send to",
+                got="none of that name",
+                where=f"broker {self._broker.address}",
+                todo="materialize kafka_topics first",
+            )
+        self._insist(self._producer.init_transactions, ANSWER_TIMEOUT_S, "Kafka does not start transactions")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connections."""
+        self._producer.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit what the block sends once all of it is acknowledged; abort on any exception."""
+        produced_before = self.produced
+        self._insist(lambda _: self._producer.begin_transaction(), 0.0, "no transaction can begin")
+        try:
+            yield
+            self._settle()
+            self._insist(self._producer.commit_transaction, COMMIT_TIMEOUT_S, "Kafka did not commit the transaction")
+        except BaseException:
+            self._abort()
+            raise
+        # An empty transaction never reaches the broker.
+        self.transactions += self.produced > produced_before
+
+    def send(self, keys: list[bytes], values: list[bytes]) -> None:
+        """Hand messages over, and wait while too many are without acknowledgement.
+
+        Args:
+            keys: A key for each message.
+            values: The messages.
+
+        Raises:
+            DeliveryError: A message of this transaction was refused.
+        """
+        messages: list[dict[str, Any]] = [{"key": key, "value": value} for key, value in zip(keys, values, strict=True)]
+        queued = self._producer.produce_batch(self._topic, messages, on_delivery=self.acknowledged.record)
+        if queued != len(messages):
+            raise self._undelivered(_first_refusal(messages))
+        self.produced += queued
+        self.produced_bytes += sum(map(len, values))
+        self.serve(0)
+        while self._in_flight > MAX_IN_FLIGHT:
+            self.serve(SIGNAL_CHECK_S)
+
+    def serve(self, wait_s: float) -> None:
+        """Take in delivery reports.
+
+        Args:
+            wait_s: Longest wait for one.
+
+        Raises:
+            DeliveryError: An event was not acknowledged.
+        """
+        self._producer.poll(wait_s)
+        if self.acknowledged.failure is not None:
+            raise self._undelivered(self.acknowledged.failure)
+        self._on_served(self.acknowledged.count)
+
+    @property
+    def _in_flight(self) -> int:
+        return self.produced - self.acknowledged.count
+
+    def _settle(self) -> None:
+        """Wait for all acknowledgements; librdkafka reports each event within the delivery timeout."""
+        while self._in_flight:
+            self.serve(SIGNAL_CHECK_S)
+
+    def _insist(self, call: Callable[[float], None], timeout_s: float, otherwise: str) -> None:
+        self._broker.insist(self._producer, lambda: call(SIGNAL_CHECK_S), timeout_s=timeout_s, otherwise=otherwise)
+
+    def _abort(self) -> None:
+        try:
+            self._producer.abort_transaction(ABORT_TIMEOUT_S)
+        except KafkaException as error:
+            # What ended the transaction is the error to show; the broker ends it by itself later.
+            _log.warning("the open transaction is left to the broker's time-out: %s", error.args[0].str())
+
+    def _undelivered(self, error: KafkaError) -> DeliveryError:
+        fenced = error.code() in FENCED
+        return DeliveryError(
+            f"an event was not acknowledged, and its transaction was aborted; {self.acknowledged.count} of "
+            f"{self.produced} handed over were acknowledged before",
+            expected="every event acknowledged by all in-sync replicas",
+            got=error.str(),
+            where=f"topic {self._topic}, broker {self._broker.address}",
+            todo=(
+                "another step sends the same month: let it finish, then materialize again" if fenced else LOOK_AT_BROKER
+            ),
+        )
+
+
+def _first_refusal(messages: list[dict[str, Any]]) -> KafkaError:
+    """Find the error that `produce_batch` leaves with a message that it did not queue."""
+    return next(error for message in messages if isinstance(error := message.get("_error"), KafkaError))

@@ -1,0 +1,218 @@
+"""Stand-ins at the boundary: a broker inside librdkafka, a registry behind HTTP, a host's Pipes files."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import threading
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from dagster_pipes import PipesContext, PipesDefaultContextLoader, PipesDefaultMessageWriter, PipesMappingParamsLoader
+
+from generator.broker import Broker
+
+TOPIC = "taxi.raw_trips"
+MOCK_PARTITIONS = 4
+
+
+@dataclass
+class MockKafka:
+    """librdkafka's own mock cluster, which clients reach over TCP like a real one."""
+
+    cluster: Producer
+    address: str
+
+    @property
+    def broker(self) -> Broker:
+        """The broker as the code under test sees it."""
+        return Broker(self.address)
+
+    def read_all(self, topic: str = TOPIC) -> list[Message]:
+        """Read each partition of a topic from its first record to its end."""
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.address,
+                "group.id": "test",
+                "enable.partition.eof": True,
+                "enable.auto.commit": False,
+            }
+        )
+        consumer.assign([TopicPartition(topic, partition, 0) for partition in range(MOCK_PARTITIONS)])
+        records: list[Message] = []
+        at_end: set[int | None] = set()
+        while len(at_end) < MOCK_PARTITIONS:
+            for message in consumer.consume(1000, timeout=0.2):
+                error = message.error()
+                if error is None:
+                    records.append(message)
+                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  its public name
+                    at_end.add(message.partition())
+                else:
+                    pytest.fail(f"reading {topic}: {error}")
+        consumer.close()
+        return records
+
+
+@pytest.fixture
+def kafka() -> Iterator[MockKafka]:
+    """A broker with the topic."""
+    cluster = Producer({"bootstrap.servers": "mock", "test.mock.num.brokers": 1, "log_level": 0})
+    (node,) = cluster.list_topics(timeout=10).brokers.values()
+    cluster.list_topics(TOPIC, timeout=10)  # The mock creates a topic when it is asked for one.
+    yield MockKafka(cluster, f"{node.host}:{node.port}")
+    cluster.close()
+
+
+@dataclass
+class FakeRegistry:
+    """The part of a schema registry that the generator talks to, with every request kept."""
+
+    url: str = ""
+    schemas: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    answer: tuple[int, bytes] | None = None
+    """What to answer whatever comes, instead of what a registry would."""
+
+    def respond(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
+        """Answer as Confluent's registry does."""
+        path = path.partition("?")[0]
+        self.requests.append(f"{method} {path}")
+        if self.answer is not None:
+            return self.answer
+        if method == "PUT":
+            return 200, body
+        if method == "POST":
+            self.schemas.append(json.loads(body)["schema"])
+            return 200, b'{"id": 7}'
+        if self.schemas:
+            return 200, b"[1]"
+        return 404, b'{"error_code": 40401, "message": "Subject not found."}'
+
+
+@pytest.fixture
+def registry() -> Iterator[FakeRegistry]:
+    """A registry without any schema, which gives id 7."""
+    fake = FakeRegistry()
+
+    class Handler(BaseHTTPRequestHandler):
+        def _handle(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            status, answer = fake.respond(self.command, self.path, body)
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        do_GET = do_POST = do_PUT = _handle  # noqa: N815  the names that the server looks for
+
+        def log_message(self, *_: object) -> None:
+            """Keep the test's output clean."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    fake.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield fake
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@dataclass
+class HostFiles:
+    """Context and messages of one step, as a host mounts them."""
+
+    folder: Path
+
+    def write_context(self, extras: dict[str, Any], month: str | None) -> dict[str, dict[str, str]]:
+        """Write the context of a step.
+
+        Returns:
+            The bootstrap parameters that lead to both files.
+        """
+        key_range = {"start": month, "end": month} if month else None
+        context = {
+            "asset_keys": ["step"],
+            "code_version_by_asset_key": {"step": None},
+            "provenance_by_asset_key": {"step": None},
+            "partition_key": month,
+            "partition_key_range": key_range,
+            "partition_time_window": None,
+            "run_id": "run",
+            "job_name": None,
+            "retry_number": 0,
+            "extras": extras,
+        }
+        (self.folder / "context.json").write_text(json.dumps(context))
+        return {
+            "DAGSTER_PIPES_CONTEXT": {"path": str(self.folder / "context.json")},
+            "DAGSTER_PIPES_MESSAGES": {"path": str(self.folder / "messages.jsonl")},
+        }
+
+    def read_messages(self) -> list[dict[str, Any]]:
+        """Read what the step reported."""
+        return [json.loads(line) for line in (self.folder / "messages.jsonl").read_text().splitlines()]
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Metadata of the only materialization."""
+        (params,) = [m["params"] for m in self.read_messages() if m["method"] == "report_asset_materialization"]
+        return {name: value["raw_value"] for name, value in params["metadata"].items()}
+
+    @property
+    def exception(self) -> dict[str, Any]:
+        """The exception that the session was closed with."""
+        closed = self.read_messages()[-1]
+        assert closed["method"] == "closed"
+        return dict(closed["params"]["exception"])
+
+    def open_pipes(self, extras: dict[str, Any], month: str | None) -> PipesContext:
+        """Open the step's session within this process."""
+        params = {name: _encode(value) for name, value in self.write_context(extras, month).items()}
+        return PipesContext(PipesMappingParamsLoader(params), PipesDefaultContextLoader(), PipesDefaultMessageWriter())
+
+    def start(
+        self, command: str, extras: dict[str, Any], month: str | None, environment: dict[str, str]
+    ) -> subprocess.Popen[str]:
+        """Start a command the way the image does."""
+        params = {name: _encode(value) for name, value in self.write_context(extras, month).items()}
+        return subprocess.Popen(  # noqa: S603  the program under test
+            [sys.executable, "-m", "generator", command],
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), **params, **environment},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(
+        self, command: str, extras: dict[str, Any], month: str | None, environment: dict[str, str]
+    ) -> tuple[int, str]:
+        """Run a command to its end.
+
+        Returns:
+            Exit code and stderr.
+        """
+        with self.start(command, extras, month, environment) as process:
+            _, stderr = process.communicate(timeout=60)
+        return process.returncode, stderr
+
+
+def _encode(value: dict[str, str]) -> str:
+    return base64.b64encode(zlib.compress(json.dumps(value).encode())).decode()
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> HostFiles:
+    """The files between a host and one step."""
+    folder = tmp_path / "io"
+    folder.mkdir()
+    (folder / "messages.jsonl").touch()
+    return HostFiles(folder)

@@ -1,0 +1,66 @@
+import json
+
+import pytest
+from conftest import TOPIC, FakeRegistry
+
+from generator.errors import RegistryError, SchemaRefusedError
+from generator.event_schema import AVRO_SCHEMA, TRIP_SCHEMA
+from generator.registry import register_schema
+
+SUBJECT = f"{TOPIC}-value"
+TLC_COLUMNS = (
+    "VendorID tpep_pickup_datetime tpep_dropoff_datetime passenger_count trip_distance RatecodeID store_and_fwd_flag "
+    "PULocationID DOLocationID payment_type fare_amount extra mta_tax tip_amount tolls_amount improvement_surcharge "
+    "total_amount congestion_surcharge Airport_fee"
+)
+
+
+def test_a_new_schema_is_registered_and_its_subject_made_backward_compatible(registry: FakeRegistry) -> None:
+    """The rule must hold from the first version on."""
+    assert register_schema(registry.url, TOPIC, AVRO_SCHEMA) == 7
+    assert json.loads(registry.schemas[0]) == json.loads(AVRO_SCHEMA)
+    assert registry.requests[-1] == f"PUT /config/{SUBJECT}"
+
+
+def test_a_known_subject_is_made_backward_compatible_before_a_version_is_added(registry: FakeRegistry) -> None:
+    """Else a registry whose general rule is NONE would take an incompatible version."""
+    registry.schemas.append("{}")
+    register_schema(registry.url, TOPIC, AVRO_SCHEMA)
+    assert registry.requests == [
+        f"GET /subjects/{SUBJECT}/versions",
+        f"PUT /config/{SUBJECT}",
+        f"POST /subjects/{SUBJECT}/versions",
+    ]
+
+
+def test_a_refused_schema_says_so_and_what_to_compare(registry: FakeRegistry) -> None:
+    """The registry's reason is the one thing that helps whoever changed the schema."""
+    registry.answer = (409, b'{"error_code": 409, "message": "READER_FIELD_MISSING_DEFAULT_VALUE: tip"}')
+    with pytest.raises(SchemaRefusedError, match=r"taxi.raw_trips-value was refused, and nothing was sent.*tip.*to do"):
+        register_schema(registry.url, TOPIC, AVRO_SCHEMA)
+
+
+@pytest.mark.parametrize("answer", [(500, b'{"error_code": 50001, "message": "no store"}'), (200, b"<html>")])
+def test_a_registry_that_fails_is_named(registry: FakeRegistry, answer: tuple[int, bytes]) -> None:
+    """An error of the server, or another server at that address, is not a refusal."""
+    registry.answer = answer
+    with pytest.raises(RegistryError, match=f"schema registry {registry.url}.*to do: look at the registry's container"):
+        register_schema(registry.url, TOPIC, AVRO_SCHEMA)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "nowhere"])
+def test_a_registry_that_does_not_answer_is_named(url: str) -> None:
+    """Nobody should have to guess which of the services is down."""
+    with pytest.raises(RegistryError, match=f"schema registry {url}.*to do: "):
+        register_schema(url, TOPIC, AVRO_SCHEMA)
+
+
+def test_the_schema_has_the_tlcs_columns_which_may_all_be_absent() -> None:
+    """Readers go by these names; nulls are what real files contain."""
+    assert TRIP_SCHEMA.names == TLC_COLUMNS.split()
+    record = json.loads(AVRO_SCHEMA)
+    assert f"{record['namespace']}.{record['name']}" == "nyc.taxi.RawTrip"
+    assert [field["name"] for field in record["fields"][:3]] == ["event_id", "trip_month", "sent_at"]
+    for field in record["fields"][3:]:
+        assert field["type"][0] == "null"
+        assert field["default"] is None

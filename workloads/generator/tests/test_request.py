@@ -1,0 +1,100 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import HostFiles
+
+from generator.errors import RequestError
+from generator.month import Month
+from generator.request import read_produce_request, read_topics_request
+
+EXTRAS = {"topic": "taxi.raw_trips", "mode": "burst", "events": 10, "seed": 1}
+ENVIRONMENT = {
+    "KAFKA_BOOTSTRAP_SERVERS": "kafka:9092",
+    "SCHEMA_REGISTRY_URL": "http://schema-registry:8085",
+    "TRIPS_DIR": "/data/trips",
+}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set all that the image's environment gives."""
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(autouse=True)
+def _no_environment_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ENVIRONMENT:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_whole_request_is_read(host: HostFiles) -> None:
+    """The values arrive in their types."""
+    with host.open_pipes(EXTRAS, "2024-01") as pipes:
+        request = read_produce_request(pipes)
+    assert request.month == Month(2024, 1)
+    assert request.extras.seed == 1
+    assert request.environment.trips_dir == Path("/data/trips")
+
+
+def test_all_that_is_missing_is_named_together(host: HostFiles) -> None:
+    """One failed run must be enough to learn all that is wrong."""
+    with host.open_pipes({}, None) as pipes, pytest.raises(RequestError) as caught:
+        read_produce_request(pipes)
+    for name in (*ENVIRONMENT, "topic", "mode", "partition"):
+        assert name in str(caught.value)
+
+
+def test_topics_demands_only_what_it_uses(host: HostFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A topic can be created while the registry is down."""
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "kafka:9092")
+    with host.open_pipes({"topic": "t", "partitions": 3}, None) as pipes:
+        assert read_topics_request(pipes).extras.partitions == 3
+
+
+def test_topics_names_all_that_it_lacks(host: HostFiles) -> None:
+    """As for `produce`."""
+    with host.open_pipes({"partitions": 0}, None) as pipes, pytest.raises(RequestError) as caught:
+        read_topics_request(pipes)
+    for name in ("KAFKA_BOOTSTRAP_SERVERS", "topic", "partitions"):
+        assert name in str(caught.value)
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"mode": "fast"}, "extra mode: Input should be 'burst', 'batch' or 'realtime'"),
+        ({"mode": "batch"}, "batch_size and pause_s missing, which mode batch needs"),
+        ({"mode": "batch", "batch_size": 0, "pause_s": 1}, "extra batch_size"),
+        ({"mode": "batch", "batch_size": 5, "pause_s": -1}, "extra pause_s"),
+        ({"mode": "realtime"}, "events_per_second missing, which mode realtime needs"),
+        ({"mode": "realtime", "events_per_second": 0}, "extra events_per_second"),
+        ({"events": 0}, "extra events"),
+        ({"events": "10"}, "extra events"),
+        ({"seed": -1}, "extra seed"),
+        ({"topic": ""}, "extra topic"),
+    ],
+)
+def test_a_wrong_extra_is_named(host: HostFiles, wrong: dict[str, Any], message: str) -> None:
+    """A setting that cannot work ends the step before anything is sent."""
+    with host.open_pipes(EXTRAS | wrong, "2024-01") as pipes, pytest.raises(RequestError, match=message):
+        read_produce_request(pipes)
+
+
+@pytest.mark.usefixtures("environment")
+def test_an_extra_that_the_step_does_not_use_may_be_null(host: HostFiles) -> None:
+    """A host sends the same names in every mode."""
+    unused = dict.fromkeys(["batch_size", "pause_s", "events_per_second", "events", "seed"])
+    with host.open_pipes(EXTRAS | unused, "2024-01") as pipes:
+        assert read_produce_request(pipes).extras.events is None
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("key", ["2024-13", "2024-1", "January", "2024-01-01"])
+def test_a_partition_that_is_no_month_is_refused(host: HostFiles, key: str) -> None:
+    """The key becomes part of file names and event ids."""
+    with host.open_pipes(EXTRAS, key) as pipes, pytest.raises(RequestError, match=f"not a month.*'{key}'"):
+        read_produce_request(pipes)
