@@ -1,0 +1,44 @@
+-- Grain: one row for each committed record between the given offsets.
+-- Rerun: a temporary table of the session; the offsets make a second read return the same rows.
+--
+-- Flink resolves the writer's schema against these columns by name: a column the writer does not send is NULL.
+DROP TEMPORARY TABLE IF EXISTS raw_trips_source;
+
+CREATE TEMPORARY TABLE raw_trips_source (
+    event_id STRING NOT NULL,
+    trip_month STRING NOT NULL,
+    sent_at TIMESTAMP(3) NOT NULL,
+    `VendorID` BIGINT,
+    tpep_pickup_datetime TIMESTAMP(3),
+    tpep_dropoff_datetime TIMESTAMP(3),
+    passenger_count BIGINT,
+    trip_distance DOUBLE,
+    `RatecodeID` BIGINT,
+    store_and_fwd_flag STRING,
+    `PULocationID` BIGINT,
+    `DOLocationID` BIGINT,
+    payment_type BIGINT,
+    fare_amount DOUBLE,
+    extra DOUBLE,
+    mta_tax DOUBLE,
+    tip_amount DOUBLE,
+    tolls_amount DOUBLE,
+    improvement_surcharge DOUBLE,
+    total_amount DOUBLE,
+    congestion_surcharge DOUBLE,
+    `Airport_fee` DOUBLE,
+    kafka_partition INT METADATA FROM 'partition' VIRTUAL,
+    kafka_offset BIGINT METADATA FROM 'offset' VIRTUAL,
+    kafka_timestamp TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL
+) WITH (
+    'connector' = 'kafka',
+    'topic' = '${topic}',
+    'properties.bootstrap.servers' = '${bootstrap_servers}',
+    'properties.isolation.level' = 'read_committed',
+    'scan.startup.mode' = 'specific-offsets',
+    'scan.startup.specific-offsets' = '${start_offsets}',
+    'scan.bounded.mode' = 'specific-offsets',
+    'scan.bounded.specific-offsets' = '${end_offsets}',
+    'value.format' = 'avro-confluent',
+    'value.avro-confluent.url' = '${schema_registry_url}'
+);

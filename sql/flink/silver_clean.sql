@@ -1,0 +1,132 @@
+-- Grain: one row for each bronze row of the month, with its fate: cleaned, rejected, repeated event or repeated trip.
+-- Rerun: a temporary view of the session; the same rows of bronze give the same fates. Of a repeated event the earliest
+--     arrival stays, so that sending a month again changes nothing; of a natural key the row ingested last stays.
+--
+-- trip_id is the MD5, in lower-case hexadecimal, of seven texts joined by '|':
+--     vendor | pickup | dropoff | pickup location | dropoff location | fare | total
+-- with integers in decimal, times as yyyy-MM-dd HH:mm:ss.SSS, money rounded to cents with two decimals ('7.00'), and
+-- '~' for NULL. No such text holds '|' or '~', so two different keys never have the same text.
+--
+-- rejection_reason is the first of: pickup_time_missing, dropoff_time_missing, distance_missing, distance_below_zero,
+-- fare_missing, fare_below_zero, pickup_outside_month, value_out_of_range (not a number, or beyond the type kept here).
+--
+-- An amount is cast only after it was compared: Flink's casts, TRY_CAST too, end the job on an infinite number. Nothing
+-- compares as true with NaN, which is why the conditions of a good value are positive ones.
+CREATE TEMPORARY VIEW sorted_out_trips AS
+WITH
+arrivals AS (
+    SELECT
+        *,
+        ROW_NUMBER() OVER (
+            PARTITION BY event_id
+            ORDER BY ingested_at ASC, kafka_partition ASC, kafka_offset ASC
+        ) AS arrival_number
+    FROM lake.bronze.raw_trips /*+ OPTIONS('snapshot-id' = '${bronze_snapshot_id}') */
+    WHERE trip_month = '${month}'
+),
+
+priced AS (
+    SELECT
+        *,
+        CASE
+            WHEN ABS(fare_amount) < 99999999.99E0 THEN CAST(fare_amount AS DECIMAL(10, 2))
+        END AS fare_amount_usd,
+        CASE
+            WHEN ABS(extra) < 99999999.99E0 THEN CAST(extra AS DECIMAL(10, 2))
+        END AS extra_usd,
+        CASE
+            WHEN ABS(mta_tax) < 99999999.99E0 THEN CAST(mta_tax AS DECIMAL(10, 2))
+        END AS mta_tax_usd,
+        CASE
+            WHEN ABS(tip_amount) < 99999999.99E0 THEN CAST(tip_amount AS DECIMAL(10, 2))
+        END AS tip_amount_usd,
+        CASE
+            WHEN ABS(tolls_amount) < 99999999.99E0 THEN CAST(tolls_amount AS DECIMAL(10, 2))
+        END AS tolls_amount_usd,
+        CASE
+            WHEN ABS(improvement_surcharge) < 99999999.99E0 THEN CAST(improvement_surcharge AS DECIMAL(10, 2))
+        END AS improvement_surcharge_usd,
+        CASE
+            WHEN ABS(total_amount) < 99999999.99E0 THEN CAST(total_amount AS DECIMAL(10, 2))
+        END AS total_amount_usd,
+        CASE
+            WHEN ABS(congestion_surcharge) < 99999999.99E0 THEN CAST(congestion_surcharge AS DECIMAL(10, 2))
+        END AS congestion_surcharge_usd,
+        CASE
+            WHEN ABS(`Airport_fee`) < 99999999.99E0 THEN CAST(`Airport_fee` AS DECIMAL(10, 2))
+        END AS airport_fee_usd
+    FROM arrivals
+),
+
+judged AS (
+    SELECT
+        *,
+        CASE
+            WHEN tpep_pickup_datetime IS NULL THEN 'pickup_time_missing'
+            WHEN tpep_dropoff_datetime IS NULL THEN 'dropoff_time_missing'
+            WHEN trip_distance IS NULL THEN 'distance_missing'
+            WHEN trip_distance < 0 THEN 'distance_below_zero'
+            WHEN fare_amount IS NULL THEN 'fare_missing'
+            WHEN fare_amount < 0 THEN 'fare_below_zero'
+            WHEN DATE_FORMAT(tpep_pickup_datetime, 'yyyy-MM') <> trip_month THEN 'pickup_outside_month'
+            WHEN
+                trip_distance < 1E300
+                AND (fare_amount IS NULL) = (fare_amount_usd IS NULL)
+                AND (extra IS NULL) = (extra_usd IS NULL)
+                AND (mta_tax IS NULL) = (mta_tax_usd IS NULL)
+                AND (tip_amount IS NULL) = (tip_amount_usd IS NULL)
+                AND (tolls_amount IS NULL) = (tolls_amount_usd IS NULL)
+                AND (improvement_surcharge IS NULL) = (improvement_surcharge_usd IS NULL)
+                AND (total_amount IS NULL) = (total_amount_usd IS NULL)
+                AND (congestion_surcharge IS NULL) = (congestion_surcharge_usd IS NULL)
+                AND (`Airport_fee` IS NULL) = (airport_fee_usd IS NULL)
+                AND COALESCE(`VendorID`, 0) BETWEEN -2147483648 AND 2147483647
+                AND COALESCE(passenger_count, 0) BETWEEN -2147483648 AND 2147483647
+                AND COALESCE(`RatecodeID`, 0) BETWEEN -2147483648 AND 2147483647
+                AND COALESCE(`PULocationID`, 0) BETWEEN -2147483648 AND 2147483647
+                AND COALESCE(`DOLocationID`, 0) BETWEEN -2147483648 AND 2147483647
+                AND COALESCE(payment_type, 0) BETWEEN -2147483648 AND 2147483647
+                THEN CAST(NULL AS STRING)
+            ELSE 'value_out_of_range'
+        END AS rejection_reason
+    FROM priced
+),
+
+keyed AS (
+    SELECT
+        *,
+        arrival_number = 1 AND rejection_reason IS NULL AS is_candidate,
+        MD5(
+            CONCAT_WS(
+                '|',
+                COALESCE(CAST(`VendorID` AS STRING), '~'),
+                COALESCE(DATE_FORMAT(tpep_pickup_datetime, 'yyyy-MM-dd HH:mm:ss.SSS'), '~'),
+                COALESCE(DATE_FORMAT(tpep_dropoff_datetime, 'yyyy-MM-dd HH:mm:ss.SSS'), '~'),
+                COALESCE(CAST(`PULocationID` AS STRING), '~'),
+                COALESCE(CAST(`DOLocationID` AS STRING), '~'),
+                COALESCE(CAST(fare_amount_usd AS STRING), '~'),
+                COALESCE(CAST(total_amount_usd AS STRING), '~')
+            )
+        ) AS trip_id
+    FROM judged
+),
+
+ranked AS (
+    SELECT
+        *,
+        ROW_NUMBER() OVER (
+            PARTITION BY trip_id, is_candidate
+            ORDER BY ingested_at DESC, kafka_partition DESC, kafka_offset DESC
+        ) AS lateness
+    FROM keyed
+)
+
+SELECT
+    *,
+    CASE
+        WHEN arrival_number > 1 THEN 'repeated event'
+        WHEN rejection_reason IS NOT NULL THEN 'rejected'
+        WHEN lateness > 1 THEN 'repeated trip'
+        ELSE 'cleaned'
+    END AS fate
+FROM ranked;

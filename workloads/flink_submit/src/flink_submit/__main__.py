@@ -1,0 +1,86 @@
+"""The commands of the image: `bronze` and `silver`, each one step of the pipeline."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from dagster_pipes import PipesContext, PipesEnvVarParamsLoader, open_dagster_pipes
+
+from flink_submit import bronze, silver
+from flink_submit.errors import FlinkSubmitError, SettingsError, StepCancelledError
+from flink_submit.job_runner import open_job_runner
+from flink_submit.lake import Lake
+from flink_submit.preflight import check_services
+from flink_submit.report import StepReport
+from flink_submit.settings import BronzeSettings, SilverSettings, load_settings, parse_bronze_extras, parse_month
+from flink_submit.topic import Topic
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one step inside a Dagster Pipes session.
+
+    Args:
+        arguments: Command line without the program's name; by default the process's.
+
+    Returns:
+        The exit code: 0, or that of the error.
+    """
+    parser = argparse.ArgumentParser(prog="flink-submit", description=__doc__)
+    parser.add_argument("command", choices=["bronze", "silver"])
+    command = parser.parse_args(arguments).command
+    signal.signal(signal.SIGTERM, _cancel_step)
+    signal.signal(signal.SIGINT, _cancel_step)
+    try:
+        params = PipesEnvVarParamsLoader()  # type: ignore[no-untyped-call]  # not annotated
+        if not params.is_dagster_pipes_process():
+            raise SettingsError(
+                "No Dagster Pipes parameters in the environment. Start this image through the host's DrayageClient."
+            )
+        with open_dagster_pipes() as context:
+            _run(command, context)
+    except FlinkSubmitError as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        return error.exit_code
+    return 0
+
+
+def _run(command: str, context: PipesContext) -> None:
+    month = parse_month(context.partition_key if context.is_partition_step else None)
+    if command == "bronze":
+        _run_bronze(context, month)
+    else:
+        _run_silver(context, month)
+
+
+def _run_bronze(context: PipesContext, month: str) -> None:
+    settings = load_settings(BronzeSettings)
+    topic = Topic(settings.kafka_bootstrap_servers, parse_bronze_extras(context.extras).topic)
+    report = StepReport(context, settings.flink_ui_url)
+    check_services(settings)
+    with open_job_runner(settings, report) as runner:
+        lake = Lake.connect(settings)
+        result = bronze.ingest(month, settings=settings, topic=topic, lake=lake, runner=runner, report=report)
+        report.materialize(result)
+
+
+def _run_silver(context: PipesContext, month: str) -> None:
+    settings = load_settings(SilverSettings)
+    report = StepReport(context, settings.flink_ui_url)
+    check_services(settings)
+    with open_job_runner(settings, report) as runner:
+        report.materialize(silver.clean(month, lake=Lake.connect(settings), runner=runner))
+
+
+def _cancel_step(number: int, _frame: FrameType | None) -> None:
+    # A second signal must not interrupt the cancellation of the Flink job.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise StepCancelledError(
+        f"The step was told to stop ({signal.Signals(number).name}); its Flink job is cancelled with it."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,161 @@
+"""Takes into bronze everything that is new in the topic, each committed record once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from pyiceberg.table import Table
+
+from flink_submit.errors import LakeError
+from flink_submit.ingested import current_snapshot_id, find_unreported_jobs, read_ingested_ends, write_note
+from flink_submit.job_runner import FinishedJob, JobRunner
+from flink_submit.lake import Lake, column_schema, current_job_id, find_snapshot_of, rows_added_by
+from flink_submit.offsets import IngestPlan, check_nothing_lost_since, format_offsets, plan_ingest
+from flink_submit.report import StepReport, TableReport
+from flink_submit.settings import BronzeSettings
+from flink_submit.sql_files import read_statements
+from flink_submit.topic import Topic
+
+TABLE = "bronze.raw_trips"
+# So few offsets may well be nothing but ends of transactions, which is quicker asked of the broker than of Flink.
+PROBED_SPAN = 100
+
+
+def ingest(
+    month: str, *, settings: BronzeSettings, topic: Topic, lake: Lake, runner: JobRunner, report: StepReport
+) -> TableReport:
+    """Runs the step.
+
+    Args:
+        month: The month that the report is about, `yyyy-MM`.
+        settings: Where Flink finds the broker and the registry.
+        topic: Topic to take in; all its months come in, whichever month is asked for.
+        lake: Where the table is.
+        runner: A session on Flink.
+        report: Told what goes on.
+
+    Returns:
+        Counts of the rows that came in since a step last reported, and of the month.
+
+    Raises:
+        FlinkSubmitError: Something failed; the error says what to do.
+    """
+    topic.read_bounds()  # a broker or a topic that is not there is told before anything is made
+    jobs = runner.finish_earlier_jobs(TABLE)
+    runner.execute(read_statements("bronze_tables.sql", {}))
+    ingestion = _Ingestion(settings, topic, lake, runner, report)
+    read = ingestion.run()
+    jobs += ingestion.jobs
+    table = lake.load_table(TABLE)
+    result = _make_report(lake, table, month, sum(job.seconds for job in jobs))
+    with lake.reading():
+        write_note(table, read.topic_id, read.ends, read.snapshot_id)
+    return result
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What the table holds of the topic: all before `ends`, and in `snapshot_id` nothing beyond them."""
+
+    topic_id: str
+    ends: Mapping[int, int]
+    snapshot_id: int | None
+
+
+@dataclass
+class _Ingestion:
+    """Brings the table up to the end of the topic, in one job unless another attempt's job comes in between."""
+
+    settings: BronzeSettings
+    topic: Topic
+    lake: Lake
+    runner: JobRunner
+    report: StepReport
+    jobs: list[FinishedJob] = field(default_factory=list)
+
+    def run(self) -> _Read:
+        while True:
+            # The table first: whatever it holds, the broker then has.
+            before = self.lake.load_table(TABLE)
+            bounds = self.topic.read_settled_bounds(self.report.waiting_for_transactions)
+            with self.lake.reading():
+                plan = plan_ingest(bounds, read_ingested_ends(before, bounds.topic_id))
+            unchanged = _Read(plan.topic_id, plan.ends, current_snapshot_id(before))
+            if not self._has_records(plan):
+                self.report.say(f"Nothing more to read in topic {bounds.name}")
+                return unchanged
+            job = self._run_job(bounds.name, plan, before)
+            self.jobs.append(job)
+            if not job.submitted:
+                continue  # another attempt's job may have had another end
+            after = self._check_job(plan, job)
+            snapshot_id = find_snapshot_of(after, job.job_id)
+            if snapshot_id is None:
+                return unchanged  # the records were all aborted: Flink commits nothing for no rows
+            snapshot = after.snapshot_by_id(snapshot_id)
+            if snapshot and snapshot.parent_snapshot_id == unchanged.snapshot_id:
+                return _Read(plan.topic_id, plan.ends, snapshot_id)
+
+    def _has_records(self, plan: IngestPlan) -> bool:
+        return plan.span > PROBED_SPAN or (plan.span > 0 and self.topic.has_records(plan))
+
+    def _run_job(self, topic_name: str, plan: IngestPlan, before: Table) -> FinishedJob:
+        starts, ends = format_offsets(plan.starts), format_offsets(plan.ends)
+        self.report.say(f"Reading at most {plan.span} records: from {starts} to {ends}")
+        source_values = {
+            "topic": topic_name,
+            "bootstrap_servers": self.settings.kafka_bootstrap_servers,
+            "schema_registry_url": self.settings.schema_registry_url,
+            "start_offsets": starts,
+            "end_offsets": ends,
+        }
+        self.runner.execute(read_statements("kafka_source.sql", source_values))
+        values = {
+            "job_name": TABLE,
+            "topic_id": plan.topic_id,
+            "ingested_at": f"{_ingestion_time(before):%Y-%m-%d %H:%M:%S.%f}",
+        }
+        return self.runner.run(
+            TABLE,
+            identity=f"{TABLE} {plan.topic_id} {starts}",
+            make_statements=lambda job_id: read_statements("bronze_ingest.sql", {**values, "job_id": job_id}),
+            is_committed=lambda job_id: find_snapshot_of(self.lake.load_table(TABLE), job_id) is not None,
+        )
+
+    def _check_job(self, plan: IngestPlan, job: FinishedJob) -> Table:
+        check_nothing_lost_since(plan, self.topic.read_bounds())
+        after = self.lake.load_table(TABLE)
+        rows = rows_added_by(after, job.job_id)
+        if rows > plan.span:
+            raise LakeError(
+                f"Flink job {job.job_id} added {rows} rows to {TABLE} for at most {plan.span} records: the table holds "
+                "records twice. Roll it back to the snapshot before that job, then materialize this partition again."
+            )
+        return after
+
+
+def _ingestion_time(table: Table) -> datetime:
+    """Returns now in UTC, and never earlier than the last commit: which of two repeats came first must not change."""
+    now = datetime.now(UTC)
+    snapshot = table.current_snapshot()
+    if snapshot is None:
+        return now
+    return max(now, datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC) + timedelta(milliseconds=1))
+
+
+def _make_report(lake: Lake, table: Table, month: str, job_seconds: float) -> TableReport:
+    unreported_jobs = find_unreported_jobs(table)
+    rows = sum(rows_added_by(table, job_id) for job_id in unreported_jobs)
+    return TableReport(
+        table_name=TABLE,
+        column_schema=column_schema(table),
+        row_count=lake.month_rows(table, month),
+        snapshot_id=current_snapshot_id(table),
+        job_id=unreported_jobs[-1] if unreported_jobs else current_job_id(table),
+        job_seconds=job_seconds,
+        rows_read=rows,
+        rows_written=rows,
+        rows_rejected=0,
+        duplicates=0,
+        data_version=lake.month_version(table, month),
+    )

@@ -1,0 +1,35 @@
+"""A time limit for calls into libraries that take none themselves."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from flink_submit.errors import ServiceTimeoutError
+
+
+@contextmanager
+def deadline(seconds: float, waiting_for: str) -> Iterator[None]:
+    """Ends the enclosed call when it takes too long; works in the main thread only, and does not nest.
+
+    Args:
+        seconds: Limit, above 0.
+        waiting_for: What is being waited for and where, for the message.
+
+    Raises:
+        ServiceTimeoutError: The limit was reached.
+    """
+
+    def expire(_signal: int, _frame: FrameType | None) -> None:
+        raise ServiceTimeoutError(
+            f"{waiting_for} gave no answer within {seconds:.0f} s. Check that the service runs and is not overloaded, "
+            "then materialize this partition again."
+        )
+
+    previous = signal.signal(signal.SIGALRM, expire)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)

@@ -1,0 +1,66 @@
+"""Everything that this workload can fail with.
+
+    FlinkSubmitError
+    ├── SettingsError            an environment variable, an extra or the partition is missing or wrong
+    ├── SqlFileError             a file of sql/flink cannot be rendered
+    ├── ServiceError             a service does not answer, or answers with an error
+    │   └── ServiceTimeoutError  a service answers, but does not get ready in time
+    ├── StatementError           Flink refuses a SQL statement
+    │   └── DuplicateJobError    Flink knows a job of that id already
+    ├── JobError                 a Flink job failed, was cancelled by someone else or was forgotten
+    ├── TopicError               the topic is not there, or records in it were lost
+    ├── LakeError                an Iceberg table is not as it must be
+    └── StepCancelledError       the step was told to stop
+
+Each message says in one line what happened, what was expected, where, and what to do next.
+"""
+
+from typing import ClassVar
+
+
+class FlinkSubmitError(Exception):
+    """Base of all errors of this workload."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class SettingsError(FlinkSubmitError):
+    """The step was started with settings, extras or a partition that it cannot work with."""
+
+
+class SqlFileError(FlinkSubmitError):
+    """A file of sql/flink does not fit what the step wants to fill in."""
+
+
+class ServiceError(FlinkSubmitError):
+    """A service that the step needs does not answer, or answers with an error of its own."""
+
+
+class ServiceTimeoutError(ServiceError):
+    """A service answers, but what the step waits for does not come about in time."""
+
+
+class StatementError(FlinkSubmitError):
+    """The SQL Gateway reports that a statement failed."""
+
+
+class DuplicateJobError(StatementError):
+    """The JobManager refuses a job because it already knows one of the same id."""
+
+
+class JobError(FlinkSubmitError):
+    """A Flink job did not finish."""
+
+
+class TopicError(FlinkSubmitError):
+    """The Kafka topic is not there, or does not hold what bronze needs next."""
+
+
+class LakeError(FlinkSubmitError):
+    """An Iceberg table is missing, empty, or does not hold what the Flink job should have left in it."""
+
+
+class StepCancelledError(FlinkSubmitError):
+    """The step received SIGTERM or SIGINT."""
+
+    exit_code: ClassVar[int] = 143  # what a shell reports for a process ended by SIGTERM

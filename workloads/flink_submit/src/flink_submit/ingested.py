@@ -1,0 +1,112 @@
+"""Where bronze stopped: read from the table, which alone knows what was committed."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pyarrow.compute as pc
+from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Snapshot, ancestors_of
+
+NOTE_PROPERTY = "drayage.ingested"
+
+
+@dataclass(frozen=True)
+class IngestNote:
+    """What a step notes in the table's properties before it reports.
+
+    The note goes beyond the rows: it counts the offsets that hold the end of a transaction and no record. It holds
+    good while its snapshot belongs to the table's history; a table that was rolled back does not believe it.
+
+    Attributes:
+        snapshot_id: The snapshot that the note describes; None when the table had none.
+        ends: For each topic, by id, and each of its partitions, the offset after the last that was read.
+    """
+
+    snapshot_id: int | None = None
+    ends: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+
+
+def read_ingested_ends(table: Table, topic_id: str) -> dict[int, int]:
+    """Finds where to go on.
+
+    Args:
+        table: `bronze.raw_trips`, freshly loaded.
+        topic_id: Id of the topic as it is now; rows of a topic of the same name deleted earlier do not count.
+
+    Returns:
+        For each partition that was read before, the offset after the last.
+    """
+    note = _read_note(table)
+    noted = dict(note.ends.get(topic_id, {}))
+    if note.snapshot_id == current_snapshot_id(table):
+        return noted
+    if note.snapshot_id not in {snapshot.snapshot_id for snapshot in _history(table)}:
+        return _scan_ends(table, topic_id, at_least=0)
+    scanned = _scan_ends(table, topic_id, at_least=min(noted.values(), default=0))
+    return {number: max(noted.get(number, 0), scanned.get(number, 0)) for number in noted.keys() | scanned.keys()}
+
+
+def find_unreported_jobs(table: Table) -> list[str]:
+    """Returns the Flink jobs that committed since the last note, oldest first.
+
+    Those of a step that was killed before it could report are among them: the step that finds them reports their rows.
+    """
+    note = _read_note(table)
+    history = _history(table)
+    known = [snapshot.snapshot_id for snapshot in history]
+    if note.snapshot_id is not None and note.snapshot_id not in known:
+        return []  # rolled back or expired: nobody can tell any more
+    newer = history if note.snapshot_id is None else history[: known.index(note.snapshot_id)]
+    jobs = [snapshot.summary.get("flink.job-id") for snapshot in reversed(newer) if snapshot.summary]
+    return [job_id for job_id in jobs if job_id]
+
+
+def write_note(table: Table, topic_id: str, ends: Mapping[int, int], snapshot_id: int | None) -> None:
+    """Notes what has been read; a step killed before this costs its successor a scan, nothing else.
+
+    Args:
+        table: `bronze.raw_trips`.
+        topic_id: Id of the topic that was read.
+        ends: For each partition, the offset after the last that was read.
+        snapshot_id: The snapshot that holds just this.
+    """
+    before = _read_note(table)
+    if before.snapshot_id == snapshot_id and before.ends.get(topic_id) == ends:
+        return
+    content = {"snapshot_id": snapshot_id, "ends": {**before.ends, topic_id: ends}}
+    with table.transaction() as transaction:
+        transaction.set_properties({NOTE_PROPERTY: json.dumps(content)})
+
+
+def current_snapshot_id(table: Table) -> int | None:
+    """Returns the id of the table's current snapshot, None while it has none."""
+    snapshot = table.current_snapshot()
+    return snapshot.snapshot_id if snapshot else None
+
+
+def _history(table: Table) -> list[Snapshot]:
+    return list(ancestors_of(table.current_snapshot(), table.metadata))
+
+
+def _read_note(table: Table) -> IngestNote:
+    text = table.properties.get(NOTE_PROPERTY)
+    if text is None:
+        return IngestNote()
+    content = json.loads(text)
+    ends = {topic: {int(number): end for number, end in read.items()} for topic, read in content["ends"].items()}
+    return IngestNote(content["snapshot_id"], ends)
+
+
+def _scan_ends(table: Table, topic_id: str, *, at_least: int) -> dict[int, int]:
+    """Reads two narrow columns of the files that, by their bounds, can hold such rows."""
+    batches = table.scan(
+        row_filter=f"kafka_topic_id = '{topic_id}' AND kafka_offset >= {at_least}",
+        selected_fields=("kafka_partition", "kafka_offset"),
+    ).to_arrow_batch_reader()
+    ends: dict[int, int] = {}
+    for batch in batches:
+        for number in pc.unique(batch["kafka_partition"]).to_pylist():
+            offsets = batch["kafka_offset"].filter(pc.equal(batch["kafka_partition"], number))
+            ends[number] = max(ends.get(number, 0), pc.max(offsets).as_py() + 1)
+    return ends

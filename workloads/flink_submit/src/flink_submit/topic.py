@@ -1,0 +1,150 @@
+"""The Kafka topic, as its broker describes it."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # not in its __all__
+
+from flink_submit.errors import ServiceError, TopicError
+from flink_submit.offsets import IngestPlan, PartitionBounds, TopicBounds
+
+REQUEST_TIMEOUT_S = 10.0
+# A broker ends any transaction after transaction.max.timeout.ms, 15 minutes where it is not set otherwise.
+TRANSACTION_DEADLINE_S = 960.0
+_POLL_S = 0.5
+_EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # not annotated
+_LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # not annotated
+
+
+class Topic:
+    """Reads the bounds of one topic.
+
+    Args:
+        bootstrap_servers: Address of the broker, `host:port`.
+        name: Name of the topic.
+        request_timeout_s: Limit of each request to the broker, in seconds.
+    """
+
+    def __init__(self, bootstrap_servers: str, name: str, *, request_timeout_s: float = REQUEST_TIMEOUT_S) -> None:
+        self._bootstrap_servers = bootstrap_servers
+        self._name = name
+        self._request_timeout_s = request_timeout_s
+        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+
+    def read_settled_bounds(self, report_wait: Callable[[int], None]) -> TopicBounds:
+        """Waits until every record that is in the topic now is committed or aborted, and returns the bounds then.
+
+        A transaction left open, by a producer that was killed, hides all that was committed after its first record.
+
+        Args:
+            report_wait: Told at each look how many offsets are still undecided.
+
+        Raises:
+            TopicError: A transaction stays open for `TRANSACTION_DEADLINE_S`.
+        """
+        topic_id, partitions = self._describe()
+        written = self._offsets(partitions, _LATEST, IsolationLevel.READ_UNCOMMITTED)
+        started = time.monotonic()
+        while True:
+            stable = self._offsets(partitions, _LATEST, IsolationLevel.READ_COMMITTED)
+            undecided = sum(max(0, written[partition] - stable[partition]) for partition in partitions)
+            if undecided == 0:
+                break
+            if time.monotonic() - started > TRANSACTION_DEADLINE_S:
+                raise TopicError(
+                    f"A transaction has kept {undecided} offsets of topic {self._name} at {self._bootstrap_servers} "
+                    f"undecided for {TRANSACTION_DEADLINE_S:.0f} s. End the producer that holds it open, then "
+                    "materialize this partition again."
+                )
+            report_wait(undecided)
+            time.sleep(_POLL_S)
+        first = self._offsets(partitions, _EARLIEST, IsolationLevel.READ_COMMITTED)
+        return TopicBounds(
+            self._name, topic_id, {number: PartitionBounds(first[number], stable[number]) for number in partitions}
+        )
+
+    def read_bounds(self) -> TopicBounds:
+        """Returns the bounds as they are."""
+        topic_id, partitions = self._describe()
+        stable = self._offsets(partitions, _LATEST, IsolationLevel.READ_COMMITTED)
+        first = self._offsets(partitions, _EARLIEST, IsolationLevel.READ_COMMITTED)
+        return TopicBounds(
+            self._name, topic_id, {number: PartitionBounds(first[number], stable[number]) for number in partitions}
+        )
+
+    def has_records(self, plan: IngestPlan) -> bool:
+        """Tells whether there is a committed record between a plan's offsets, and not just ends of transactions.
+
+        Raises:
+            ServiceError: The broker does not answer in time.
+        """
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self._bootstrap_servers,
+                "group.id": "flink-submit-probe",  # demanded by the client; nothing is committed under it
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "isolation.level": "read_committed",
+                "auto.offset.reset": "error",
+                "fetch.wait.max.ms": 10,
+            }
+        )
+        try:
+            return self._find_record(consumer, {n: end for n, end in plan.ends.items() if end > plan.starts[n]}, plan)
+        finally:
+            consumer.close()
+
+    def _find_record(self, consumer: Consumer, ends: dict[int, int], plan: IngestPlan) -> bool:
+        consumer.assign([TopicPartition(self._name, number, plan.starts[number]) for number in ends])
+        started = time.monotonic()
+        while ends:
+            if time.monotonic() - started > self._request_timeout_s:
+                raise self._unanswered(f"partitions {sorted(ends)} could not be read to their ends")
+            message = consumer.poll(_POLL_S)
+            if message is None:
+                continue
+            number, offset, error = message.partition() or 0, message.offset() or 0, message.error()
+            if error and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's own name for it
+                raise self._error(error)
+            if error is None and offset < ends.get(number, 0):
+                return True
+            ends.pop(number, None)
+        return False
+
+    def _describe(self) -> tuple[str, list[int]]:
+        request = self._admin.describe_topics(TopicCollection([self._name]), request_timeout=self._request_timeout_s)
+        description = self._answer(request[self._name])
+        return to_topic_id(description.topic_id), sorted(partition.id for partition in description.partitions)
+
+    def _offsets(self, partitions: list[int], spec: OffsetSpec, isolation: IsolationLevel) -> dict[int, int]:
+        wanted = {TopicPartition(self._name, number): spec for number in partitions}
+        request = self._admin.list_offsets(wanted, isolation_level=isolation, request_timeout=self._request_timeout_s)
+        return {place.partition: self._answer(answer).offset for place, answer in request.items()}
+
+    def _answer(self, future: "Future[Any]") -> Any:
+        try:
+            return future.result(timeout=self._request_timeout_s + 2)
+        except KafkaException as error:
+            raise self._error(error.args[0]) from error
+
+    def _error(self, error: KafkaError) -> ServiceError | TopicError:
+        if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            return TopicError(
+                f"The broker at {self._bootstrap_servers} has no topic {self._name}. Expected the topic that the "
+                "generator makes and fills: materialize kafka_topics and generate_events first."
+            )
+        return self._unanswered(error.str())
+
+    def _unanswered(self, reason: str) -> ServiceError:
+        return ServiceError(
+            f"Kafka's broker at {self._bootstrap_servers} does not answer ({reason}). Check that its container "
+            "runs and is healthy (docker compose ps), then materialize this partition again."
+        )
+
+
+def to_topic_id(uuid: object) -> str:
+    """Returns a topic's id as Kafka's own tools write it: base64 for URLs, unlike confluent-kafka's."""
+    return str(uuid).translate(str.maketrans("+/", "-_"))

@@ -1,0 +1,143 @@
+"""What the tests put in place of the network: Flink's REST interfaces, and a catalog in a file."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from dagster_pipes import (
+    PipesContext,
+    PipesDefaultContextLoader,
+    PipesDefaultMessageWriter,
+    PipesEnvVarParamsLoader,
+    encode_param,
+)
+from fake_flink import FakeFlink
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.schema import Schema
+from pyiceberg.types import IntegerType, LongType, NestedField, StringType
+
+from flink_submit.gateway import SqlGateway
+from flink_submit.job_runner import JobRunner
+from flink_submit.jobmanager import JobManager
+from flink_submit.lake import Lake
+from flink_submit.report import StepReport
+from flink_submit.service_client import ServiceClient
+
+SQL_DIRECTORY = Path(__file__).parents[3] / "sql" / "flink"
+# As much of the table as the steps read without Flink.
+BRONZE_SCHEMA = Schema(
+    NestedField(1, "event_id", StringType(), required=False),
+    NestedField(2, "trip_month", StringType(), required=False),
+    NestedField(3, "kafka_topic_id", StringType(), required=True),
+    NestedField(4, "kafka_partition", IntegerType(), required=True),
+    NestedField(5, "kafka_offset", LongType(), required=True, doc="Offset of the record"),
+)
+
+
+def bronze_rows(month: str, topic_id: str, partition: int, *offsets: int) -> pa.Table:
+    """Makes rows of bronze, one for each offset."""
+    row = {"trip_month": month, "kafka_topic_id": topic_id, "kafka_partition": partition}
+    rows = [{**row, "event_id": f"{partition}.{offset}", "kafka_offset": offset} for offset in offsets]
+    return pa.Table.from_pylist(rows, schema=BRONZE_SCHEMA.as_arrow())
+
+
+@dataclass
+class PipesSession:
+    """An open Pipes context and what was written to it."""
+
+    context: PipesContext
+    messages_path: Path
+
+    def messages(self, method: str) -> list[dict[str, Any]]:
+        """Give the parameters of all messages of a method."""
+        lines = self.messages_path.read_text(encoding="utf-8").splitlines()
+        messages = [json.loads(line) for line in lines]
+        return [message["params"] for message in messages if message["method"] == method]
+
+    def custom(self, kind: str) -> list[dict[str, Any]]:
+        """Give the custom messages of a kind."""
+        payloads = [message["payload"] for message in self.messages("report_custom_message")]
+        return [payload for payload in payloads if payload["kind"] == kind]
+
+    def log(self) -> str:
+        """Give all log lines."""
+        return "\n".join(message["message"] for message in self.messages("log"))
+
+
+@pytest.fixture(autouse=True)
+def _sql_of_this_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLINK_SQL_DIR", str(SQL_DIRECTORY))
+
+
+@pytest.fixture
+def flink() -> FakeFlink:
+    """Make a cluster with no job."""
+    return FakeFlink()
+
+
+@pytest.fixture
+def pipes_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Sets what the host sets; returns the file of the messages."""
+    context = {
+        "asset_keys": ["bronze/raw_trips"],
+        "code_version_by_asset_key": {"bronze/raw_trips": None},
+        "provenance_by_asset_key": {"bronze/raw_trips": None},
+        "partition_key": "2019-01",
+        "partition_key_range": {"start": "2019-01", "end": "2019-01"},
+        "partition_time_window": None,
+        "run_id": "run",
+        "job_name": None,
+        "retry_number": 0,
+        "extras": {"topic": "taxi.raw_trips"},
+    }
+    (tmp_path / "context.json").write_text(json.dumps(context), encoding="utf-8")
+    monkeypatch.setenv("DAGSTER_PIPES_CONTEXT", encode_param({"path": str(tmp_path / "context.json")}))
+    monkeypatch.setenv("DAGSTER_PIPES_MESSAGES", encode_param({"path": str(tmp_path / "messages.jsonl")}))
+    return tmp_path / "messages.jsonl"
+
+
+@pytest.fixture
+def pipes(pipes_environment: Path) -> Iterator[PipesSession]:
+    """Open a Pipes context."""
+    params = PipesEnvVarParamsLoader()  # type: ignore[no-untyped-call]  # not annotated
+    with PipesContext(params, PipesDefaultContextLoader(), PipesDefaultMessageWriter()) as context:
+        yield PipesSession(context, pipes_environment)
+
+
+@pytest.fixture
+def report(pipes: PipesSession) -> StepReport:
+    """Make a report into the Pipes files."""
+    return StepReport(pipes.context, "http://ui.test:8081")
+
+
+@pytest.fixture
+def runner(flink: FakeFlink, report: StepReport) -> Iterator[JobRunner]:
+    """Make a runner of jobs on the fake cluster."""
+    with (
+        ServiceClient("The gateway", "http://gateway.test", transport=flink.transport(), patience_s=0) as gateway,
+        ServiceClient("The JobManager", "http://jobmanager.test", transport=flink.transport(), patience_s=0) as client,
+        SqlGateway(gateway) as session,
+    ):
+        yield JobRunner(session, JobManager(client), report, cluster_deadline_s=0)
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[SqlCatalog]:
+    """Make a catalog with its namespaces, empty."""
+    warehouse = tmp_path / "warehouse"
+    warehouse.mkdir()
+    catalog = SqlCatalog("lake", uri=f"sqlite:///{tmp_path}/catalog.db", warehouse=f"file://{warehouse}")
+    catalog.create_namespace("bronze")
+    catalog.create_namespace("silver")
+    yield catalog
+    catalog.close()
+
+
+@pytest.fixture
+def lake(catalog: SqlCatalog) -> Lake:
+    """Make a lake of that catalog."""
+    return Lake(catalog, "The catalog in a file")

@@ -1,0 +1,194 @@
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+from conftest import BRONZE_SCHEMA, PipesSession, bronze_rows
+from fake_flink import FakeFlink, FakeJob
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.table import Table
+
+from flink_submit.bronze import TABLE, ingest
+from flink_submit.errors import LakeError, TopicError
+from flink_submit.job_runner import JobRunner, make_job_id
+from flink_submit.lake import Lake
+from flink_submit.offsets import PartitionBounds, TopicBounds
+from flink_submit.report import StepReport, TableReport
+from flink_submit.settings import BronzeSettings
+from flink_submit.topic import Topic
+
+SETTINGS = BronzeSettings.model_construct(
+    kafka_bootstrap_servers="kafka.test:9092", schema_registry_url="http://registry.test"
+)
+
+
+@dataclass
+class FakeTopic:
+    """The broker's answers: at the step's start, and after each job."""
+
+    first: int = 0
+    end: int = 0
+    topic_id: str = "topic"
+    first_afterwards: int = 0
+
+    def read_settled_bounds(self, _report_wait: Callable[[int], None]) -> TopicBounds:
+        """Give the bounds that the step works with."""
+        return self._bounds(self.first)
+
+    def read_bounds(self) -> TopicBounds:
+        """Give the bounds after a job."""
+        return self._bounds(max(self.first, self.first_afterwards))
+
+    def _bounds(self, first: int) -> TopicBounds:
+        return TopicBounds("taxi.raw_trips", self.topic_id, {0: PartitionBounds(first, self.end)})
+
+
+@dataclass
+class Bronze:
+    """A step with everything around it."""
+
+    table: Table
+    flink: FakeFlink
+    lake: Lake
+    runner: JobRunner
+    report: StepReport
+    topic: FakeTopic = field(default_factory=FakeTopic)
+
+    def ingest(self) -> TableReport:
+        """Run the step."""
+        topic: Topic = self.topic  # type: ignore[assignment]  # the two methods are all that the step calls
+        return ingest("2019-01", settings=SETTINGS, topic=topic, lake=self.lake, runner=self.runner, report=self.report)
+
+    def append(self, job_id: str, *offsets: int) -> None:
+        """Commit rows as a Flink job does."""
+        rows = bronze_rows("2019-01", self.topic.topic_id, 0, *offsets)
+        self.table.refresh().append(rows, snapshot_properties={"flink.job-id": job_id})
+
+
+@pytest.fixture
+def bronze(catalog: SqlCatalog, flink: FakeFlink, lake: Lake, runner: JobRunner, report: StepReport) -> Bronze:
+    """Make an empty table, and a broker whose topic is empty."""
+    table = catalog.create_table(TABLE, schema=BRONZE_SCHEMA)
+    with table.update_spec() as spec:
+        spec.add_identity("trip_month")
+    return Bronze(table, flink, lake, runner, report)
+
+
+def test_takes_in_what_is_new_and_no_more(bronze: Bronze) -> None:
+    """Only what is new is ingested; the end of a transaction takes an offset and is no row."""
+    bronze.topic.end = 4
+    bronze.flink.do = lambda job_id: bronze.append(job_id, 0, 1, 2)
+    assert bronze.ingest().rows_written == 3
+    bronze.topic.end = 7
+    bronze.flink.do = lambda job_id: bronze.append(job_id, 4, 5)
+    report = bronze.ingest()
+    assert (report.rows_read, report.rows_written, report.row_count) == (2, 2, 5)
+    source = next(text for text in reversed(bronze.flink.statements) if "scan.startup.specific-offsets" in text)
+    assert "'scan.startup.specific-offsets' = 'partition:0,offset:4'" in source
+    assert "'scan.bounded.specific-offsets' = 'partition:0,offset:7'" in source
+
+
+def test_reports_every_name_when_nothing_is_new(bronze: Bronze) -> None:
+    """A rerun without new records is a success, and its materialization must be as complete as any other."""
+    bronze.topic.end = 2
+    bronze.flink.do = lambda job_id: bronze.append(job_id, 0)
+    first = bronze.ingest()
+    again = bronze.ingest()
+    assert (again.rows_read, again.row_count, again.job_id) == (0, 1, first.job_id)
+    assert again.data_version == first.data_version
+    assert len(bronze.flink.submitted) == 1
+
+
+def test_goes_on_after_a_job_that_committed_for_a_step_that_was_killed(bronze: Bronze) -> None:
+    """The killed step noted nothing: the rows themselves tell where to go on."""
+    bronze.append("of a killed step", 0, 1, 2)
+    bronze.topic.end = 6
+    bronze.flink.do = lambda job_id: bronze.append(job_id, 3, 4)
+    assert bronze.ingest().rows_written == 2
+
+
+def test_waits_for_the_job_of_a_killed_step_and_counts_its_rows(bronze: Bronze) -> None:
+    """No second job starts at the same offsets, and nobody else would report those rows."""
+    bronze.topic.end = 3
+    bronze.flink.jobs["earlier"] = FakeJob(TABLE, ["RUNNING", "FINISHED"])
+    bronze.append("earlier", 0, 1, 2)
+    report = bronze.ingest()
+    assert (report.rows_written, report.job_id, bronze.flink.submitted) == (3, "earlier", [])
+
+
+def test_brings_in_the_rest_when_another_attempts_job_took_a_part(bronze: Bronze) -> None:
+    """The other attempt may have seen an earlier end of the topic; its end must not be taken for this step's."""
+    bronze.topic.end = 6
+    first = make_job_id(f"{TABLE} topic partition:0,offset:0", 0)
+    bronze.flink.do = lambda job_id: bronze.append(job_id, 4, 5)
+
+    def commit_first() -> str:
+        bronze.append(first, 0, 1, 2, 3)
+        return "FINISHED"
+
+    bronze.flink.jobs[first] = _JobThatCommits("another name", ["RUNNING"], commit=commit_first)
+    report = bronze.ingest()
+    assert report.rows_written == 6
+    assert len(bronze.flink.submitted) == 1
+
+
+@dataclass
+class _JobThatCommits(FakeJob):
+    commit: Callable[[], str] = lambda: "FINISHED"
+    looks: int = 0
+
+    def look(self) -> str:
+        """Give the state that this look finds."""
+        self.looks += 1
+        if self.looks == 2:
+            self.states = [self.commit()]
+        return self.states[0]
+
+
+def test_begins_anew_with_a_topic_made_anew(bronze: Bronze) -> None:
+    """Offsets of the deleted topic say nothing about the new one of that name."""
+    bronze.topic.end = 9
+    bronze.flink.do = lambda job_id: bronze.append(job_id, *range(9))
+    bronze.ingest()
+    bronze.topic = FakeTopic(end=3, topic_id="anew")
+    bronze.flink.do = lambda job_id: bronze.append(job_id, 0, 1, 2)
+    assert bronze.ingest().rows_written == 3
+
+
+def test_fails_when_retention_took_what_bronze_lacks(bronze: Bronze) -> None:
+    """Lost records are never passed over in silence."""
+    bronze.append("one", 0, 1)
+    bronze.topic.first, bronze.topic.end = 5, 9
+    with pytest.raises(TopicError, match="partition 0 begins at offset 5, bronze stopped before 2"):
+        bronze.ingest()
+    assert bronze.flink.submitted == []
+
+
+def test_fails_when_retention_took_records_from_under_the_job(bronze: Bronze) -> None:
+    """Flink starts at the first offset there is when its own is gone, and says nothing."""
+    bronze.topic.end, bronze.topic.first_afterwards = 4, 2
+    bronze.flink.do = lambda job_id: bronze.append(job_id, 2, 3)
+    with pytest.raises(TopicError, match="partition 0 begins at offset 2, and the job was to start at 0"):
+        bronze.ingest()
+
+
+def test_fails_when_a_job_added_more_rows_than_there_are_records(bronze: Bronze) -> None:
+    """Twice the same record in bronze is what everything here exists to prevent."""
+    bronze.topic.end = 2
+    bronze.flink.do = lambda job_id: bronze.append(job_id, 0, 1, 0, 1)
+    with pytest.raises(LakeError, match=r"added 4 rows to bronze\.raw_trips for at most 2 records"):
+        bronze.ingest()
+
+
+def test_a_topic_of_aborted_transactions_is_read_once(bronze: Bronze) -> None:
+    """Flink commits nothing for no rows; the next step must not read the same offsets again and again."""
+    bronze.topic.end = 5
+    assert bronze.ingest().rows_written == 0
+    assert bronze.ingest().job_id is None
+    assert len(bronze.flink.submitted) == 1
+
+
+def test_tells_how_much_there_is_to_read(bronze: Bronze, pipes: PipesSession) -> None:
+    """The first line that an engineer looks for in a slow step."""
+    bronze.topic.end = 5
+    bronze.ingest()
+    assert "Reading at most 5 records: from partition:0,offset:0 to partition:0,offset:5" in pipes.log()

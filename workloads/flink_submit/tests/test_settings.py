@@ -1,0 +1,84 @@
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from flink_submit import settings
+from flink_submit.errors import SettingsError
+from flink_submit.settings import BronzeSettings, SilverSettings, load_settings, parse_bronze_extras, parse_month
+
+ENVIRONMENT = {
+    "FLINK_SQL_GATEWAY_URL": "http://gateway.test",
+    "FLINK_JOBMANAGER_URL": "http://jobmanager.test",
+    "FLINK_UI_URL": "http://ui.test",
+    "ICEBERG_CATALOG_URI": "http://catalog.test",
+    "ICEBERG_WAREHOUSE": "s3://warehouse/",
+    "S3_ENDPOINT": "http://minio.test",
+    "S3_REGION": "us-east-1",
+    "S3_ACCESS_KEY_ID": "key",
+    "S3_SECRET_ACCESS_KEY": "secret",
+    "KAFKA_BOOTSTRAP_SERVERS": "kafka.test:9092",
+    "SCHEMA_REGISTRY_URL": "http://registry.test",
+}
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_reads_the_environment_and_hides_the_credentials() -> None:
+    """A settings object ends up in tracebacks."""
+    loaded = load_settings(BronzeSettings)
+    assert loaded.kafka_bootstrap_servers == "kafka.test:9092"
+    assert loaded.s3_secret_access_key == SecretStr("secret")
+    assert "secret'" not in repr(loaded)
+    assert "secret" not in "".join(loaded.catalog_values().values())
+
+
+def test_names_all_that_is_missing_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One variable a run would be a long afternoon."""
+    monkeypatch.delenv("S3_ENDPOINT")
+    monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS")
+    with pytest.raises(SettingsError, match=r"wrong: KAFKA_BOOTSTRAP_SERVERS, S3_ENDPOINT\."):
+        load_settings(BronzeSettings)
+
+
+def test_silver_does_not_ask_for_what_only_bronze_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step demands only what it uses."""
+    monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS")
+    monkeypatch.delenv("SCHEMA_REGISTRY_URL")
+    assert load_settings(SilverSettings).s3_endpoint == "http://minio.test"
+
+
+def test_reads_secrets_from_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the engine mounts secrets, they stand in no environment."""
+    monkeypatch.delenv("S3_SECRET_ACCESS_KEY")
+    monkeypatch.setattr(settings, "SECRETS_DIRECTORY", tmp_path)
+    (tmp_path / "s3_secret_access_key").write_text("from a file\n", encoding="utf-8")
+    assert load_settings(SilverSettings).s3_secret_access_key == SecretStr("from a file")
+
+
+def test_takes_the_topic_from_the_extras() -> None:
+    """The host names the topic; the workload has no default."""
+    assert parse_bronze_extras({"topic": "taxi.raw_trips"}).topic == "taxi.raw_trips"
+
+
+@pytest.mark.parametrize("extras", [{}, {"topic": 1}, {"topic": "t", "tpoic": "u"}])
+def test_refuses_other_extras(extras: dict[str, object]) -> None:
+    """A misspelt extra would else be silently without effect."""
+    with pytest.raises(SettingsError, match="The Pipes extras are wrong"):
+        parse_bronze_extras(extras)
+
+
+def test_takes_a_month() -> None:
+    """Partition keys are months."""
+    assert parse_month("2019-01") == "2019-01"
+
+
+@pytest.mark.parametrize("key", [None, "2019", "2019-13", "2019-01-01", "x' OR '1'='1"])
+def test_refuses_what_is_no_month(key: str | None) -> None:
+    """The month is written into SQL."""
+    with pytest.raises(SettingsError, match="needs one month as its Pipes partition key"):
+        parse_month(key)
