@@ -1,0 +1,36 @@
+-- Each month's number of trips in fct_trips is silver's. Fails with one row for each month that differs.
+with
+
+silver as (
+
+    select
+        trip_month,
+        count(*) as trips
+
+    from {{ source('lake', 'cleaned_trips') }}
+    where {{ in_built_month() }}
+    group by trip_month
+
+),
+
+facts as (
+
+    select
+        trip_month,
+        count(*) as trips
+
+    from {{ ref('fct_trips') }}
+    where {{ in_built_month() }}
+    group by trip_month
+
+)
+
+select
+    coalesce(silver.trip_month, facts.trip_month) as trip_month,
+    coalesce(silver.trips, 0) as silver_trips,
+    coalesce(facts.trips, 0) as fact_trips
+
+from silver
+full outer join facts
+    on silver.trip_month = facts.trip_month
+where coalesce(silver.trips, 0) != coalesce(facts.trips, 0)

@@ -1,0 +1,115 @@
+"""The command ``bake``: what the image's build prepares, so that no step has to.
+
+The parsed project (dbt would parse it anew for each month, since its cache depends on ``--vars``), the manifest that
+the host makes assets from, and DuckDB's extensions in the folder where DuckDB looks for them.
+"""
+
+import hashlib
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from dbt.cli.main import dbtRunner
+
+from dbt_runner.errors import ProjectError
+from dbt_runner.project import BAKED_MANIFEST
+from dbt_runner.settings import Settings
+
+EXTENSIONS = ("httpfs", "avro", "iceberg")
+MANIFEST = "manifest.json"
+# What differs from one parse of the same files to the next.
+_VOLATILE = {
+    "generated_at": "1970-01-01T00:00:00Z",
+    "invocation_started_at": None,
+    "invocation_id": None,
+    "run_started_at": None,
+    "user_id": None,
+    "created_at": 0,
+}
+
+
+def bake(settings: Settings) -> None:
+    """Parse the project and lay out DuckDB's extensions.
+
+    Args:
+        settings: Where the project is and where both go. Addresses and credentials are not used, and not kept.
+
+    Raises:
+        ProjectError: The project does not parse, or an extension's package is not installed.
+    """
+    settings.export()
+    _parse(settings)
+    _settle_manifest(settings.dbt_baked_path / MANIFEST)
+    lay_out_extensions(settings.duckdb_extension_directory)
+
+
+def _parse(settings: Settings) -> None:
+    result = dbtRunner().invoke(
+        [
+            "parse",
+            "--project-dir", str(settings.dbt_project_dir),
+            "--profiles-dir", str(settings.dbt_profiles_dir),
+            "--target-path", str(settings.dbt_baked_path),
+            "--log-level-file", "none",
+            "--no-use-colors",
+            "--no-partial-parse",
+            # A deprecated setting in the project is found when the image is built, not when dbt drops it.
+            "--warn-error",
+        ]
+    )  # fmt: skip
+    if not result.success or result.exception is not None:
+        raise ProjectError(
+            f"The dbt project in {settings.dbt_project_dir} does not parse: {result.exception}. "
+            "Mend it and build again."
+        ) from result.exception
+    file = settings.dbt_baked_path / BAKED_MANIFEST
+    if not file.is_file():
+        raise ProjectError(
+            f"dbt parsed the project and did not write {file}. Look at dbt's setting for partial parsing."
+        )
+
+
+def _settle_manifest(file: Path) -> None:
+    """Take out of the manifest what changes with the hour, so that equal projects have equal manifests."""
+    text = json.dumps(_settle(json.loads(file.read_bytes())), sort_keys=True, separators=(",", ":")) + "\n"
+    file.write_text(text, encoding="utf-8")
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    file.with_name(f"{MANIFEST}.sha256").write_text(f"{digest}  {MANIFEST}\n", encoding="utf-8")
+
+
+def _settle(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _VOLATILE[key] if key in _VOLATILE else _settle(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_settle(item) for item in value]
+    return value
+
+
+def lay_out_extensions(directory: Path) -> None:
+    """Link the extensions from their Python packages to where DuckDB looks for them.
+
+    Args:
+        directory: DuckDB's ``extension_directory``.
+
+    Raises:
+        ProjectError: A package is not installed, or is for another version of DuckDB.
+    """
+    version = f"v{duckdb.__version__}"
+    with duckdb.connect() as connection:
+        row = connection.execute("pragma platform").fetchone()
+    folder = directory / version / str(row[0] if row else "")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in EXTENSIONS:
+        package = importlib.util.find_spec(f"duckdb_extension_{name}")
+        root = Path(package.origin).parent if package and package.origin else Path("absent")
+        source = root / "extensions" / version / f"{name}.duckdb_extension"
+        if not source.is_file():
+            raise ProjectError(
+                f"DuckDB's extension {name} for {version} is not installed ({source}). Pin the package "
+                f"duckdb-extension-{name} to DuckDB's own version."
+            )
+        link = folder / source.name
+        link.unlink(missing_ok=True)
+        link.symlink_to(source)

@@ -1,0 +1,39 @@
+"""The command ``build``: one month of marts, from the Pipes context to the verdict."""
+
+import tempfile
+from pathlib import Path
+
+from dagster_pipes import PipesContext
+
+from dbt_runner.lake import require_source
+from dbt_runner.marts import open_marts
+from dbt_runner.outcome import require_all_good, summarize
+from dbt_runner.request import read_request
+from dbt_runner.settings import Settings
+
+
+def build(pipes: PipesContext, settings: Settings) -> None:
+    """Build the selected nodes for the step's month, and report each.
+
+    Args:
+        pipes: The step's Pipes context.
+        settings: Where things are.
+
+    Raises:
+        DbtRunnerError: Anything that makes the step red; the message says what to do.
+    """
+    request = read_request(pipes)
+    what = request.month or "every month"
+    source = require_source(settings)
+    pipes.log.info("building %s from %s, snapshot %s", what, source.name, source.snapshot_id)
+    settings.export()
+    with (
+        open_marts(settings.marts_duckdb_path, settings.duckdb_extension_directory) as marts,
+        tempfile.TemporaryDirectory(prefix="dbt-") as scratch,
+    ):
+        # dbt takes seconds to import: what is out of reach is told before.
+        from dbt_runner.invocation import invoke  # noqa: PLC0415
+
+        outcomes = invoke(pipes, request, settings, marts, Path(scratch))
+    pipes.log.info("dbt build of %s: %s", what, summarize(outcomes))
+    require_all_good(outcomes, what)

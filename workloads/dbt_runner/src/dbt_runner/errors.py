@@ -1,0 +1,83 @@
+"""Every way in which a step can fail.
+
+    DbtRunnerError
+    ├── SettingsError           the container's environment lacks something
+    ├── RequestError            the Pipes context asks for something that cannot be done
+    ├── ProjectError            the dbt project in the image is not usable
+    ├── LakeError               what dbt would read is out of reach
+    │   ├── CatalogError            the Iceberg REST catalog
+    │   ├── SourceMissingError      the catalog has no such table
+    │   └── ObjectStoreError        the store that holds the table's files
+    ├── MartsError              what dbt would write to cannot be opened
+    │   ├── MartsLockedError        another process has it open
+    │   └── MartsUnreadableError    it is not a DuckDB file of ours, or may not be written
+    ├── DbtError                dbt itself gave up, before or between nodes
+    ├── BuildFailedError        dbt ran, and nodes of the build failed
+    └── CancelledError          the step was told to stop
+
+Each message is one line of sentences: what happened and where, what was expected, what to do next.
+"""
+
+
+class DbtRunnerError(Exception):
+    """Base of all errors that the runner raises itself."""
+
+    exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+
+class SettingsError(DbtRunnerError):
+    """The container's environment lacks settings, or they are malformed."""
+
+
+class RequestError(DbtRunnerError):
+    """The partition, the assets or the extras of the Pipes context do not fit the image's project."""
+
+
+class ProjectError(DbtRunnerError):
+    """The dbt project in the image cannot be read or parsed."""
+
+
+class LakeError(DbtRunnerError):
+    """What dbt would read is out of reach."""
+
+
+class CatalogError(LakeError):
+    """The Iceberg REST catalog does not answer, or not as one."""
+
+
+class SourceMissingError(LakeError):
+    """The catalog answers, and has no such table."""
+
+
+class ObjectStoreError(LakeError):
+    """The object store that holds the table's files does not answer."""
+
+
+class MartsError(DbtRunnerError):
+    """The DuckDB file of the marts cannot be opened."""
+
+
+class MartsLockedError(MartsError):
+    """Another process has the DuckDB file open."""
+
+
+class MartsUnreadableError(MartsError):
+    """The file is damaged, is not DuckDB's, or may not be written."""
+
+
+class DbtError(DbtRunnerError):
+    """Dbt ended without a verdict on its nodes."""
+
+
+class BuildFailedError(DbtRunnerError):
+    """Nodes of the build failed; the message names each."""
+
+
+class CancelledError(DbtRunnerError):
+    """The step was told to stop."""
+
+    # What a shell reports of a process that SIGTERM ended.
+    exit_code = 143

@@ -1,0 +1,111 @@
+"""What became of the nodes of a build, and the verdict on all of them."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from dbt_runner.errors import BuildFailedError
+
+Kind = Literal["seed", "model", "test", "unit_test"]
+_GOOD = frozenset({"success", "pass", "warn", "no-op"})
+_SKIPPED_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class NodeOutcome:
+    """What became of one node.
+
+    Args:
+        unique_id: dbt's name of the node.
+        name: Its short name.
+        kind: What it is.
+        status: dbt's word: success, error, pass, warn, fail, skipped and others.
+        execution_s: Seconds that dbt took for it.
+        failing_rows: Rows that a test returned.
+        message: What dbt or the database says of it; empty if nothing.
+        subject: For a test, the name of the node that it tests; empty if none is known.
+        path: Its file within the dbt project.
+    """
+
+    unique_id: str
+    name: str
+    kind: Kind
+    status: str
+    execution_s: float
+    failing_rows: int
+    message: str
+    subject: str
+    path: str
+
+    @property
+    def good(self) -> bool:
+        """Whether the step can be green with it."""
+        return self.status in _GOOD
+
+    @property
+    def skipped(self) -> bool:
+        """Whether dbt left it out because a node before it failed."""
+        return self.status == "skipped"
+
+    def describe(self) -> str:
+        """Say in a few words what happened, for a node that is not good."""
+        if self.kind in ("test", "unit_test"):
+            on = f" on {self.subject}" if self.subject else ""
+            if self.status == "fail" and self.kind == "test":
+                return f"test {self.name}{on}: {self.failing_rows:,} failing rows ({self.path})"
+            return f"{self.kind.replace('_', ' ')} {self.name}{on}: {self.message} ({self.path})"
+        return f"{self.kind} {self.name}: {self.message} ({self.path})"
+
+
+def summarize(outcomes: Iterable[NodeOutcome]) -> str:
+    """Count the outcomes in one line.
+
+    Returns:
+        Such as ``111 passed, 7 warned, 0 failed, 0 skipped (models: 14, seeds: 3, tests: 101)``.
+    """
+    listed = list(outcomes)
+    kinds = Counter(outcome.kind for outcome in listed)
+    named = ", ".join(f"{kind.replace('_', ' ')}s: {count}" for kind, count in sorted(kinds.items()))
+    warned = sum(outcome.status == "warn" for outcome in listed)
+    skipped = sum(outcome.skipped for outcome in listed)
+    failed = sum(not outcome.good and not outcome.skipped for outcome in listed)
+    passed = len(listed) - warned - skipped - failed
+    return f"{passed} passed, {warned} warned, {failed} failed, {skipped} skipped ({named})"
+
+
+def require_all_good(outcomes: Iterable[NodeOutcome], what: str) -> None:
+    """Raise if any node failed.
+
+    Args:
+        outcomes: The outcomes of the build.
+        what: What was built, for the message.
+
+    Raises:
+        BuildFailedError: Nodes failed; all of them are named, and the skipped ones counted.
+    """
+    listed = list(outcomes)
+    failed = [outcome for outcome in listed if not outcome.good and not outcome.skipped]
+    skipped = [outcome.name for outcome in listed if outcome.skipped and outcome.kind in ("seed", "model")]
+    if not failed and not skipped:
+        return
+    raise BuildFailedError(
+        f"dbt build of {what} failed: {'; '.join(outcome.describe() for outcome in failed)}.{_tell_skipped(skipped)} "
+        f"{_advise(failed)} What was built before stays; the next materialization of the month replaces it."
+    )
+
+
+def _tell_skipped(names: list[str]) -> str:
+    if not names:
+        return ""
+    shown = ", ".join(names[:_SKIPPED_SHOWN]) + (" and others" if len(names) > _SKIPPED_SHOWN else "")
+    return f" Left out because of that: {shown}."
+
+
+def _advise(failed: list[NodeOutcome]) -> str:
+    if any(outcome.kind == "test" and outcome.status == "fail" for outcome in failed):
+        return (
+            "A failing test means that the pipeline is wrong, for odd records only warn: run the test's query on the "
+            "marts' DuckDB file to see the rows."
+        )
+    return "Mend the SQL in sql/dbt and build the image again, or bring back what the database's message misses."

@@ -1,0 +1,144 @@
+"""dbt's events, told to Dagster while the build runs."""
+
+import json
+from collections.abc import Mapping
+from textwrap import shorten
+from threading import Lock
+from typing import Any, Protocol
+
+from dagster_pipes import PipesContext, PipesMetadataRawValue, PipesMetadataValue
+from dbt_common.events.base_types import EventMsg
+
+from dbt_runner.marts import Column
+from dbt_runner.outcome import NodeOutcome
+from dbt_runner.project import Node, Project, describe_columns, describe_kind, is_month_scoped, relation_name
+from dbt_runner.request import Request
+
+Metadata = dict[str, PipesMetadataRawValue | PipesMetadataValue]
+
+_NODE_FINISHED = "NodeFinished"
+# DuckDB repeats its advice; the whole text is in the step's stdout.
+_MESSAGE_CHARACTERS = 600
+
+
+class Relations(Protocol):
+    """What is asked of the database about a relation that dbt has built."""
+
+    def count_rows(self, relation: str, month: str | None = None) -> int:
+        """Count its rows, or those of one month."""
+
+    def list_columns(self, relation: str) -> list[Column]:
+        """List its columns in order."""
+
+
+class Reporter:
+    """Turns the end of each node into a materialization or a check result.
+
+    dbt calls it from the threads that run the nodes; it reports one at a time, in the order in which they end.
+
+    Args:
+        pipes: Where the reports go.
+        request: What the step was asked to do.
+        project: What the nodes are.
+        relations: What is known of the built relations.
+    """
+
+    def __init__(self, pipes: PipesContext, request: Request, project: Project, relations: Relations) -> None:
+        self._pipes = pipes
+        self._request = request
+        self._project = project
+        self._relations = relations
+        self._lock = Lock()
+        self.outcomes: dict[str, NodeOutcome] = {}
+        self.errors: list[Exception] = []
+
+    def __call__(self, event: EventMsg) -> None:
+        """Take in one of dbt's events."""
+        if event.info.name != _NODE_FINISHED:
+            return
+        try:
+            with self._lock:
+                self._take_in(event.data.node_info.unique_id, event.data.run_result)
+        except Exception as error:  # noqa: BLE001  # kept for the caller: raised here, it would end dbt's worker thread
+            self.errors.append(error)
+
+    def _take_in(self, unique_id: str, result: Any) -> None:
+        node = self._project.node(unique_id)
+        if node is None:
+            return
+        tested = self._project.tested_node(unique_id)
+        outcome = NodeOutcome(
+            unique_id=unique_id,
+            name=node.name,
+            kind=describe_kind(node),
+            status=result.status,
+            execution_s=round(result.execution_time, 3),
+            failing_rows=result.num_failures,
+            message=shorten(result.message, _MESSAGE_CHARACTERS, placeholder=" …"),
+            subject=tested.rpartition(".")[2] if tested else "",
+            path=node.original_file_path,
+        )
+        self.outcomes[unique_id] = outcome
+        if outcome.skipped:
+            # A skipped test says no more than its model.
+            if outcome.kind not in ("test", "unit_test"):
+                self._pipes.log.warning("%s %s: left out, since something before it failed", outcome.kind, outcome.name)
+        elif outcome.kind in ("test", "unit_test"):
+            self._report_check(outcome, tested)
+        elif outcome.good:
+            self._report_materialization(outcome, node)
+        else:
+            self._pipes.log.error(outcome.describe())
+
+    def _report_materialization(self, outcome: NodeOutcome, node: Node) -> None:
+        month = self._request.month if is_month_scoped(node) else None
+        relation = relation_name(node)
+        rows = self._relations.count_rows(relation, month)
+        metadata: Metadata = {
+            "execution_s": {"raw_value": outcome.execution_s, "type": "float"},
+            "dagster/row_count": {"raw_value": rows, "type": "int"},
+            "dagster/column_schema": self._column_schema(node, relation),
+            "dbt_status": {"raw_value": outcome.status, "type": "text"},
+            "dbt_unique_id": {"raw_value": outcome.unique_id, "type": "text"},
+        }
+        self._pipes.log.info("%s %s: %d rows in %.2f s", outcome.kind, outcome.name, rows, outcome.execution_s)
+        key = self._request.reportable_key(outcome.unique_id)
+        if key is not None:
+            self._pipes.report_asset_materialization(metadata=metadata, asset_key=key)
+
+    def _column_schema(self, node: Node, relation: str) -> PipesMetadataValue:
+        descriptions = describe_columns(node)
+        columns = [
+            {"name": column.name, "type": column.type, "description": descriptions.get(column.name.lower())}
+            for column in self._relations.list_columns(relation)
+        ]
+        return {"raw_value": {"columns": columns}, "type": "table_schema"}
+
+    def _report_check(self, outcome: NodeOutcome, tested: str | None) -> None:
+        if not outcome.good:
+            self._pipes.log.error(outcome.describe())
+        elif outcome.status == "warn":
+            self._pipes.log.warning("test %s on %s: %d rows", outcome.name, outcome.subject, outcome.failing_rows)
+        key = self._request.reportable_key(tested)
+        if key is None:
+            return
+        metadata: Metadata = {
+            "execution_s": {"raw_value": outcome.execution_s, "type": "float"},
+            "failing_rows": {"raw_value": outcome.failing_rows, "type": "int"},
+            "dbt_status": {"raw_value": outcome.status, "type": "text"},
+            "dbt_unique_id": {"raw_value": outcome.unique_id, "type": "text"},
+        }
+        if outcome.message and not outcome.good:
+            metadata["dbt_message"] = {"raw_value": outcome.message, "type": "text"}
+        self._pipes.report_asset_check(
+            check_name=outcome.name,
+            passed=outcome.status == "pass",
+            severity="WARN" if outcome.status == "warn" else "ERROR",
+            metadata=metadata,
+            asset_key=key,
+        )
+
+
+def encode_vars(variables: Mapping[str, Any]) -> str:
+    """Write variables as ``--vars`` takes them; JSON is YAML."""
+    return json.dumps(dict(variables))

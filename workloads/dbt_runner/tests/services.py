@@ -1,0 +1,64 @@
+"""A catalog and an object store as far as the runner asks them: a few answers over HTTP."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+TABLE = "/v1/namespaces/silver/tables/cleaned_trips"
+CONFIG = "/v1/config"
+STORE = "/"
+
+
+class Services(ThreadingHTTPServer):
+    """One server that is both.
+
+    Attributes:
+        answers: Status and body by path; a test changes them.
+    """
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.answers: dict[str, tuple[int, object]] = {
+            CONFIG: (200, {"defaults": {}, "overrides": {}}),
+            TABLE: (200, {"metadata": {"current-snapshot-id": 42}}),
+            STORE: (403, "AccessDenied"),
+        }
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Services
+
+    def do_GET(self) -> None:
+        """Answer as the test wants it."""
+        status, body = self.server.answers[self.path.partition("?")[0]]
+        content = (body if isinstance(body, str) else json.dumps(body)).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  its name in the base class
+        """Keep the test's output clean."""
+
+
+@contextmanager
+def running_services() -> Iterator[Services]:
+    """Serve until the block ends."""
+    server = Services()
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

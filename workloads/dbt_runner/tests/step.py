@@ -1,0 +1,155 @@
+"""Runs the command as the host does: a process of its own, with Pipes' context and messages in files."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dagster_pipes import encode_param
+
+WORKLOAD = Path(__file__).parents[1]
+PROJECT = WORKLOAD.parents[1] / "sql" / "dbt"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A step that is over."""
+
+    exit_code: int
+    messages: list[dict[str, Any]]
+    stdout: str
+    stderr: str
+
+    def reports(self, method: str) -> list[dict[str, Any]]:
+        """List the parameters of all messages of one method."""
+        return [message["params"] for message in self.messages if message["method"] == method]
+
+    @property
+    def materializations(self) -> dict[str, dict[str, Any]]:
+        """The raw metadata of each materialized asset."""
+        reports = self.reports("report_asset_materialization")
+        assert all(count == 1 for count in Counter(report["asset_key"] for report in reports).values())
+        return {
+            report["asset_key"]: {name: value["raw_value"] for name, value in report["metadata"].items()}
+            for report in reports
+        }
+
+    @property
+    def checks(self) -> dict[str, dict[str, Any]]:
+        """The checks by name."""
+        return {report["check_name"]: report for report in self.reports("report_asset_check")}
+
+    @property
+    def log(self) -> str:
+        """The log messages, a line each."""
+        return "\n".join(report["message"] for report in self.reports("log"))
+
+    @property
+    def failure(self) -> str:
+        """The message of the exception that Pipes was closed with; empty if there was none."""
+        closed = self.reports("closed")
+        exception = (closed[0] or {}).get("exception") if closed else None
+        return str(exception["message"]).strip() if exception else ""
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Starts steps.
+
+    Args:
+        folder: Where the steps' files go.
+        environment: What the container would get.
+        manifest: The baked manifest.
+    """
+
+    folder: Path
+    environment: Mapping[str, str]
+    manifest: Mapping[str, Any]
+
+    def unique_id(self, name: str) -> str:
+        """Give dbt's unique id of the node with this name."""
+        return next(key for key, node in self.manifest["nodes"].items() if node["name"] == name)
+
+    def start(
+        self,
+        *,
+        month: str | None = "2019-01",
+        select: Sequence[str] = (),
+        extras: Mapping[str, Any] | None = None,
+        **environment: str,
+    ) -> "Started":
+        """Start a step.
+
+        Args:
+            month: Its partition.
+            select: Names of the nodes to build; none means all.
+            extras: In place of those that the host would send.
+            environment: In place of what the container would get, by lower-case name.
+        """
+        nodes = {
+            key: node for key, node in self.manifest["nodes"].items() if node["resource_type"] in ("seed", "model")
+        }
+        keys = {key: f"{node['schema']}/{node['name']}" for key, node in nodes.items()}
+        context = {
+            "asset_keys": [keys[key] for key, node in nodes.items() if not select or node["name"] in select],
+            "code_version_by_asset_key": {},
+            "provenance_by_asset_key": {},
+            "partition_key": month,
+            "partition_key_range": {"start": month, "end": month} if month else None,
+            "partition_time_window": None,
+            "run_id": "run",
+            "job_name": "job",
+            "retry_number": 0,
+            "extras": {"select": [self.unique_id(name) for name in select], "asset_keys": keys, "vars": {}}
+            if extras is None
+            else extras,
+        }
+        io = self.folder / f"io-{len(list(self.folder.glob('io-*')))}"
+        io.mkdir()
+        (io / "context.json").write_text(json.dumps(context))
+        (io / "messages.jsonl").touch()
+        with (io / "stdout").open("w") as stdout, (io / "stderr").open("w") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "dbt_runner", "build"],
+                env={
+                    **os.environ,
+                    **self.environment,
+                    "DAGSTER_PIPES_CONTEXT": encode_param({"path": str(io / "context.json")}),
+                    "DAGSTER_PIPES_MESSAGES": encode_param({"path": str(io / "messages.jsonl")}),
+                    **{name.upper(): value for name, value in environment.items()},
+                },
+                stdout=stdout,
+                stderr=stderr,
+            )
+        return Started(process, io)
+
+    def run(self, **arguments: Any) -> Ended:
+        """Run a step to its end."""
+        return self.start(**arguments).wait()
+
+
+@dataclass(frozen=True)
+class Started:
+    """A step that runs."""
+
+    process: subprocess.Popen[bytes]
+    io: Path
+
+    def messages(self) -> str:
+        """Read what it has reported so far."""
+        return (self.io / "messages.jsonl").read_text()
+
+    def wait(self) -> Ended:
+        """Wait for its end."""
+        exit_code = self.process.wait(timeout=300)
+        return Ended(
+            exit_code,
+            [json.loads(line) for line in self.messages().splitlines()],
+            (self.io / "stdout").read_text(),
+            (self.io / "stderr").read_text(),
+        )

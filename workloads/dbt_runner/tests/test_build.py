@@ -1,0 +1,264 @@
+"""Whole builds of the real months, by the command, on a lake in a file."""
+
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from lake_file import make_lake
+from step import Ended, Runner
+
+JANUARY, FEBRUARY = "2019-01", "2019-02"
+MONTHLY = (
+    "core.fct_trips",
+    "intermediate.int_daily_summary",
+    "intermediate.int_hourly_patterns",
+    "analytics.daily_revenue",
+    "analytics.hourly_demand",
+    "analytics.location_performance",
+)
+PROMISED = {"execution_s", "dagster/row_count", "dagster/column_schema", "dbt_status", "dbt_unique_id"}
+
+
+def read_month(marts: Path, month: str) -> dict[str, list[tuple[Any, ...]]]:
+    """Read a month's rows of every mart, each in one order."""
+    with duckdb.connect(marts, read_only=True) as connection:
+        return {
+            name: connection.table(name).filter(f"trip_month = '{month}'").order("all").fetchall() for name in MONTHLY
+        }
+
+
+@dataclass(frozen=True)
+class Builds:
+    """February, then January, then February once more, on one file."""
+
+    february: Ended
+    february_alone: dict[str, list[tuple[Any, ...]]]
+    january: Ended
+    both: dict[str, dict[str, list[tuple[Any, ...]]]]
+    again: Ended
+    both_again: dict[str, dict[str, list[tuple[Any, ...]]]]
+    marts: Path
+
+
+@pytest.fixture(scope="module")
+def builds(session_runner: Runner) -> Builds:
+    """Build the months, the later one first."""
+    marts = Path(session_runner.environment["MARTS_DUCKDB_PATH"])
+    february = session_runner.run(month=FEBRUARY)
+    february_alone = read_month(marts, FEBRUARY)
+    january = session_runner.run(month=JANUARY)
+    both = {month: read_month(marts, month) for month in (JANUARY, FEBRUARY)}
+    again = session_runner.run(month=FEBRUARY)
+    both_again = {month: read_month(marts, month) for month in (JANUARY, FEBRUARY)}
+    return Builds(february, february_alone, january, both, again, both_again, marts)
+
+
+def query(marts: Path, sql: str) -> list[tuple[Any, ...]]:
+    """Ask the marts."""
+    with duckdb.connect(marts, read_only=True) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def test_real_months_give_the_known_figures(builds: Builds) -> None:
+    """These figures are the pipeline's contract with whoever reads the marts."""
+    assert [step.exit_code for step in (builds.february, builds.january, builds.again)] == [0, 0, 0], (
+        builds.january.stderr
+    )
+    trips = query(
+        builds.marts,
+        "select trip_month, count(*), sum(total_amount_usd), count(distinct pickup_date) from core.fct_trips "
+        "group by 1 order by 1",
+    )
+    assert trips == [(JANUARY, 9993, Decimal("157365.02"), 31), (FEBRUARY, 9985, Decimal("185056.70"), 28)]
+    revenue = query(
+        builds.marts,
+        "select trip_month, count(*), sum(total_amount_usd) from analytics.daily_revenue group by 1 order by 1",
+    )
+    assert revenue == [(JANUARY, 31, Decimal("157365.02")), (FEBRUARY, 28, Decimal("185056.70"))]
+
+
+def test_building_a_month_leaves_a_later_month_as_it_is(builds: Builds) -> None:
+    """January comes after February here, and is neither skipped nor in its way."""
+    assert builds.both[FEBRUARY] == builds.february_alone
+
+
+def test_building_a_month_again_changes_no_row(builds: Builds) -> None:
+    """Whoever repeats a run must not move a number."""
+    assert builds.both_again == builds.both
+
+
+def test_money_stays_decimal(builds: Builds) -> None:
+    """A double loses cents."""
+    columns = query(
+        builds.marts,
+        "select table_schema || '.' || table_name || '.' || column_name, data_type from information_schema.columns "
+        "where column_name like '%amount_usd' and table_schema in ('staging', 'core', 'analytics')",
+    )
+    assert len(columns) > 10
+    assert {name for name, data_type in columns if not data_type.startswith("DECIMAL")} == set()
+
+
+def test_every_seed_and_model_is_materialized_once_with_what_it_promises(
+    builds: Builds, session_runner: Runner
+) -> None:
+    """The host holds the step to these names, and the UI plots them."""
+    nodes = session_runner.manifest["nodes"].values()
+    expected = {f"{node['schema']}/{node['name']}" for node in nodes if node["resource_type"] in ("seed", "model")}
+    materializations = builds.january.materializations
+    assert set(materializations) == expected
+    assert {key: PROMISED - set(metadata) for key, metadata in materializations.items()} == {
+        key: set() for key in expected
+    }
+    trips = materializations["core/fct_trips"]
+    assert trips["dagster/row_count"] == 9993  # the month's rows, though February is there too
+    assert trips["dbt_unique_id"] == "model.nyc_taxi.fct_trips"
+    assert trips["execution_s"] > 0
+    columns = {column["name"]: column for column in trips["dagster/column_schema"]["columns"]}
+    assert columns["total_amount_usd"]["type"] == "DECIMAL(10,2)"
+    assert columns["total_amount_usd"]["description"] == "Total charged, in US dollars."
+    assert materializations["analytics/daily_revenue"]["dagster/row_count"] == 31 + 28
+    assert materializations["seeds/taxi_zones"]["dagster/row_count"] == 265
+
+
+def test_every_data_test_is_a_check_on_the_model_it_tests(builds: Builds, session_runner: Runner) -> None:
+    """Dbt names no model for a test written as a query."""
+    tests = {node["name"] for node in session_runner.manifest["nodes"].values() if node["resource_type"] == "test"}
+    assert len(tests) >= 74
+    checks = builds.january.checks
+    assert set(checks) == tests
+    assert checks["fct_trips_has_every_silver_trip"]["asset_key"] == "core/fct_trips"
+    assert checks["daily_revenue_covers_every_day"]["asset_key"] == "analytics/daily_revenue"
+    assert checks["unique_fct_trips_trip_id"]["passed"] is True
+    assert checks["unique_fct_trips_trip_id"]["severity"] == "ERROR"
+
+
+def test_oddities_of_real_trips_warn_with_their_count(builds: Builds) -> None:
+    """They are known, counted and no reason to stop."""
+    odd = builds.january.checks["stg_trips_dropoff_is_after_pickup"]
+    assert (odd["passed"], odd["severity"], odd["metadata"]["failing_rows"]["raw_value"]) == (False, "WARN", 8)
+    assert "stg_trips_dropoff_is_after_pickup on stg_trips: 8 rows" in builds.january.log
+    assert "7 warned, 0 failed, 0 skipped" in builds.january.log
+
+
+def test_credentials_are_in_no_output(builds: Builds, session_runner: Runner) -> None:
+    """Dbt's secrets reach DuckDB as SQL, which dbt can log."""
+    secret = session_runner.environment["S3_SECRET_ACCESS_KEY"]
+    assert secret not in builds.january.stdout + builds.january.stderr + str(builds.january.messages)
+
+
+def test_trips_without_codes_warn_and_lead_to_unknown_members(runner: Runner, tmp_path: Path) -> None:
+    """The TLC's files since 2020 have such trips, and a meter can say anything."""
+    lake = make_lake(
+        tmp_path / "lake.duckdb",
+        JANUARY,
+        rows=200,
+        change="""
+            update silver.cleaned_trips
+            set vendor_id = null, passenger_count = null, rate_code_id = null, payment_type_id = null,
+                store_and_forward_flag = null, pickup_location_id = null, dropoff_location_id = 999,
+                total_amount_usd = null, trip_distance_miles = 1e300
+            where event_id in (select event_id from silver.cleaned_trips order by event_id limit 5)
+        """,
+    )
+    step = runner.run(lake_duckdb_path=str(lake))
+    assert step.exit_code == 0, step.failure
+    assert step.checks["stg_trips_payment_type_is_recorded"]["metadata"]["failing_rows"]["raw_value"] == 5
+    assert step.checks["stg_trips_dropoff_location_is_listed"]["severity"] == "WARN"
+    unknown = query(
+        Path(runner.environment["MARTS_DUCKDB_PATH"]),
+        "select distinct rate_code_id, payment_type_id, pickup_location_id, dropoff_location_id from core.fct_trips "
+        "where vendor_id is null",
+    )
+    assert unknown == [(99, 5, 264, 264)]
+
+
+def test_month_that_lost_its_trips_loses_them_in_the_marts(runner: Runner, tmp_path: Path) -> None:
+    """Deleting only the months that have new rows would keep the old ones for ever."""
+    chain = ("taxi_zones", "rate_codes", "payment_types", "stg_zones", "stg_rate_codes", "stg_payment_types")
+    chain += ("dim_locations", "dim_payment_types", "stg_trips", "int_trip_metrics", "fct_trips")
+    full = make_lake(tmp_path / "full.duckdb", JANUARY, FEBRUARY, rows=50)
+    empty = make_lake(
+        tmp_path / "empty.duckdb",
+        JANUARY,
+        FEBRUARY,
+        rows=50,
+        change="delete from silver.cleaned_trips where trip_month = '2019-01'",
+    )
+    first = runner.run(month=None, select=chain, lake_duckdb_path=str(full))
+    assert first.materializations["core/fct_trips"]["dagster/row_count"] == 100, first.failure
+    step = runner.run(month=JANUARY, select=chain, lake_duckdb_path=str(empty))
+    assert step.exit_code == 0, step.failure
+    trips = query(
+        Path(runner.environment["MARTS_DUCKDB_PATH"]), "select trip_month, count(*) from core.fct_trips group by 1"
+    )
+    assert trips == [(FEBRUARY, 50)]
+
+
+def test_failing_test_fails_the_step_and_is_named_with_model_and_rows(runner: Runner, tmp_path: Path) -> None:
+    """The model itself was built, and is reported."""
+    lake = make_lake(
+        tmp_path / "lake.duckdb",
+        JANUARY,
+        rows=50,
+        change="""
+            insert into silver.cleaned_trips
+            select * replace (event_id || '-again' as event_id) from silver.cleaned_trips order by event_id limit 3
+        """,
+    )
+    step = runner.run(select=("stg_trips",), lake_duckdb_path=str(lake))
+    assert step.exit_code == 1
+    assert "test unique_stg_trips_trip_id on stg_trips: 3 failing rows" in step.failure
+    assert "\n" not in step.failure
+    check = step.checks["unique_stg_trips_trip_id"]
+    assert (check["passed"], check["severity"], check["metadata"]["failing_rows"]["raw_value"]) == (False, "ERROR", 3)
+    assert set(step.materializations) == {"staging/stg_trips"}
+
+
+def test_failing_model_is_named_with_the_database_error_and_stops_what_follows(runner: Runner, tmp_path: Path) -> None:
+    """What does not depend on it is built all the same."""
+    lake = make_lake(
+        tmp_path / "lake.duckdb", JANUARY, rows=50, change="alter table silver.cleaned_trips drop tip_amount_usd"
+    )
+    step = runner.run(lake_duckdb_path=str(lake))
+    assert step.exit_code == 1
+    assert "model stg_trips:" in step.failure
+    assert "tip_amount_usd" in step.failure
+    assert "Left out because of that:" in step.failure
+    assert "fct_trips" in step.failure
+    assert "core/dim_locations" in step.materializations
+    assert "core/fct_trips" not in step.materializations
+
+
+def test_sigterm_cancels_the_query_at_work_within_seconds(runner: Runner, tmp_path: Path) -> None:
+    """A terminated run must not wait for DuckDB."""
+    lake = make_lake(
+        tmp_path / "lake.duckdb",
+        JANUARY,
+        rows=50,
+        change="""
+            alter table silver.cleaned_trips rename to few_trips;
+            create view silver.cleaned_trips as
+            select few_trips.* from few_trips, range(10_000_000_000) as endless (number) where sqrt(number) < -1
+        """,
+    )
+    started = runner.start(select=("taxi_zones", "stg_trips"), lake_duckdb_path=str(lake))
+    deadline = time.monotonic() + 120
+    while "seed taxi_zones" not in started.messages():
+        assert started.process.poll() is None, (started.io / "stderr").read_text()
+        assert time.monotonic() < deadline, "the seed was not built within 120 s"
+        time.sleep(0.05)
+    started.process.send_signal(signal.SIGTERM)
+    try:
+        started.process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        started.process.kill()
+        pytest.fail("the step outlived SIGTERM")
+    step = started.wait()
+    assert step.exit_code == 143
+    assert "told to stop (SIGTERM)" in step.failure

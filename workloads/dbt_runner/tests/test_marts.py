@@ -1,0 +1,65 @@
+"""The DuckDB file of the marts."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from dbt_runner.errors import MartsLockedError, MartsUnreadableError
+from dbt_runner.marts import Column, open_marts
+
+
+def test_rows_are_counted_for_all_months_and_for_one(tmp_path: Path) -> None:
+    """A month's materialization tells the month's rows."""
+    path = tmp_path / "marts.duckdb"
+    with duckdb.connect(path) as connection:
+        connection.execute(
+            "create table trips as select '2019-0' || n as trip_month, 1.5::decimal(10, 2) as usd "
+            "from range(1, 4) as numbers (n)"
+        )
+    with open_marts(path, tmp_path) as marts:
+        assert marts.count_rows('"marts"."main"."trips"') == 3
+        assert marts.count_rows('"marts"."main"."trips"', "2019-02") == 1
+        assert marts.list_columns("trips") == [Column("trip_month", "VARCHAR"), Column("usd", "DECIMAL(10,2)")]
+
+
+def test_file_is_made_when_it_is_not_there(tmp_path: Path) -> None:
+    """A new volume is empty."""
+    with open_marts(tmp_path / "marts.duckdb", tmp_path):
+        pass
+    assert (tmp_path / "marts.duckdb").is_file()
+
+
+def test_file_that_another_process_has_open_is_told(tmp_path: Path) -> None:
+    """DuckDB lets one process write; the remedy is to wait, not to repair."""
+    path = tmp_path / "marts.duckdb"
+    hold = f"import duckdb, sys; c = duckdb.connect({str(path)!r}); print('open', flush=True); sys.stdin.read()"
+    with subprocess.Popen(  # noqa: S603  this Python and the line above
+        [sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"open\n"
+        with pytest.raises(MartsLockedError, match="open in another process"), open_marts(path, tmp_path):
+            pass
+        other.communicate()
+
+
+def test_file_that_is_not_duckdbs_is_told(tmp_path: Path) -> None:
+    """Everything in it can be made again from silver, which the message says."""
+    (tmp_path / "marts.duckdb").write_bytes(b"not a database" * 1000)
+    with (
+        pytest.raises(MartsUnreadableError, match="It is damaged, or of another DuckDB version"),
+        open_marts(tmp_path / "marts.duckdb", tmp_path),
+    ):
+        pass
+
+
+def test_folder_that_is_not_mounted_is_told(tmp_path: Path) -> None:
+    """The volume is missing, not the file."""
+    with (
+        pytest.raises(MartsUnreadableError, match="Expected the marts' volume to be mounted"),
+        open_marts(tmp_path / "absent" / "marts.duckdb", tmp_path),
+    ):
+        pass

@@ -1,0 +1,98 @@
+"""What the Pipes context must hold."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dagster_pipes import (
+    PipesContext,
+    PipesDefaultContextLoader,
+    PipesDefaultMessageWriter,
+    PipesMappingParamsLoader,
+    encode_param,
+)
+
+from dbt_runner.errors import RequestError
+from dbt_runner.request import read_request
+
+KEYS = {"model.nyc_taxi.fct_trips": "core/fct_trips", "model.nyc_taxi.stg_trips": "staging/stg_trips"}
+
+
+@contextmanager
+def context(tmp_path: Path, extras: dict[str, Any], **changes: Any) -> Iterator[PipesContext]:
+    """Open Pipes with a context of one asset and one month, as changed."""
+    data: Any = {
+        "asset_keys": ["core/fct_trips"],
+        "code_version_by_asset_key": {},
+        "provenance_by_asset_key": {},
+        "partition_key": "2019-01",
+        "partition_key_range": {"start": "2019-01", "end": "2019-01"},
+        "partition_time_window": None,
+        "run_id": "run",
+        "job_name": "job",
+        "retry_number": 0,
+        "extras": extras,
+        **changes,
+    }
+    parameters = PipesMappingParamsLoader(
+        {
+            "DAGSTER_PIPES_CONTEXT": encode_param({"data": data}),
+            "DAGSTER_PIPES_MESSAGES": encode_param({"path": str(tmp_path / "messages.jsonl")}),
+        }
+    )
+    with PipesContext(parameters, PipesDefaultContextLoader(), PipesDefaultMessageWriter()) as pipes:
+        yield pipes
+
+
+def test_month_and_extras_become_the_request(tmp_path: Path) -> None:
+    """The month is dbt's variable too, beside those of the extras."""
+    extras = {"select": ["model.nyc_taxi.fct_trips"], "asset_keys": KEYS, "vars": {"last_date": "2040-12-31"}}
+    with context(tmp_path, extras) as pipes:
+        request = read_request(pipes)
+    assert request.month == "2019-01"
+    assert request.select == ("model.nyc_taxi.fct_trips",)
+    assert request.vars == {"last_date": "2040-12-31", "trip_month": "2019-01"}
+
+
+def test_only_assets_of_the_step_are_reported_on(tmp_path: Path) -> None:
+    """Pipes refuses reports on others."""
+    with context(tmp_path, {"asset_keys": KEYS}) as pipes:
+        request = read_request(pipes)
+    assert request.reportable_key("model.nyc_taxi.fct_trips") == "core/fct_trips"
+    assert request.reportable_key("model.nyc_taxi.stg_trips") is None
+    assert request.reportable_key("source.nyc_taxi.lake.cleaned_trips") is None
+    assert request.reportable_key(None) is None
+
+
+def test_step_without_partition_builds_every_month(tmp_path: Path) -> None:
+    """The unpartitioned marts have no month to give."""
+    with context(tmp_path, {"asset_keys": KEYS}, partition_key=None, partition_key_range=None) as pipes:
+        request = read_request(pipes)
+    assert request.month is None
+    assert request.vars == {"trip_month": None}
+
+
+@pytest.mark.parametrize(
+    ("extras", "changes", "expected"),
+    [
+        ({"asset_keys": KEYS}, {"asset_keys": None}, "has no assets"),
+        ({}, {}, "asset_keys: Field required"),
+        ({"asset_keys": KEYS, "selct": []}, {}, "selct: Extra inputs are not permitted"),
+        ({"asset_keys": KEYS, "select": "fct_trips"}, {}, "select: Input should be a valid list"),
+        ({"asset_keys": KEYS}, {"partition_key": "2019-01-05"}, "'2019-01-05'; expected a month"),
+        ({"asset_keys": KEYS}, {"partition_key": "2019-13"}, "'2019-13'; expected a month"),
+        (
+            {"asset_keys": KEYS},
+            {"partition_key": None, "partition_key_range": {"start": "2019-01", "end": "2019-03"}},
+            "partitions 2019-01 to 2019-03",
+        ),
+    ],
+)
+def test_context_that_does_not_fit_is_refused(
+    tmp_path: Path, extras: dict[str, Any], changes: dict[str, Any], expected: str
+) -> None:
+    """A misspelled extra would otherwise build everything, or the wrong month."""
+    with context(tmp_path, extras, **changes) as pipes, pytest.raises(RequestError, match=expected):
+        read_request(pipes)

@@ -1,0 +1,58 @@
+"""The container's environment."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dbt_runner.errors import SettingsError
+from dbt_runner.settings import load_settings
+
+COMPLETE = {
+    "ICEBERG_CATALOG_URI": "http://iceberg-rest:8181",
+    "ICEBERG_WAREHOUSE": "s3://warehouse/",
+    "S3_ENDPOINT": "http://minio:9000",
+    "S3_REGION": "us-east-1",
+    "S3_ACCESS_KEY_ID": "key",
+    "S3_SECRET_ACCESS_KEY": "secret",
+    "MARTS_DUCKDB_PATH": "/var/lib/marts/marts.duckdb",
+    "DUCKDB_EXTENSION_DIRECTORY": "/app/duckdb_extensions",
+    "DBT_PROJECT_DIR": "/app/sql/dbt",
+    "DBT_PROFILES_DIR": "/app/sql/dbt",
+    "DBT_BAKED_PATH": "/app/target",
+}
+
+
+@pytest.fixture
+def complete(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment that lacks nothing."""
+    for name, value in COMPLETE.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def test_everything_missing_is_named_at_once(complete: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whoever sets up a container should learn of all gaps in one try."""
+    complete.delenv("S3_REGION")
+    complete.delenv("ICEBERG_CATALOG_URI")
+    complete.setenv("S3_ENDPOINT", "minio:9000")
+    with pytest.raises(SettingsError) as failure:
+        load_settings(tmp_path)
+    for name in ("S3_REGION", "ICEBERG_CATALOG_URI", "S3_ENDPOINT"):
+        assert name in str(failure.value)
+
+
+def test_secret_may_come_as_a_file(complete: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A file keeps it out of ``docker inspect``; dbt's profile reads this process's environment."""
+    complete.delenv("S3_SECRET_ACCESS_KEY")
+    (tmp_path / "s3_secret_access_key").write_text("from-a-file\n")
+    settings = load_settings(tmp_path)
+    settings.export()
+    assert os.environ["S3_SECRET_ACCESS_KEY"] == "from-a-file"  # noqa: S105  nobody's
+    assert "from-a-file" not in repr(settings)
+
+
+def test_folder_of_secrets_need_not_be_there(complete: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Most containers have none."""
+    complete.setenv("S3_REGION", "eu-west-1")
+    assert load_settings(tmp_path / "absent").s3_region == "eu-west-1"

@@ -1,0 +1,77 @@
+"""The dbt project itself."""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from lake_file import make_lake
+from step import PROJECT
+
+# The TLC's taxi_zone_lookup.csv, as published.
+TAXI_ZONES_SHA256 = "5e8f5ff10175d75f468c6fbdf0f68ca93e77ecd48942718d5403f8b7232e90b0"
+
+
+def test_unit_tests_of_the_metrics_pass(environment: dict[str, str], tmp_path: Path) -> None:
+    """Rows in, rows out: these judge the SQL, and belong to its change rather than to every build."""
+    lake = make_lake(tmp_path / "lake.duckdb", "2019-01", rows=10)
+    dbt = subprocess.run(  # noqa: S603  this Python and dbt
+        [
+            sys.executable, "-m", "dbt.cli.main", "build", "--target", "unit", "--project-dir", str(PROJECT),
+            "--target-path", str(tmp_path / "target"), "--log-level-file", "none", "--no-use-colors",
+            "--exclude", "test_type:generic", "test_type:singular",
+        ],
+        env={
+            **os.environ, **environment,
+            "MARTS_DUCKDB_PATH": str(tmp_path / "marts.duckdb"), "LAKE_DUCKDB_PATH": str(lake),
+        },
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert dbt.returncode == 0, dbt.stdout
+    results = json.loads((tmp_path / "target" / "run_results.json").read_bytes())["results"]
+    passed = [result["unique_id"] for result in results if result["unique_id"].startswith("unit_test.")]
+    assert len(passed) == 9
+
+
+def test_taxi_zones_are_the_tlcs_own_table() -> None:
+    """A zone renamed by hand would go unnoticed."""
+    assert hashlib.sha256((PROJECT / "seeds" / "taxi_zones.csv").read_bytes()).hexdigest() == TAXI_ZONES_SHA256
+
+
+def test_every_model_and_column_is_described(baked: Path) -> None:
+    """The descriptions are what Dagster shows."""
+    nodes = json.loads((baked / "manifest.json").read_bytes())["nodes"].values()
+    models = [node for node in nodes if node["resource_type"] in ("model", "seed")]
+    assert len(models) == 17
+    bare = [model["name"] for model in models if "Grain: one row" not in model["description"]]
+    bare += [
+        f"{model['name']}.{name}"
+        for model in models
+        for name, column in model["columns"].items()
+        if not column["description"] or not column["data_type"]
+    ]
+    assert bare == []
+
+
+def test_no_mart_depends_on_the_hour_of_its_building() -> None:
+    """Building a month again must change no row."""
+    clocks = re.compile(r"\b(now|current_timestamp|current_date|today|random|uuid)\b", re.IGNORECASE)
+    assert [file.name for file in (PROJECT / "models").rglob("*.sql") if clocks.search(file.read_text())] == []
+
+
+def test_manifest_is_the_same_when_baked_again(environment: dict[str, str], baked: Path, tmp_path: Path) -> None:
+    """The host tells images apart by it."""
+    subprocess.run(
+        [sys.executable, "-m", "dbt_runner", "bake"],
+        env={**os.environ, **environment, "DBT_BAKED_PATH": str(tmp_path)},
+        check=True,
+        timeout=300,
+    )
+    assert (tmp_path / "manifest.json").read_bytes() == (baked / "manifest.json").read_bytes()
+    digest = hashlib.sha256((tmp_path / "manifest.json").read_bytes()).hexdigest()
+    assert (tmp_path / "manifest.json.sha256").read_text() == f"{digest}  manifest.json\n"
+    assert "not-so-secret" not in (tmp_path / "manifest.json").read_text()
+    assert b"not-so-secret" not in (tmp_path / "partial_parse.msgpack").read_bytes()
