@@ -1,0 +1,1 @@
+"""The NYC taxi pipeline: the code location that Dagster loads."""

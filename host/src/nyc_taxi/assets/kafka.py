@@ -1,0 +1,98 @@
+"""The topic, and the month's trips in it."""
+
+from typing import Any, Literal
+
+import dagster as dg
+from pydantic import Field
+
+from drayage import DrayageClient, Mount, promises
+from nyc_taxi import receipts
+from nyc_taxi.partitions import MONTHS
+from nyc_taxi.reports import EventsReport, TopicsReport
+from nyc_taxi.settings import Services
+from nyc_taxi.workloads import TRIPS_FOLDER, Workload
+
+TOPIC = "taxi.raw_trips"
+TOPIC_PARTITIONS = 3
+
+KAFKA_TOPICS = dg.AssetKey("kafka_topics")
+GENERATE_EVENTS = dg.AssetKey("generate_events")
+
+
+class GenerateConfig(dg.Config):
+    """How the month's trips are sent."""
+
+    events: int = Field(default=10_000, gt=0, description="Trips to synthesise if the data folder lacks the month.")
+    seed: int = Field(default=42, ge=0, description="The same seed gives the same trips and ids.")
+    mode: Literal["burst", "batch", "realtime"] = Field(
+        default="burst", description="All at once, in bursts with a pause, or at a steady rate."
+    )
+    batch_size: int = Field(default=1_000, gt=0, description="Events of one burst, in mode 'batch'.")
+    pause_s: float = Field(default=1.0, ge=0, description="Seconds between bursts, in mode 'batch'.")
+    events_per_second: float = Field(default=100.0, gt=0, description="The rate of mode 'realtime'.")
+
+
+def build_kafka_assets(generator: Workload) -> list[dg.AssetsDefinition]:
+    """Define the assets that the generator image makes.
+
+    Args:
+        generator: The generator workload.
+
+    Returns:
+        kafka_topics and generate_events.
+    """
+
+    @dg.asset(
+        key=KAFKA_TOPICS,
+        group_name="kafka",
+        kinds={"kafka"},
+        owners=["team:taxi"],
+        code_version=generator.image_id,
+        metadata=promises(TopicsReport),
+        description=f"The Kafka topic `{TOPIC}` with {TOPIC_PARTITIONS} partitions; created if it is not there.",
+    )
+    def kafka_topics(
+        context: dg.AssetExecutionContext, drayage: DrayageClient, services: dg.ResourceParam[Services]
+    ) -> dg.MaterializeResult[Any]:
+        return drayage.run(
+            context=context,
+            image=generator.image,
+            command=["topics"],
+            extras={"topic": TOPIC, "partitions": TOPIC_PARTITIONS},
+            env=generator.environment(services),
+            **generator.settings(),
+        ).get_materialize_result()
+
+    @dg.asset(
+        key=GENERATE_EVENTS,
+        deps=[KAFKA_TOPICS],
+        partitions_def=MONTHS,
+        group_name="kafka",
+        kinds={"kafka", "avro", "python"},
+        owners=["team:taxi"],
+        code_version=generator.image_id,
+        metadata=promises(EventsReport),
+        check_specs=[receipts.acknowledged_spec(GENERATE_EVENTS)],
+        description=(
+            "The month's taxi trips as Avro events in Kafka: replayed from the TLC's own file if the data folder "
+            "holds one for the month, else synthesised. Materializing it again sends the month again; silver drops "
+            "the repeats."
+        ),
+    )
+    def generate_events(
+        context: dg.AssetExecutionContext,
+        config: GenerateConfig,
+        drayage: DrayageClient,
+        services: dg.ResourceParam[Services],
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster knows the bare class only
+        result = drayage.run(
+            context=context,
+            image=generator.image,
+            command=["produce"],
+            extras={"topic": TOPIC, **config.model_dump()},
+            env=generator.environment(services),
+            **generator.settings(Mount(str(services.taxi_data_dir), TRIPS_FOLDER)),
+        ).get_materialize_result()
+        return receipts.with_checks(result, receipts.check_acknowledged(result))
+
+    return [kafka_topics, generate_events]

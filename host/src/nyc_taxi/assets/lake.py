@@ -1,0 +1,88 @@
+"""The Iceberg tables that Flink fills: bronze as received, silver cleaned."""
+
+from typing import Any
+
+import dagster as dg
+
+from drayage import DrayageClient, promises
+from nyc_taxi import receipts
+from nyc_taxi.assets.kafka import GENERATE_EVENTS, TOPIC
+from nyc_taxi.partitions import MONTHS
+from nyc_taxi.reports import LakeReport
+from nyc_taxi.settings import Services
+from nyc_taxi.workloads import Workload
+
+BRONZE = dg.AssetKey(["bronze", "raw_trips"])
+SILVER = dg.AssetKey(["silver", "cleaned_trips"])
+
+# Two commits of bronze at once would both begin at the offset where the table ends now.
+BRONZE_POOL = "bronze"
+
+
+def build_lake_assets(flink_submit: Workload) -> list[dg.AssetsDefinition]:
+    """Define the assets that the flink_submit image makes.
+
+    Args:
+        flink_submit: The flink_submit workload.
+
+    Returns:
+        bronze/raw_trips and silver/cleaned_trips.
+    """
+
+    def submit(
+        context: dg.AssetExecutionContext, drayage: DrayageClient, services: Services, command: str
+    ) -> dg.MaterializeResult[Any]:
+        result = drayage.run(
+            context=context,
+            image=flink_submit.image,
+            command=[command],
+            extras={"topic": TOPIC},
+            env=flink_submit.environment(services),
+            **flink_submit.settings(),
+        ).get_materialize_result()
+        return receipts.with_checks(result, receipts.check_accounted_for(result))
+
+    @dg.asset(
+        key=BRONZE,
+        deps=[GENERATE_EVENTS],
+        partitions_def=MONTHS,
+        pool=BRONZE_POOL,
+        group_name="lake",
+        kinds={"flink", "iceberg", "sql"},
+        owners=["team:taxi"],
+        tags={"layer": "bronze"},
+        code_version=flink_submit.image_id,
+        metadata=promises(LakeReport),
+        check_specs=[receipts.accounted_for_spec(BRONZE)],
+        description=(
+            "Every event of the topic as received, with its Kafka partition, offset and times. One step takes in all "
+            "that is new in the topic, whatever its month; each record arrives exactly once."
+        ),
+    )
+    def raw_trips(
+        context: dg.AssetExecutionContext, drayage: DrayageClient, services: dg.ResourceParam[Services]
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster knows the bare class only
+        return submit(context, drayage, services, "bronze")
+
+    @dg.asset(
+        key=SILVER,
+        deps=[BRONZE],
+        partitions_def=MONTHS,
+        group_name="lake",
+        kinds={"flink", "iceberg", "sql"},
+        owners=["team:taxi"],
+        tags={"layer": "silver"},
+        code_version=flink_submit.image_id,
+        metadata=promises(LakeReport),
+        check_specs=[receipts.accounted_for_spec(SILVER)],
+        description=(
+            "The month's valid trips, one row a trip: typed, named with units, repeats dropped. Rows that break a rule "
+            "are in `silver.rejected_trips` with the reason. The month is replaced as a whole."
+        ),
+    )
+    def cleaned_trips(
+        context: dg.AssetExecutionContext, drayage: DrayageClient, services: dg.ResourceParam[Services]
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster knows the bare class only
+        return submit(context, drayage, services, "silver")
+
+    return [raw_trips, cleaned_trips]

@@ -1,0 +1,37 @@
+"""The jobs: the whole pipeline, and each of its steps for whoever wants just one."""
+
+import dagster as dg
+
+from nyc_taxi.assets.kafka import GENERATE_EVENTS, KAFKA_TOPICS
+from nyc_taxi.assets.lake import BRONZE, SILVER
+
+# Seeds are upstream of nothing that Flink makes, so that "downstream of silver" would leave them out.
+_MARTS = dg.AssetSelection.all() - dg.AssetSelection.assets(KAFKA_TOPICS, GENERATE_EVENTS, BRONZE, SILVER)
+
+JOBS = [
+    dg.define_asset_job(
+        "taxi_pipeline",
+        selection=dg.AssetSelection.all(),
+        description="A month of taxi trips from the generator to the marts.",
+    ),
+    dg.define_asset_job(
+        "create_topics",
+        selection=dg.AssetSelection.assets(KAFKA_TOPICS),
+        description="Creates the Kafka topic of the trips.",
+    ),
+    dg.define_asset_job(
+        "generate",
+        selection=dg.AssetSelection.assets(GENERATE_EVENTS),
+        description="Sends a month of trips to Kafka.",
+    ),
+    dg.define_asset_job(
+        "process",
+        selection=dg.AssetSelection.assets(BRONZE, SILVER),
+        description="Takes what is new in Kafka into bronze, and a month of it into silver.",
+    ),
+    dg.define_asset_job(
+        "build_marts",
+        selection=_MARTS,
+        description="Builds and tests the marts of a month from silver.",
+    ),
+]

@@ -1,0 +1,71 @@
+"""The command ``python -m nyc_taxi.launch``."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+from rich.console import Console
+
+from nyc_taxi.launch.errors import LaunchError
+from nyc_taxi.launch.order import Order, execute
+from nyc_taxi.launch.webserver import Webserver
+from nyc_taxi.months import MonthError, require_month
+
+EXIT_RUN_FAILED = 1
+EXIT_NOT_LAUNCHED = 2
+EXIT_INTERRUPTED = 130
+
+# A webserver that is busy with another run's events takes a while; one that is not there refuses at once.
+_TIMEOUT_S = 30.0
+_CONNECTION_RETRIES = 3
+# Where nobody's window sets a width: wide enough for the table with a Flink job's id.
+_PLAIN_WIDTH = 120
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.command()
+def launch(
+    *,
+    month: Annotated[str, typer.Option(help="The month to process, such as 2024-01.")],
+    events: Annotated[
+        int | None, typer.Option(min=1, help="Trips to synthesise if the data folder lacks the month.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="The same seed gives the same trips.")] = None,
+    select: Annotated[
+        list[str] | None, typer.Option(help="Only these asset keys, groups or steps; with commas, or given again.")
+    ] = None,
+    job: Annotated[str, typer.Option(help="The Dagster job.")] = "taxi_pipeline",
+    url: Annotated[
+        str | None, typer.Option(envvar="DAGSTER_URL", help="The webserver; by default port $DAGSTER_PORT here.")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Also write the steps and their numbers to this file.")
+    ] = None,
+) -> None:
+    """Launch the taxi pipeline for a month, as the UI's button does, and follow it."""
+    sized = sys.stdout.isatty() or "COLUMNS" in os.environ
+    console, errors = Console(width=None if sized else _PLAIN_WIDTH), Console(stderr=True)
+    address = url or f"http://127.0.0.1:{os.environ.get('DAGSTER_PORT', '3000')}"
+    generate = {name: value for name, value in (("events", events), ("seed", seed)) if value is not None}
+    wanted = tuple(item.strip() for text in select or [] for item in text.split(",") if item.strip())
+    transport = httpx.HTTPTransport(retries=_CONNECTION_RETRIES)
+    with httpx.Client(timeout=_TIMEOUT_S, transport=transport) as client:
+        try:
+            order = Order(require_month(month), job=job, wanted=wanted, generate=generate, json_file=json_file)
+            succeeded = execute(order, Webserver(address, client), console=console, errors=errors)
+        except (LaunchError, MonthError) as error:
+            errors.print(str(error), style="red", soft_wrap=True, markup=False, highlight=False)
+            raise typer.Exit(EXIT_NOT_LAUNCHED) from error
+        except KeyboardInterrupt:
+            errors.print("No longer followed: the run goes on, and ends by 'Terminate' in the UI.", style="yellow")
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+    if not succeeded:
+        raise typer.Exit(EXIT_RUN_FAILED)
+
+
+if __name__ == "__main__":
+    app()

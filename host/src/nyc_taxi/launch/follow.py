@@ -1,0 +1,146 @@
+"""Follows a run until it is over, its automatic retries included."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from nyc_taxi.launch.errors import RunStuckError
+from nyc_taxi.launch.progress import RunProgress, Step
+from nyc_taxi.launch.webserver import Job, Webserver
+
+OVER = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
+_WAITING = frozenset({"NOT_STARTED", "QUEUED", "STARTING"})
+_WILL_RETRY = "dagster/will_retry"
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How often to look, and how long to wait for what.
+
+    Args:
+        poll_s: Seconds between two looks.
+        start_s: Seconds that a run may take to start.
+        load_s: Seconds that Dagster may take to load the code location.
+        retry_s: Seconds within which an announced retry must be there.
+    """
+
+    poll_s: float = 0.3
+    start_s: float = 300.0
+    load_s: float = 120.0
+    retry_s: float = 60.0
+
+
+@dataclass(frozen=True)
+class FollowedRun:
+    """A run that is over.
+
+    Args:
+        run_id: Its id; of several attempts, the last one's.
+        status: ``SUCCESS``, ``FAILURE`` or ``CANCELED``.
+        progress: Its steps.
+    """
+
+    run_id: str
+    status: str
+    progress: RunProgress
+
+
+def wait_for_job(webserver: Webserver, name: str, patience: Patience) -> Job:
+    """Wait until the code location with a job is loaded.
+
+    Raises:
+        RunStuckError: It was still loading at the deadline.
+    """
+    deadline = time.monotonic() + patience.load_s
+    while (job := webserver.find_job(name)) is None:
+        if time.monotonic() > deadline:
+            raise RunStuckError(
+                f"Dagster has been loading the pipeline for {patience.load_s:.0f} s and is not ready: its code "
+                "server's log says why ('make logs SERVICE=dagster-code')."
+            )
+        time.sleep(patience.poll_s)
+    return job
+
+
+def follow(
+    webserver: Webserver,
+    run_id: str,
+    *,
+    patience: Patience,
+    on_change: Callable[[RunProgress, Step | None], None],
+    on_retry: Callable[[str], None],
+) -> FollowedRun:
+    """Follow a run, and the runs that Dagster starts to retry it.
+
+    Args:
+        webserver: Where it runs.
+        run_id: The run.
+        patience: How long to wait for what.
+        on_change: Told of every look: the steps, and the one that began or ended.
+        on_retry: Told the id of each retry.
+
+    Returns:
+        The last attempt, with the steps of all.
+
+    Raises:
+        RunStuckError: The run does not start, or an announced retry does not come.
+    """
+    progress = RunProgress()
+    while True:
+        run = _follow_one(webserver, run_id, progress, patience, on_change)
+        if run["status"] != "FAILURE" or _tag(run, _WILL_RETRY) != "true":
+            return FollowedRun(run_id, run["status"], progress)
+        run_id = _wait_for_retry(webserver, run_id, patience)
+        progress.begin_again()
+        on_retry(run_id)
+
+
+def _follow_one(
+    webserver: Webserver,
+    run_id: str,
+    progress: RunProgress,
+    patience: Patience,
+    on_change: Callable[[RunProgress, Step | None], None],
+) -> dict[str, Any]:
+    """Follow one run to its end and return it as GraphQL gives it."""
+    start_deadline = time.monotonic() + patience.start_s
+    cursor: str | None = None
+    while True:
+        # The status is read before the events: a run that is over then has none to come.
+        run = webserver.read_run(run_id)
+        progress.plan(run)
+        while True:
+            page = webserver.read_events(run_id, cursor)
+            cursor = page["cursor"]
+            for event in page["events"]:
+                if step := progress.apply(event):
+                    on_change(progress, step)
+            if not page["hasMore"]:
+                break
+        on_change(progress, None)
+        if run["status"] in OVER:
+            return run
+        if run["status"] in _WAITING and time.monotonic() > start_deadline:
+            raise RunStuckError(
+                f"The run has not started within {patience.start_s:.0f} s and is {run['status'].lower()}: either "
+                "other runs come first, or Dagster's daemon does not work ('make logs SERVICE=dagster-daemon'). "
+                f"It goes on waiting: {webserver.run_url(run_id)}"
+            )
+        time.sleep(patience.poll_s)
+
+
+def _wait_for_retry(webserver: Webserver, run_id: str, patience: Patience) -> str:
+    deadline = time.monotonic() + patience.retry_s
+    while (retry := webserver.find_retry(run_id)) is None:
+        if time.monotonic() > deadline:
+            raise RunStuckError(
+                f"Dagster said that it would retry the run, and has not within {patience.retry_s:.0f} s: its daemon "
+                f"does not work ('make logs SERVICE=dagster-daemon'). {webserver.run_url(run_id)}"
+            )
+        time.sleep(patience.poll_s)
+    return retry
+
+
+def _tag(run: dict[str, Any], key: str) -> str | None:
+    return next((tag["value"] for tag in run["tags"] if tag["key"] == key), None)

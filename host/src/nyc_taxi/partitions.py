@@ -1,0 +1,7 @@
+"""One partition a month, like the monthly files that the TLC publishes."""
+
+import dagster as dg
+
+from nyc_taxi.months import FIRST_MONTH, MONTH_FORMAT
+
+MONTHS = dg.MonthlyPartitionsDefinition(start_date=FIRST_MONTH, fmt=MONTH_FORMAT)

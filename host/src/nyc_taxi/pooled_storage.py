@@ -1,0 +1,44 @@
+"""Dagster's Postgres storage with connections that are kept.
+
+Outside its webserver Dagster opens a connection for each query, three of them for each event. With
+SCRAM passwords one takes some 10 ms of two processes' time, so that the 150 checks of a dbt step cost
+minutes on a busy machine of two cores. *Source*: dagster-postgres 0.29, ``NullPool`` in each storage.
+
+``_engine`` is private to Dagster, and no public way leads there: ``optimize_for_webserver`` keeps
+connections too, but fails with the first one that a restarted Postgres has closed.
+"""
+
+from typing import Any
+
+from dagster_postgres import DagsterPostgresStorage
+from dagster_postgres.utils import create_pg_engine, get_token_provider_from_config, pg_url_from_config
+
+# One connection a storage is kept; threads that need more at the same moment open them for that moment.
+_KEPT_CONNECTIONS = 1
+_MORE_CONNECTIONS = 20
+
+
+class PooledPostgresStorage(DagsterPostgresStorage):
+    """Keeps a connection for runs, events and schedules each, and tests it before each use."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for storage in (self._run_storage, self._event_log_storage, self._schedule_storage):
+            storage._engine = create_pg_engine(  # noqa: SLF001  # see the module's docstring
+                self.postgres_url,
+                storage._token_provider,  # noqa: SLF001
+                isolation_level="AUTOCOMMIT",
+                pool_size=_KEPT_CONNECTIONS,
+                max_overflow=_MORE_CONNECTIONS,
+                pool_pre_ping=True,
+            )
+
+    @classmethod
+    def from_config_value(cls, inst_data: Any, config_value: Any) -> "PooledPostgresStorage":
+        """Make the storage from dagster.yaml, whose settings are those of Dagster's own Postgres storage."""
+        return cls(
+            inst_data=inst_data,
+            postgres_url=pg_url_from_config(config_value),
+            should_autocreate_tables=config_value.get("should_autocreate_tables", True),
+            token_provider=get_token_provider_from_config(config_value),
+        )

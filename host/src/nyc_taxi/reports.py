@@ -1,0 +1,74 @@
+"""What each step must report: one model an asset, names and units as the UI shows them.
+
+The models become the asset's promises: a step whose workload leaves one of these out is not green.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import dagster as dg
+from pydantic import BaseModel, ConfigDict, Field
+
+from drayage import promises
+
+Events = Annotated[int, Field(ge=0, json_schema_extra={"unit": "events"})]
+Rows = Annotated[int, Field(ge=0, json_schema_extra={"unit": "rows"})]
+
+
+class Report(BaseModel):
+    """A set of metadata that a workload reports for one asset."""
+
+    # dagster's TableSchema is no pydantic type.
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+
+class TopicsReport(Report):
+    """The topics are there."""
+
+    topics_created: int = Field(description="Topics that this run created.")
+    topics_existing: int = Field(description="Topics that were there before.")
+    partitions: int = Field(description="Partitions of the trips' topic.")
+
+
+class EventsReport(Report):
+    """A month of trips is in Kafka."""
+
+    events_produced: Events = Field(description="Events handed to the Kafka client.")
+    events_acknowledged: Events = Field(description="Events that the broker acknowledged.")
+    events_per_second: float = Field(description="Acknowledged events by the seconds of sending.")
+    bytes_produced: int = Field(
+        description="Bytes of the encoded values, before compression.", json_schema_extra={"unit": "bytes"}
+    )
+    offsets: dict[str, Any] = Field(description="What was sent to each Kafka partition.")
+    schema_id: int = Field(description="The registry's id of the Avro schema.")
+
+
+class LakeReport(Report):
+    """A Flink job has committed to an Iceberg table."""
+
+    flink_job_id: str = Field(description="The Flink job that committed.")
+    flink_job_url: str = Field(description="That job in Flink's own UI.")
+    rows_read: Rows = Field(description="Rows that the step took in.")
+    rows_written: Rows = Field(description="Rows that it wrote to the table.")
+    rows_rejected: Rows = Field(description="Rows that broke a rule, and are kept apart with the reason.")
+    duplicates: Rows = Field(description="Rows left out since another row of the same trip is kept.")
+    rows_per_second: float = Field(description="Rows read by the seconds of the Flink job.")
+    snapshot_id: int | str = Field(description="The Iceberg snapshot that the step committed or found.")
+    row_count: Rows = Field(alias="dagster/row_count", description="The month's rows in the table.")
+    column_schema: dg.TableSchema = Field(alias="dagster/column_schema", description="The table's columns.")
+    table_name: str = Field(alias="dagster/table_name", description="The table's full name.")
+
+
+class NodeReport(Report):
+    """dbt has built one seed or model."""
+
+    execution_s: float = Field(description="Seconds that dbt took for the node.", json_schema_extra={"unit": "s"})
+    row_count: Rows = Field(alias="dagster/row_count", description="Rows of the relation.")
+    column_schema: dg.TableSchema = Field(alias="dagster/column_schema", description="The relation's columns.")
+    dbt_status: str = Field(description="dbt's own word for the outcome.")
+    dbt_unique_id: str = Field(description="dbt's name of the node.")
+
+
+def promise_node(_node: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the promises of any of dbt's seeds and models as metadata."""
+    return promises(NodeReport)

@@ -1,0 +1,74 @@
+"""What the environment says: image names, and where the workloads find their services.
+
+Both are parsed once, and everything that is missing is reported together.
+"""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SettingsError(Exception):
+    """The environment lacks settings that a step needs."""
+
+
+class Images(BaseSettings):
+    """The workload images, and what the code location reads out of them."""
+
+    model_config = SettingsConfigDict(env_prefix="TAXI_", frozen=True)
+
+    generator_image: str = "drayage/generator"
+    flink_submit_image: str = "drayage/flink-submit"
+    dbt_runner_image: str = "drayage/dbt-runner"
+    dbt_manifest: Path | None = Field(
+        default=None,
+        description=(
+            "A manifest file to use in place of the one in the dbt image, for a machine without a "
+            "container engine (lint, unit tests). The images are then not looked at."
+        ),
+    )
+
+
+class Services(BaseSettings):
+    """Addresses, credentials and mounts that the steps' containers get; nothing here has a default.
+
+    The addresses are those inside the containers' network: the host itself connects to none of them.
+    """
+
+    model_config = SettingsConfigDict(frozen=True)
+
+    kafka_bootstrap_servers: str
+    schema_registry_url: str
+    flink_sql_gateway_url: str
+    flink_jobmanager_url: str
+    flink_ui_url: str = Field(description="Only for links that people click.")
+    iceberg_catalog_uri: str
+    iceberg_warehouse: str
+    s3_endpoint: str
+    s3_region: str
+    s3_access_key_id: SecretStr
+    s3_secret_access_key: SecretStr
+    taxi_data_dir: Path = Field(description="The engine's path of the folder with the TLC's files.")
+    taxi_marts_volume: str = Field(description="The volume that holds the DuckDB file.")
+
+
+def load_services() -> Services:
+    """Read the services' settings from the environment.
+
+    Returns:
+        The settings.
+
+    Raises:
+        SettingsError: Some are missing or malformed; all of them are named.
+    """
+    try:
+        return Services()  # type: ignore[call-arg]  # the fields come from the environment
+    except ValidationError as error:
+        problems = ", ".join(
+            f"{str(problem['loc'][0]).upper()} ({problem['msg'].lower()})" for problem in error.errors()
+        )
+        raise SettingsError(
+            f"The host's environment lacks settings that the steps need: {problems}. compose.yml sets "
+            "them for the host's services, and dagster.yaml's env_vars hands them to the run workers."
+        ) from error

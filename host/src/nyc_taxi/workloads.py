@@ -1,0 +1,121 @@
+"""The three workloads, and how this pipeline's containers of them are started."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import SecretStr
+
+from drayage import Mount
+from nyc_taxi.settings import Images, Services
+
+WORKLOAD_USER = "10001:10001"
+TRIPS_FOLDER = "/data/trips"
+MARTS_FOLDER = "/var/lib/marts"
+
+_LAKE = (
+    "iceberg_catalog_uri",
+    "iceberg_warehouse",
+    "s3_endpoint",
+    "s3_region",
+    "s3_access_key_id",
+    "s3_secret_access_key",
+)
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One workload image as this pipeline uses it.
+
+    Args:
+        image: The image's name.
+        container: What its containers are called, between the deployment and the run.
+        needs: Which of the services' settings it gets, and no others.
+        image_id: The id of the image when the definitions were loaded; None if it was not looked at.
+    """
+
+    image: str
+    container: str
+    needs: tuple[str, ...]
+    image_id: str | None = None
+
+    def environment(self, services: Services) -> dict[str, str]:
+        """Tell the environment of the workload's containers.
+
+        Returns:
+            Upper-case names with their values, just those that the workload needs.
+        """
+        environment: dict[str, str] = {}
+        for name in self.needs:
+            value = getattr(services, name)
+            plain = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            environment[name.upper()] = plain
+        return environment
+
+    def settings(self, *mounts: Mount) -> dict[str, Any]:
+        """Tell how a container of the workload is made.
+
+        Args:
+            mounts: What it sees beside the exchange directory.
+
+        Returns:
+            Arguments of ``DrayageClient.run``.
+        """
+        return {
+            "name": self.container,
+            "user": WORKLOAD_USER,
+            "no_new_privileges": True,
+            "cap_drop": ("ALL",),
+            "mounts": mounts,
+            # The images are built here; a registry's image of that name would be somebody else's.
+            "pull": "never",
+        }
+
+
+@dataclass(frozen=True)
+class Workloads:
+    """All workloads of the pipeline."""
+
+    generator: Workload
+    flink_submit: Workload
+    dbt_runner: Workload
+
+
+def describe_workloads(images: Images, image_ids: Mapping[str, str] | None = None) -> Workloads:
+    """Put together what the steps know of their workloads.
+
+    Args:
+        images: The images' names.
+        image_ids: The images' ids by their names, as far as they were looked at.
+
+    Returns:
+        The workloads.
+    """
+    ids = image_ids or {}
+    return Workloads(
+        generator=Workload(
+            image=images.generator_image,
+            container="data-generator",
+            needs=("kafka_bootstrap_servers", "schema_registry_url"),
+            image_id=ids.get(images.generator_image),
+        ),
+        flink_submit=Workload(
+            image=images.flink_submit_image,
+            container="flink-submit",
+            needs=(
+                "kafka_bootstrap_servers",
+                "schema_registry_url",
+                "flink_sql_gateway_url",
+                "flink_jobmanager_url",
+                "flink_ui_url",
+                *_LAKE,
+            ),
+            image_id=ids.get(images.flink_submit_image),
+        ),
+        dbt_runner=Workload(
+            image=images.dbt_runner_image,
+            container="dbt",
+            needs=_LAKE,
+            image_id=ids.get(images.dbt_runner_image),
+        ),
+    )

@@ -1,0 +1,191 @@
+import io
+import json
+from pathlib import Path
+
+import pytest
+from launch_fakes import URL, FakeDagster, FakeRun, checked, event, failed, materialized, started, succeeded
+from rich.console import Console
+
+from nyc_taxi.launch.errors import CodeLocationError, RequestRefusedError, RunStuckError
+from nyc_taxi.launch.follow import Patience
+from nyc_taxi.launch.order import Order, execute
+
+PATIENCE = Patience(poll_s=0.0, start_s=0.0, load_s=10.0, retry_s=0.0)
+GREEN = FakeRun(
+    pages=[
+        [started("kafka_topics", 1), succeeded("kafka_topics", 2)],
+        [
+            started("generate_events", 2),
+            materialized("generate_events", events_acknowledged=10_000, events_per_second=98_765.4),
+            succeeded("generate_events", 3.5),
+            started("silver__cleaned_trips", 4),
+            materialized("silver__cleaned_trips", rows_written=9_993, rows_per_second=30_000.0, flink_job_id="f00"),
+            succeeded("silver__cleaned_trips", 6),
+            started("dbt_build", 6),
+            materialized("dbt_build", dbt_status="success", execution_s=0.5),
+            checked("dbt_build", "unique_trip_id", passed=True),
+            checked("dbt_build", "trips_take_time", passed=False, severity="WARN", description="8 rows"),
+            succeeded("dbt_build", 12),
+        ],
+    ]
+)
+
+
+def carry_out(dagster: FakeDagster, order: Order | None = None) -> tuple[bool, str, str]:
+    """Carry out an order; returns whether it succeeded and what a pipe got to see."""
+    out, err = (Console(file=io.StringIO(), width=120) for _ in range(2))
+    success = execute(order or Order("2019-01"), dagster.webserver(), console=out, errors=err, patience=PATIENCE)
+    return success, *(console.file.getvalue() for console in (out, err))  # type: ignore[attr-defined]
+
+
+def line(text: str, beginning: str) -> str:
+    """The last line that begins so, with single spaces."""
+    return " ".join([found for found in text.splitlines() if found.strip().startswith(beginning)][-1].split())
+
+
+def test_a_green_run_ends_with_a_table_of_its_steps_and_the_address_of_the_ui() -> None:
+    success, out, err = carry_out(FakeDagster([GREEN]))
+    assert (success, err) == (True, "")
+    assert line(out, "kafka_topics") == "kafka_topics ok 1.0"
+    assert line(out, "generate_events") == "generate_events ok 1.5 10,000 events 98,765"
+    assert line(out, "silver/cleaned_trips") == "silver/cleaned_trips ok 2.0 9,993 rows 30,000 f00"
+    assert line(out, "dbt_build") == "dbt_build ok 6.0 1 built; tests: 1 passed, 1 warned"
+    assert "Warning: core/fct_trips trips_take_time: 8 rows" in out
+    assert out.rstrip().endswith(f"In the UI: {URL}/runs/0")
+
+
+def test_a_pipe_gets_a_line_when_a_step_begins_and_when_it_ends() -> None:
+    _, out, _ = carry_out(FakeDagster([GREEN]))
+    assert "generate_events: running\ngenerate_events: ok after 1.5 s, 10,000 events, 98,765/s\n" in out
+
+
+def test_the_run_is_launched_as_the_ui_launches_it() -> None:
+    dagster = FakeDagster([GREEN])
+    carry_out(dagster, Order("2019-01", generate={"events": 500}))
+    assert dagster.launched == [
+        {
+            "selector": {
+                "repositoryLocationName": "nyc_taxi",
+                "repositoryName": "__repository__",
+                "pipelineName": "taxi_pipeline",
+            },
+            "mode": "default",
+            "runConfigData": {"ops": {"generate_events": {"config": {"events": 500}}}},
+            "executionMetadata": {"tags": [{"key": "dagster/partition", "value": "2019-01"}]},
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (("silver/cleaned_trips",), [["silver", "cleaned_trips"]]),
+        (("lake",), [["bronze", "raw_trips"], ["silver", "cleaned_trips"]]),
+        (("dbt_build",), [["core", "fct_trips"], ["analytics", "daily_revenue"]]),
+    ],
+)
+def test_a_part_is_chosen_by_asset_group_or_step(wanted: tuple[str, ...], expected: list[list[str]]) -> None:
+    dagster = FakeDagster([GREEN])
+    carry_out(dagster, Order("2019-01", wanted=wanted, generate={"events": 500}))
+    assert [asset["path"] for asset in dagster.launched[0]["selector"]["assetSelection"]] == expected
+    # Dagster refuses configuration of a step that is not part of the run.
+    assert dagster.launched[0]["runConfigData"] == {}
+
+
+def test_the_topic_alone_is_launched_without_a_month() -> None:
+    dagster = FakeDagster([GREEN])
+    carry_out(dagster, Order("2019-01", wanted=("kafka_topics",)))
+    assert dagster.launched[0]["executionMetadata"]["tags"] == []
+
+
+def test_a_part_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    dagster = FakeDagster([GREEN])
+    with pytest.raises(RequestRefusedError, match=r"'gold'. Steps: .*dbt_build.* Groups: kafka, lake, marts"):
+        carry_out(dagster, Order("2019-01", wanted=("lake", "gold")))
+    assert not dagster.launched
+
+
+def test_a_failed_step_is_shown_with_its_own_words() -> None:
+    said = "drayage/generator: the workload failed with TripFileCutOffError: the file ends early. [Fetch it again.]"
+    events = [started("generate_events", 1), failed("generate_events", said, 3), event("RunFailureEvent", error=None)]
+    success, out, err = carry_out(FakeDagster([FakeRun([events], "FAILURE")]))
+    assert not success
+    assert err == f"generate_events failed: {said}\n"
+    assert line(out, "generate_events") == "generate_events failed 2.0"
+    assert line(out, "dbt_build") == "dbt_build waiting"
+
+
+def test_a_step_that_raised_is_shown_with_the_innermost_cause() -> None:
+    events = [started("dbt_build"), failed("dbt_build", None, cause="drayage.errors.Boom: The engine is down.\n")]
+    events[1]["error"]["causes"][0]["className"] = "Boom"
+    _, _, err = carry_out(FakeDagster([FakeRun([events], "FAILURE")]))
+    assert err == "dbt_build failed: The engine is down.\n"
+
+
+def test_a_run_that_never_began_is_shown_with_what_the_engine_said() -> None:
+    engine = event("EngineEvent", error={"message": "NotFound: no such image", "className": "NotFound", "causes": []})
+    events = [engine, event("RunFailureEvent", error=None)]
+    success, _, err = carry_out(FakeDagster([FakeRun([events], "FAILURE")]))
+    assert not success
+    assert err == "The run failed: no such image\n"
+
+
+def test_a_cancelled_run_is_no_success() -> None:
+    success, _, err = carry_out(FakeDagster([FakeRun([[]], "CANCELED")]))
+    assert (success, err) == (False, "The run was cancelled.\n")
+
+
+def test_dagsters_own_retry_is_followed_to_its_end() -> None:
+    """A worker that died is no failure as long as its retry goes green."""
+    first = [started("kafka_topics", 1), succeeded("kafka_topics", 2), started("generate_events", 2)]
+    second = [started("generate_events", 9), succeeded("generate_events", 10)]
+    runs = [
+        FakeRun([[*first, event("RunFailureEvent", error=None)]], "FAILURE", {"dagster/will_retry": "true"}),
+        FakeRun([second], steps=["generate_events"]),
+    ]
+    success, out, err = carry_out(FakeDagster(runs))
+    assert (success, err) == (True, "")
+    assert f"goes on where it stopped: {URL}/runs/1" in out
+    assert line(out, "kafka_topics") == "kafka_topics ok 1.0"
+    assert line(out, "generate_events") == "generate_events ok 1.0"
+
+
+def test_a_retry_that_does_not_come_is_said() -> None:
+    with pytest.raises(RunStuckError, match="said that it would retry the run, and has not"):
+        carry_out(FakeDagster([FakeRun([[]], "FAILURE", {"dagster/will_retry": "true"})]))
+
+
+def test_a_run_that_does_not_start_is_not_waited_for_without_end() -> None:
+    with pytest.raises(RunStuckError, match=f"has not started .* is queued: .*daemon.* {URL}/runs/0"):
+        carry_out(FakeDagster([FakeRun([[]], waiting_looks=1_000_000)]))
+
+
+def test_a_code_location_that_is_still_loading_is_waited_for() -> None:
+    success, _, _ = carry_out(FakeDagster([GREEN], loading_looks=2))
+    assert success
+
+
+def test_a_code_location_that_failed_to_load_says_why() -> None:
+    with pytest.raises(CodeLocationError, match="no image drayage/dbt-runner here"):
+        carry_out(FakeDagster([GREEN], load_error="no image drayage/dbt-runner here"))
+
+
+def test_a_job_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    with pytest.raises(CodeLocationError, match="no job 'nightly'; it has taxi_pipeline"):
+        carry_out(FakeDagster([GREEN]), Order("2019-01", job="nightly"))
+
+
+def test_what_dagster_refuses_is_said_in_its_own_words() -> None:
+    refusal = {"__typename": "RunConfigValidationInvalid", "errors": [{"message": "events must be positive"}]}
+    with pytest.raises(RequestRefusedError, match=r"refuses the run \(RunConfigValidationInvalid\): events must be"):
+        carry_out(FakeDagster([GREEN], refusal=refusal))
+
+
+def test_the_steps_and_their_numbers_are_written_for_programs(tmp_path: Path) -> None:
+    file = tmp_path / "run.json"
+    carry_out(FakeDagster([GREEN]), Order("2019-01", json_file=file))
+    written = json.loads(file.read_text())
+    assert (written["status"], written["month"], written["run_id"]) == ("SUCCESS", "2019-01", "0")
+    generate = {step["step"]: step for step in written["steps"]}["generate_events"]
+    assert generate["seconds"] == 1.5
+    assert generate["numbers"]["events_acknowledged"] == 10_000

@@ -1,0 +1,119 @@
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from manifest_fixture import manifest_json
+
+from drayage.promises import read_promises
+from nyc_taxi.months import FIRST_MONTH
+
+HOST = Path(__file__).parents[2]
+
+
+def test_every_step_hangs_on_the_one_before(specs: Mapping[str, dg.AssetSpec]) -> None:
+    upstream = {key: {dep.asset_key.to_user_string() for dep in spec.deps} for key, spec in specs.items()}
+    assert upstream == {
+        "kafka_topics": set(),
+        "generate_events": {"kafka_topics"},
+        "bronze/raw_trips": {"generate_events"},
+        "silver/cleaned_trips": {"bronze/raw_trips"},
+        "seeds/payment_types": set(),
+        "staging/stg_trips": {"silver/cleaned_trips"},
+        "core/fct_trips": {"staging/stg_trips", "seeds/payment_types"},
+        "analytics/daily_revenue": {"core/fct_trips"},
+    }
+
+
+def test_the_topic_has_no_month_and_everything_else_has_one(specs: Mapping[str, dg.AssetSpec]) -> None:
+    assert specs.pop("kafka_topics").partitions_def is None
+    for spec in specs.values():
+        assert spec.partitions_def is not None
+        assert spec.partitions_def.get_first_partition_key() == FIRST_MONTH
+
+
+def test_groups_follow_the_layers(specs: Mapping[str, dg.AssetSpec]) -> None:
+    groups = {key: spec.group_name for key, spec in specs.items()}
+    assert groups == {
+        "kafka_topics": "kafka",
+        "generate_events": "kafka",
+        "bronze/raw_trips": "lake",
+        "silver/cleaned_trips": "lake",
+        "seeds/payment_types": "staging",
+        "staging/stg_trips": "staging",
+        "core/fct_trips": "marts",
+        "analytics/daily_revenue": "marts",
+    }
+
+
+def test_every_asset_says_what_it_is_and_what_it_promises(specs: Mapping[str, dg.AssetSpec]) -> None:
+    """The UI's pages live by this, and a step without promises would be green without numbers."""
+    for spec in specs.values():
+        assert spec.description
+        assert spec.kinds
+        assert spec.owners
+        assert spec.code_version
+        assert read_promises(spec.metadata)
+
+
+def test_numbers_that_the_ui_plots_are_promised_under_their_fixed_names(specs: Mapping[str, dg.AssetSpec]) -> None:
+    promised = {key: set(read_promises(spec.metadata)) for key, spec in specs.items()}
+    assert {"events_produced", "events_acknowledged", "events_per_second"} <= promised["generate_events"]
+    assert {"rows_read", "rows_written", "rows_per_second", "dagster/row_count"} <= promised["bronze/raw_trips"]
+    assert promised["silver/cleaned_trips"] == promised["bronze/raw_trips"]
+    assert {"execution_s", "dagster/row_count", "dbt_unique_id"} <= promised["core/fct_trips"]
+
+
+def test_a_rebuilt_image_changes_the_code_version_of_its_own_assets(specs: Mapping[str, dg.AssetSpec]) -> None:
+    assert specs["generate_events"].code_version == "sha256:aaaa"
+    assert specs["silver/cleaned_trips"].code_version == "sha256:bbbb"
+    # A model's is its SQL: an image that changed elsewhere leaves it fresh.
+    assert specs["core/fct_trips"].code_version == "sum-of-fct_trips"
+
+
+def test_the_pipeline_job_holds_every_asset_and_runs_in_one_process(definitions: dg.Definitions) -> None:
+    job = definitions.resolve_job_def("taxi_pipeline")
+    assert job.asset_layer.selected_asset_keys == {spec.key for spec in definitions.resolve_all_asset_specs()}
+    assert job.executor_def.name == "in_process"
+
+
+def test_the_smaller_jobs_share_the_pipeline_out(definitions: dg.Definitions) -> None:
+    parts = [
+        definitions.resolve_job_def(name).asset_layer.selected_asset_keys
+        for name in ("create_topics", "generate", "process", "build_marts")
+    ]
+    assert sum(len(part) for part in parts) == len(set().union(*parts)) == 8
+
+
+def test_bronze_and_duckdb_admit_one_step_at_a_time(definitions: dg.Definitions) -> None:
+    pools = {name: definitions.resolve_job_def("taxi_pipeline").get_node_named(name).definition.pool for name in _STEPS}
+    assert pools == {
+        "generate_events": None,
+        "bronze__raw_trips": "bronze",
+        "silver__cleaned_trips": None,
+        "dbt_build": "duckdb",
+    }
+
+
+_STEPS = ("generate_events", "bronze__raw_trips", "silver__cleaned_trips", "dbt_build")
+
+
+def test_dg_finds_the_code_location(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`dg` is how people look at a Dagster project; it must work in host/ as it is."""
+    pytest.importorskip("dagster_dg_cli")
+    manifest = tmp_path / "manifest.json"
+    manifest.write_bytes(manifest_json())
+    monkeypatch.setenv("TAXI_DBT_MANIFEST", str(manifest))
+    monkeypatch.setenv("DRAYAGE_EXCHANGE_ROOT", str(tmp_path))
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    listed = subprocess.run(  # noqa: S603  # our own tool, in our own environment
+        [Path(sys.executable).with_name("dg"), "list", "defs", "--json"],
+        cwd=HOST,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert listed.returncode == 0, listed.stderr
+    assert "silver/cleaned_trips" in listed.stdout

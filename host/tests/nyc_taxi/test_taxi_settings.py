@@ -1,0 +1,72 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from nyc_taxi.settings import Images, Services, SettingsError, load_services
+from nyc_taxi.workloads import describe_workloads
+
+INSTANCE = Path(__file__).parents[2] / "instance" / "dagster.yaml"
+VALUES = {name.upper(): f"value-of-{name}" for name in Services.model_fields}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in VALUES.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("environment")
+def test_all_that_is_missing_is_reported_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("S3_ENDPOINT")
+    monkeypatch.delenv("TAXI_DATA_DIR")
+    with pytest.raises(SettingsError, match=r"S3_ENDPOINT .*TAXI_DATA_DIR"):
+        load_services()
+
+
+@pytest.mark.usefixtures("environment")
+def test_no_secret_is_in_an_errors_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S3_SECRET_ACCESS_KEY", "hush")
+    monkeypatch.delenv("S3_ENDPOINT")
+    with pytest.raises(SettingsError) as caught:
+        load_services()
+    assert "hush" not in f"{caught.value}"
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_workload_gets_what_it_needs_and_no_more() -> None:
+    workloads, services = describe_workloads(Images()), load_services()
+    assert set(workloads.generator.environment(services)) == {"KAFKA_BOOTSTRAP_SERVERS", "SCHEMA_REGISTRY_URL"}
+    assert not [name for name in workloads.dbt_runner.environment(services) if name.startswith(("KAFKA", "FLINK"))]
+    assert workloads.dbt_runner.environment(services)["S3_SECRET_ACCESS_KEY"] == VALUES["S3_SECRET_ACCESS_KEY"]
+
+
+def test_no_step_runs_as_root_or_with_capabilities() -> None:
+    workloads = describe_workloads(Images())
+    for workload in (workloads.generator, workloads.flink_submit, workloads.dbt_runner):
+        settings = workload.settings()
+        assert settings["user"] == "10001:10001"
+        assert settings["cap_drop"] == ("ALL",)
+        assert settings["no_new_privileges"] is True
+
+
+@pytest.fixture
+def instance() -> Any:
+    return yaml.safe_load(INSTANCE.read_text())
+
+
+def test_run_workers_are_handed_every_setting_that_a_step_needs(instance: Any) -> None:
+    """A name left out here would be missing in run workers alone, and only there."""
+    handed = set(instance["run_launcher"]["config"]["env_vars"])
+    assert set(VALUES) <= handed
+    assert {"DRAYAGE_DEPLOYMENT", "DRAYAGE_EXCHANGE_ROOT", "DRAYAGE_NETWORK"} <= handed
+
+
+def test_a_worker_that_died_is_retried_and_a_step_that_failed_is_not(instance: Any) -> None:
+    assert instance["run_monitoring"]["max_resume_run_attempts"] == 0
+    assert instance["run_retries"] == {"enabled": True, "max_retries": 2, "retry_on_asset_or_op_failure": False}
+
+
+def test_pools_have_a_limit(instance: Any) -> None:
+    assert instance["concurrency"]["pools"]["default_limit"] == 1
