@@ -1,0 +1,118 @@
+"""A Dagster host in a process of its own, for tests that interrupt or kill it.
+
+Usage: ``python interrupted_host.py <job> <dagster home> <exchange root> <deployment> [<run to retry>]``.
+"""
+
+import sys
+
+import dagster as dg
+from contract_steps import PIPES_SHELL
+
+from drayage import DrayageClient
+
+# Dagster imports this file a second time by its path: the arguments hold then too.
+_ROLE, _HOME, _ROOT, _DEPLOYMENT, *_RETRIED = sys.argv[1:]
+
+PATIENT = """
+trap 'log stopping; exit 143' TERM
+opened; echo started; i=0; while [ $i -lt 600 ]; do i=$((i+1)); sleep 0.1; done; closed
+"""
+STUBBORN = "trap '' TERM; opened; echo started; while true; do sleep 0.1; done"
+LONG = """
+opened; echo started
+send report_asset_check '{"asset_key":"report","check_name":"whole","passed":true,"severity":"ERROR","metadata":{}}'
+i=0; while [ ! -e /drayage/io/go ] && [ $i -lt 600 ]; do i=$((i+1)); sleep 0.1; done
+report '{"rows":{"raw_value":3,"type":"__infer__"}}'; closed
+"""
+STREAMED = """
+opened; echo started
+send report_asset_materialization '{"asset_key":"first","metadata":{},"data_version":null}'
+send report_asset_check '{"asset_key":"first","check_name":"whole","passed":true,"severity":"ERROR","metadata":{}}'
+i=0; while [ ! -e /drayage/io/go ] && [ $i -lt 600 ]; do i=$((i+1)); sleep 0.1; done
+send report_asset_materialization '{"asset_key":"second","metadata":{},"data_version":null}'
+closed
+"""
+IMAGE = "debian:trixie-slim"
+
+
+def _command(script: str) -> list[str]:
+    return ["sh", "-c", PIPES_SHELL + script]
+
+
+def _single(script: str, **run: object) -> dg.AssetsDefinition:
+    @dg.asset(name="report", check_specs=[dg.AssetCheckSpec("whole", asset="report")] if script is LONG else None)
+    def report(context: dg.AssetExecutionContext, drayage: dg.ResourceParam[DrayageClient]) -> object:
+        yield from drayage.run(context=context, image=IMAGE, command=_command(script), **run).get_results()
+
+    return report
+
+
+def _upstream() -> dg.AssetsDefinition:
+    @dg.asset
+    def upstream(context: dg.AssetExecutionContext, drayage: dg.ResourceParam[DrayageClient]) -> object:
+        script = (
+            "opened; send report_asset_materialization "
+            '\'{"asset_key":"upstream","metadata":{},"data_version":null}\'; closed'
+        )
+        yield from drayage.run(context=context, image=IMAGE, command=_command(script)).get_results()
+
+    return upstream
+
+
+def _after_upstream() -> dg.AssetsDefinition:
+    @dg.asset(deps=["upstream"], check_specs=[dg.AssetCheckSpec("whole", asset="report")])
+    def report(context: dg.AssetExecutionContext, drayage: dg.ResourceParam[DrayageClient]) -> object:
+        yield from drayage.run(context=context, image=IMAGE, command=_command(LONG)).get_results()
+
+    return report
+
+
+def _streamed() -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        specs=[dg.AssetSpec("first"), dg.AssetSpec("second", deps=["first"])],
+        check_specs=[dg.AssetCheckSpec("whole", asset="first")],
+    )
+    def both(context: dg.AssetExecutionContext, drayage: dg.ResourceParam[DrayageClient]) -> object:
+        yield from drayage.stream(context=context, image=IMAGE, command=_command(STREAMED))
+
+    return both
+
+
+def _job(*assets: dg.AssetsDefinition) -> dg.JobDefinition:
+    client = DrayageClient(exchange_root=_ROOT or None, deployment=_DEPLOYMENT or None, network="none")
+    definitions = dg.Definitions(
+        assets=list(assets),
+        jobs=[dg.define_asset_job("work", executor_def=dg.in_process_executor)],
+        resources={"drayage": client},
+    )
+    return definitions.resolve_job_def("work")
+
+
+def patient() -> dg.JobDefinition:
+    # The machine may be busy: its shell gets the time to say that it stops.
+    return _job(_single(PATIENT, stop_grace_s=60))
+
+
+def stubborn() -> dg.JobDefinition:
+    return _job(_single(STUBBORN))
+
+
+def unforwarded() -> dg.JobDefinition:
+    return _job(_single(PATIENT, forward_termination=False))
+
+
+def chain() -> dg.JobDefinition:
+    return _job(_upstream(), _after_upstream())
+
+
+def streamed() -> dg.JobDefinition:
+    return _job(_streamed())
+
+
+if __name__ == "__main__":
+    with dg.DagsterInstance.local_temp(_HOME) as instance:
+        options = dg.ReexecutionOptions.from_failure(_RETRIED[0], instance) if _RETRIED else None
+        result = dg.execute_job(
+            dg.reconstructable(globals()[_ROLE]), instance, reexecution_options=options, raise_on_error=False
+        )
+        sys.exit(0 if result.success else 1)

@@ -1,0 +1,218 @@
+"""The test stack seen from outside: its addresses, its engine, its topic and its tables.
+
+Everything here reads the services themselves and nothing of the pipeline's own code, so that a mistake in the pipeline
+cannot confirm itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+import httpx
+from confluent_kafka import Consumer, TopicPartition
+from pyiceberg.catalog import Catalog, load_catalog
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+TOPIC = "taxi.raw_trips"
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What `nyc_taxi.launch` did: exit code and everything that it printed."""
+
+    exit_code: int
+    output: str
+
+
+class Stack:
+    """The compose project that an environment file describes."""
+
+    def __init__(self, environment_file: Path) -> None:
+        """Read the addresses and credentials that the set-up generated."""
+        lines = environment_file.read_text().splitlines()
+        pairs = (line.split("=", 1) for line in lines if line and not line.startswith("#"))
+        self.environment = dict(pairs)
+        self.project = self.environment["COMPOSE_PROJECT_NAME"]
+        self.engine = docker.from_env()
+
+    def port(self, name: str) -> int:
+        """Return a published port by its variable, such as `KAFKA_PORT`."""
+        return int(self.environment[name])
+
+    def url(self, port_name: str) -> str:
+        """Return the address on this machine of a service that speaks HTTP."""
+        return f"http://127.0.0.1:{self.port(port_name)}"
+
+    @property
+    def data_folder(self) -> Path:
+        """Return the folder of monthly files that the generator's steps see."""
+        return Path(self.environment["TAXI_DATA_DIR"])
+
+    def container(self, service: str) -> Any:
+        """Return the container of a compose service."""
+        return self.engine.containers.get(f"{self.project}-{service}")
+
+    def step_containers(self) -> list[str]:
+        """Return the names of containers of this project that compose did not start, run workers included."""
+        found = self.engine.containers.list(all=True, filters={"network": self.project})
+        labelled = self.engine.containers.list(all=True, filters={"label": f"drayage/deployment={self.project}"})
+        return sorted(
+            {c.name for c in [*found, *labelled] if "com.docker.compose.project" not in c.labels},
+        )
+
+    def launch(self, month: str, *arguments: str) -> Launch:
+        """Run a month through the webserver as `make run` does and wait for its end."""
+        command = [sys.executable, "-m", "nyc_taxi.launch", "--url", self.url("DAGSTER_PORT"), "--month", month]
+        done = subprocess.run(  # noqa: S603 - our own command line
+            [*command, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+            env={**os.environ, "COLUMNS": "200"},
+        )
+        return Launch(done.returncode, done.stdout + done.stderr)
+
+    def query(self, query: str, **variables: Any) -> dict[str, Any]:
+        """Ask the webserver's GraphQL, raising on any error in the answer."""
+        answer = httpx.post(
+            f"{self.url('DAGSTER_PORT')}/graphql",
+            json={"query": query, "variables": variables},
+            timeout=30,
+        )
+        answer.raise_for_status()
+        body = answer.json()
+        if body.get("errors"):
+            message = f"GraphQL refused the query: {body['errors']}"
+            raise RuntimeError(message)
+        data: dict[str, Any] = body["data"]
+        return data
+
+    def materialization(self, asset: str, month: str | None) -> dict[str, Any]:
+        """Return the latest materialization's metadata of an asset (of a month) as plain values."""
+        data = self.query(
+            """
+            query Materializations($key: AssetKeyInput!, $partitions: [String!]) {
+              assetOrError(assetKey: $key) {
+                ... on Asset {
+                  assetMaterializations(partitions: $partitions, limit: 1) {
+                    runId timestamp
+                    metadataEntries {
+                      __typename label
+                      ... on IntMetadataEntry { intValue }
+                      ... on FloatMetadataEntry { floatValue }
+                      ... on TextMetadataEntry { text }
+                      ... on UrlMetadataEntry { url }
+                      ... on JsonMetadataEntry { jsonString }
+                    }
+                  }
+                }
+              }
+            }
+            """,
+            key={"path": asset.split("/")},
+            partitions=[month] if month else None,
+        )
+        events = data["assetOrError"]["assetMaterializations"]
+        if not events:
+            message = f"{asset} was never materialized for {month}"
+            raise LookupError(message)
+        return {entry["label"]: _plain(entry) for entry in events[0]["metadataEntries"]}
+
+    def committed_events(self, month: str) -> int:
+        """Count the topic's committed records of a month with a consumer of our own."""
+        consumer = Consumer(
+            {
+                "bootstrap.servers": f"127.0.0.1:{self.port('KAFKA_PORT')}",
+                "group.id": "end-to-end-tests",
+                "isolation.level": "read_committed",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+            }
+        )
+        try:
+            partitions = consumer.list_topics(TOPIC, timeout=10).topics[TOPIC].partitions
+            consumer.assign([TopicPartition(TOPIC, number, 0) for number in partitions])
+            ended: set[int] = set()
+            count = 0
+            prefix = f"{month}.".encode()
+            while len(ended) < len(partitions):
+                message = consumer.poll(10)
+                if message is None:
+                    text = f"no record and no end of partition within 10 s; ended: {sorted(ended)}"
+                    raise TimeoutError(text)
+                if message.error():
+                    ended.add(message.partition())
+                elif (message.key() or b"").startswith(prefix):
+                    count += 1
+            return count
+        finally:
+            consumer.close()
+
+    def catalog(self) -> Catalog:
+        """Return the Iceberg catalog through its published port."""
+        return load_catalog(
+            "lake",
+            **{
+                "type": "rest",
+                "uri": self.url("CATALOG_PORT"),
+                "s3.endpoint": self.url("MINIO_PORT"),
+                "s3.access-key-id": self.environment["S3_ACCESS_KEY_ID"],
+                "s3.secret-access-key": self.environment["S3_SECRET_ACCESS_KEY"],
+                "s3.region": "us-east-1",
+                "s3.path-style-access": "true",
+            },
+        )
+
+    def table_rows(self, table: str, month: str) -> list[dict[str, Any]]:
+        """Return a month's rows of an Iceberg table, in a stable order."""
+        scan = self.catalog().load_table(table).scan(row_filter=f"trip_month = '{month}'")
+        rows = scan.to_arrow().to_pylist()
+        return sorted(
+            rows, key=lambda row: (row["event_id"], row.get("kafka_partition", 0), row.get("kafka_offset", 0))
+        )
+
+    def marts(self, sql: str) -> list[dict[str, Any]]:
+        """Query the marts' DuckDB file, read-only, in a container that only this test starts."""
+        script = (
+            "import duckdb, json, sys;"
+            "c = duckdb.connect('/var/lib/marts/marts.duckdb', read_only=True).execute(sys.argv[1]);"
+            "names = [d[0] for d in c.description];"
+            "print(json.dumps([dict(zip(names, row)) for row in c.fetchall()], default=str))"
+        )
+        printed = self.engine.containers.run(
+            "drayage/dbt-runner",
+            entrypoint=["python", "-c", script, sql],
+            command=[],
+            volumes={f"{self.project}_marts": {"bind": "/var/lib/marts", "mode": "rw"}},
+            network_mode="none",
+            remove=True,
+        )
+        rows: list[dict[str, Any]] = json.loads(printed)
+        return rows
+
+
+def _plain(entry: dict[str, Any]) -> Any:
+    """Return the value of a GraphQL metadata entry, whatever its type."""
+    if "jsonString" in entry:
+        return json.loads(entry["jsonString"])
+    return next((entry[name] for name in ("intValue", "floatValue", "text", "url") if name in entry), None)
+
+
+def wait_until(condition: Callable[[], bool], *, what: str, timeout_s: float) -> None:
+    """Poll a condition until it holds; raise `TimeoutError` that names it when it does not in time."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            message = f"{what}: not within {timeout_s:.0f} s"
+            raise TimeoutError(message)
+        time.sleep(0.2)

@@ -1,0 +1,44 @@
+"""A month without a file is synthesised, and silver finds just the faults that were put in."""
+
+from __future__ import annotations
+
+import pytest
+from stack import Stack
+
+pytestmark = pytest.mark.stack
+
+MONTH = "2024-03"
+EVENTS = 2_000
+
+
+@pytest.fixture(scope="module")
+def month(stack: Stack) -> Stack:
+    """Run a synthesised month once."""
+    launch = stack.launch(MONTH, "--events", str(EVENTS))
+    assert launch.exit_code == 0, launch.output
+    return stack
+
+
+def test_silver_finds_the_faults_that_the_generator_put_in(month: Stack) -> None:
+    """The known shares of duplicates and invalid trips come out as duplicates and rejected rows."""
+    sent = month.materialization("generate_events", MONTH)
+    silver = month.materialization("silver/cleaned_trips", MONTH)
+    assert sent["events_acknowledged"] == EVENTS
+    assert sent["duplicates_sent"] > 0
+    assert sent["invalid_sent"] > 0
+    assert silver["duplicates"] == sent["duplicates_sent"]
+    assert silver["rows_rejected"] == sent["invalid_sent"]
+    assert silver["rows_written"] == EVENTS - sent["duplicates_sent"] - sent["invalid_sent"]
+
+
+def test_same_seed_gives_the_same_ids(month: Stack) -> None:
+    """Synthesising a month again sends the same events, so that silver stays as it is."""
+    before = month.table_rows("silver.cleaned_trips", MONTH)
+    launch = month.launch(MONTH, "--events", str(EVENTS))
+    assert launch.exit_code == 0, launch.output
+    assert month.table_rows("silver.cleaned_trips", MONTH) == before
+
+
+def test_real_month_is_untouched(month: Stack) -> None:
+    """Another month's file stays the source of its own month."""
+    assert month.materialization("generate_events", MONTH)["source"].startswith("synthe")
