@@ -11,7 +11,7 @@ from flink_submit.bronze import TABLE, ingest
 from flink_submit.errors import LakeError, TopicError
 from flink_submit.job_runner import JobRunner, make_job_id
 from flink_submit.lake import Lake
-from flink_submit.offsets import PartitionBounds, TopicBounds
+from flink_submit.offsets import IngestPlan, PartitionBounds, TopicBounds
 from flink_submit.report import StepReport, TableReport
 from flink_submit.settings import BronzeSettings
 from flink_submit.topic import Topic
@@ -29,6 +29,11 @@ class FakeTopic:
     end: int = 0
     topic_id: str = "topic"
     first_afterwards: int = 0
+    holds_records: bool = True
+
+    def has_records(self, _plan: IngestPlan) -> bool:
+        """Tell whether a short span is more than the ends of transactions."""
+        return self.holds_records
 
     def read_settled_bounds(self, _report_wait: Callable[[int], None]) -> TopicBounds:
         """Give the bounds that the step works with."""
@@ -98,12 +103,15 @@ def test_reports_every_name_when_nothing_is_new(bronze: Bronze) -> None:
     assert len(bronze.flink.submitted) == 1
 
 
-def test_goes_on_after_a_job_that_committed_for_a_step_that_was_killed(bronze: Bronze) -> None:
+def test_goes_on_after_a_job_that_committed_for_a_step_that_was_killed(bronze: Bronze, pipes: PipesSession) -> None:
     """The killed step noted nothing: the rows themselves tell where to go on."""
     bronze.append("of a killed step", 0, 1, 2)
     bronze.topic.end = 6
     bronze.flink.do = lambda job_id: bronze.append(job_id, 3, 4)
-    assert bronze.ingest().rows_written == 2
+    report = bronze.ingest()
+    assert report.rows_written == 5, "the killed step's rows too: nobody else reports them"
+    assert len(bronze.flink.submitted) == 1
+    assert "from partition:0,offset:3 to partition:0,offset:6" in pipes.log()
 
 
 def test_waits_for_the_job_of_a_killed_step_and_counts_its_rows(bronze: Bronze) -> None:
@@ -185,6 +193,13 @@ def test_a_topic_of_aborted_transactions_is_read_once(bronze: Bronze) -> None:
     assert bronze.ingest().rows_written == 0
     assert bronze.ingest().job_id is None
     assert len(bronze.flink.submitted) == 1
+
+
+def test_starts_no_job_for_offsets_that_hold_only_the_ends_of_transactions(bronze: Bronze) -> None:
+    """Each commit of the generator leaves some: a Flink job for nothing would cost seconds in every rerun."""
+    bronze.topic.end, bronze.topic.holds_records = 5, False
+    assert bronze.ingest().rows_written == 0
+    assert bronze.flink.submitted == []
 
 
 def test_tells_how_much_there_is_to_read(bronze: Bronze, pipes: PipesSession) -> None:
