@@ -61,13 +61,15 @@ class Stack:
         """Return the container of a compose service."""
         return self.engine.containers.get(f"{self.project}-{service}")
 
-    def step_containers(self) -> list[str]:
-        """Return the names of containers of this project that compose did not start, run workers included."""
+    def left_containers(self) -> list[str]:
+        """Return the names of containers of this project that compose did not start and nobody wants kept.
+
+        Run workers are among them; the container of a failed step is not: it is kept for people to look into.
+        """
         found = self.engine.containers.list(all=True, filters={"network": self.project})
         labelled = self.engine.containers.list(all=True, filters={"label": f"drayage/deployment={self.project}"})
-        return sorted(
-            {c.name for c in [*found, *labelled] if "com.docker.compose.project" not in c.labels},
-        )
+        own = [c for c in [*found, *labelled] if "com.docker.compose.project" not in c.labels]
+        return sorted({c.name for c in own if c.status == "running" or c.attrs["State"]["ExitCode"] == 0})
 
     def launch(self, month: str, *arguments: str) -> Launch:
         """Run a month through the webserver as `make run` does and wait for its end."""
