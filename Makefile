@@ -61,8 +61,8 @@ ps: ## Show the services and the step containers
 	@docker ps --all --filter "network=$$(sed -n 's/^COMPOSE_PROJECT_NAME=//p' .env)" --format 'table {{.Names}}\t{{.Status}}\t{{.Ports}}'
 
 .PHONY: logs
-logs: ## Follow the services' logs
-	@$(COMPOSE) logs --follow --tail 50
+logs: ## Follow the logs of all services, or of SERVICE
+	@$(COMPOSE) logs --follow --tail 50 $(SERVICE)
 
 .PHONY: down
 down: ## Stop the services and keep the data
@@ -89,6 +89,7 @@ fmt: ## Format Python and SQL
 	@DEVELOPMENT=1 bootstrap/python.sh
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
+	.venv/bin/sqlfluff format sql
 
 .PHONY: lock
 lock: ## Compile every lock again from its project

@@ -71,6 +71,10 @@ class Stack:
         own = [c for c in [*found, *labelled] if "com.docker.compose.project" not in c.labels]
         return sorted({c.name for c in own if c.status == "running" or c.attrs["State"]["ExitCode"] == 0})
 
+    def assert_nothing_is_left(self) -> None:
+        """Wait until no such container is left: a run worker outlives its run's last event by its own exit."""
+        wait_until(lambda: not self.left_containers(), what=f"{self.left_containers()} gone", timeout_s=60)
+
     def launch(self, month: str, *arguments: str) -> Launch:
         """Run a month through the webserver as `make run` does and wait for its end."""
         command = [sys.executable, "-m", "nyc_taxi.launch", "--url", self.url("DAGSTER_PORT"), "--month", month]

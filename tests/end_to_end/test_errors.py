@@ -118,7 +118,7 @@ def test_stopped_service_is_named_and_the_next_run_is_right(
     assert address in red.output
     green = stack.launch(month, "--select", asset)
     assert green.exit_code == 0, green.output
-    assert stack.left_containers() == []
+    stack.assert_nothing_is_left()
 
 
 @pytest.mark.parametrize("month", ["2019-13", "1999-01", "January"])

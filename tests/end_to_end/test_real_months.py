@@ -129,4 +129,4 @@ def test_running_january_again_changes_nothing_but_bronze(both_months: Stack) ->
 
 def test_no_step_container_is_left(both_months: Stack) -> None:
     """Steps and run workers are gone when their run is over."""
-    assert both_months.left_containers() == []
+    both_months.assert_nothing_is_left()
