@@ -21,7 +21,7 @@ import httpx
 from confluent_kafka import Consumer, TopicPartition
 from pyiceberg.catalog import Catalog, load_catalog
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[1]
 TOPIC = "taxi.raw_trips"
 
 

@@ -1,0 +1,32 @@
+"""A page in Debian's Chromium; nothing is downloaded for it."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+from stack import Stack
+
+# The browser stays on this machine: whatever it would look up by itself is switched off.
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+TIMEOUT_MS = 90_000
+
+
+@pytest.fixture
+def page(stack: Stack) -> Iterator[Page]:
+    """Open a page on the test stack's webserver."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=QUIET)
+        try:
+            page = browser.new_page(viewport={"width": 1500, "height": 950}, base_url=stack.url("DAGSTER_PORT"))
+            page.set_default_timeout(TIMEOUT_MS)
+            yield page
+        finally:
+            browser.close()

@@ -1,0 +1,97 @@
+"""What people do in the UI: materialize a month from the graph, look at its numbers, read why a step is red.
+
+With SCREENSHOTS=folder in the environment each test leaves its picture there: the README's are made so.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+from stack import Stack, wait_until
+
+pytestmark = [pytest.mark.stack, pytest.mark.browser]
+
+MONTH = "2019-01"
+FAILING_MONTH = "2014-07"
+RUNS = """
+query Runs($month: String!) {
+  runsOrError(filter: {tags: [{key: "dagster/partition", value: $month}]}, limit: 1) {
+    ... on Runs { results { id status } }
+  }
+}
+"""
+
+
+def launch_from_the_graph(page: Page, stack: Stack, month: str) -> dict[str, Any]:
+    """Click 'Materialize all' for a month, and wait until the run is over."""
+    before = newest_run(stack, month)
+    page.goto("/locations/nyc_taxi/jobs/taxi_pipeline")
+    page.get_by_role("button", name="Materialize all").click()
+    partitions = page.get_by_placeholder(re.compile(r"^ex: "))
+    partitions.fill(month)
+    partitions.press("Enter")
+    page.get_by_role("button", name="Launch 1 run").click()
+    ended = {"SUCCESS", "FAILURE", "CANCELED"}
+
+    def is_over() -> bool:
+        run = newest_run(stack, month)
+        return run is not None and run != before and run["status"] in ended
+
+    wait_until(is_over, what=f"the end of the run of {month}", timeout_s=300)
+    run = newest_run(stack, month)
+    assert run is not None
+    return run
+
+
+def newest_run(stack: Stack, month: str) -> dict[str, Any] | None:
+    runs: list[dict[str, Any]] = stack.query(RUNS, month=month)["runsOrError"]["results"]
+    return runs[0] if runs else None
+
+
+def take_picture(page: Page, name: str) -> None:
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / f"{name}.png")
+
+
+def test_a_month_launched_from_the_graph_is_green_and_its_numbers_are_plotted(page: Page, stack: Stack) -> None:
+    """The main use: one click, a green run, and the rates of every run so far as plots."""
+    run = launch_from_the_graph(page, stack, MONTH)
+    assert run["status"] == "SUCCESS"
+    page.goto(f"/runs/{run['id']}")
+    expect(page.get_by_text("RUN_SUCCESS").first).to_be_visible()
+    take_picture(page, "run")
+    page.goto("/assets/generate_events?view=overview")
+    page.get_by_role("button", name="Plots").first.click()
+    expect(page.locator("canvas").first).to_be_visible()
+    for name in ("events_per_second", "duration_s", "cpu_s", "peak_memory_mib"):
+        expect(page.get_by_text(name, exact=True).first).to_be_visible()
+    page.get_by_text("events_per_second", exact=True).first.scroll_into_view_if_needed()
+    take_picture(page, "plots")
+
+
+def test_every_group_of_the_graph_is_there_with_its_assets(page: Page) -> None:
+    page.goto("/locations/nyc_taxi/jobs/taxi_pipeline")
+    for group in ("kafka", "lake", "staging", "intermediate", "marts"):
+        expect(page.get_by_text(group, exact=True).first).to_be_visible()
+    page.goto("/asset-groups?expanded=nyc_taxi")
+    take_picture(page, "graph")
+
+
+def test_a_red_steps_page_says_the_reason_and_the_command(page: Page, stack: Stack) -> None:
+    """Whoever debugs reads this first: what is wrong with which file, and how to look into the container."""
+    file = stack.data_folder / f"yellow_tripdata_{FAILING_MONTH}.csv"
+    file.write_text("VendorID,fare\n1,2\n")
+    try:
+        run = launch_from_the_graph(page, stack, FAILING_MONTH)
+    finally:
+        file.unlink()
+    assert run["status"] == "FAILURE"
+    page.goto(f"/runs/{run['id']}?logs=step%3Agenerate_events")
+    expect(page.get_by_text("STEP_FAILURE").first).to_be_visible()
+    expect(page.get_by_text(re.compile(rf"{file.name}")).first).to_be_visible()
+    page.get_by_role("button", name=re.compile("View full message", re.IGNORECASE)).last.click()
+    expect(page.get_by_text(re.compile(r"To look into it: docker run")).first).to_be_visible()
+    take_picture(page, "failure")
