@@ -8,7 +8,7 @@ import sys
 import dagster as dg
 from contract_steps import PIPES_SHELL
 
-from drayage import DrayageClient
+from drayage import DrayageClient, EnvSecret
 
 # Dagster imports this file a second time by its path: the arguments hold then too.
 _ROLE, _HOME, _ROOT, _DEPLOYMENT, *_RETRIED = sys.argv[1:]
@@ -30,6 +30,17 @@ send report_asset_materialization '{"asset_key":"first","metadata":{},"data_vers
 send report_asset_check '{"asset_key":"first","check_name":"whole","passed":true,"severity":"ERROR","metadata":{}}'
 i=0; while [ ! -e /drayage/io/go ] && [ $i -lt 600 ]; do i=$((i+1)); sleep 0.1; done
 send report_asset_materialization '{"asset_key":"second","metadata":{},"data_version":null}'
+closed
+"""
+# Long enough to be killed in, at any point of it.
+BRIEF = """
+opened
+send report_asset_materialization '{"asset_key":"first","metadata":{},"data_version":null}'
+sleep 0.5
+send report_asset_check '{"asset_key":"first","check_name":"whole","passed":true,"severity":"ERROR","metadata":{}}'
+sleep 0.5
+send report_asset_materialization '{"asset_key":"second","metadata":{},"data_version":null}'
+send report_asset_check '{"asset_key":"second","check_name":"whole","passed":true,"severity":"ERROR","metadata":{}}'
 closed
 """
 IMAGE = "debian:trixie-slim"
@@ -78,8 +89,35 @@ def _streamed() -> dg.AssetsDefinition:
     return both
 
 
+def _both(name: str, *, streaming: bool) -> dg.AssetsDefinition:
+    """Two assets with a check each, that need a secret; names of assets begin with the step's."""
+    keys = {old: f"{name}_{old}" for old in ("first", "second")}
+    script = 'test "$(cat /run/secrets/key)" = hush-hush; ' + BRIEF
+    for old, new in keys.items():
+        script = script.replace(f'"asset_key":"{old}"', f'"asset_key":"{new}"')
+
+    @dg.multi_asset(
+        name=name,
+        specs=[
+            dg.AssetSpec(keys["first"], deps=["upstream"]),
+            dg.AssetSpec(keys["second"], deps=[keys["first"]]),
+        ],
+        check_specs=[dg.AssetCheckSpec("whole", asset=key) for key in keys.values()],
+    )
+    def both(context: dg.AssetExecutionContext, drayage: dg.ResourceParam[DrayageClient]) -> object:
+        run = {"context": context, "image": IMAGE, "command": _command(script), "secrets": ["key"]}
+        yield from drayage.stream(**run) if streaming else drayage.run(**run).get_results()
+
+    return both
+
+
 def _job(*assets: dg.AssetsDefinition) -> dg.JobDefinition:
-    client = DrayageClient(exchange_root=_ROOT or None, deployment=_DEPLOYMENT or None, network="none")
+    client = DrayageClient(
+        exchange_root=_ROOT or None,
+        deployment=_DEPLOYMENT or None,
+        network="none",
+        secrets={"key": EnvSecret("CONTRACT_SECRET")},
+    )
     definitions = dg.Definitions(
         assets=list(assets),
         jobs=[dg.define_asset_job("work", executor_def=dg.in_process_executor)],
@@ -107,6 +145,11 @@ def chain() -> dg.JobDefinition:
 
 def streamed() -> dg.JobDefinition:
     return _job(_streamed())
+
+
+def crashing() -> dg.JobDefinition:
+    """Three steps, five assets, four checks: for the test that kills this process at any moment."""
+    return _job(_upstream(), _both("streamed", streaming=True), _both("collected", streaming=False))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Fixtures of the contract tests: a deployment of their own on the engine, gone when the test is over."""
+"""Fixtures of the contract and fault tests: a deployment of their own on the engine, gone when the test is over."""
 
 import io
 import json
@@ -13,6 +13,7 @@ import dagster as dg
 import docker
 import pytest
 from contract_steps import PYTHON_IMAGE, Deployment
+from host_process import Host
 
 from drayage import DrayageClient
 
@@ -70,3 +71,17 @@ def python_image(docker_engine: docker.DockerClient) -> str:
     errors = [entry for entry in log if "error" in entry]
     assert not errors, json.dumps(errors)
     return PYTHON_IMAGE
+
+
+@pytest.fixture
+def host(tmp_path: Path, deployment: Deployment) -> Iterator[Host]:
+    home = tmp_path / "dagster"
+    home.mkdir()
+    with dg.DagsterInstance.local_temp(str(home)) as instance:
+        host = Host(home, instance, deployment)
+        try:
+            yield host
+        finally:
+            for process in host.processes:
+                process.kill()
+                process.wait()
