@@ -50,8 +50,10 @@ def _command(script: str) -> list[str]:
     return ["sh", "-c", PIPES_SHELL + script]
 
 
-def _single(script: str, **run: object) -> dg.AssetsDefinition:
-    @dg.asset(name="report", check_specs=[dg.AssetCheckSpec("whole", asset="report")] if script is LONG else None)
+def _single(script: str, *, pool: str | None = None, **run: object) -> dg.AssetsDefinition:
+    checks = [dg.AssetCheckSpec("whole", asset="report")] if script is LONG else None
+
+    @dg.asset(name="report", check_specs=checks, pool=pool)
     def report(context: dg.AssetExecutionContext, drayage: dg.ResourceParam[DrayageClient]) -> object:
         yield from drayage.run(context=context, image=IMAGE, command=_command(script), **run).get_results()
 
@@ -147,13 +149,18 @@ def streamed() -> dg.JobDefinition:
     return _job(_streamed())
 
 
+def pooled() -> dg.JobDefinition:
+    return _job(_single("opened; sleep 1; report '{}'; closed", pool="engine"))
+
+
 def crashing() -> dg.JobDefinition:
     """Three steps, five assets, four checks: for the test that kills this process at any moment."""
     return _job(_upstream(), _both("streamed", streaming=True), _both("collected", streaming=False))
 
 
 if __name__ == "__main__":
-    with dg.DagsterInstance.local_temp(_HOME) as instance:
+    pools = {"concurrency": {"pools": {"granularity": "op", "default_limit": 1}}}
+    with dg.DagsterInstance.local_temp(_HOME, overrides=pools) as instance:
         options = dg.ReexecutionOptions.from_failure(_RETRIED[0], instance) if _RETRIED else None
         result = dg.execute_job(
             dg.reconstructable(globals()[_ROLE]), instance, reexecution_options=options, raise_on_error=False

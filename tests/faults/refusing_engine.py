@@ -4,7 +4,7 @@ import contextlib
 import json
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
@@ -35,11 +35,11 @@ class RefusingEngine:
 
     @contextlib.contextmanager
     def serving(self) -> Iterator["RefusingEngine"]:
-        """Serve in threads until the block ends."""
-        with socket.socket(socket.AF_UNIX) as listener:
+        """Serve in threads until the block ends, then hang up."""
+        with socket.socket(socket.AF_UNIX) as listener, contextlib.ExitStack() as connections:
             listener.bind(str(self.path))
             listener.listen()
-            accepting = Thread(target=self._accept, args=(listener,), daemon=True)
+            accepting = Thread(target=self._accept, args=(listener, connections))
             accepting.start()
             try:
                 yield self
@@ -48,7 +48,7 @@ class RefusingEngine:
                 listener.shutdown(socket.SHUT_RDWR)
                 accepting.join()
 
-    def _accept(self, listener: socket.socket) -> None:
+    def _accept(self, listener: socket.socket, connections: contextlib.ExitStack) -> None:
         while True:
             try:
                 near, _ = listener.accept()
@@ -56,8 +56,13 @@ class RefusingEngine:
                 return
             far = socket.socket(socket.AF_UNIX)
             far.connect(ENGINE_SOCKET)
-            Thread(target=_copy, args=(near, far, self._refuse), daemon=True).start()
-            Thread(target=_copy, args=(far, near, lambda _chunk: None), daemon=True).start()
+            threads = [
+                Thread(target=_copy, args=(near, far, self._refuse)),
+                Thread(target=_copy, args=(far, near, lambda _chunk: None)),
+            ]
+            for thread in threads:
+                thread.start()
+            connections.callback(_hang_up, (near, far), threads)
 
     def _refuse(self, chunk: bytes) -> bytes | None:
         """Answer in the engine's place if the chunk begins a request that is to be refused."""
@@ -73,14 +78,24 @@ class RefusingEngine:
 
 def _copy(source: socket.socket, target: socket.socket, answer: Callable[[bytes], bytes | None]) -> None:
     """Copy one direction of a connection to its end."""
-    # An end by either side shows as an error on the other: both directions end with it.
+    # An end by either side shows as an error on the other.
     with contextlib.suppress(OSError):
         while chunk := source.recv(_CHUNK_BYTES):
             refusal = answer(chunk)
             if refusal is not None:
                 source.sendall(refusal)
+                source.shutdown(socket.SHUT_RDWR)
                 break
             target.sendall(chunk)
-    for end in (source, target):
+    with contextlib.suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
+
+
+def _hang_up(ends: Sequence[socket.socket], threads: Sequence[Thread]) -> None:
+    for end in ends:
         with contextlib.suppress(OSError):
-            end.shutdown(socket.SHUT_WR if end is target and source.fileno() >= 0 else socket.SHUT_RD)
+            end.shutdown(socket.SHUT_RDWR)
+    for thread in threads:
+        thread.join()
+    for end in ends:
+        end.close()

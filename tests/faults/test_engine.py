@@ -1,18 +1,17 @@
 """The engine refuses, and what many steps leave on it: nothing."""
 
-import itertools
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import docker
 import pytest
-from contract_steps import GREEN, SHELL_IMAGE, Deployment, materialize, outcome_of, shell, step
+from contract_steps import GREEN, Deployment, materialize, shell, step
+from host_process import DEADLINE_S, Host
 from refusing_engine import RefusingEngine
 
-from drayage import DrayageClient, EnvSecret, SweepLimits
+from drayage import EnvSecret, SweepLimits
 
 pytestmark = pytest.mark.engine
 
@@ -94,34 +93,10 @@ def test_a_hundred_green_steps_leave_nothing(
     assert docker_engine.networks.list(filters=filters) == []
 
 
-POOLED = """
-concurrency:
-  pools:
-    granularity: op
-    default_limit: 1
-"""
-
-
-def test_a_pool_lets_one_container_run_at_a_time(tmp_path: Path, deployment: Deployment) -> None:
-    """Two runs at once, through one client: the second's container starts after the first's has ended."""
-    (tmp_path / "dagster.yaml").write_text(POOLED)
-    client = deployment.client()
-
-    @dg.asset(name="report", pool="engine")
-    def report(context: dg.AssetExecutionContext, drayage: dg.ResourceParam[DrayageClient]) -> Any:
-        script = f"sleep 0.5; {GREEN}"
-        yield from drayage.run(context=context, image=SHELL_IMAGE, command=shell(script)).get_results()
-
-    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
-
-        def run(_number: int) -> bool:
-            result = dg.materialize([report], instance=instance, resources={"drayage": client}, raise_on_error=False)
-            return outcome_of(instance, result.run_id).success
-
-        with ThreadPoolExecutor(3) as pool:
-            assert list(pool.map(run, range(3))) == [True] * 3
-    verdicts = [json.loads(path.read_text()) for path in deployment.exchange_root.rglob("verdict.json")]
-    states = sorted((verdict["state"] for verdict in verdicts), key=lambda state: state["started_at_s"])
-    assert len(states) == 3
-    for earlier, later in itertools.pairwise(states):
-        assert earlier["finished_at_s"] <= later["started_at_s"]
+def test_a_pool_lets_one_container_run_at_a_time(host: Host) -> None:
+    """Two runs at once in two processes: the second's container starts after the first's has ended."""
+    hosts = [host.start("pooled") for _ in range(2)]
+    assert [process.wait(timeout=DEADLINE_S) for process in hosts] == [0, 0]
+    verdicts = [json.loads(path.read_text()) for path in host.deployment.exchange_root.rglob("verdict.json")]
+    first, second = sorted((verdict["state"] for verdict in verdicts), key=lambda state: state["started_at_s"])
+    assert first["finished_at_s"] <= second["started_at_s"]
