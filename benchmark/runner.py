@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 import uuid
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -80,6 +81,8 @@ def main() -> None:
     arguments.add_argument("--at-once", type=int, default=20, help="steps at the same time")
     arguments.add_argument("--only-messages", action="store_true", help=argparse.SUPPRESS)
     options = arguments.parse_args()
+    # Dagster warns of its own preview at each step of the stock client.
+    warnings.simplefilter("ignore", dg.PreviewWarning)
     engine = docker.from_env()
     with tempfile.TemporaryDirectory() as root:
         bench = Bench(f"benchmark-{uuid.uuid4().hex[:8]}", Path(root), engine)
