@@ -8,6 +8,7 @@ MAKEFLAGS += --no-print-directory
 MONTH ?= 2024-01
 EVENTS ?= 10000
 DATA ?=
+ROUNDS ?= 50
 export DATA
 
 COMPOSE := docker compose --env-file .env
@@ -15,9 +16,9 @@ LAUNCH := env DAGSTER_PORT=$$(sed -n 's/^DAGSTER_PORT=//p' .env) .venv/bin/pytho
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	echo
-	echo '  Variables: MONTH=2024-01 EVENTS=10000 DATA=folder with yellow_tripdata_YYYY-MM.parquet or .csv'
+	echo '  Variables: MONTH=2024-01 EVENTS=10000 ROUNDS=50 DATA=folder with yellow_tripdata_YYYY-MM.parquet or .csv'
 
 .PHONY: run
 run: up ## Set everything up, run the pipeline for MONTH and show the result
@@ -52,6 +53,10 @@ dagster-ui: up ## Start everything and print the address of the UI
 benchmark: up ## Run 10,000 events three times, each in a fresh month, and write JSON
 	@DAGSTER_PORT=$$(sed -n 's/^DAGSTER_PORT=//p' .env) .venv/bin/python benchmark/pipeline.py --events $(EVENTS)
 
+.PHONY: benchmark-runner
+benchmark-runner: ## Time one step bare, with the stock client and with drayage, and write JSON
+	@.venv/bin/python benchmark/runner.py
+
 .PHONY: dev
 dev: up ## Dagster on this machine with SQLite, for work on host code
 	@bootstrap/dev.sh
@@ -78,6 +83,15 @@ clean: ## Stop the services and remove their data, after asking
 .PHONY: test
 test: ## Set up what the tests need and pass them all
 	@tests/run
+
+.PHONY: soak
+soak: ## Kill a Dagster host at random moments, ROUNDS times over
+	@mkdir -p .drayage
+	bootstrap/programs.sh
+	bootstrap/engine.sh
+	bootstrap/base_image.sh
+	DEVELOPMENT=1 bootstrap/python.sh
+	SOAK_ROUNDS=$(ROUNDS) .venv/bin/python -m pytest tests/faults/test_crash.py
 
 .PHONY: lint
 lint: ## Check format, types, SQL and shell scripts

@@ -1,18 +1,98 @@
-"""The one test stack of a session; `make test` starts it before and removes it after."""
+"""What tests share: a deployment of a test's own on the engine, gone when it is over, and the one stack of a session."""
 
-from __future__ import annotations
-
+import io
+import json
 import os
 import shutil
+import tarfile
+import uuid
+from collections.abc import Iterator
+from importlib import util
 from pathlib import Path
+from typing import Any
 
+import dagster as dg
+import docker
 import pytest
+from contract_steps import PYTHON_IMAGE, Deployment
+from host_process import Host
 from stack import REPOSITORY, Stack
+
+from drayage import DrayageClient
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> Iterator[docker.DockerClient]:
+    engine = docker.from_env()
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """A Dagster instance with an event log on disk, as a deployment has one."""
+    home = tmp_path / "dagster"
+    home.mkdir()
+    with dg.DagsterInstance.local_temp(str(home)) as instance:
+        yield instance
+
+
+@pytest.fixture
+def deployment(docker_engine: docker.DockerClient, tmp_path: Path) -> Iterator[Deployment]:
+    """A deployment whose containers, volumes and networks are removed at the end, also after a failure."""
+    deployment = Deployment(f"contract-{uuid.uuid4().hex[:8]}", tmp_path / "exchange", docker_engine)
+    try:
+        yield deployment
+    finally:
+        deployment.remove_everything()
+
+
+@pytest.fixture
+def client(deployment: Deployment) -> DrayageClient:
+    return deployment.client()
+
+
+@pytest.fixture(scope="session")
+def python_image(docker_engine: docker.DockerClient) -> str:
+    """An image with Python and dagster-pipes, built from the base image that the workloads use."""
+    spec = util.find_spec("dagster_pipes")
+    assert spec is not None
+    assert spec.origin is not None
+    context = io.BytesIO()
+    with tarfile.open(fileobj=context, mode="w") as tar:
+        dockerfile = (
+            b"FROM drayage/python\nCOPY dagster_pipes /opt/contract/dagster_pipes\nENV PYTHONPATH=/opt/contract\n"
+        )
+        member = tarfile.TarInfo("Dockerfile")
+        member.size = len(dockerfile)
+        tar.addfile(member, io.BytesIO(dockerfile))
+        tar.add(Path(spec.origin).parent, "dagster_pipes", filter=lambda m: None if "__pycache__" in m.name else m)
+    context.seek(0)
+    log: list[dict[str, Any]] = list(
+        docker_engine.api.build(fileobj=context, custom_context=True, tag=PYTHON_IMAGE, rm=True, decode=True)
+    )
+    errors = [entry for entry in log if "error" in entry]
+    assert not errors, json.dumps(errors)
+    return PYTHON_IMAGE
+
+
+@pytest.fixture
+def host(tmp_path: Path, deployment: Deployment) -> Iterator[Host]:
+    home = tmp_path / "dagster"
+    home.mkdir()
+    with dg.DagsterInstance.local_temp(str(home)) as instance:
+        host = Host(home, instance, deployment)
+        try:
+            yield host
+        finally:
+            for process in host.processes:
+                process.kill()
+                process.wait()
 
 
 @pytest.fixture(scope="session")
 def stack() -> Stack:
-    """Return the running test stack, its data folder holding the two real months."""
+    """The test stack, which `make test` starts before and removes after; its data folder holds the two real months."""
     environment_file = Path(os.environ.get("DRAYAGE_ENV_FILE", REPOSITORY / ".env.test"))
     if not environment_file.exists():
         pytest.fail(f"{environment_file} is missing: these tests need the test stack, which `make test` starts")

@@ -8,7 +8,7 @@ import sys
 import dagster as dg
 from contract_steps import PIPES_SHELL
 
-from drayage import DrayageClient
+from drayage import DrayageClient, EnvSecret
 
 # Dagster imports this file a second time by its path: the arguments hold then too.
 _ROLE, _HOME, _ROOT, _DEPLOYMENT, *_RETRIED = sys.argv[1:]
@@ -32,6 +32,17 @@ i=0; while [ ! -e /drayage/io/go ] && [ $i -lt 600 ]; do i=$((i+1)); sleep 0.1; 
 send report_asset_materialization '{"asset_key":"second","metadata":{},"data_version":null}'
 closed
 """
+# Long enough to be killed in, at any point of it.
+BRIEF = """
+opened
+send report_asset_materialization '{"asset_key":"first","metadata":{},"data_version":null}'
+sleep 0.5
+send report_asset_check '{"asset_key":"first","check_name":"whole","passed":true,"severity":"ERROR","metadata":{}}'
+sleep 0.5
+send report_asset_materialization '{"asset_key":"second","metadata":{},"data_version":null}'
+send report_asset_check '{"asset_key":"second","check_name":"whole","passed":true,"severity":"ERROR","metadata":{}}'
+closed
+"""
 IMAGE = "debian:trixie-slim"
 
 
@@ -39,8 +50,10 @@ def _command(script: str) -> list[str]:
     return ["sh", "-c", PIPES_SHELL + script]
 
 
-def _single(script: str, **run: object) -> dg.AssetsDefinition:
-    @dg.asset(name="report", check_specs=[dg.AssetCheckSpec("whole", asset="report")] if script is LONG else None)
+def _single(script: str, *, pool: str | None = None, **run: object) -> dg.AssetsDefinition:
+    checks = [dg.AssetCheckSpec("whole", asset="report")] if script is LONG else None
+
+    @dg.asset(name="report", check_specs=checks, pool=pool)
     def report(context: dg.AssetExecutionContext, drayage: dg.ResourceParam[DrayageClient]) -> object:
         yield from drayage.run(context=context, image=IMAGE, command=_command(script), **run).get_results()
 
@@ -78,8 +91,35 @@ def _streamed() -> dg.AssetsDefinition:
     return both
 
 
+def _both(name: str, *, streaming: bool) -> dg.AssetsDefinition:
+    """Two assets with a check each, that need a secret; names of assets begin with the step's."""
+    keys = {old: f"{name}_{old}" for old in ("first", "second")}
+    script = 'test "$(cat /run/secrets/key)" = hush-hush; ' + BRIEF
+    for old, new in keys.items():
+        script = script.replace(f'"asset_key":"{old}"', f'"asset_key":"{new}"')
+
+    @dg.multi_asset(
+        name=name,
+        specs=[
+            dg.AssetSpec(keys["first"], deps=["upstream"]),
+            dg.AssetSpec(keys["second"], deps=[keys["first"]]),
+        ],
+        check_specs=[dg.AssetCheckSpec("whole", asset=key) for key in keys.values()],
+    )
+    def both(context: dg.AssetExecutionContext, drayage: dg.ResourceParam[DrayageClient]) -> object:
+        run = {"context": context, "image": IMAGE, "command": _command(script), "secrets": ["key"]}
+        yield from drayage.stream(**run) if streaming else drayage.run(**run).get_results()
+
+    return both
+
+
 def _job(*assets: dg.AssetsDefinition) -> dg.JobDefinition:
-    client = DrayageClient(exchange_root=_ROOT or None, deployment=_DEPLOYMENT or None, network="none")
+    client = DrayageClient(
+        exchange_root=_ROOT or None,
+        deployment=_DEPLOYMENT or None,
+        network="none",
+        secrets={"key": EnvSecret("CONTRACT_SECRET")},
+    )
     definitions = dg.Definitions(
         assets=list(assets),
         jobs=[dg.define_asset_job("work", executor_def=dg.in_process_executor)],
@@ -109,8 +149,18 @@ def streamed() -> dg.JobDefinition:
     return _job(_streamed())
 
 
+def pooled() -> dg.JobDefinition:
+    return _job(_single("opened; sleep 1; report '{}'; closed", pool="engine"))
+
+
+def crashing() -> dg.JobDefinition:
+    """Three steps, five assets, four checks: for the test that kills this process at any moment."""
+    return _job(_upstream(), _both("streamed", streaming=True), _both("collected", streaming=False))
+
+
 if __name__ == "__main__":
-    with dg.DagsterInstance.local_temp(_HOME) as instance:
+    pools = {"concurrency": {"pools": {"granularity": "op", "default_limit": 1}}}
+    with dg.DagsterInstance.local_temp(_HOME, overrides=pools) as instance:
         options = dg.ReexecutionOptions.from_failure(_RETRIED[0], instance) if _RETRIED else None
         result = dg.execute_job(
             dg.reconstructable(globals()[_ROLE]), instance, reexecution_options=options, raise_on_error=False

@@ -167,9 +167,9 @@ RANGE = """
 from dagster_pipes import open_dagster_pipes
 with open_dagster_pipes() as pipes:
     keys, window = pipes.partition_key_range, pipes.partition_time_window
-    for number, key in enumerate((keys.start, keys.end)):
+    for number, key in enumerate((keys["start"], keys["end"])):
         pipes.report_custom_message({"kind": "partition_metadata", "partition_key": key, "metadata": {"rows": number}})
-    covered = {"keys": f"{keys.start}..{keys.end}", "window": f"{window.start.date()}..{window.end.date()}"}
+    covered = {"keys": "{start}..{end}".format(**keys), "window": f"{window['start'][:10]}..{window['end'][:10]}"}
     pipes.report_asset_materialization(covered)
 """
 

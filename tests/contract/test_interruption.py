@@ -1,82 +1,13 @@
 """A step that is cancelled ends its container; a host that dies loses nothing."""
 
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 
-import dagster as dg
 import pytest
-from contract_steps import Deployment, StepOutcome, engine_time, outcome_of, wait_until
+from contract_steps import Deployment, engine_time, outcome_of, wait_until
+from host_process import DEADLINE_S, Host
 
 pytestmark = pytest.mark.engine
-
-HERE = Path(__file__).parent
-# Only a failing test waits so long: the machine may be building images beside it.
-_DEADLINE_S = 240.0
-
-
-@dataclass
-class Host:
-    """Runs of `interrupted_host.py` over one Dagster home."""
-
-    home: Path
-    instance: dg.DagsterInstance
-    deployment: Deployment
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
-
-    def start(self, job: str, retried: str | None = None) -> subprocess.Popen[bytes]:
-        root, name = str(self.deployment.exchange_root), self.deployment.name
-        command = [sys.executable, str(HERE / "interrupted_host.py"), job, str(self.home), root, name]
-        process = subprocess.Popen([*command, *([retried] if retried else [])], cwd=HERE)  # noqa: S603 - ours
-        self.processes.append(process)
-        return process
-
-    def last_run(self) -> dg.DagsterRun:
-        return self.instance.get_runs(limit=1)[0]
-
-    def wait_for_output(self, text: str, step: str = "report") -> Path:
-        """Wait until the step's container says something, as the host wrote it down."""
-
-        def said() -> Path | None:
-            assert self.processes[-1].poll() is None, "the host ended before its step said anything"
-            for log in self.deployment.exchange_root.glob(f"*/{step}/*/stdout.log"):
-                if text in log.read_text(encoding="utf-8"):
-                    return log.parent
-            return None
-
-        found = wait_until(said, what=f"{text!r} in the output of {step}", deadline_s=_DEADLINE_S)
-        assert isinstance(found, Path)
-        return found
-
-    def kill(self, process: subprocess.Popen[bytes]) -> str:
-        """SIGKILL it, and do what Dagster's run monitor does: the run shows failed."""
-        process.kill()
-        process.wait()
-        run = self.last_run()
-        self.instance.report_run_failed(run)
-        return run.run_id
-
-    def finish(self, process: subprocess.Popen[bytes]) -> StepOutcome:
-        process.wait(timeout=_DEADLINE_S)
-        return outcome_of(self.instance, self.last_run().run_id)
-
-
-@pytest.fixture
-def host(tmp_path: Path, deployment: Deployment) -> Iterator[Host]:
-    home = tmp_path / "dagster"
-    home.mkdir()
-    with dg.DagsterInstance.local_temp(str(home)) as instance:
-        host = Host(home, instance, deployment)
-        try:
-            yield host
-        finally:
-            for process in host.processes:
-                process.kill()
-                process.wait()
 
 
 def running(deployment: Deployment) -> list[str]:
@@ -129,7 +60,7 @@ def test_a_retry_adopts_the_container_of_a_killed_host(host: Host, meanwhile: st
         (attempt / "io" / "go").touch()
         wait_until(lambda: not running(host.deployment), what="the container's end")
     retry = host.start("chain", retried=killed)
-    wait_until(lambda: host.last_run().run_id != killed, what="the retry", deadline_s=_DEADLINE_S)
+    wait_until(lambda: host.last_run().run_id != killed, what="the retry", deadline_s=DEADLINE_S)
     (attempt / "io" / "go").touch()
     outcome = host.finish(retry)
     assert outcome.success, outcome.failure
@@ -171,7 +102,7 @@ def test_the_time_of_the_kill_does_not_matter(host: Host) -> None:
     attempt = wait_until(
         lambda: next(iter(host.deployment.exchange_root.glob("*/report/*/io")), None), what="the exchange directory"
     )
-    deadline = time.monotonic() + _DEADLINE_S
+    deadline = time.monotonic() + DEADLINE_S
     while retry.poll() is None and time.monotonic() < deadline:
         for io in host.deployment.exchange_root.glob("*/report/*/io"):
             (io / "go").touch()

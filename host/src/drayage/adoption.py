@@ -4,6 +4,7 @@ A retry after the host died must not start the work a second time. The event log
 recorded; the exchange directory, of what was judged.
 """
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from drayage.dagster_internals import metadata_from_pipes, step_events
-from drayage.engine import ContainerState, Engine
+from drayage.engine import ContainerState, Engine, remove_container
 from drayage.exchange import Attempt, Exchange
 from drayage.identity import EXCHANGE, FINGERPRINT, RUN, slug
 from drayage.request import StepRequest
@@ -68,6 +69,9 @@ def find_adoptable(request: StepRequest, *, engine: Engine, exchange: Exchange, 
     identity, log = request.identity, request.context.log
     for state in sorted(engine.find(identity.lineage_labels()), key=lambda found: -found.started_at_s):
         attempt = exchange.open(state.labels.get(EXCHANGE, ""))
+        if attempt is None and state.status == "created":
+            # It was made to hold secrets, or its directory is gone: no one will ever start it.
+            remove_container(engine, state.labels, state.id)
         if attempt is None or not _is_open(request, attempt, state.labels[RUN]):
             continue
         reason = _why_useless(state, fingerprint)
@@ -75,8 +79,10 @@ def find_adoptable(request: StepRequest, *, engine: Engine, exchange: Exchange, 
             log.info("adopting container %s, which run %s started", state.short_id, state.labels[RUN])
             return _adopted(request, attempt, state, removed=False)
         log.warning("container %s of run %s is not adopted: %s", state.short_id, state.labels[RUN], reason)
-        engine.remove(state.id)
-        attempt.write_record("verdict.json", {"green": False, "reasons": [f"not adopted: {reason}"]})
+        remove_container(engine, state.labels, state.id)
+        attempt.write_record(
+            "verdict.json", {"green": False, "judged_at_s": time.time(), "reasons": [f"not adopted: {reason}"]}
+        )
     return _find_judged(request, exchange, fingerprint)
 
 
@@ -95,12 +101,15 @@ def _is_open(request: StepRequest, attempt: Attempt, run_id: str) -> bool:
     verdict = attempt.read_record("verdict.json")
     if verdict is not None and not verdict["green"]:
         return False
-    events = step_events(request.context.instance, run_id, request.identity.step)
-    ends = {dg.DagsterEventType.STEP_SUCCESS}
-    if verdict is not None:
-        # Judged green, and the step failed afterwards: the asset's own code did, so the step runs afresh.
-        ends |= {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.STEP_UP_FOR_RETRY}
-    return not any(event.event_type in ends for event in events)
+    for at_s, event in _events_since(request, run_id):
+        if event.event_type == dg.DagsterEventType.STEP_SUCCESS:
+            return False
+        # Judged green, and the step failed afterwards: the asset's own code did, so the step runs afresh. A failure
+        # before the judgement is that of a host which could not follow the container to its end.
+        failed = event.event_type in {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.STEP_UP_FOR_RETRY}
+        if failed and verdict is not None and at_s > verdict["judged_at_s"]:
+            return False
+    return True
 
 
 def _find_judged(request: StepRequest, exchange: Exchange, fingerprint: str) -> Adopted | None:
@@ -137,7 +146,7 @@ def _earlier_runs(request: StepRequest) -> Iterator[str]:
 def _adopted(request: StepRequest, attempt: Attempt, state: ContainerState, *, removed: bool) -> Adopted:
     record = attempt.read_record("container.json") or {}
     assets, checks = set(), set()
-    for event in step_events(request.context.instance, state.labels[RUN], request.identity.step):
+    for _, event in _events_since(request, state.labels[RUN]):
         if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
             if event.asset_key is not None and _container_of(event) == state.id:
                 assets.add(event.asset_key)
@@ -152,6 +161,17 @@ def _adopted(request: StepRequest, attempt: Attempt, state: ContainerState, *, r
         float(record.get("created_at_s") or state.started_at_s),
         metadata_from_pipes((attempt.read_record("verdict.json") or {}).get("measures") or {}),
     )
+
+
+def _events_since(request: StepRequest, run_id: str) -> Iterator[tuple[float, dg.DagsterEvent]]:
+    """What was recorded of the step since a run started its container.
+
+    By that run and by all that retried it: a retry that adopted the container may have died too, after it had
+    recorded a part of the results.
+    """
+    runs = dict.fromkeys((run_id, *_earlier_runs(request), request.identity.run_id))
+    for run in runs:
+        yield from step_events(request.context.instance, run, request.identity.step)
 
 
 def _container_of(event: dg.DagsterEvent) -> Any:

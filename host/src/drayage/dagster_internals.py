@@ -65,8 +65,8 @@ def silent_check(context: Context, key: dg.AssetCheckKey) -> dg.Output[None] | N
     return None if name is None else dg.Output(None, output_name=name)
 
 
-def step_events(instance: dg.DagsterInstance, run_id: str, step: str) -> Iterator[dg.DagsterEvent]:
-    """All events that a run recorded for a step.
+def step_events(instance: dg.DagsterInstance, run_id: str, step: str) -> Iterator[tuple[float, dg.DagsterEvent]]:
+    """What a run recorded for a step, each with its time in seconds since the epoch.
 
     Args:
         instance: Dagster's instance.
@@ -82,4 +82,4 @@ def step_events(instance: dg.DagsterInstance, run_id: str, step: str) -> Iterato
     }
     for entry in instance.all_logs(run_id, of_type=wanted):
         if entry.dagster_event is not None and entry.dagster_event.step_key == step:
-            yield entry.dagster_event
+            yield entry.timestamp, entry.dagster_event

@@ -19,6 +19,7 @@ import docker.types
 from drayage.docker_errors import engine_errors
 from drayage.engine import MemoryVolumeHold
 from drayage.errors import ContainerGoneError, EngineError, ExchangeError
+from drayage.identity import EXCHANGE
 
 _CONTAINER_ID = re.compile(r"/containers/([0-9a-f]{64})/")
 _FILL_DEADLINE_S = 30.0
@@ -116,7 +117,9 @@ def fill_memory_volume(
     Raises:
         EngineError: The files did not arrive.
     """
-    hold = _Hold(client, volume, files, client.api.inspect_container(probe_id)["Image"])
+    with engine_errors(f"look at container {probe_id[:12]}"):
+        probe = client.api.inspect_container(probe_id)
+    hold = _Hold(client, volume, files, probe)
     try:
         hold.wait_until_seen(probe_id, target)
     except BaseException:
@@ -128,16 +131,20 @@ def fill_memory_volume(
 class _Hold:
     """A container that is never started, with an archive that is not ended yet streaming into it."""
 
-    def __init__(self, client: docker.DockerClient, volume: str, files: Mapping[str, bytes], image: str) -> None:
+    def __init__(
+        self, client: docker.DockerClient, volume: str, files: Mapping[str, bytes], probe: Mapping[str, Any]
+    ) -> None:
         self._client = client
         self._files = files
         self._chunks: SimpleQueue[bytes | None] = SimpleQueue()
         self._error: BaseException | None = None
         with engine_errors(f"create a container that fills volume {volume}"):
             self._container = client.api.create_container(
-                image,
+                probe["Image"],
                 command=["-"],
                 entrypoint=["-"],
+                # Whose it is, for the sweeper, should this process be killed: but no attempt is its own.
+                labels={name: value for name, value in probe["Config"]["Labels"].items() if name != EXCHANGE},
                 host_config=client.api.create_host_config(
                     mounts=[docker.types.Mount(target="/fill", source=volume, type="volume")]
                 ),

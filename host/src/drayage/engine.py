@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from drayage.errors import EngineError
+from drayage.identity import SECRETS
+
 Stream = Literal["stdout", "stderr"]
 
 
@@ -206,3 +209,25 @@ class MemoryVolumeHold(Protocol):
 
     def release(self) -> None:
         """Let go; the volume lives on as long as a running container mounts it."""
+
+
+def remove_container(engine: Engine, state_labels: Mapping[str, str], container_id: str) -> None:
+    """Remove a container and its secrets' volume.
+
+    Args:
+        engine: Where it is.
+        state_labels: The container's labels.
+        container_id: Which one.
+
+    Raises:
+        EngineError: The engine refuses, or does not answer.
+    """
+    errors = []
+    for remove, name in ((engine.remove, container_id), (engine.remove_volume, state_labels.get(SECRETS))):
+        try:
+            if name:
+                remove(name)
+        except EngineError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]

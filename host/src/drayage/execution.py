@@ -11,12 +11,12 @@ from dagster_docker.pipes import PipesDockerLogsMessageReader
 
 from drayage.adoption import Adopted, Recorded, find_adoptable
 from drayage.custom import CustomMessages
-from drayage.engine import ContainerState, Engine
+from drayage.engine import ContainerState, Engine, remove_container
 from drayage.errors import DrayageError
 from drayage.exchange import WORKLOAD_MESSAGES, Attempt, ContextFile, Exchange
 from drayage.failure import error_failure, step_failure
 from drayage.invocation import DrayageInvocation
-from drayage.launch import Launched, Launcher, remove_container
+from drayage.launch import Launched, Launcher
 from drayage.ledger import Ledger
 from drayage.limits import TimeLimits
 from drayage.outcome import Ending, Facts, LimitReached, Reason, Verdict, judge
@@ -257,6 +257,7 @@ class Execution:
             "verdict.json",
             {
                 "green": verdict.green,
+                "judged_at_s": time.time(),
                 "reasons": [self._redactor.text(reason.text) for reason in verdict.reasons],
                 "state": None if state is None else asdict(state),
                 "measures": {name: value.value for name, value in self._measures().items()},

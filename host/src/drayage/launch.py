@@ -141,7 +141,11 @@ class Launcher:
         try:
             self._engine.start(container_id)
         finally:
-            hold.release()
+            try:
+                hold.release()
+            except EngineError as error:
+                # The container runs, or its own error is on the way: neither must end here.
+                self._request.context.log.warning("clean-up is left to the sweeper: %s", error)
 
     def _spec(
         self, attempt: Attempt, bootstrap: Mapping[str, str], fingerprint: str, volume: str | None
@@ -178,25 +182,3 @@ class Launcher:
             cap_drop=settings.cap_drop,
             passthrough=request.passthrough,
         )
-
-
-def remove_container(engine: Engine, state_labels: Mapping[str, str], container_id: str) -> None:
-    """Remove a container and its secrets' volume.
-
-    Args:
-        engine: Where it is.
-        state_labels: The container's labels.
-        container_id: Which one.
-
-    Raises:
-        EngineError: The engine refuses, or does not answer.
-    """
-    errors = []
-    for remove, name in ((engine.remove, container_id), (engine.remove_volume, state_labels.get(SECRETS))):
-        try:
-            if name:
-                remove(name)
-        except EngineError as error:
-            errors.append(error)
-    if errors:
-        raise errors[0]

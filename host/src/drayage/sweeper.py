@@ -11,11 +11,10 @@ from typing import TypeVar
 
 import dagster as dg
 
-from drayage.engine import ContainerState, Engine
+from drayage.engine import ContainerState, Engine, remove_container
 from drayage.errors import EngineError
 from drayage.exchange import Attempt, Exchange
 from drayage.identity import DEPLOYMENT, EXCHANGE, FORWARD, KEEP, KEEP_S, ROOT_RUN, RUN, SECRETS
-from drayage.launch import remove_container
 
 # dagster-docker's run launcher labels its run workers so.
 _RUN_WORKER_LABEL = "dagster/run_id"

@@ -55,8 +55,13 @@ def test_the_events_of_a_step_are_still_read_from_the_log() -> None:
 
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize([one], instance=instance)
-        kinds = [event.event_type for event in dagster_internals.step_events(instance, result.run_id, "one")]
-    assert kinds == [dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.STEP_SUCCESS]
+        events = list(dagster_internals.step_events(instance, result.run_id, "one"))
+        began_s = instance.get_run_records()[0].create_timestamp.timestamp()
+    assert [event.event_type for _, event in events] == [
+        dg.DagsterEventType.ASSET_MATERIALIZATION,
+        dg.DagsterEventType.STEP_SUCCESS,
+    ]
+    assert all(at_s > began_s - 1 for at_s, _ in events), "EventLogEntry.timestamp has changed"
 
 
 @pytest.mark.parametrize("name", ["DagsterExecutionInterruptedError", "PipesSession", "PipesMessageHandler"])

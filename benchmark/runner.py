@@ -1,0 +1,240 @@
+"""Time the runner: the same small step bare, through the stock client and through drayage, in alternation.
+
+Bare is docker-py's create, start, wait and remove, with nothing of Dagster around it. The two clients are timed from
+the call in the asset to the results in its hands, removal included where the client removes (the stock one never
+does). Then 100,000 custom messages through one step, and twenty steps at once.
+
+The figures of one run compare with each other; those of two runs compare only on a machine that does nothing else.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import docker
+from dagster_docker import PipesDockerClient
+from pipeline import RESULTS, describe_machine
+
+from drayage import DrayageClient
+
+IMAGE = "debian:trixie-slim"
+LABEL = "drayage/deployment"
+
+_PIPES = """
+set -eu
+send() {{ printf '{{"__dagster_pipes_version":"0.1","method":"%s","params":%s}}\\n' "$1" "$2" >> {messages}; }}
+send opened '{{"extras":{{}}}}'
+{work}
+send report_asset_materialization '{{"asset_key":"report","metadata":{{}},"data_version":null}}'
+send closed '{{}}'
+"""
+_BURST = (
+    'seq {count} | sed \'s/.*/{{"__dagster_pipes_version":"0.1","method":"report_custom_message",'
+    '"params":{{"payload":{{"number":&,"text":"{text}"}}}}}}/\' >> /drayage/io/messages.jsonl'
+)
+# What a counter or a progress report weighs, with room to spare.
+_TEXT = "x" * 100
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What one run of the benchmark owns on the engine, told by its label.
+
+    Args:
+        name: Value of the deployment's label.
+        root: Directory of the exchange directories.
+        engine: The engine itself.
+    """
+
+    name: str
+    root: Path
+    engine: docker.DockerClient
+
+    def drayage(self) -> DrayageClient:
+        """A client of this run's deployment."""
+        return DrayageClient(exchange_root=self.root, deployment=self.name)
+
+    def leftovers(self) -> list[Any]:
+        """Containers that are still there."""
+        return list(self.engine.containers.list(all=True, filters={"label": f"{LABEL}={self.name}"}))
+
+
+def main() -> None:
+    """Run the benchmark, print its ratios and say where its result is."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--runs", type=int, default=30, help="steps of each kind")
+    arguments.add_argument("--messages", type=int, default=100_000, help="custom messages through one step")
+    arguments.add_argument("--at-once", type=int, default=20, help="steps at the same time")
+    arguments.add_argument("--only-messages", action="store_true", help=argparse.SUPPRESS)
+    options = arguments.parse_args()
+    # Dagster warns of its own preview at each step of the stock client.
+    warnings.simplefilter("ignore", dg.PreviewWarning)
+    engine = docker.from_env()
+    with tempfile.TemporaryDirectory() as root:
+        bench = Bench(f"benchmark-{uuid.uuid4().hex[:8]}", Path(root), engine)
+        try:
+            if options.only_messages:
+                print(json.dumps(time_messages(bench, options.messages)))
+                return
+            result = {
+                "one_step": time_steps(bench, options.runs),
+                "messages": time_messages_apart(options.messages),
+                "at_once": time_at_once(bench, options.at_once),
+                "machine": describe_machine(),
+            }
+        finally:
+            for container in bench.leftovers():
+                container.remove(force=True, v=True)
+            engine.close()
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    path = RESULTS / f"runner-{time.strftime('%Y%m%dT%H%M%S')}.json"
+    path.write_text(json.dumps(result, indent=2) + "\n")
+    show(result)
+    print(path)
+
+
+def show(result: dict[str, Any]) -> None:
+    """Print the figures, and what they are to each other."""
+    medians = {kind: figures["median_s"] for kind, figures in result["one_step"].items()}
+    for kind, median_s in medians.items():
+        print(f"one step, {kind:8} {median_s * 1000:6.0f} ms  {median_s / medians['stock']:.2f} of the stock client")
+    messages = result["messages"]
+    print(
+        f"{messages['messages']:,} messages: {messages['messages_per_second']:,.0f}/s; the host's peak is "
+        f"{messages['peak_memory_mib']:.0f} MiB, {messages['growth_mib']:.0f} MiB above where it was before"
+    )
+    at_once = {kind: wall_s for kind, wall_s in result["at_once"].items() if kind != "steps"}
+    for kind, wall_s in at_once.items():
+        print(f"{result['at_once']['steps']} at once, {kind:8} {wall_s:5.2f} s  {wall_s / at_once['stock']:.2f}")
+
+
+def time_steps(bench: Bench, runs: int) -> dict[str, dict[str, Any]]:
+    """Return the seconds of each kind of step, run in alternation so that a busy moment hits all of them."""
+    kinds = _kinds(bench)
+    seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
+    for run in range(runs + 1):
+        for kind, step in kinds.items():
+            taken_s = step()
+            # The first round warms imports, connections and the engine's caches.
+            if run:
+                seconds[kind].append(round(taken_s, 4))
+    return {
+        kind: {
+            "median_s": round(statistics.median(taken), 4),
+            "min_s": min(taken),
+            "p90_s": round(statistics.quantiles(taken, n=10)[-1], 4) if len(taken) > 1 else taken[0],
+            "all_s": taken,
+        }
+        for kind, taken in seconds.items()
+    }
+
+
+def time_messages_apart(messages: int) -> dict[str, Any]:
+    """Measure messages in a process of their own, whose peak memory is theirs alone."""
+    command = [sys.executable, __file__, "--only-messages", "--messages", str(messages)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ours
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def time_messages(bench: Bench, messages: int) -> dict[str, Any]:
+    """Send messages through one step; the rate counts from Pipes' opening to the judgement, writing included."""
+    drayage, metadata = bench.drayage(), dict[str, Any]()
+    _through(drayage, _command())  # imports and connections
+    before_mib = _peak_mib()
+    _through(drayage, _command(_BURST.format(count=messages, text=_TEXT)), metadata)
+    between_s = metadata["duration_s"].value - metadata["start_s"].value
+    return {
+        "messages": messages,
+        "messages_per_second": round(messages / between_s),
+        "step_s": metadata["duration_s"].value,
+        "peak_memory_mib": round(_peak_mib(), 1),
+        "growth_mib": round(_peak_mib() - before_mib, 1),
+    }
+
+
+def time_at_once(bench: Bench, steps: int) -> dict[str, float]:
+    """Return the wall seconds of that many steps at the same time, by kind."""
+    walls: dict[str, float] = {"steps": steps}
+    for kind, step in _kinds(bench).items():
+        together = threading.Barrier(steps + 1)
+
+        def run(step: Callable[[], float] = step, together: threading.Barrier = together) -> None:
+            together.wait()
+            step()
+
+        with ThreadPoolExecutor(steps) as pool:
+            done = [pool.submit(run) for _ in range(steps)]
+            together.wait()
+            started = time.monotonic()
+            for future in done:
+                future.result()
+        walls[kind] = round(time.monotonic() - started, 3)
+    return walls
+
+
+def _kinds(bench: Bench) -> dict[str, Callable[[], float]]:
+    labels = {LABEL: bench.name}
+    drayage, stock = bench.drayage(), PipesDockerClient()
+    return {
+        "bare": lambda: _bare(bench.engine, labels),
+        "stock": lambda: _through(stock, _command(messages="/dev/stderr"), container_kwargs={"labels": labels}),
+        "drayage": lambda: _through(drayage, _command()),
+    }
+
+
+def _bare(engine: docker.DockerClient, labels: dict[str, str]) -> float:
+    started = time.monotonic()
+    container = engine.containers.create(IMAGE, _command(messages="/dev/stderr"), labels=labels)
+    container.start()
+    container.wait()
+    container.remove()
+    return time.monotonic() - started
+
+
+def _through(
+    client: PipesDockerClient, command: Sequence[str], metadata: dict[str, Any] | None = None, **run: Any
+) -> float:
+    """Run a step in an asset; return the seconds of the client's call."""
+    taken_s = 0.0
+
+    @dg.asset(name="report")
+    def report(context: dg.AssetExecutionContext) -> Any:
+        nonlocal taken_s
+        started = time.monotonic()
+        results = client.run(context=context, image=IMAGE, command=command, **run).get_results()
+        taken_s = time.monotonic() - started
+        if metadata is not None:
+            metadata.update(results[0].metadata or {})
+        yield from results
+
+    quiet = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+    with dg.DagsterInstance.ephemeral() as instance:
+        dg.materialize([report], instance=instance, run_config=quiet)
+    return taken_s
+
+
+def _command(work: str = ":", *, messages: str = "/drayage/io/messages.jsonl") -> list[str]:
+    return ["sh", "-c", _PIPES.format(messages=messages, work=work)]
+
+
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    main()

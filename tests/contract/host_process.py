@@ -1,0 +1,68 @@
+"""A Dagster host in a process of its own, started, killed and read from outside."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dagster as dg
+from contract_steps import Deployment, StepOutcome, outcome_of, wait_until
+
+HERE = Path(__file__).parent
+# Only a failing test waits so long: the machine may be building images beside it.
+DEADLINE_S = 240.0
+
+
+@dataclass
+class Host:
+    """Runs of `interrupted_host.py` over one Dagster home."""
+
+    home: Path
+    instance: dg.DagsterInstance
+    deployment: Deployment
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self, job: str, retried: str | None = None) -> subprocess.Popen[bytes]:
+        root, name = str(self.deployment.exchange_root), self.deployment.name
+        command = [sys.executable, str(HERE / "interrupted_host.py"), job, str(self.home), root, name]
+        environment = {**os.environ, "CONTRACT_SECRET": "hush-hush"}
+        process = subprocess.Popen(  # noqa: S603 - ours
+            [*command, *([retried] if retried else [])], cwd=HERE, env=environment
+        )
+        self.processes.append(process)
+        return process
+
+    def last_run(self) -> dg.DagsterRun:
+        return self.instance.get_runs(limit=1)[0]
+
+    def wait_for_output(self, text: str, step: str = "report") -> Path:
+        """Wait until the step's container says something, as the host wrote it down."""
+
+        def said() -> Path | None:
+            assert self.processes[-1].poll() is None, "the host ended before its step said anything"
+            for log in self.deployment.exchange_root.glob(f"*/{step}/*/stdout.log"):
+                if text in log.read_text(encoding="utf-8"):
+                    return log.parent
+            return None
+
+        found = wait_until(said, what=f"{text!r} in the output of {step}", deadline_s=DEADLINE_S)
+        assert isinstance(found, Path)
+        return found
+
+    def kill(self, process: subprocess.Popen[bytes]) -> str:
+        """SIGKILL it, and do what Dagster's run monitor does: the run shows failed."""
+        self.kill_if_running(process)
+        return self.last_run().run_id
+
+    def kill_if_running(self, process: subprocess.Popen[bytes]) -> None:
+        """As above, at a moment when there may be no run yet, or none any more."""
+        process.kill()
+        process.wait()
+        for run in self.instance.get_runs(limit=1):
+            if not run.is_finished:
+                self.instance.report_run_failed(run)
+
+    def finish(self, process: subprocess.Popen[bytes]) -> StepOutcome:
+        process.wait(timeout=DEADLINE_S)
+        return outcome_of(self.instance, self.last_run().run_id)
