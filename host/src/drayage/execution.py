@@ -35,9 +35,11 @@ class Execution:
         request: What was asked for.
         engine: Where the container runs.
         exchange: Where the exchange directories are.
+        command_line: How people call `drayage` for this deployment.
     """
 
-    def __init__(self, request: StepRequest, *, engine: Engine, exchange: Exchange) -> None:
+    def __init__(self, request: StepRequest, *, engine: Engine, exchange: Exchange, command_line: str) -> None:
+        self._command_line = command_line
         self._request = request
         self._engine = engine
         self._exchange = exchange
@@ -142,7 +144,10 @@ class Execution:
         )
         if self._adopted:
             return launcher.take_over(self._adopted, logs)
-        return launcher.launch(attempt, logs, bootstrap=bootstrap, fingerprint=fingerprint)
+        launched = launcher.launch(attempt, logs, bootstrap=bootstrap, fingerprint=fingerprint)
+        state, log = launched.state, self._request.context.log
+        log.info("container %s (%s) of %s was started", state.short_id, state.name, self._request.image)
+        return launched
 
     def _note_container(self, container_id: str) -> None:
         self._container_id = container_id
@@ -202,6 +207,8 @@ class Execution:
                 last_lines=logs.last_lines(),
                 metadata=self._metadata,
                 kept=self._is_kept(),
+                command_line=self._command_line,
+                attempt=attempt,
             )
         self.invocation = DrayageInvocation(
             session,
