@@ -19,6 +19,8 @@ from contract_steps import GREEN, SHELL_IMAGE, Deployment, StepOutcome, material
 
 from drayage import DrayageClient, EnvSecret, Mount
 
+# ruff: noqa: S603, S606, S607, S106 - commands are run as people run them, with passwords that are none
+
 pytestmark = pytest.mark.engine
 
 HIDDEN = "hush-hush-0123456789"
@@ -82,7 +84,7 @@ def listed(cli: CommandLine, *words: str) -> list[dict[str, object]]:
 
 
 def test_runs_and_steps_tell_what_became_of_each(
-    instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient, cli: CommandLine
+    instance: dg.DagsterInstance, client: DrayageClient, cli: CommandLine
 ) -> None:
     green = materialize(instance, client, step(shell(GREEN)))
     red = materialize(instance, client, step(shell(FAILED)))
@@ -270,7 +272,7 @@ def test_a_replay_gets_the_same_context_and_writes_nothing_to_dagster(
 def test_a_replay_with_changes_shows_the_fix(
     instance: dg.DagsterInstance, client: DrayageClient, cli: CommandLine, tmp_path: Path
 ) -> None:
-    script = f"opened; grep -q '\"limit\": 7' /drayage/io/context.json; cat /fix/file; report '{{}}'; closed"
+    script = "opened; grep -q '\"limit\": 7' /drayage/io/context.json; cat /fix/file; report '{}'; closed"
     materialize(instance, client, step(shell(script), extras={"limit": 5, "other": "kept"}))
     (tmp_path / "fix").mkdir()
     (tmp_path / "fix" / "file").write_text("fixed")
@@ -403,7 +405,6 @@ def test_doctor_finds_a_good_machine_good_and_says_what_is_bad(
 )
 def test_a_pruned_step_is_said_to_be_gone(
     instance: dg.DagsterInstance,
-    deployment: Deployment,
     client: DrayageClient,
     cli: CommandLine,
     tmp_path: Path,
