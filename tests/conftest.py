@@ -1,4 +1,4 @@
-"""What tests share: a deployment of a test's own on the engine, gone when it is over, and the one stack of a session."""
+"""What tests share: a deployment of their own on the engine, gone when they are over, and the stack of a session."""
 
 import io
 import json

@@ -169,6 +169,7 @@ class DrayageClient(PipesDockerClient):
                 extras=asked.extras,
                 environment={**self.env, **(asked.env or {})},
                 secrets=read_secrets(self._secrets, asked.secrets),
+                secret_sources={name: self._secrets[name] for name in asked.secrets},
                 passthrough=asked.container_kwargs or {},
                 promised=_promised(context, asked.reports),
                 context_injector=self._injector,
@@ -179,7 +180,9 @@ class DrayageClient(PipesDockerClient):
                 self._engine.login(url=login["url"], username=login["username"], password=login["password"])
         except DrayageError as error:
             raise error_failure(str(error), error, {}) from error
-        return Execution(request, engine=self._engine, exchange=Exchange(self._client_settings.exchange_root))
+        settings = self._client_settings
+        exchange = Exchange(settings.exchange_root)
+        return Execution(request, engine=self._engine, exchange=exchange, command_line=settings.command_line)
 
     def _identity(self, context: Context) -> Identity:
         step = dagster_internals.step_context(context)

@@ -5,6 +5,7 @@
     DrayageError
     ├── SettingsError            a setting is missing or malformed; nothing was started
     ├── PromiseError             an asset's promises cannot be read
+    ├── NotFoundError            no recorded run, step or attempt is what was asked for
     ├── ExchangeError            the exchange directory cannot be written or reached
     └── EngineError              the container engine refused or failed
         ├── EngineUnavailableError   it does not answer
@@ -27,6 +28,10 @@ class SettingsError(DrayageError):
 
 class PromiseError(DrayageError):
     """The promises of an asset cannot be read."""
+
+
+class NotFoundError(DrayageError):
+    """No recorded run, step or attempt is what was asked for, or several are."""
 
 
 class ExchangeError(DrayageError):

@@ -6,6 +6,7 @@ One directory an attempt, ``<root>/<run>/<step>/<attempt>``::
     io/messages.jsonl   what the workload tells Dagster; writable to every user id
     stdout.log  stderr.log  container.json  verdict.json
 
+``container.json`` says how the container was made (``record.py``), ``verdict.json`` what became of it.
 Only ``io`` is mounted into the workload: it must not rewrite the evidence beside it.
 """
 
@@ -21,6 +22,9 @@ import dagster as dg
 from dagster_pipes import PipesContextData, PipesDefaultContextLoader, PipesParams
 
 from drayage.errors import ExchangeError
+
+# Below the root: what `drayage replay` and `drayage shell` make; the same form, one level deeper.
+REPLAYS = "replays"
 
 WORKLOAD_IO = "/drayage/io"
 WORKLOAD_CONTEXT = f"{WORKLOAD_IO}/context.json"

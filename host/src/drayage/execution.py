@@ -35,9 +35,11 @@ class Execution:
         request: What was asked for.
         engine: Where the container runs.
         exchange: Where the exchange directories are.
+        command_line: How people call `drayage` for this deployment.
     """
 
-    def __init__(self, request: StepRequest, *, engine: Engine, exchange: Exchange) -> None:
+    def __init__(self, request: StepRequest, *, engine: Engine, exchange: Exchange, command_line: str) -> None:
+        self._command_line = command_line
         self._request = request
         self._engine = engine
         self._exchange = exchange
@@ -139,10 +141,14 @@ class Execution:
             on_change=self._changed.set,
             on_created=self._note_container,
             on_launched=self._note_launched,
+            on_leftover=self._note_leftover,
         )
         if self._adopted:
             return launcher.take_over(self._adopted, logs)
-        return launcher.launch(attempt, logs, bootstrap=bootstrap, fingerprint=fingerprint)
+        launched = launcher.launch(attempt, logs, bootstrap=bootstrap, fingerprint=fingerprint)
+        state, log = launched.state, self._request.context.log
+        log.info("container %s (%s) of %s was started", state.short_id, state.name, self._request.image)
+        return launched
 
     def _note_container(self, container_id: str) -> None:
         self._container_id = container_id
@@ -202,6 +208,8 @@ class Execution:
                 last_lines=logs.last_lines(),
                 metadata=self._metadata,
                 kept=self._is_kept(),
+                command_line=self._command_line,
+                attempt=attempt,
             )
         self.invocation = DrayageInvocation(
             session,
@@ -275,7 +283,10 @@ class Execution:
             if not (self._is_unjudged() or self._left_running or self._is_kept()):
                 self._remove()
         except (DrayageError, OSError) as error:
-            self._request.context.log.warning("clean-up is left to the sweeper: %s", error)
+            self._note_leftover(error)
+
+    def _note_leftover(self, error: Exception) -> None:
+        self._request.context.log.warning("clean-up is left to the sweeper: %s", error)
 
     def _is_unjudged(self) -> bool:
         launched = self._launched

@@ -1,5 +1,6 @@
 """A failure that explains itself: what happened, where, the last lines, and the command that opens it."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 
 import dagster as dg
@@ -7,9 +8,12 @@ from dagster_pipes import PipesException
 
 from drayage.engine import ContainerState
 from drayage.errors import DrayageError
+from drayage.exchange import Attempt
+from drayage.identity import STEP
 from drayage.outcome import Facts, Verdict
 
 _STACK_FRAMES = 30
+_RUN_ID_PREFIX = 8
 
 
 def step_failure(
@@ -20,6 +24,8 @@ def step_failure(
     last_lines: Sequence[str],
     metadata: Mapping[str, dg.MetadataValue],
     kept: bool,
+    command_line: str,
+    attempt: Attempt,
 ) -> dg.Failure:
     """Make the failure of a step that was judged and found wanting.
 
@@ -30,8 +36,11 @@ def step_failure(
         last_lines: The last lines of its standard error.
         metadata: The numbers and places that every materialization carries too.
         kept: Whether the container is kept for people to look into.
+        command_line: How people call `drayage` for this deployment.
+        attempt: Its exchange directory.
     """
-    first, *others = [reason.text for reason in verdict.reasons]
+    # A workload's own words may end with a full stop already.
+    first, *others = [reason.text.rstrip(".") for reason in verdict.reasons]
     lines = [f"{state.image}: {first}."]
     lines += [f"Also: {text}." for text in others]
     lines.append(f"Container {state.short_id} ({state.name}) of image {state.image_id[:19]}.")
@@ -42,6 +51,10 @@ def step_failure(
         lines.append(f"To look into it: {debug_command.value}")
     if kept:
         lines.append(f"To run it again with the same context: docker start --attach {state.short_id}")
+    # An adopted container's directory carries the name of the run that started it: there it is found.
+    run_id = attempt.name.split("/", 1)[0]
+    which = f"{run_id[:_RUN_ID_PREFIX]} {shlex.quote(state.labels.get(STEP, attempt.path.parent.name))}"
+    lines += [f"{command_line} replay {which}", f"{command_line} shell {which}"]
     return dg.Failure(
         description="\n".join(lines), metadata={**metadata, **_failure_metadata(facts, state, last_lines)}
     )

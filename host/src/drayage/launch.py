@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from drayage.adoption import Adopted
 from drayage.engine import ContainerSpec, ContainerState, Engine, Mount
@@ -11,7 +11,8 @@ from drayage.exchange import WORKLOAD_IO, Attempt
 from drayage.follower import Follower
 from drayage.identity import EXCHANGE, FINGERPRINT, FORWARD, KEEP, KEEP_S, SECRETS
 from drayage.output import OutputLogs
-from drayage.request import StepRequest
+from drayage.record import record_of
+from drayage.request import ContainerRequest
 from drayage.secrets import SECRETS_DIRECTORY
 
 _SECRETS_OVERHEAD_BYTES = 2**20
@@ -45,22 +46,25 @@ class Launcher:
         on_change: Called when something happens to the container.
         on_created: Called with its id as soon as it exists.
         on_launched: Called just before it is started: an interrupt may come at any moment after that.
+        on_leftover: Called with why something could not be removed, which is then left to the sweeper.
     """
 
     def __init__(
         self,
-        request: StepRequest,
+        request: ContainerRequest,
         engine: Engine,
         *,
         on_change: Callable[[], None],
         on_created: Callable[[str], None],
         on_launched: Callable[["Launched"], None],
+        on_leftover: Callable[[EngineError], None],
     ) -> None:
         self._request = request
         self._engine = engine
         self._on_change = on_change
         self._on_created = on_created
         self._on_launched = on_launched
+        self._on_leftover = on_leftover
 
     def launch(self, attempt: Attempt, logs: OutputLogs, *, bootstrap: Mapping[str, str], fingerprint: str) -> Launched:
         """Create a container and start it.
@@ -73,32 +77,62 @@ class Launcher:
         """
         engine, request = self._engine, self._request
         created_at, created_at_s = time.monotonic(), time.time()
-        volume = self._secret_volume()
-        container_id = engine.create(self._spec(attempt, bootstrap, fingerprint, volume))
-        self._on_created(container_id)
+        container_id, volume = self.create(attempt, bootstrap=bootstrap, fingerprint=fingerprint)
         state = engine.state(container_id)
         debug_command = engine.debug_command(state)
-        attempt.write_record(
-            "container.json",
-            {
-                **asdict(request.identity),
-                "fingerprint": fingerprint,
-                "container_id": container_id,
-                "container_name": state.name,
-                "image": request.image,
-                "image_id": state.image_id,
-                "command": request.command,
-                "created_at_s": created_at_s,
-                "debug_command": debug_command,
-            },
+        record = record_of(
+            request,
+            bootstrap,
+            state,
+            fingerprint=fingerprint,
+            created_at_s=created_at_s,
+            debug_command=debug_command,
         )
+        attempt.write_record("container.json", record.model_dump(mode="json"))
         follower = self._follower(container_id, logs, from_start=False)
         launched = Launched(state, follower, debug_command, created_at, started_at=time.monotonic())
         self._on_launched(launched)
-        self._start(container_id, volume)
+        self.start(container_id, volume)
         follower.start()
-        request.context.log.info("container %s (%s) of %s was started", state.short_id, state.name, request.image)
         return launched
+
+    def create(self, attempt: Attempt, *, bootstrap: Mapping[str, str], fingerprint: str) -> tuple[str, str | None]:
+        """Create a container without starting it.
+
+        Args:
+            attempt: Its exchange directory.
+            bootstrap: Pipes' own environment variables.
+            fingerprint: Of what the step asks for.
+
+        Returns:
+            The container's id, and the name of its secrets' volume if it has one.
+        """
+        volume = self._secret_volume()
+        container_id = self._engine.create(self._spec(attempt, bootstrap, fingerprint, volume))
+        self._on_created(container_id)
+        return container_id, volume
+
+    def start(self, container_id: str, volume: str | None) -> None:
+        """Start a created container, its secrets in place.
+
+        Args:
+            container_id: Which one.
+            volume: Its secrets' volume; None if it has none.
+        """
+        if volume is None:
+            self._engine.start(container_id)
+            return
+        hold = self._engine.fill_memory_volume(
+            volume, files=self._request.secrets, probe_id=container_id, target=SECRETS_DIRECTORY
+        )
+        try:
+            self._engine.start(container_id)
+        finally:
+            try:
+                hold.release()
+            except EngineError as error:
+                # The container runs, or its own error is on the way: neither must end here.
+                self._on_leftover(error)
 
     def take_over(self, adopted: Adopted, logs: OutputLogs) -> Launched:
         """Follow a container that another run started."""
@@ -130,22 +164,6 @@ class Launcher:
             name, size_bytes=size_bytes, labels={**self._request.identity.labels(), SECRETS: name}
         )
         return name
-
-    def _start(self, container_id: str, volume: str | None) -> None:
-        if volume is None:
-            self._engine.start(container_id)
-            return
-        hold = self._engine.fill_memory_volume(
-            volume, files=self._request.secrets, probe_id=container_id, target=SECRETS_DIRECTORY
-        )
-        try:
-            self._engine.start(container_id)
-        finally:
-            try:
-                hold.release()
-            except EngineError as error:
-                # The container runs, or its own error is on the way: neither must end here.
-                self._request.context.log.warning("clean-up is left to the sweeper: %s", error)
 
     def _spec(
         self, attempt: Attempt, bootstrap: Mapping[str, str], fingerprint: str, volume: str | None

@@ -11,41 +11,53 @@ from dagster_pipes import PipesExtras
 
 from drayage.identity import Identity
 from drayage.promises import Promise
+from drayage.secrets import Secret
 from drayage.settings import StepSettings
 
 Context = dg.OpExecutionContext | dg.AssetExecutionContext
 
 
-@dataclass(frozen=True)
-class StepRequest:
-    """Everything that is asked for in one call of the client.
+@dataclass(frozen=True, kw_only=True)
+class ContainerRequest:
+    """What a container is made of: all that a launcher needs, and nothing of Dagster's.
 
     Args:
-        context: Dagster's context of the executing step.
         identity: Who the container belongs to.
         image: Name or id of the image.
         settings: The step's settings, all layers applied.
         command: Overrides the image's command; None keeps it.
-        extras: What the workload gets through Pipes beside Dagster's own context.
         environment: Environment variables beside Pipes' own.
         secrets: Names and values of the files under ``/run/secrets``.
+        secret_sources: Where each of them came from, so that a replay can read it again.
         passthrough: The engine's own keyword arguments for creating a container.
         promised: The promises of the assets that this call is to report, by asset key.
+    """
+
+    identity: Identity
+    image: str
+    settings: StepSettings
+    command: str | Sequence[str] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    secret_sources: Mapping[str, Secret] = field(default_factory=dict)
+    passthrough: Mapping[str, Any] = field(default_factory=dict)
+    promised: Mapping[dg.AssetKey, Mapping[str, Promise]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRequest(ContainerRequest):
+    """Everything that is asked for in one call of the client.
+
+    Args:
+        context: Dagster's context of the executing step.
+        extras: What the workload gets through Pipes beside Dagster's own context.
         context_injector: Replaces the exchange directory's context file.
         message_reader: Replaces the exchange directory's messages file.
         implicit_materializations: Whether assets that nothing was reported for count as materialized.
     """
 
     context: Context
-    identity: Identity
-    image: str
-    settings: StepSettings
-    command: str | Sequence[str] | None = None
     extras: PipesExtras | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)
-    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
-    passthrough: Mapping[str, Any] = field(default_factory=dict)
-    promised: Mapping[dg.AssetKey, Mapping[str, Promise]] = field(default_factory=dict)
     context_injector: dg.PipesContextInjector | None = None
     message_reader: dg.PipesMessageReader | None = None
     implicit_materializations: bool = False

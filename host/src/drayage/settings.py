@@ -5,6 +5,7 @@ settings, the call's, the asset's tags, the run's tags.
 """
 
 import os
+import shlex
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -116,11 +117,13 @@ class ClientSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
         exchange_root: Directory of the exchange directories; it must outlive runs.
         deployment: Tells this deployment's containers from those of others on the same engine.
         network: Network that every step's container joins.
+        command_line: How people call `drayage` for this deployment; failures print it ready to paste.
     """
 
     exchange_root: Path
     deployment: str
     network: str | None = None
+    command_line: str = "drayage"
 
     @classmethod
     def load(
@@ -137,7 +140,8 @@ class ClientSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
             exchange_root: Wins over ``DRAYAGE_EXCHANGE_ROOT``; the default lies in ``DAGSTER_HOME``.
             deployment: Wins over ``DRAYAGE_DEPLOYMENT``; the default is ``drayage``.
             network: Wins over ``DRAYAGE_NETWORK``; the default is the engine's own.
-            environment: The environment; None takes the process's.
+            environment: The environment; None takes the process's. Its ``DRAYAGE_CLI_PREFIX`` is what comes before
+                ``drayage`` where people are not where Dagster runs, such as ``docker exec -it <webserver>``.
         """
         env = os.environ if environment is None else environment
         root = exchange_root or env.get("DRAYAGE_EXCHANGE_ROOT")
@@ -145,7 +149,12 @@ class ClientSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
             root = Path(home) / "drayage"
         if not root:
             root = Path(tempfile.gettempdir()) / f"drayage-{os.getuid()}"
+        words = [*shlex.split(env.get("DRAYAGE_CLI_PREFIX", "")), "drayage"]
+        # What only the code says, a shell cannot know.
+        words += ["--exchange-root", str(Path(exchange_root).absolute())] if exchange_root else []
+        words += ["--deployment", deployment] if deployment else []
         return cls(
+            command_line=shlex.join(words),
             exchange_root=Path(root).absolute(),
             deployment=deployment or env.get("DRAYAGE_DEPLOYMENT") or "drayage",
             network=network or env.get("DRAYAGE_NETWORK") or None,

@@ -13,7 +13,7 @@ import dagster as dg
 
 from drayage.engine import ContainerState, Engine, remove_container
 from drayage.errors import EngineError
-from drayage.exchange import Attempt, Exchange
+from drayage.exchange import REPLAYS, Attempt, Exchange
 from drayage.identity import DEPLOYMENT, EXCHANGE, FORWARD, KEEP, KEEP_S, ROOT_RUN, RUN, SECRETS
 
 # dagster-docker's run launcher labels its run workers so.
@@ -182,7 +182,8 @@ class Sweeper:
                         parent.rmdir()
 
     def _attempts(self) -> Iterator[tuple[float, int, Attempt]]:
-        for io in self._exchange.root.glob("*/*/*/io"):
+        root = self._exchange.root
+        for io in (*root.glob("*/*/*/io"), *root.glob(f"{REPLAYS}/*/*/*/io")):
             path = io.parent
             files = [file.stat() for file in path.rglob("*") if file.is_file()]
             changed_s = max((status.st_mtime for status in files), default=path.stat().st_mtime)

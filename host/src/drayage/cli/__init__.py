@@ -1,0 +1,73 @@
+"""The command line, for people who look into one step.
+
+Reading order: ``screen`` (what all share) → ``listing``, ``output`` (what happened) → ``shell``, ``replay``,
+``capsule`` (doing it again) → ``doctor``, ``prune`` (the machine).
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import typer.core
+
+from drayage.cli.capsule import capsule
+from drayage.cli.doctor import doctor
+from drayage.cli.listing import runs, steps
+from drayage.cli.output import logs, messages
+from drayage.cli.prune import prune
+from drayage.cli.replay import replay
+from drayage.cli.screen import EXIT_INTERRUPTED, EXIT_USAGE, Setup
+from drayage.cli.shell import shell
+from drayage.errors import DrayageError
+from drayage.settings import ClientSettings
+
+
+class _OneSentence(typer.core.TyperGroup):
+    """Turns whatever drayage raises into its one sentence and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except DrayageError as error:
+            typer.secho(str(error), err=True, fg="red")
+            raise typer.Exit(EXIT_USAGE) from error
+        except PermissionError as error:
+            typer.secho(
+                f"{error.filename} may not be read or written by this user: run the command as the user that runs "
+                "Dagster.",
+                err=True,
+                fg="red",
+            )
+            raise typer.Exit(EXIT_USAGE) from error
+        except KeyboardInterrupt:
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+app = typer.Typer(
+    cls=_OneSentence,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Look into the steps that ran in containers, run one again, and look after what they leave.",
+)
+
+
+@app.callback()
+def _setup(
+    ctx: typer.Context,
+    *,
+    exchange_root: Annotated[
+        Path | None, typer.Option(help="Default: DRAYAGE_EXCHANGE_ROOT, else $DAGSTER_HOME/drayage.")
+    ] = None,
+    deployment: Annotated[str | None, typer.Option(help="Default: DRAYAGE_DEPLOYMENT.")] = None,
+) -> None:
+    ctx.obj = Setup(ClientSettings.load(exchange_root=exchange_root, deployment=deployment))
+
+
+for command in (runs, steps, logs, messages, shell, replay, capsule, doctor, prune):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

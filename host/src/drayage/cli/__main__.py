@@ -1,0 +1,5 @@
+"""``python -m drayage.cli``."""
+
+from drayage.cli import main
+
+main()

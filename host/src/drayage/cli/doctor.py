@@ -1,0 +1,131 @@
+"""``drayage doctor``: whether this machine can run steps, and what to do if not."""
+
+import shutil
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from drayage.cli.screen import EXIT_BAD, AsJson, Setup, print_json
+from drayage.docker_debug import DockerDebugger, write_probe
+from drayage.errors import DrayageError
+from drayage.exchange import REPLAYS
+from drayage.history import require_record
+
+_LEAST_DISK_BYTES = 2 * 2**30
+_LEAST_MEMORY_BYTES = 512 * 2**20
+_MEMINFO = Path("/proc/meminfo")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found of one thing.
+
+    Args:
+        what: The thing.
+        good: Whether it is as it must be.
+        text: What was found, and what to do if that is bad.
+    """
+
+    what: str
+    good: bool
+    text: str
+
+
+def doctor(
+    ctx: typer.Context,
+    *,
+    image: Annotated[list[str] | None, typer.Option(help="An image that must be there; may be given again.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Examine engine, images, exchange root, disk and memory; exit code 1 if one of them is bad."""
+    setup: Setup = ctx.obj
+    debugger = DockerDebugger()
+    findings = [
+        _examined("engine", lambda: _engine(debugger)),
+        *_images(setup, image or []),
+        _examined("exchange root", lambda: _exchange_root(setup)),
+        _examined("engine sees exchange root", lambda: _reachable(setup, debugger)),
+        _examined("disk", lambda: _disk(setup)),
+        _examined("memory", _memory),
+    ]
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            typer.secho("good  " if finding.good else "BAD   ", fg="green" if finding.good else "red", nl=False)
+            typer.echo(f"{finding.what}: {finding.text}")
+    if not all(finding.good for finding in findings):
+        raise typer.Exit(EXIT_BAD)
+
+
+def _examined(what: str, examine: Callable[[], tuple[bool, str]]) -> Finding:
+    try:
+        good, text = examine()
+    except DrayageError as error:
+        good, text = False, str(error)
+    except OSError as error:
+        good, text = False, f"{error}. Let this user read and write there, or set DRAYAGE_EXCHANGE_ROOT elsewhere."
+    return Finding(what, good, text)
+
+
+def _engine(debugger: DockerDebugger) -> tuple[bool, str]:
+    facts = debugger.facts()
+    return (
+        True,
+        f"Docker {facts.version} answers; {facts.images} images, {facts.memory_bytes / 2**30:.1f} GiB of memory",
+    )
+
+
+def _images(setup: Setup, asked: list[str]) -> list[Finding]:
+    """The images that are asked for, or those of the last run."""
+    names = list(asked)
+    if not names:
+        runs = setup.history.runs()
+        names = sorted({require_record(step).image for step in (runs[0] if runs else ()) if step.record})
+
+    def examine(name: str) -> tuple[bool, str]:
+        return True, setup.engine.image_id(name, pull="never")[:19]
+
+    return [_examined(f"image {name}", lambda name=name: examine(name)) for name in names]  # type: ignore[misc]
+
+
+def _exchange_root(setup: Setup) -> tuple[bool, str]:
+    attempt = setup.exchange.create(f"{REPLAYS}/doctor-{uuid.uuid4().hex[:12]}/probe/1")
+    shutil.rmtree(attempt.path.parent.parent)
+    return True, f"{setup.exchange.root} can be written"
+
+
+def _reachable(setup: Setup, debugger: DockerDebugger) -> tuple[bool, str]:
+    image = debugger.facts().any_image
+    if image is None:
+        return False, "the engine has no image to try it with. Build or pull one."
+    attempt = setup.exchange.create(f"{REPLAYS}/doctor-{uuid.uuid4().hex[:12]}/probe/1")
+    try:
+        name, content = write_probe(attempt.io)
+        source = setup.engine.host_path(attempt.io)
+        if debugger.sees(image, source, name, content):
+            return True, "what is written here, the engine mounts into containers"
+        return False, f"the engine's {source} is another directory. Use an engine on this machine, or a shared volume."
+    finally:
+        shutil.rmtree(attempt.path.parent.parent)
+
+
+def _disk(setup: Setup) -> tuple[bool, str]:
+    free = shutil.disk_usage(setup.exchange.root).free
+    text = f"{free / 2**30:.1f} GiB free at the exchange root"
+    if free < _LEAST_DISK_BYTES:
+        return False, f"{text}. Free some: `drayage prune`, and `docker system prune` for the engine's own."
+    return True, text
+
+
+def _memory() -> tuple[bool, str]:
+    fields = dict(line.split(":", 1) for line in _MEMINFO.read_text(encoding="utf-8").splitlines())
+    available = int(fields["MemAvailable"].split()[0]) * 1024
+    text = f"{available / 2**20:.0f} MiB available"
+    if available < _LEAST_MEMORY_BYTES:
+        return False, f"{text}. Stop what is not needed, or give the machine more."
+    return True, text

@@ -1,0 +1,93 @@
+"""``drayage runs`` and ``drayage steps``: what ran, and what became of it."""
+
+import datetime as dt
+import time
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from drayage.cli.screen import AsJson, Setup, print_json, print_table
+from drayage.engine import ContainerState
+from drayage.history import LAST, RecordedStep, states, status
+
+_WORST_FIRST = ("failed", "lost", "unjudged", "running", "paused", "restarting", "created", "waiting", "succeeded")
+
+
+def runs(ctx: typer.Context, *, as_json: AsJson = False) -> None:
+    """List the runs whose steps are recorded, latest first."""
+    setup: Setup = ctx.obj
+    found = setup.history.runs()
+    present = states([step for steps in found for step in steps], setup.engine)
+    rows = [_run_row([_step_row(step, present.get(step.attempt.name)) for step in steps]) for steps in found]
+    if as_json:
+        print_json(rows)
+    else:
+        columns = ("run", "started", "steps", "status", "seconds", "failed")
+        print_table([{**row, "run": row["run"][:8]} for row in rows], columns=columns)
+
+
+def steps(
+    ctx: typer.Context,
+    run: Annotated[str, typer.Argument(help="A run's id, the beginning of one, or `last`.")] = LAST,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """List the steps of a run: image, status, seconds, exit code, memory, and whether the container is there."""
+    setup: Setup = ctx.obj
+    found = setup.history.run(run)
+    present = states(found, setup.engine)
+    rows = [_step_row(step, present.get(step.attempt.name)) for step in found]
+    if as_json:
+        print_json(rows)
+    else:
+        columns = ("step", "attempt", "image", "status", "seconds", "exit", "peak_memory_mib", "container")
+        print_table(rows, columns=columns)
+
+
+def _step_row(step: RecordedStep, container: ContainerState | None) -> dict[str, Any]:
+    state: Mapping[str, Any] = (step.verdict or {}).get("state") or {}
+    exit_code = state.get("exit_code", container.exit_code if container is not None and container.ended else None)
+    return {
+        "run": step.run_id,
+        "step": step.step,
+        "attempt": step.attempt.path.name,
+        "started_at_s": step.created_at_s,
+        "image": step.record.image if step.record else None,
+        "image_id": step.record.image_id if step.record else None,
+        "status": status(step, container),
+        "seconds": step.measure("duration_s") or _seconds(step, container),
+        "exit": exit_code,
+        "peak_memory_mib": step.measure("peak_memory_mib"),
+        "container": _presence(container),
+        "container_id": container.id if container else None,
+        "reasons": (step.verdict or {}).get("reasons") or [],
+        "directory": str(step.attempt.path),
+    }
+
+
+def _presence(container: ContainerState | None) -> str:
+    if container is None:
+        return "removed"
+    return "kept" if container.ended else container.status
+
+
+def _seconds(step: RecordedStep, container: ContainerState | None) -> float | None:
+    if container is None or not container.started_at_s:
+        return None
+    return round((container.finished_at_s if container.ended else time.time()) - step.created_at_s, 3)
+
+
+def _run_row(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    # Of a step that was tried again the last attempt counts.
+    latest = {row["step"]: row for row in rows}.values()
+    seconds = [row["seconds"] for row in rows if row["seconds"] is not None]
+    started = dt.datetime.fromtimestamp(rows[0]["started_at_s"], tz=dt.UTC)
+    return {
+        "run": rows[0]["run"],
+        "started": started.isoformat(sep=" ", timespec="seconds"),
+        "steps": len(latest),
+        "status": min((row["status"] for row in latest), key=_WORST_FIRST.index),
+        "seconds": round(sum(seconds), 3) if seconds else None,
+        "failed": ", ".join(row["step"] for row in latest if row["status"] == "failed") or None,
+    }

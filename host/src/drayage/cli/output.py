@@ -1,0 +1,119 @@
+"""``drayage logs`` and ``drayage messages``: what a step said, while it runs or afterwards."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Event, Thread
+from typing import Annotated, Literal
+
+import typer
+
+from drayage.cli.screen import AsJson, AttemptName, Follow, Run, Setup, Step
+from drayage.history import RecordedStep, container_of, read_step
+from drayage.lines import LineSplitter
+from drayage.reader import LONGEST_MESSAGE_BYTES
+from drayage.rerun import redactor
+from drayage.transcript import described
+
+_POLL_S = 0.2
+# How long a step's host may take for the last lines and the verdict; one that was killed never gives them.
+_JUDGEMENT_S = 5.0
+_CHUNK_BYTES = 1024 * 1024
+
+
+def logs(
+    ctx: typer.Context,
+    run: Run,
+    step: Step,
+    *,
+    follow: Follow = False,
+    stream: Annotated[Literal["stdout", "stderr"] | None, typer.Option(help="Only this one.")] = None,
+    attempt: AttemptName = None,
+) -> None:
+    """Print a step's standard output and error, each to this command's own."""
+    setup: Setup = ctx.obj
+    found = setup.history.step(run, step, attempt)
+    over = _end_of(setup, found) if follow else _now
+    files = {"stdout": (found.attempt.stdout, sys.stdout), "stderr": (found.attempt.stderr, sys.stderr)}
+    threads = []
+    for name, (path, target) in files.items():
+        if stream in {None, name}:
+            # The files are clean: what wrote them took the secrets out.
+            arguments = (path, over, lambda line, target=target: print(line, file=target, flush=True))
+            threads.append(Thread(target=_each_line, args=arguments, daemon=True))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def messages(
+    ctx: typer.Context,
+    run: Run,
+    step: Step,
+    *,
+    follow: Follow = False,
+    attempt: AttemptName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print what a step told Dagster, one message a line."""
+    setup: Setup = ctx.obj
+    found = setup.history.step(run, step, attempt)
+    redact = redactor(found)
+
+    def show(line: str) -> None:
+        clean = redact.text(line)
+        print(clean if as_json else _readable(clean), flush=True)  # noqa: T201 - printing is what the command does
+
+    _each_line(found.attempt.messages, _end_of(setup, found) if follow else _now, show)
+
+
+def _readable(line: str) -> str:
+    try:
+        return described(json.loads(line))
+    except (ValueError, KeyError, TypeError):
+        return f"NOT UNDERSTOOD {line}"
+
+
+def _now() -> bool:
+    return True
+
+
+def _end_of(setup: Setup, step: RecordedStep) -> Callable[[], bool]:
+    def ended() -> bool:
+        if read_step(step.attempt).verdict is not None:
+            return True
+        container = container_of(step, setup.engine)
+        if container is None:
+            # Before the first container there is no record; a removed one without a verdict was removed by people.
+            return read_step(step.attempt).record is not None
+        return container.ended and time.time() - container.finished_at_s > _JUDGEMENT_S
+
+    return ended
+
+
+def _each_line(path: Path, over: Callable[[], bool], show: Callable[[str], None]) -> None:
+    splitter = LineSplitter(LONGEST_MESSAGE_BYTES)
+    for chunk in _chunks(path, over):
+        for line in splitter.feed(chunk):
+            show(line.decode("utf-8", "backslashreplace"))
+    rest = splitter.finish()
+    if rest is not None:
+        show(rest.decode("utf-8", "backslashreplace"))
+
+
+def _chunks(path: Path, over: Callable[[], bool]) -> Iterator[bytes]:
+    if not path.is_file():
+        return
+    pause = Event()
+    with path.open("rb") as file:
+        while True:
+            # Order matters: what was written before the end is read before the end is believed.
+            last = over()
+            while chunk := file.read(_CHUNK_BYTES):
+                yield chunk
+            if last:
+                return
+            pause.wait(_POLL_S)

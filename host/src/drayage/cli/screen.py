@@ -1,0 +1,91 @@
+"""What every command shares: where things are, and how they are shown."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from drayage.docker_engine import DockerEngine
+from drayage.engine import Engine
+from drayage.exchange import Exchange
+from drayage.history import History
+from drayage.settings import ClientSettings
+
+EXIT_BAD = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+# Where nobody's window sets a width.
+_PLAIN_WIDTH = 160
+
+Run = Annotated[str, typer.Argument(help="A run's id, the beginning of one, or `last`.")]
+Step = Annotated[str, typer.Argument(help="A step key, or the name of an asset such as silver/cleaned_trips.")]
+AttemptName = Annotated[str | None, typer.Option("--attempt", help="Which attempt; by default the latest.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on until the step has ended.")]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Where a command finds things.
+
+    Args:
+        settings: Exchange root and deployment.
+    """
+
+    settings: ClientSettings
+
+    @property
+    def exchange(self) -> Exchange:
+        """The exchange directories."""
+        return Exchange(self.settings.exchange_root)
+
+    @property
+    def history(self) -> History:
+        """What ran."""
+        return History(self.exchange)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The container engine."""
+        return DockerEngine()
+
+
+def print_json(content: Any) -> None:
+    """Print JSON for programs."""
+    sys.stdout.write(json.dumps(content, indent=2) + "\n")
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str]) -> None:
+    """Print rows for people; what is not known is a dash.
+
+    Args:
+        rows: Cells by the column's name.
+        columns: The columns, in order.
+    """
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        cells = [row[column] for column in columns]
+        table.add_row(*("-" if cell is None else _cell(cell) for cell in cells))
+    sized = sys.stdout.isatty() or "COLUMNS" in os.environ
+    Console(width=None if sized else _PLAIN_WIDTH, markup=False, highlight=False).print(table)
+
+
+def note(text: str) -> None:
+    """Tell people something that is no result."""
+    typer.secho(text, err=True, dim=True)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.1f}" if isinstance(value, float) else str(value)

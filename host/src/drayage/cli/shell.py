@@ -1,0 +1,149 @@
+"""``drayage shell``: a shell where a step runs, ran, or would run."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
+
+import typer
+
+from drayage.cli.screen import AttemptName, Run, Setup, Step, note
+from drayage.docker_debug import DockerDebugger, is_terminal
+from drayage.engine import ContainerSpec, ContainerState, remove_container
+from drayage.errors import SettingsError
+from drayage.history import RecordedStep, container_of, require_record
+from drayage.launch import Launcher
+from drayage.rerun import Changes, prepare
+
+_SHELL = "/bin/sh"
+
+
+def shell(
+    ctx: typer.Context,
+    run: Run,
+    step: Step,
+    *,
+    command: Annotated[str | None, typer.Option("--command", "-c", help="Run this instead of a prompt.")] = None,
+    toolbox: Annotated[
+        str | None,
+        typer.Option(envvar="DRAYAGE_TOOLBOX_IMAGE", help="An image with a shell, beside a step without one."),
+    ] = None,
+    attempt: AttemptName = None,
+) -> None:
+    """Open a shell: in the running container, in a copy of the kept one, or in a new one of the same image."""
+    if command is None and not is_terminal():
+        raise SettingsError("A shell needs a terminal: give `docker exec` -it, or say what to run with --command.")
+    setup: Setup = ctx.obj
+    found = setup.history.step(run, step, attempt)
+    words = [_SHELL] if command is None else [_SHELL, "-c", command]
+    container = container_of(found, setup.engine)
+    asked = _Shell(setup, DockerDebugger(), words, toolbox)
+    if container is not None and container.status == "running":
+        raise typer.Exit(asked.in_running(container))
+    raise typer.Exit(asked.in_copy(found, container))
+
+
+@dataclass(frozen=True)
+class _Shell:
+    """What was asked for, and the ways to it."""
+
+    setup: Setup
+    debugger: DockerDebugger
+    words: Sequence[str]
+    toolbox: str | None
+
+    def in_running(self, container: ContainerState) -> int:
+        """In the step's own container, or beside it if that has no shell."""
+        note(f"In the running container {container.short_id} ({container.name}).")
+        if self.debugger.has_file(container.id, _SHELL):
+            return self.debugger.execute(container.id, self.words)
+        toolbox = self._require_toolbox(container.image)
+        note(f"It has no shell: {toolbox} beside it sees its processes, network and volumes (its files: /proc/1/root).")
+        beside = f"container:{container.id}"
+        spec = ContainerSpec(
+            image=self.setup.engine.image_id(toolbox, pull="missing"),
+            # Not the step's own labels: nothing may take this for the step.
+            labels={"drayage/toolbox": container.id},
+            init=False,
+            passthrough={
+                **self._process(),
+                "pid_mode": beside,
+                "network_mode": beside,
+                "volumes_from": [container.id],
+                "cap_add": ["SYS_PTRACE"],
+            },
+        )
+        created = self.setup.engine.create(spec)
+        try:
+            return self.debugger.attach(created, lambda: self.setup.engine.start(created))
+        finally:
+            self.setup.engine.remove(created)
+
+    def in_copy(self, found: RecordedStep, container: ContainerState | None) -> int:
+        """In a copy of the kept container, or a new one of the same image; a toolbox in its place as a last resort."""
+        record = require_record(found)
+        committed = None if container is None else self.debugger.commit(container.id)
+        try:
+            where = "a new container" if container is None else f"a copy of the kept container {container.short_id}"
+            note(f"In {where} of {record.image} ({record.image_id[:19]}); nothing here changes the step's own.")
+            shown = found
+            if committed is not None:
+                shown = replace(found, record=record.model_copy(update={"image_id": committed}))
+            code = self._in_new(shown, Changes())
+            if code is None:
+                toolbox = self._require_toolbox(record.image)
+                note(f"It has no shell: {toolbox} with its mounts, environment and network, without its files.")
+                code = self._in_new(found, Changes(image=self.setup.engine.image_id(toolbox, pull="missing")))
+        finally:
+            if committed is not None:
+                self.debugger.remove_image(committed)
+        if code is None:
+            raise SettingsError(f"Toolbox {self.toolbox} has no {_SHELL} either: give an image that has one.")
+        return code
+
+    def _in_new(self, found: RecordedStep, changes: Changes) -> int | None:
+        """The shell's exit code; None if there is no shell."""
+        setup = self.setup
+        rerun = prepare(found, changes, engine=setup.engine, exchange=setup.exchange, require_all=False)
+        created: list[str] = []
+        try:
+            for text in rerun.notes:
+                note(f"Note: {text}.")
+            request = replace(
+                rerun.request,
+                command=None,
+                settings=rerun.request.settings.overridden({"init": False}, source="shell"),
+                passthrough={**rerun.request.passthrough, **self._process()},
+            )
+            launcher = Launcher(
+                request,
+                setup.engine,
+                on_change=_nothing,
+                on_created=created.append,
+                on_launched=_nothing,
+                on_leftover=lambda error: note(str(error)),
+            )
+            container_id, volume = launcher.create(rerun.attempt, bootstrap=rerun.bootstrap, fingerprint="shell")
+            if not self.debugger.has_file(container_id, _SHELL):
+                return None
+            return self.debugger.attach(container_id, lambda: launcher.start(container_id, volume))
+        finally:
+            for container_id in created:
+                remove_container(setup.engine, setup.engine.state(container_id).labels, container_id)
+            shutil.rmtree(rerun.attempt.path)
+
+    def _process(self) -> dict[str, Any]:
+        at_terminal = is_terminal()
+        return {"entrypoint": list(self.words), "command": [], "tty": at_terminal, "stdin_open": at_terminal}
+
+    def _require_toolbox(self, image: str) -> str:
+        if self.toolbox is None:
+            raise SettingsError(
+                f"Image {image} has no {_SHELL}: give an image that has one with --toolbox, or set "
+                "DRAYAGE_TOOLBOX_IMAGE, and it is started beside the step."
+            )
+        return self.toolbox
+
+
+def _nothing(*_: object) -> None:
+    """A shell's container is not followed."""
