@@ -15,14 +15,14 @@ _HOOK = '''"""Waits for a debugger before the program begins."""
 import os
 if os.environ.pop("DRAYAGE_DEBUGPY", None):
     try:
-        import debugpy
+        from debugpy import listen, wait_for_client
     except ImportError:
         raise SystemExit(
             "debugpy is neither in this image nor where drayage runs: install it in one of them, or give "
             "--mount DIRECTORY:/drayage/debugpy/debugpy with a copy of it."
         )
-    debugpy.listen(("0.0.0.0", 5678))
-    debugpy.wait_for_client()
+    listen(("0.0.0.0", 5678))
+    wait_for_client()
 '''
 
 
@@ -35,12 +35,12 @@ def with_debugpy(rerun: Rerun, *, port: int, engine: Engine) -> Rerun:
         engine: Where it will run.
     """
     directory = rerun.attempt.path / "debugpy"
-    directory.mkdir(mode=0o755)
+    # The place for a copy: the engine cannot make it inside a read-only mount.
+    (directory / "debugpy").mkdir(parents=True)
     (directory / "sitecustomize.py").write_text(_HOOK, encoding="utf-8")
     mounts = [Mount(engine.host_path(directory), HOOK_DIRECTORY)]
     spec = util.find_spec("debugpy")
     if spec is not None and spec.origin is not None:
-        (directory / "debugpy").mkdir()
         mounts.append(Mount(engine.host_path(Path(spec.origin).parent), f"{HOOK_DIRECTORY}/debugpy"))
     request = rerun.request
     inherited = {**DockerDebugger().environment(request.image), **request.environment}.get("PYTHONPATH")
