@@ -90,12 +90,12 @@ def main() -> None:
             if options.only_messages:
                 print(json.dumps(time_messages(bench, options.messages)))
                 return
-            result = {
-                "one_step": time_steps(bench, options.runs),
-                "messages": time_messages_apart(options.messages),
-                "at_once": time_at_once(bench, options.at_once),
-                "machine": describe_machine(),
-            }
+            result = {"machine": describe_machine(), "one_step": time_steps(bench, options.runs)}
+            show_steps(result["one_step"])
+            result["messages"] = time_messages_apart(options.messages)
+            show_messages(result["messages"])
+            result["at_once"] = time_at_once(bench, options.at_once)
+            show_at_once(result["at_once"])
         finally:
             for container in bench.leftovers():
                 container.remove(force=True, v=True)
@@ -103,23 +103,31 @@ def main() -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"runner-{time.strftime('%Y%m%dT%H%M%S')}.json"
     path.write_text(json.dumps(result, indent=2) + "\n")
-    show(result)
     print(path)
 
 
-def show(result: dict[str, Any]) -> None:
-    """Print the figures, and what they are to each other."""
-    medians = {kind: figures["median_s"] for kind, figures in result["one_step"].items()}
-    for kind, median_s in medians.items():
-        print(f"one step, {kind:8} {median_s * 1000:6.0f} ms  {median_s / medians['stock']:.2f} of the stock client")
-    messages = result["messages"]
+def show_steps(steps: dict[str, dict[str, Any]]) -> None:
+    """Print what one step takes, and what that is to the stock client's."""
+    for kind, figures in steps.items():
+        median_s = figures["median_s"]
+        ratio = median_s / steps["stock"]["median_s"]
+        print(f"one step, {kind:8} {median_s * 1000:6.0f} ms  {ratio:.2f} of the stock client", flush=True)
+
+
+def show_messages(messages: dict[str, Any]) -> None:
+    """Print the rate of messages, and the memory that they took."""
     print(
         f"{messages['messages']:,} messages: {messages['messages_per_second']:,.0f}/s; the host's peak is "
-        f"{messages['peak_memory_mib']:.0f} MiB, {messages['growth_mib']:.0f} MiB above where it was before"
+        f"{messages['peak_memory_mib']:.0f} MiB, {messages['growth_mib']:.0f} MiB above where it was before",
+        flush=True,
     )
-    at_once = {kind: wall_s for kind, wall_s in result["at_once"].items() if kind != "steps"}
-    for kind, wall_s in at_once.items():
-        print(f"{result['at_once']['steps']} at once, {kind:8} {wall_s:5.2f} s  {wall_s / at_once['stock']:.2f}")
+
+
+def show_at_once(walls: dict[str, float]) -> None:
+    """Print what steps at the same time take, and what that is to the stock client's."""
+    for kind in ("bare", "stock", "drayage"):
+        ratio = walls[kind] / walls["stock"]
+        print(f"{walls['steps']} at once, {kind:8} {walls[kind]:6.2f} s  {ratio:.2f} of the stock client", flush=True)
 
 
 def time_steps(bench: Bench, runs: int) -> dict[str, dict[str, Any]]:
@@ -189,10 +197,14 @@ def time_at_once(bench: Bench, steps: int) -> dict[str, float]:
 
 def _kinds(bench: Bench) -> dict[str, Callable[[], float]]:
     labels = {LABEL: bench.name}
-    drayage, stock = bench.drayage(), PipesDockerClient()
+    drayage = bench.drayage()
     return {
         "bare": lambda: _bare(bench.engine, labels),
-        "stock": lambda: _through(stock, _command(messages="/dev/stderr"), container_kwargs={"labels": labels}),
+        # A client for each step: the stock one holds a step's message handler in itself, so that steps that share
+        # it at the same time lose each other's messages, or fail.
+        "stock": lambda: _through(
+            PipesDockerClient(), _command(messages="/dev/stderr"), container_kwargs={"labels": labels}
+        ),
         "drayage": lambda: _through(drayage, _command()),
     }
 

@@ -59,14 +59,18 @@ class Deployment:
         return list(self.engine.volumes.list(filters={"label": f"drayage/deployment={self.name}"}))
 
     def starts(self) -> int:
-        """How many containers of this deployment were ever started, by the engine's own event log."""
+        """How often containers of this deployment were started, by the engine's own event log."""
+        return len(self.started())
+
+    def started(self) -> set[tuple[str, int]]:
+        """Each start by container and time; the engine keeps its last 256 events, of all that it runs."""
         events = self.engine.api.events(
             since=0,
             until=engine_time(self.engine),
             decode=True,
             filters={"event": "start", "type": "container", "label": f"drayage/deployment={self.name}"},
         )
-        return sum(1 for _ in events)
+        return {(event["Actor"]["ID"], event["timeNano"]) for event in events}
 
     def remove_everything(self) -> None:
         for container in self.containers():
