@@ -11,8 +11,11 @@ DATA ?=
 ROUNDS ?= 50
 export DATA
 
-COMPOSE := docker compose --env-file .env
-LAUNCH := env DAGSTER_PORT=$$(sed -n 's/^DAGSTER_PORT=//p' .env) .venv/bin/python -m nyc_taxi.launch --month $(MONTH)
+# Which stack: the tests have one of their own, .env.test.
+ENV_FILE ?= .env
+
+COMPOSE := docker compose --env-file $(ENV_FILE)
+LAUNCH := env DAGSTER_PORT=$$(sed -n 's/^DAGSTER_PORT=//p' $(ENV_FILE)) .venv/bin/python -m nyc_taxi.launch --month $(MONTH)
 
 .PHONY: help
 help: ## List the targets
@@ -26,8 +29,8 @@ run: up ## Set everything up, run the pipeline for MONTH and show the result
 
 .PHONY: up
 up: ## Set everything up and start the services
-	@bootstrap/run .env
-	bootstrap/services.sh .env
+	@bootstrap/run $(ENV_FILE)
+	bootstrap/services.sh $(ENV_FILE)
 
 .PHONY: create-topics
 create-topics: up ## Materialize the Kafka topic
@@ -47,11 +50,11 @@ dbt-build: up ## Materialize and test the marts of MONTH with dbt
 
 .PHONY: dagster-ui
 dagster-ui: up ## Start everything and print the address of the UI
-	@echo "Dagster: http://127.0.0.1:$$(sed -n 's/^DAGSTER_PORT=//p' .env)"
+	@echo "Dagster: http://127.0.0.1:$$(sed -n 's/^DAGSTER_PORT=//p' $(ENV_FILE))"
 
 .PHONY: benchmark
 benchmark: up ## Run 10,000 events three times, each in a fresh month, and write JSON
-	@DAGSTER_PORT=$$(sed -n 's/^DAGSTER_PORT=//p' .env) .venv/bin/python benchmark/pipeline.py --events $(EVENTS)
+	@DAGSTER_PORT=$$(sed -n 's/^DAGSTER_PORT=//p' $(ENV_FILE)) .venv/bin/python benchmark/pipeline.py --events $(EVENTS)
 
 .PHONY: benchmark-runner
 benchmark-runner: ## Time one step bare, with the stock client and with drayage, and write JSON
@@ -63,7 +66,7 @@ dev: up ## Dagster on this machine with SQLite, for work on host code
 
 .PHONY: ps
 ps: ## Show the services and the step containers
-	@docker ps --all --filter "network=$$(sed -n 's/^COMPOSE_PROJECT_NAME=//p' .env)" --format 'table {{.Names}}\t{{.Status}}\t{{.Ports}}'
+	@docker ps --all --filter "network=$$(sed -n 's/^COMPOSE_PROJECT_NAME=//p' $(ENV_FILE))" --format 'table {{.Names}}\t{{.Status}}\t{{.Ports}}'
 
 .PHONY: logs
 logs: ## Follow the logs of all services, or of SERVICE
@@ -71,14 +74,14 @@ logs: ## Follow the logs of all services, or of SERVICE
 
 .PHONY: down
 down: ## Stop the services and keep the data
-	@bootstrap/stop.sh .env
+	@bootstrap/stop.sh $(ENV_FILE)
 
 .PHONY: clean
 clean: ## Stop the services and remove their data, after asking
 	@read -r -p 'This removes all topics, tables, marts and runs of this stack. Type yes to go on: ' answer
 	[ "$$answer" = yes ] || { echo 'Nothing was removed.'; exit 1; }
-	bootstrap/stop.sh .env --volumes
-	rm .env
+	bootstrap/stop.sh $(ENV_FILE) --volumes
+	rm $(ENV_FILE)
 
 .PHONY: test
 test: ## Set up what the tests need and pass them all

@@ -38,6 +38,7 @@ class Stack:
 
     def __init__(self, environment_file: Path) -> None:
         """Read the addresses and credentials that the set-up generated."""
+        self.environment_file = environment_file
         lines = environment_file.read_text().splitlines()
         pairs = (line.split("=", 1) for line in lines if line and not line.startswith("#"))
         self.environment = dict(pairs)
