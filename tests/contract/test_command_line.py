@@ -16,24 +16,32 @@ import dagster as dg
 import docker
 import pytest
 from contract_steps import GREEN, SHELL_IMAGE, Deployment, StepOutcome, materialize, python, shell, step, wait_until
+from typer.testing import CliRunner
 
 from drayage import DrayageClient, EnvSecret, Mount
+from drayage.cli import app
 
 # ruff: noqa: S603, S606, S607, S106 - commands are run as people run them, with passwords that are none
 
 pytestmark = pytest.mark.engine
 
+PROGRAM = [sys.executable, "-m", "drayage.cli"]
+READING = frozenset({"runs", "steps", "logs", "messages"})
 HIDDEN = "hush-hush-0123456789"
 FAILED = "opened; echo to-stdout; echo to-stderr >&2; touch /left-behind; log broken; closed; exit 3"
 
 
 @dataclass(frozen=True)
 class CommandLine:
-    """The command as people call it, in a process of its own."""
+    """The command as people call it; what only reads runs in this process, which has loaded Dagster already."""
 
     deployment: Deployment
 
     def __call__(self, *words: str, exits: int = 0, answer: str = "", **environment: str) -> str:
+        if words[0] in READING and not environment:
+            result = CliRunner().invoke(app, self.words(*words)[len(PROGRAM) :], env={"COLUMNS": "200"})
+            assert result.exit_code == exits, result.output
+            return result.output
         done = subprocess.run(
             self.words(*words),
             input=answer,
@@ -48,7 +56,7 @@ class CommandLine:
 
     def words(self, *words: str) -> list[str]:
         where = ["--exchange-root", str(self.deployment.exchange_root), "--deployment", self.deployment.name]
-        return [sys.executable, "-m", "drayage.cli", *where, *words]
+        return [*PROGRAM, *where, *words]
 
 
 @pytest.fixture
