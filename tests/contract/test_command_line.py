@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import dagster as dg
@@ -36,9 +36,11 @@ class CommandLine:
     """The command as people call it; what only reads runs in this process, which has loaded Dagster already."""
 
     deployment: Deployment
+    # While a step runs in a thread of this process, which has one standard output for all.
+    apart: bool = False
 
     def __call__(self, *words: str, exits: int = 0, answer: str = "", **environment: str) -> str:
-        if words[0] in READING and not environment:
+        if words[0] in READING and not environment and not self.apart:
             result = CliRunner().invoke(app, self.words(*words)[len(PROGRAM) :], env={"COLUMNS": "200"})
             assert result.exit_code == exits, result.output
             return result.output
@@ -113,6 +115,7 @@ def test_runs_and_steps_tell_what_became_of_each(
 def test_a_running_step_is_listed_followed_and_entered(
     instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient, cli: CommandLine
 ) -> None:
+    cli = replace(cli, apart=True)
     with running(instance, deployment, client, "opened; echo early; log first") as ended:
         assert [row["status"] for row in listed(cli, "steps")] == ["running"]
         assert listed(cli, "steps")[0]["container"] == "running"
@@ -343,6 +346,7 @@ def test_live_messages_are_clean(
 ) -> None:
     monkeypatch.setenv("SOME_PASSWORD", HIDDEN)
     client = deployment.client(secrets={"password": EnvSecret("SOME_PASSWORD")})
+    cli = replace(cli, apart=True)
     with running(instance, deployment, client, "opened; log $(cat /run/secrets/password)", secrets=["password"]):
         wait_until(lambda: HIDDEN in messages_of(deployment), what="the leak")
         assert "INFO     [secret]" in cli("messages", "last", "report")
