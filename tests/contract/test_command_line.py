@@ -15,7 +15,7 @@ from pathlib import Path
 import dagster as dg
 import docker
 import pytest
-from contract_steps import GREEN, SHELL_IMAGE, Deployment, StepOutcome, materialize, python, shell, step, wait_until
+from contract_steps import GREEN, SHELL_IMAGE, Deployment, StepOutcome, materialize, shell, step, wait_until
 from typer.testing import CliRunner
 
 from drayage import DrayageClient, EnvSecret, Mount
@@ -367,22 +367,6 @@ def test_a_capsule_is_replayed_where_the_run_is_unknown(
     (tmp_path / "other").write_text("no capsule")
     assert "is no capsule" in cli("replay", str(tmp_path / "other"), "--yes", exits=2)
     assert "There is no capsule" in cli("replay", str(tmp_path / "none"), "--yes", exits=2)
-
-
-def test_debugpy_that_is_nowhere_says_what_to_do(
-    instance: dg.DagsterInstance, deployment: Deployment, python_image: str, cli: CommandLine
-) -> None:
-    client = deployment.client(network="bridge")
-    materialize(instance, client, step(python("import os; os._exit(4)"), image=python_image))
-    said = cli("replay", "last", "report", "--yes", "--debugpy", "--debugpy-port", "0", exits=1)
-    assert "debugpy is neither in this image" in said
-    fake = deployment.exchange_root / "fake"
-    fake.mkdir()
-    (fake / "__init__.py").write_text("def listen(at): print('listening', at)\ndef wait_for_client(): print('met')\n")
-    mount = ["--mount", f"{fake}:/drayage/debugpy/debugpy"]
-    said = cli("replay", "last", "report", "--yes", "--debugpy", "--debugpy-port", "0", *mount, exits=1)
-    assert "listening ('0.0.0.0', 5678)\nmet\n" in said
-    assert "it exited with code 4" in said
 
 
 def test_doctor_finds_a_good_machine_good_and_says_what_is_bad(

@@ -11,13 +11,10 @@ import typer
 
 from drayage.capsule import open_capsule
 from drayage.cli.screen import EXIT_BAD, AttemptName, Setup, note
-from drayage.debugpy_hook import with_debugpy
 from drayage.errors import NotFoundError, SettingsError
 from drayage.history import RecordedStep
 from drayage.replay import Replay
 from drayage.rerun import mounted, prepare, read_changes
-
-_DEBUGPY_PORT = 5678
 
 
 def replay(
@@ -32,8 +29,6 @@ def replay(
     ] = None,
     environment: Annotated[list[str] | None, typer.Option("--env", help="NAME=value.")] = None,
     network: Annotated[str | None, typer.Option(help="Join this network instead of the recorded ones.")] = None,
-    debugpy: Annotated[bool, typer.Option("--debugpy", help="Wait for a debugger before Python begins.")] = False,
-    debugpy_port: Annotated[int, typer.Option(help="The port on 127.0.0.1 that it connects to.")] = _DEBUGPY_PORT,
     attempt: AttemptName = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
@@ -45,9 +40,6 @@ def replay(
     with _found(setup, run, step, attempt) as found:
         _confirm(found, yes=yes)
         rerun = prepare(found, mounted(changes, setup.engine), engine=setup.engine, exchange=setup.exchange)
-        if debugpy:
-            rerun = with_debugpy(rerun, port=debugpy_port, engine=setup.engine)
-            note(f"The first Python waits for a debugger on 127.0.0.1:{debugpy_port}.")
         for text in rerun.notes:
             note(f"Note: {text}.")
         verdict = Replay(rerun, engine=setup.engine, show=typer.echo).run()
