@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 import docker
 import pytest
-from contract_steps import PYTHON_IMAGE, Deployment
+from contract_steps import PYTHON_IMAGE, Deployment, EngineEvents
 from host_process import Host
 from stack import REPOSITORY, Stack
 
@@ -40,11 +40,14 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 @pytest.fixture
 def deployment(docker_engine: docker.DockerClient, tmp_path: Path) -> Iterator[Deployment]:
     """A deployment whose containers, volumes and networks are removed at the end, also after a failure."""
-    deployment = Deployment(f"contract-{uuid.uuid4().hex[:8]}", tmp_path / "exchange", docker_engine)
+    name = f"contract-{uuid.uuid4().hex[:8]}"
+    events = EngineEvents(name)
+    deployment = Deployment(name, tmp_path / "exchange", docker_engine, events)
     try:
         yield deployment
     finally:
         deployment.remove_everything()
+        events.close()
 
 
 @pytest.fixture

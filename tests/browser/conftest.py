@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 from stack import Stack
 
 # The browser stays on this machine: whatever it would look up by itself is switched off.
@@ -16,7 +16,9 @@ QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
+# Only a failing test waits so long.
 TIMEOUT_MS = 90_000
+expect.set_options(timeout=TIMEOUT_MS)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Steps for the contract tests: workloads small enough to read in the test that uses them."""
 
-import datetime as dt
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from dagster_docker import PipesDockerClient
 from drayage import DrayageClient
 
 SHELL_IMAGE = "debian:trixie-slim"
+_LONGEST_TEST_S = 3600
 PYTHON_IMAGE = "drayage/contract-workload"
 
 # Pipes by hand: what any language can do without a library.
@@ -48,6 +49,7 @@ class Deployment:
     name: str
     exchange_root: Path
     engine: docker.DockerClient
+    events: "EngineEvents"
 
     def client(self, **arguments: Any) -> DrayageClient:
         return DrayageClient(exchange_root=self.exchange_root, deployment=self.name, **{"network": "none", **arguments})
@@ -59,18 +61,8 @@ class Deployment:
         return list(self.engine.volumes.list(filters={"label": f"drayage/deployment={self.name}"}))
 
     def starts(self) -> int:
-        """How often containers of this deployment were started, by the engine's own event log."""
-        return len(self.started())
-
-    def started(self) -> set[tuple[str, int]]:
-        """Each start by container and time; the engine keeps its last 256 events, of all that it runs."""
-        events = self.engine.api.events(
-            since=0,
-            until=engine_time(self.engine),
-            decode=True,
-            filters={"event": "start", "type": "container", "label": f"drayage/deployment={self.name}"},
-        )
-        return {(event["Actor"]["ID"], event["timeNano"]) for event in events}
+        """How often containers of this deployment were started, as the engine said."""
+        return len(self.events.heard("start"))
 
     def remove_everything(self) -> None:
         for container in self.containers():
@@ -79,10 +71,59 @@ class Deployment:
             volume.remove(force=True)
 
 
-def engine_time(engine: docker.DockerClient) -> int:
-    """The engine's clock, in whole seconds since the epoch, rounded up."""
-    text = engine.info()["SystemTime"][:19]
-    return int(dt.datetime.fromisoformat(f"{text}+00:00").timestamp()) + 1
+class EngineEvents:
+    """What the engine says of a deployment's containers, heard as it happens.
+
+    Asked afterwards it would know its last 256 events only, and health checks of a stack beside the test make many.
+
+    Args:
+        deployment: Its name.
+    """
+
+    def __init__(self, deployment: str) -> None:
+        self._labels = {"drayage/deployment": deployment}
+        self._engine = docker.from_env(timeout=_LONGEST_TEST_S)
+        self._events: list[dict[str, Any]] = []
+        self._stream = self._engine.api.events(
+            decode=True, filters={"type": "container", "label": f"drayage/deployment={deployment}"}
+        )
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+        # The engine answers before it listens itself.
+        self._wait_for_a_sign()
+
+    def heard(self, action: str) -> list[dict[str, Any]]:
+        """All events of an action, such as ``start`` or ``kill``, up to now."""
+        self._wait_for_a_sign()
+        return [event for event in list(self._events) if event["Action"] == action]
+
+    def close(self) -> None:
+        self._stream.close()
+        self._thread.join()
+        self._engine.close()
+
+    def _listen(self) -> None:
+        for event in self._stream:
+            self._events.append(event)
+
+    def _wait_for_a_sign(self) -> None:
+        """Make the engine say something, and wait until it is heard: all that was said before is heard then too."""
+
+        def is_heard() -> bool:
+            sign = self._engine.api.create_container(SHELL_IMAGE, labels=self._labels)["Id"]
+            self._engine.api.remove_container(sign)
+            try:
+                return bool(
+                    wait_until(
+                        lambda: any(event["Actor"]["ID"] == sign for event in list(self._events)),
+                        what="a sign from the engine",
+                        deadline_s=2,
+                    )
+                )
+            except AssertionError:
+                return False
+
+        wait_until(is_heard, what="the engine's events")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import signal
 import time
 
 import pytest
-from contract_steps import Deployment, engine_time, outcome_of, wait_until
+from contract_steps import Deployment, outcome_of, wait_until
 from host_process import DEADLINE_S, Host
 
 pytestmark = pytest.mark.engine
@@ -33,12 +33,7 @@ def test_a_workload_that_ignores_the_signal_is_killed(host: Host) -> None:
     assert not outcome.success
     assert any("SIGTERM to container" in entry.user_message for entry in outcome.entries)
     assert host.deployment.containers() == []
-    killed = host.deployment.engine.api.events(
-        since=0,
-        until=engine_time(host.deployment.engine),
-        decode=True,
-        filters={"event": "kill", "label": f"drayage/deployment={host.deployment.name}"},
-    )
+    killed = host.deployment.events.heard("kill")
     assert [event["Actor"]["Attributes"]["signal"] for event in killed] == ["15", "9"]
 
 
