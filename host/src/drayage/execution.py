@@ -7,13 +7,12 @@ from threading import Event
 from typing import Any
 
 import dagster as dg
-from dagster_docker.pipes import PipesDockerLogsMessageReader
 
 from drayage.adoption import Adopted, Recorded, find_adoptable
 from drayage.custom import CustomMessages
 from drayage.engine import ContainerState, Engine, remove_container
 from drayage.errors import DrayageError
-from drayage.exchange import WORKLOAD_MESSAGES, Attempt, ContextFile, Exchange
+from drayage.exchange import Attempt, ContextFile, Exchange
 from drayage.failure import error_failure, step_failure
 from drayage.invocation import DrayageInvocation
 from drayage.launch import Launched, Launcher
@@ -21,11 +20,11 @@ from drayage.ledger import Ledger
 from drayage.limits import TimeLimits
 from drayage.outcome import Ending, Facts, LimitReached, Reason, Verdict, judge
 from drayage.output import OutputLogs, open_output_logs
-from drayage.reader import LogMessageReader, MessageFileReader
+from drayage.reader import LogMessageReader
 from drayage.reporting import broken, keep_as_observations, unreported, with_metadata, without_recorded
 from drayage.request import StepRequest
 from drayage.secrets import Redactor, scrub
-from drayage.session import LedgerReader, PartitionInjector
+from drayage.session import LedgerReader, PartitionInjector, choose_reader
 
 
 class Execution:
@@ -88,7 +87,7 @@ class Execution:
         }
         try:
             finished = self._adopted is not None and self._adopted.removed
-            reader = self._message_reader(attempt)
+            reader = choose_reader(request.message_reader, attempt)
             intercept = reader.take_line if isinstance(reader, LogMessageReader) else None
             with open_output_logs(
                 attempt.stdout, attempt.stderr, self._redactor, intercept=intercept, keep=finished
@@ -116,12 +115,6 @@ class Execution:
             raise
         finally:
             self._clean_up(attempt)
-
-    def _message_reader(self, attempt: Attempt) -> dg.PipesMessageReader:
-        given = self._request.message_reader
-        if isinstance(given, PipesDockerLogsMessageReader):
-            return LogMessageReader()
-        return given or MessageFileReader(attempt.messages, workload_path=WORKLOAD_MESSAGES)
 
     def _session(self, attempt: Attempt, reader: dg.PipesMessageReader) -> Any:
         request = self._request

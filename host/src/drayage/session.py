@@ -4,10 +4,25 @@ import contextlib
 from collections.abc import Iterator
 
 import dagster as dg
+from dagster_docker.pipes import PipesDockerLogsMessageReader
 from dagster_pipes import PipesContextData, PipesOpenedData, PipesParams
 
+from drayage.exchange import WORKLOAD_MESSAGES, Attempt
 from drayage.ledger import Ledger
+from drayage.reader import LogMessageReader, MessageFileReader
 from drayage.request import Context
+
+
+def choose_reader(given: dg.PipesMessageReader | None, attempt: Attempt) -> dg.PipesMessageReader:
+    """Take the reader that was given; else, or in place of the stock client's reader of Docker's log, one of drayage's.
+
+    Args:
+        given: What the client or its caller was given.
+        attempt: Its messages file is read where nothing was given.
+    """
+    if isinstance(given, PipesDockerLogsMessageReader):
+        return LogMessageReader()
+    return given or MessageFileReader(attempt.messages, workload_path=WORKLOAD_MESSAGES)
 
 
 class LedgerReader(dg.PipesMessageReader):
