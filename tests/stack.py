@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,13 @@ class Launch:
 
     exit_code: int
     output: str
+
+    @property
+    def run_id(self) -> str:
+        """Return the id of the Dagster run, which the command prints."""
+        found = re.search(r"/runs/([0-9a-f-]{36})", self.output)
+        assert found, self.output
+        return found[1]
 
 
 class Stack:
@@ -134,6 +143,46 @@ class Stack:
             message = f"{asset} was never materialized for {month}"
             raise LookupError(message)
         return {entry["label"]: _plain(entry) for entry in events[0]["metadataEntries"]}
+
+    def checks(self, asset: str, run_id: str) -> dict[str, tuple[str, bool]]:
+        """Return severity and outcome of each asset check that a run evaluated for an asset, by its name."""
+        data = self.query(
+            """
+            query Checks($run: ID!) {
+              logsForRun(runId: $run, limit: 1000) {
+                ... on EventConnection {
+                  events {
+                    ... on AssetCheckEvaluationEvent {
+                      evaluation { checkName severity success assetKey { path } }
+                    }
+                  }
+                }
+              }
+            }
+            """,
+            run=run_id,
+        )
+        found = [event["evaluation"] for event in data["logsForRun"]["events"] if "evaluation" in event]
+        return {
+            one["checkName"]: (one["severity"], one["success"])
+            for one in found
+            if "/".join(one["assetKey"]["path"]) == asset
+        }
+
+    @contextmanager
+    def stopped(self, service: str) -> Iterator[None]:
+        """Stop a service, and start it again at the end, until it is healthy."""
+        container = self.container(service)
+        container.stop(timeout=10)
+        try:
+            yield
+        finally:
+            container.start()
+            wait_until(
+                lambda: self.container(service).attrs["State"]["Health"]["Status"] == "healthy",
+                what=f"{service} healthy again",
+                timeout_s=90,
+            )
 
     def committed_events(self, month: str) -> int:
         """Count the topic's committed records of a month with a consumer of our own."""

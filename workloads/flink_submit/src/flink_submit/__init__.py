@@ -2,6 +2,7 @@
 
 Reading order: `__main__` (what a step does) → `bronze`, `silver` (the two steps) → `job_runner` (one Flink job:
 found or submitted, followed, cancelled) → `gateway`, `jobmanager` over `service_client` (Flink's REST interfaces) →
-`topic`, `offsets`, `ingested` (what is new in the topic) → `lake` (the Iceberg tables) → `report` (what Dagster is
-told) → `settings`, `sql_files`, `root_cause`, `deadline`, `errors`.
+`topic`, `offsets`, `ingested` (what is new in the topic) → `lake` (the Iceberg tables) → `receipt` (topic and table
+compared, offset by offset) → `report` (what Dagster is told) → `settings`, `sql_files`, `root_cause`, `deadline`,
+`errors`.
 """

@@ -1,7 +1,8 @@
 """What Dagster is told: log lines, Flink jobs, progress, and the metadata of the materialization."""
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from dagster_pipes import PipesContext
@@ -26,6 +27,7 @@ class TableReport:
         rows_rejected: Rows refused with a reason.
         duplicates: Rows dropped as repeats.
         data_version: Name of the month's content.
+        counts: Further counts, which only one of the steps has, by their names in the metadata.
     """
 
     table_name: str
@@ -39,6 +41,7 @@ class TableReport:
     rows_rejected: int
     duplicates: int
     data_version: str
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 class StepReport:
@@ -107,6 +110,7 @@ class StepReport:
                 "rows_written": report.rows_written,
                 "rows_rejected": report.rows_rejected,
                 "duplicates": report.duplicates,
+                **report.counts,
                 "rows_per_second": round(rate, 1),
                 # Text: its 63 bits exceed what JavaScript can count, and a plot of it would tell nothing.
                 "snapshot_id": str(report.snapshot_id or NO_JOB),
