@@ -113,6 +113,42 @@ class Stack:
         data: dict[str, Any] = body["data"]
         return data
 
+    def run_job(self, job: str, run_config: dict[str, Any]) -> str:
+        """Run a job without partitions to its end; return how it ended, such as `SUCCESS`."""
+        (repository,) = self.query(
+            "query Locations { repositoriesOrError { ... on RepositoryConnection { nodes { name location { name } } } } }"
+        )["repositoriesOrError"]["nodes"]
+        launched = self.query(
+            """
+            mutation Launch($params: ExecutionParams!) {
+              launchPipelineExecution(executionParams: $params) {
+                __typename
+                ... on LaunchRunSuccess { run { runId } }
+                ... on PythonError { message }
+              }
+            }
+            """,
+            params={
+                "selector": {
+                    "jobName": job,
+                    "repositoryName": repository["name"],
+                    "repositoryLocationName": repository["location"]["name"],
+                },
+                "runConfigData": run_config,
+            },
+        )["launchPipelineExecution"]
+        assert launched["__typename"] == "LaunchRunSuccess", launched
+        run_id = launched["run"]["runId"]
+
+        def status() -> str:
+            answer = self.query(
+                "query Status($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }", run=run_id
+            )
+            return str(answer["runOrError"]["status"])
+
+        wait_until(lambda: status() in {"SUCCESS", "FAILURE", "CANCELED"}, what=f"the end of {job}", timeout_s=300)
+        return status()
+
     def materialization(self, asset: str, month: str | None) -> dict[str, Any]:
         """Return the latest materialization's metadata of an asset (of a month) as plain values."""
         data = self.query(

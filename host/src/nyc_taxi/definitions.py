@@ -3,6 +3,7 @@
 import dagster as dg
 
 from drayage import DrayageClient
+from nyc_taxi.assets.care import build_care_assets
 from nyc_taxi.assets.kafka import build_kafka_assets
 from nyc_taxi.assets.lake import build_lake_assets
 from nyc_taxi.assets.marts import build_marts
@@ -38,6 +39,7 @@ def build_definitions(images: Images, inspection: Inspection) -> dg.Definitions:
             *build_kafka_assets(workloads.generator),
             *build_lake_assets(workloads.flink_submit),
             build_marts(workloads.dbt_runner, project),
+            *build_care_assets(workloads.flink_submit),
         ],
         jobs=JOBS,
         # A step is a container already; a process around each would cost 1.3 s a step.

@@ -72,6 +72,15 @@ class BronzeReport(LakeReport):
     offset_gaps: int = Field(ge=0, description="Offsets that are no record: ends of transactions, and aborted events.")
 
 
+class ExpiryReport(Report):
+    """Old snapshots of the lake's tables are gone."""
+
+    snapshots_before: int = Field(ge=0, description="Snapshots that the tables had.")
+    snapshots_after: int = Field(ge=0, description="Snapshots that they have now.")
+    files_deleted: int = Field(ge=0, description="Files that nothing referred to any more.")
+    tables: dict[str, Any] = Field(description="The same by table.")
+
+
 class NodeReport(Report):
     """dbt has built one seed or model."""
 

@@ -24,12 +24,14 @@ def test_every_step_hangs_on_the_one_before(specs: Mapping[str, dg.AssetSpec]) -
         "staging/stg_trips": {"silver/cleaned_trips"},
         "core/fct_trips": {"staging/stg_trips", "seeds/payment_types"},
         "analytics/daily_revenue": {"core/fct_trips"},
+        "lake/expired_snapshots": set(),
     }
 
 
 def test_the_topic_has_no_month_and_everything_else_has_one(specs: Mapping[str, dg.AssetSpec]) -> None:
-    assert specs.pop("kafka_topics").partitions_def is None
-    for spec in specs.values():
+    whole = {"kafka_topics", "lake/expired_snapshots"}
+    assert all(specs[key].partitions_def is None for key in whole)
+    for spec in (specs[key] for key in specs.keys() - whole):
         assert spec.partitions_def is not None
         assert spec.partitions_def.get_first_partition_key() == FIRST_MONTH
 
@@ -45,6 +47,7 @@ def test_groups_follow_the_layers(specs: Mapping[str, dg.AssetSpec]) -> None:
         "staging/stg_trips": "staging",
         "core/fct_trips": "marts",
         "analytics/daily_revenue": "marts",
+        "lake/expired_snapshots": "care",
     }
 
 
@@ -74,9 +77,12 @@ def test_a_rebuilt_image_changes_the_code_version_of_its_own_assets(specs: Mappi
     assert specs["core/fct_trips"].code_version == "sum-of-fct_trips"
 
 
-def test_the_pipeline_job_holds_every_asset_and_runs_in_one_process(definitions: dg.Definitions) -> None:
+def test_the_pipeline_job_holds_every_asset_but_the_care_and_runs_in_one_process(definitions: dg.Definitions) -> None:
     job = definitions.resolve_job_def("taxi_pipeline")
-    assert job.asset_layer.selected_asset_keys == {spec.key for spec in definitions.resolve_all_asset_specs()}
+    care = definitions.resolve_job_def("expire_snapshots").asset_layer.selected_asset_keys
+    every = {spec.key for spec in definitions.resolve_all_asset_specs()}
+    assert job.asset_layer.selected_asset_keys == every - care
+    assert care == {dg.AssetKey(["lake", "expired_snapshots"])}
     assert job.executor_def.name == "in_process"
 
 

@@ -74,6 +74,13 @@ def find_unreported_jobs(table: Table) -> list[str]:
     return [job_id for job_id in jobs if job_id]
 
 
+def find_needed_snapshots(table: Table) -> set[int]:
+    """Returns the snapshots that the next step asks for: the noted one and all after it, all of them without a note."""
+    note = _read_note(table)
+    known = [snapshot.snapshot_id for snapshot in _history(table)]
+    return set(known[: known.index(note.snapshot_id) + 1] if note.snapshot_id in known else known)
+
+
 def write_note(table: Table, topic_id: str, ends: Mapping[int, int], snapshot_id: int | None) -> None:
     """Notes what has been read; a step killed before this costs its successor a scan, nothing else.
 

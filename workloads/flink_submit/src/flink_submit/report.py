@@ -98,6 +98,19 @@ class StepReport:
                 f"Waiting for open transactions: {undecided} offsets of the topic are neither committed nor aborted"
             )
 
+    def expired(self, tables: Mapping[str, Mapping[str, int]]) -> None:
+        """Reports what `expire` did: the sums over all tables, and each table's own."""
+        sums = {
+            name: sum(table[name] for table in tables.values())
+            for name in ("snapshots_before", "snapshots_after", "files_deleted")
+        }
+        self._context.report_asset_materialization(
+            metadata={
+                **sums,
+                "tables": {"raw_value": {name: dict(table) for name, table in tables.items()}, "type": "json"},
+            }
+        )
+
     def materialize(self, report: TableReport) -> None:
         """Reports the materialization with every promised name."""
         job_url = self.job_url(report.job_id) if report.job_id else self._flink_ui_url
