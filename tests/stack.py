@@ -116,7 +116,8 @@ class Stack:
     def run_job(self, job: str, run_config: dict[str, Any]) -> str:
         """Run a job without partitions to its end; return how it ended, such as `SUCCESS`."""
         (repository,) = self.query(
-            "query Locations { repositoriesOrError { ... on RepositoryConnection { nodes { name location { name } } } } }"
+            "query Locations "
+            "{ repositoriesOrError { ... on RepositoryConnection { nodes { name location { name } } } } }"
         )["repositoriesOrError"]["nodes"]
         launched = self.query(
             """
