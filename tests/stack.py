@@ -20,7 +20,8 @@ from typing import Any
 
 import docker
 import httpx
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
 from pyiceberg.catalog import Catalog, load_catalog
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -223,6 +224,30 @@ class Stack:
 
     def committed_events(self, month: str) -> int:
         """Count the topic's committed records of a month with a consumer of our own."""
+        prefix = f"{month}.".encode()
+        return sum((message.key() or b"").startswith(prefix) for message in self._committed_records())
+
+    def kafka_admin(self) -> AdminClient:
+        """Return a client that may change the topic."""
+        return AdminClient({"bootstrap.servers": f"127.0.0.1:{self.port('KAFKA_PORT')}"})
+
+    def committed_offsets(self) -> list[tuple[int, int]]:
+        """Return partition and offset of each committed record of the topic, read by a consumer of our own."""
+        return [(message.partition(), message.offset()) for message in self._committed_records()]
+
+    def ingested_offsets(self) -> list[tuple[int, int]]:
+        """Return partition and offset of each row of bronze that came from the topic as it is now."""
+        topic = self.kafka_admin().describe_topics(TopicCollection([TOPIC]))[TOPIC].result(30)
+        # Flink's and Java's way of writing the id, base64 for URLs, is not this client's.
+        topic_id = str(topic.topic_id).translate(str.maketrans("+/", "-_"))
+        scan = (
+            self.catalog()
+            .load_table("bronze.raw_trips")
+            .scan(row_filter=f"kafka_topic_id = '{topic_id}'", selected_fields=("kafka_partition", "kafka_offset"))
+        )
+        return [(row["kafka_partition"], row["kafka_offset"]) for row in scan.to_arrow().to_pylist()]
+
+    def _committed_records(self) -> Iterator[Message]:
         consumer = Consumer(
             {
                 "bootstrap.servers": f"127.0.0.1:{self.port('KAFKA_PORT')}",
@@ -234,20 +259,17 @@ class Stack:
         )
         try:
             partitions = consumer.list_topics(TOPIC, timeout=10).topics[TOPIC].partitions
-            consumer.assign([TopicPartition(TOPIC, number, 0) for number in partitions])
-            ended: set[int] = set()
-            count = 0
-            prefix = f"{month}.".encode()
+            consumer.assign([TopicPartition(TOPIC, number, OFFSET_BEGINNING) for number in partitions])
+            ended: set[int | None] = set()
             while len(ended) < len(partitions):
                 message = consumer.poll(10)
                 if message is None:
-                    text = f"no record and no end of partition within 10 s; ended: {sorted(ended)}"
+                    text = f"no record and no end of partition within 10 s; ended: {sorted(map(str, ended))}"
                     raise TimeoutError(text)
                 if message.error():
                     ended.add(message.partition())
-                elif (message.key() or b"").startswith(prefix):
-                    count += 1
-            return count
+                else:
+                    yield message
         finally:
             consumer.close()
 
