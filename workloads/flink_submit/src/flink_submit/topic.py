@@ -16,6 +16,8 @@ REQUEST_TIMEOUT_S = 10.0
 TRANSACTION_DEADLINE_S = 960.0
 _POLL_S = 0.5
 _BATCH = 10_000
+# The client waits this long for a batch to be full, and so at the end of a topic for nothing.
+_BATCH_WAIT_S = 0.05
 _EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # not annotated
 _LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # not annotated
 
@@ -112,7 +114,7 @@ class Topic:
     def _read(self, consumer: Consumer, ends: dict[int, int]) -> Iterator[tuple[int, int]]:
         answered = time.monotonic()
         while ends:
-            messages = consumer.consume(_BATCH, _POLL_S)
+            messages = consumer.consume(_BATCH, _BATCH_WAIT_S)
             if messages:
                 answered = time.monotonic()
             elif time.monotonic() - answered > self._request_timeout_s:
