@@ -20,12 +20,11 @@ from typing import Any
 
 import docker
 import httpx
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 from pyiceberg.catalog import Catalog, load_catalog
+from topic_reader import committed_records, topic_id
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-TOPIC = "taxi.raw_trips"
 
 
 @dataclass(frozen=True)
@@ -62,6 +61,11 @@ class Stack:
     def url(self, port_name: str) -> str:
         """Return the address on this machine of a service that speaks HTTP."""
         return f"http://127.0.0.1:{self.port(port_name)}"
+
+    @property
+    def kafka_address(self) -> str:
+        """Return the broker's published address."""
+        return f"127.0.0.1:{self.port('KAFKA_PORT')}"
 
     @property
     def data_folder(self) -> Path:
@@ -113,43 +117,6 @@ class Stack:
             raise RuntimeError(message)
         data: dict[str, Any] = body["data"]
         return data
-
-    def run_job(self, job: str, run_config: dict[str, Any]) -> str:
-        """Run a job without partitions to its end; return how it ended, such as `SUCCESS`."""
-        (repository,) = self.query(
-            "query Locations "
-            "{ repositoriesOrError { ... on RepositoryConnection { nodes { name location { name } } } } }"
-        )["repositoriesOrError"]["nodes"]
-        launched = self.query(
-            """
-            mutation Launch($params: ExecutionParams!) {
-              launchPipelineExecution(executionParams: $params) {
-                __typename
-                ... on LaunchRunSuccess { run { runId } }
-                ... on PythonError { message }
-              }
-            }
-            """,
-            params={
-                "selector": {
-                    "jobName": job,
-                    "repositoryName": repository["name"],
-                    "repositoryLocationName": repository["location"]["name"],
-                },
-                "runConfigData": run_config,
-            },
-        )["launchPipelineExecution"]
-        assert launched["__typename"] == "LaunchRunSuccess", launched
-        run_id = launched["run"]["runId"]
-
-        def status() -> str:
-            answer = self.query(
-                "query Status($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }", run=run_id
-            )
-            return str(answer["runOrError"]["status"])
-
-        wait_until(lambda: status() in {"SUCCESS", "FAILURE", "CANCELED"}, what=f"the end of {job}", timeout_s=300)
-        return status()
 
     def materialization(self, asset: str, month: str | None) -> dict[str, Any]:
         """Return the latest materialization's metadata of an asset (of a month) as plain values."""
@@ -225,53 +192,27 @@ class Stack:
     def committed_events(self, month: str) -> int:
         """Count the topic's committed records of a month with a consumer of our own."""
         prefix = f"{month}.".encode()
-        return sum((message.key() or b"").startswith(prefix) for message in self._committed_records())
+        return sum((message.key() or b"").startswith(prefix) for message in committed_records(self.kafka_address))
 
     def kafka_admin(self) -> AdminClient:
         """Return a client that may change the topic."""
-        return AdminClient({"bootstrap.servers": f"127.0.0.1:{self.port('KAFKA_PORT')}"})
+        return AdminClient({"bootstrap.servers": self.kafka_address})
 
     def committed_offsets(self) -> list[tuple[int, int]]:
         """Return partition and offset of each committed record of the topic, read by a consumer of our own."""
-        return [(message.partition(), message.offset()) for message in self._committed_records()]
+        return [(message.partition(), message.offset()) for message in committed_records(self.kafka_address)]
 
     def ingested_offsets(self) -> list[tuple[int, int]]:
         """Return partition and offset of each row of bronze that came from the topic as it is now."""
-        topic = self.kafka_admin().describe_topics(TopicCollection([TOPIC]))[TOPIC].result(30)
-        # Flink's and Java's way of writing the id, base64 for URLs, is not this client's.
-        topic_id = str(topic.topic_id).translate(str.maketrans("+/", "-_"))
         scan = (
             self.catalog()
             .load_table("bronze.raw_trips")
-            .scan(row_filter=f"kafka_topic_id = '{topic_id}'", selected_fields=("kafka_partition", "kafka_offset"))
+            .scan(
+                row_filter=f"kafka_topic_id = '{topic_id(self.kafka_address)}'",
+                selected_fields=("kafka_partition", "kafka_offset"),
+            )
         )
         return [(row["kafka_partition"], row["kafka_offset"]) for row in scan.to_arrow().to_pylist()]
-
-    def _committed_records(self) -> Iterator[Message]:
-        consumer = Consumer(
-            {
-                "bootstrap.servers": f"127.0.0.1:{self.port('KAFKA_PORT')}",
-                "group.id": "end-to-end-tests",
-                "isolation.level": "read_committed",
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-            }
-        )
-        try:
-            partitions = consumer.list_topics(TOPIC, timeout=10).topics[TOPIC].partitions
-            consumer.assign([TopicPartition(TOPIC, number, OFFSET_BEGINNING) for number in partitions])
-            ended: set[int | None] = set()
-            while len(ended) < len(partitions):
-                message = consumer.poll(10)
-                if message is None:
-                    text = f"no record and no end of partition within 10 s; ended: {sorted(map(str, ended))}"
-                    raise TimeoutError(text)
-                if message.error():
-                    ended.add(message.partition())
-                else:
-                    yield message
-        finally:
-            consumer.close()
 
     def catalog(self) -> Catalog:
         """Return the Iceberg catalog through its published port."""

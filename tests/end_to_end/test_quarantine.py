@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 from confluent_kafka import Producer
-from stack import TOPIC, Stack
+from stack import Stack
+from topic_reader import TOPIC
 
 pytestmark = pytest.mark.stack
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import NewPartitions
-from stack import TOPIC, Stack, wait_until
+from stack import Stack, wait_until
+from topic_reader import TOPIC
 
 pytestmark = pytest.mark.stack
 
