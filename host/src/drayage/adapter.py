@@ -91,7 +91,7 @@ class Adapter:
                 f"no line of standard output is a {_FORMS[self._form]}, so that there is nothing to report "
                 f"({self._lines} lines were taken for log lines)"
             )
-        exception = None
+        exception: dict[str, Any] | None = None
         if self._problem:
             exception = {"name": "AdapterError", "message": self._problem, "stack": [], "cause": None, "context": None}
         self._send("closed", {"exception": exception} if exception else {})

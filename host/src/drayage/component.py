@@ -16,91 +16,28 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import dagster as dg
 import pydantic
 
 from drayage.adapter import AdapterName
 from drayage.client import DrayageClient
+from drayage.component_fields import (
+    PromisedMetadata,
+    PromisedType,
+    SecretSource,
+    resolve_promises,
+    resolve_settings,
+    resolve_text,
+    resolve_values,
+)
 from drayage.component_scaffolder import ContainerWorkloadScaffolder
 from drayage.errors import BuildError, SettingsError
 from drayage.failure import error_failure
 from drayage.image_build import build_image
-from drayage.promises import PROMISES, Promise
-from drayage.secrets import EnvSecret, FileSecret, Secret
+from drayage.promises import PROMISES
 from drayage.settings import StepSettings
-
-PromisedType = Literal[
-    "any",
-    "int",
-    "float",
-    "bool",
-    "text",
-    "url",
-    "path",
-    "md",
-    "json",
-    "timestamp",
-    "table_schema",
-    "table_column_lineage",
-]
-
-
-class PromisedMetadata(pydantic.BaseModel, extra="forbid"):
-    """One name that every materialization must carry.
-
-    Args:
-        type: Its Pipes metadata type; a whole float may come as an int.
-        required: Whether it must be there at all.
-        unit: What the number counts, for people.
-        description: What it means, for people.
-    """
-
-    type: PromisedType
-    required: bool = True
-    unit: str | None = None
-    description: str | None = None
-
-    def promise(self) -> Promise:
-        """The promise in the form that assets carry."""
-        # 3.0 arrives as the JSON number 3: a whole float is an int on the wire.
-        types = {"any": (), "float": ("float", "int")}.get(self.type, (self.type,))
-        return Promise(types=types, required=self.required, unit=self.unit, description=self.description)
-
-
-class SecretSource(dg.Model, dg.Resolvable):
-    """Where a secret comes from: one of the two.
-
-    Args:
-        env: Name of an environment variable of the host.
-        file: Absolute path of a file of the host.
-    """
-
-    env: str | None = None
-    file: str | None = None
-
-    def secret(self) -> Secret | None:
-        """The source as the client takes it; None unless just one is given."""
-        if self.env is not None and self.file is None:
-            return EnvSecret(self.env)
-        return FileSecret(self.file) if self.file is not None and self.env is None else None
-
-
-def _resolve_settings(_context: dg.ResolutionContext, settings: StepSettings | None) -> dict[str, Any]:
-    """Those that are given: what is not must not win over an asset's tags."""
-    return {} if settings is None else {name: getattr(settings, name) for name in settings.model_fields_set}
-
-
-def _resolve_promises(
-    _context: dg.ResolutionContext, promised: dict[str, PromisedType | PromisedMetadata]
-) -> dict[str, Any]:
-    """In the form that assets carry them."""
-    kept = {
-        name: (PromisedMetadata(type=promise) if isinstance(promise, str) else promise).promise()
-        for name, promise in promised.items()
-    }
-    return {name: promise.model_dump(mode="json", exclude_none=True) for name, promise in kept.items()}
 
 
 @dg.scaffold_with(ContainerWorkloadScaffolder)
@@ -130,16 +67,22 @@ class ContainerWorkload(dg.Component, dg.Model, dg.Resolvable):
     assets: list[dg.ResolvedAssetSpec]
     image: str | None = None
     build: str | None = None
-    command: list[str] | str | None = None
-    env: dict[str, str] = pydantic.Field(default_factory=dict)
+    command: Annotated[
+        list[str] | str | None, dg.Resolver(resolve_text, model_field_type=list[str] | str, inject_before_resolve=False)
+    ] = None
+    env: Annotated[dict[str, str], dg.Resolver(resolve_text, model_field_type=dict[str, str])] = pydantic.Field(
+        default_factory=dict
+    )
     secrets: dict[str, SecretSource] = pydantic.Field(default_factory=dict)
-    extras: dict[str, Any] = pydantic.Field(default_factory=dict)
-    resources: Annotated[dict[str, Any], dg.Resolver(_resolve_settings, model_field_type=StepSettings)] = (
-        pydantic.Field(default_factory=dict)
+    extras: Annotated[dict[str, Any], dg.Resolver(resolve_values, model_field_type=dict[str, Any])] = pydantic.Field(
+        default_factory=dict
+    )
+    resources: Annotated[dict[str, Any], dg.Resolver(resolve_settings, model_field_type=StepSettings)] = pydantic.Field(
+        default_factory=dict
     )
     adapter: AdapterName | None = None
     promises: Annotated[
-        dict[str, Any], dg.Resolver(_resolve_promises, model_field_type=dict[str, PromisedType | PromisedMetadata])
+        dict[str, Any], dg.Resolver(resolve_promises, model_field_type=dict[str, PromisedType | PromisedMetadata])
     ] = pydantic.Field(default_factory=dict)
     checks: list[dg.ResolvedAssetCheckSpec] = pydantic.Field(default_factory=list)
     name: str | None = None
@@ -188,7 +131,8 @@ class ContainerWorkload(dg.Component, dg.Model, dg.Resolvable):
             secrets={name: source for name, source in sources.items() if source is not None},
             extras=self.extras or None,
             adapter=self.adapter,
-            **self.resources,
+            # The name of a build belongs to this machine; a registry's image of that name would be somebody else's.
+            **{**({} if self.build is None else {"pull": "never"}), **self.resources},
         ).get_results()
 
     def _image(self, context: dg.AssetExecutionContext, folder: Path | None) -> str:

@@ -84,5 +84,22 @@ def test_a_malformed_field_is_named(attributes: dict[str, object], says: str) ->
     assert says in str(error.value)
 
 
+def test_text_stays_text_and_templates_are_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dagster takes whatever looks like a number for one: 3.10 would arrive as 3.1."""
+    monkeypatch.setenv("RELEASE", "3.10")
+    component = ContainerWorkload.from_attributes_dict(
+        attributes={
+            "assets": ASSETS,
+            "image": "an/image",
+            "command": ["run", "3.10", "{{ env.RELEASE }}", "echo ${#name}"],
+            "env": {"RELEASE": "3.10", "SAME": "{{ env.RELEASE }}", "LIST": "[1, 2]"},
+            "extras": {"release": "3.10", "rows": 3, "inner": [{"none": None}]},
+        }
+    )
+    assert component.command == ["run", "3.10", "3.10", "echo ${#name}"]
+    assert component.env == {"RELEASE": "3.10", "SAME": "3.10", "LIST": "[1, 2]"}
+    assert component.extras == {"release": "3.10", "rows": 3, "inner": [{"none": None}]}
+
+
 def test_a_deployed_host_needs_no_build_folder_if_the_image_is_named() -> None:
     assert declared(image="an/image", build="nowhere").get_assets_def(TRIPS)
