@@ -14,6 +14,7 @@
         rows: int
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -62,6 +63,7 @@ class ContainerWorkload(dg.Component, dg.Model, dg.Resolvable):
         client: Key of the ``DrayageClient`` among the resources; None takes one with the environment's settings.
     """
 
+    # Dagster's own specs are no pydantic models.
     model_config = pydantic.ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
     assets: list[dg.ResolvedAssetSpec]
@@ -103,7 +105,7 @@ class ContainerWorkload(dg.Component, dg.Model, dg.Resolvable):
             raise SettingsError(f"{context.path}: {'; '.join(problems)}. Nothing was started.")
 
         @dg.multi_asset(
-            name=self.name or "__".join(self.assets[0].key.path),
+            name=self.name or re.sub(r"\W", "_", "__".join(self.assets[0].key.path)),
             specs=[self._promising(spec) for spec in self.assets],
             check_specs=self.checks,
             pool=self.pool,

@@ -13,7 +13,7 @@ _LAST_LINES = 20
 _CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 
 
-def build_image(folder: Path, image: str, *, show: Callable[[str], None]) -> None:
+def build_image(folder: Path, image: str, *, show: Callable[[str], None], target: str | None = None) -> None:
     """Build an image; where nothing changed, the cache makes it a matter of a second.
 
     The Dockerfile may mount this machine's CA certificates as the secret ``ca``, for networks whose TLS is signed anew.
@@ -21,7 +21,8 @@ def build_image(folder: Path, image: str, *, show: Callable[[str], None]) -> Non
     Args:
         folder: Holds the Dockerfile and all that it copies.
         image: Name that the image gets.
-        show: Takes each line that the build says.
+        show: Takes a line that says what is built.
+        target: The stage to build; None is the last one.
 
     Raises:
         BuildError: There is no ``docker`` command here, or the build failed.
@@ -36,6 +37,8 @@ def build_image(folder: Path, image: str, *, show: Callable[[str], None]) -> Non
     bundle = Path(os.environ.get("SSL_CERT_FILE") or _CA_BUNDLE)
     if bundle.is_file():
         command += ["--secret", f"id=ca,src={bundle}"]
+    if target is not None:
+        command += ["--target", target]
     last: deque[str] = deque(maxlen=_LAST_LINES)
     show(f"building {image} from {folder}")
     with subprocess.Popen(  # noqa: S603 - docker's own command, the folder of a declaration
