@@ -78,6 +78,7 @@ def test_the_asset_is_green_in_the_ui(tmp_path: Path, deployment: Deployment) ->
     port = free_port()
     environment = {
         **{name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "PYTHONPATH"}},
+        "DAGSTER_DISABLE_TELEMETRY": "yes",
         "DRAYAGE": str(REPOSITORY),
         "DRAYAGE_DEPLOYMENT": deployment.name,
         "PATH": f"{REPOSITORY / '.drayage' / 'uv' / 'bin'}:{os.environ['PATH']}",
