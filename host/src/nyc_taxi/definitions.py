@@ -1,5 +1,7 @@
 """What Dagster loads: assets, checks, jobs and resources of the taxi pipeline."""
 
+from pathlib import Path
+
 import dagster as dg
 
 from drayage import DrayageClient
@@ -48,6 +50,11 @@ def build_definitions(images: Images, inspection: Inspection) -> dg.Definitions:
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Load the code location from the images that the environment names."""
+    """Load the code location: the pipeline from the images that the environment names, and what YAML declares."""
     images = Images()
-    return build_definitions(images, inspect_images(images))
+    pipeline = build_definitions(images, inspect_images(images))
+    folder = Path(__file__).with_name("defs")
+    # Dagster takes a third of a second to look into an empty folder, and every run's start would pay for it.
+    if not any(folder.glob("*/defs.yaml")):
+        return pipeline
+    return dg.Definitions.merge(pipeline, dg.load_from_defs_folder(path_within_project=folder))
