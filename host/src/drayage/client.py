@@ -88,6 +88,7 @@ class DrayageClient(PipesDockerClient):
         container_kwargs: Mapping[str, Any] | None = None,
         secrets: Sequence[str] = (),
         reports: Sequence[dg.AssetKey] | None = None,
+        image_id: str | None = None,
         **overrides: Any,
     ) -> DrayageInvocation:
         """Run a container to its end, and judge it.
@@ -102,6 +103,7 @@ class DrayageClient(PipesDockerClient):
             container_kwargs: Passed to docker-py's ``containers.create``; wins over every setting.
             secrets: Names of declared secrets that the workload gets as files under ``/run/secrets``.
             reports: The assets that this call is to report; None means all that are selected.
+            image_id: The id that the image had when the definitions were made from it; another one is refused.
             overrides: Fields of :class:`drayage.StepSettings`, such as ``timeout_s=600`` or ``mounts=[…]``.
 
         Returns:
@@ -110,7 +112,7 @@ class DrayageClient(PipesDockerClient):
         Raises:
             dagster.Failure: The step is not green; the description says why and what to do.
         """
-        request = _Asked(image, extras, command, env, registry, container_kwargs, secrets, reports, overrides)
+        request = _Asked(image, extras, command, env, registry, container_kwargs, secrets, reports, image_id, overrides)
         execution = self._execution(context, request)
         for _ in execution.results(streaming=False):
             pass
@@ -128,6 +130,7 @@ class DrayageClient(PipesDockerClient):
         container_kwargs: Mapping[str, Any] | None = None,
         secrets: Sequence[str] = (),
         reports: Sequence[dg.AssetKey] | None = None,
+        image_id: str | None = None,
         **overrides: Any,
     ) -> Iterator[dg.PipesExecutionResult]:
         """Run a container to its end, yielding materializations and checks as they come.
@@ -138,7 +141,7 @@ class DrayageClient(PipesDockerClient):
         Raises:
             dagster.Failure: The step is not green.
         """
-        request = _Asked(image, extras, command, env, registry, container_kwargs, secrets, reports, overrides)
+        request = _Asked(image, extras, command, env, registry, container_kwargs, secrets, reports, image_id, overrides)
         execution = self._execution(context, request)
         yield from execution.results(streaming=True)
 
@@ -167,6 +170,7 @@ class DrayageClient(PipesDockerClient):
                 settings=self._step_settings(context, asked.overrides),
                 command=asked.command,
                 extras=asked.extras,
+                expected_image_id=asked.image_id,
                 environment={**self.env, **(asked.env or {})},
                 secrets=read_secrets(self._secrets, asked.secrets),
                 secret_sources={name: self._secrets[name] for name in asked.secrets},
@@ -219,6 +223,7 @@ class _Asked:
     container_kwargs: Mapping[str, Any] | None
     secrets: Sequence[str]
     reports: Sequence[dg.AssetKey] | None
+    image_id: str | None
     overrides: Mapping[str, Any]
 
 

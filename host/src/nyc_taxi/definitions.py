@@ -1,17 +1,28 @@
-"""What Dagster loads: assets, checks, jobs and resources of the taxi pipeline."""
+"""What Dagster loads: assets, checks, jobs, automation and resources of the taxi pipeline."""
+
+import warnings
+from collections.abc import Mapping
 
 import dagster as dg
 
-from drayage import DrayageClient
+# Not among Dagster's public names, though its documentation has it: what a code server found out while it loaded, its
+# run workers get as it was then, so that a worker's definitions are those that the run was planned with.
+from dagster._core.definitions.definitions_load_context import StateBackedDefinitionsLoader
+
+from drayage import DrayageClient, build_sweeper_sensor
 from nyc_taxi.assets.kafka import build_kafka_assets
 from nyc_taxi.assets.lake import build_lake_assets
 from nyc_taxi.assets.marts import build_marts
+from nyc_taxi.automation import MARTS_FOLLOW_SILVER, NEWEST_MONTH, new_monthly_file
 from nyc_taxi.dbt_manifest import read_dbt_project
-from nyc_taxi.images import Inspection, inspect_images
+from nyc_taxi.images import Inspection, find_image_ids, inspect_images
 from nyc_taxi.jobs import JOBS
 from nyc_taxi.reports import promise_node
 from nyc_taxi.settings import Images, load_services
 from nyc_taxi.workloads import describe_workloads
+
+# Dagster then takes the smallest, a run a month, as it should for the whole pipeline.
+warnings.filterwarnings("ignore", message="Asset job taxi_pipeline materializes assets with varying BackfillPolicies")
 
 
 @dg.resource(description="Addresses, credentials and mounts for the steps' containers, from the environment.")
@@ -33,21 +44,36 @@ def build_definitions(images: Images, inspection: Inspection) -> dg.Definitions:
     project = read_dbt_project(
         inspection.dbt_manifest, where=inspection.dbt_manifest_source, node_metadata=promise_node
     )
+    client = DrayageClient()
     return dg.Definitions(
         assets=[
             *build_kafka_assets(workloads.generator),
             *build_lake_assets(workloads.flink_submit),
-            build_marts(workloads.dbt_runner, project),
+            *build_marts(workloads.dbt_runner, project),
         ],
         jobs=JOBS,
+        schedules=[NEWEST_MONTH],
+        sensors=[new_monthly_file, MARTS_FOLLOW_SILVER, build_sweeper_sensor(client)],
         # A step is a container already; a process around each would cost 1.3 s a step.
         executor=dg.in_process_executor,
-        resources={"drayage": DrayageClient(), "services": _services},
+        resources={"drayage": client, "services": _services},
     )
+
+
+class _ImagesLoader(StateBackedDefinitionsLoader[Mapping[str, str]]):
+    """Loads the code location from the images that the environment names; its state is their ids."""
+
+    defs_key = "nyc_taxi/image_ids"
+
+    def fetch_state(self) -> Mapping[str, str]:
+        return find_image_ids(Images())
+
+    def defs_from_state(self, state: Mapping[str, str]) -> dg.Definitions:
+        images = Images()
+        return build_definitions(images, inspect_images(images, state))
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Load the code location from the images that the environment names."""
-    images = Images()
-    return build_definitions(images, inspect_images(images))
+    """Load the code location from the images that the environment names, or as its code server did."""
+    return _ImagesLoader().build_defs()
