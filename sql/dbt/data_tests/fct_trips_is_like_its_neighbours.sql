@@ -18,14 +18,14 @@ beside as (
     select
         months.trip_month,
         months.trips,
-        before.trips as previous_month_trips,
-        after.trips as next_month_trips
+        previous_months.trips as previous_month_trips,
+        next_months.trips as next_month_trips
 
     from months
-    left join months as before
-        on months.first_day - interval 1 month = before.first_day
-    left join months as after
-        on months.first_day + interval 1 month = after.first_day
+    left join months as previous_months
+        on months.first_day - interval 1 month = previous_months.first_day
+    left join months as next_months
+        on months.first_day + interval 1 month = next_months.first_day
 
 )
 

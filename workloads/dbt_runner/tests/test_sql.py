@@ -62,6 +62,23 @@ def test_no_mart_depends_on_the_hour_of_its_building() -> None:
     assert [file.name for file in (PROJECT / "models").rglob("*.sql") if clocks.search(file.read_text())] == []
 
 
+def test_every_column_of_a_model_leads_back_to_what_it_is_made_from(baked: Path) -> None:
+    """Only the calendar is made from nothing; names are written as the project writes them."""
+    lineage = json.loads((baked / "column_lineage.json").read_bytes())
+    nodes = json.loads((baked / "manifest.json").read_bytes())["nodes"]
+    models = {key: set(node["columns"]) for key, node in nodes.items() if node["resource_type"] == "model"}
+    assert {key: set(columns) for key, columns in lineage.items()} == models
+    rootless = {key for key, columns in lineage.items() if not all(columns.values())}
+    assert rootless == {"model.nyc_taxi.dim_dates"}
+    revenue = lineage["model.nyc_taxi.daily_revenue"]
+    assert revenue["tip_share_of_fare"] == [
+        ["model.nyc_taxi.int_daily_summary", "fare_amount_usd"],
+        ["model.nyc_taxi.int_daily_summary", "tip_amount_usd"],
+    ]
+    assert lineage["model.nyc_taxi.stg_zones"]["zone_name"] == [["seed.nyc_taxi.taxi_zones", "Zone"]]
+    assert lineage["model.nyc_taxi.stg_trips"]["trip_id"] == [["source.nyc_taxi.lake.cleaned_trips", "trip_id"]]
+
+
 def test_manifest_is_the_same_when_baked_again(environment: dict[str, str], baked: Path, tmp_path: Path) -> None:
     """The host tells images apart by it."""
     subprocess.run(

@@ -45,6 +45,8 @@ def _lineage_of(node: Mapping[str, Any], schema: Mapping[str, Any], ids: Mapping
         query = qualify(
             sqlglot.parse_one(node["compiled_code"], dialect=_DIALECT), schema=dict(schema), dialect=_DIALECT
         )
+        if not isinstance(query, exp.Query):
+            raise ProjectError(f"The SQL of the model {node['name']} is no query. Write it as one select.")
         columns: Columns = {}
         for selected in query.selects:
             name = selected.alias_or_name
