@@ -5,6 +5,7 @@ What needs a marts file of its own runs here, in this process as the Dagster hos
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -42,6 +43,13 @@ query Steps($month: String!) {
   runsOrError(filter: {tags: [{key: "dagster/partition", value: $month}]}, limit: 1) {
     ... on Runs { results { stepStats { startTime endTime } } }
   }
+}
+"""
+
+
+STALE = """
+query Stale($key: AssetKeyInput!, $month: String!) {
+  assetNodeOrError(assetKey: $key) { ... on AssetNode { staleStatus(partition: $month) } }
 }
 """
 
@@ -118,6 +126,41 @@ def test_publishing_again_commits_nothing(marts: Stack) -> None:
     assert marts.materialization("marts/fct_trips", JANUARY)["rows_written"] == 0
 
 
+def _is_stale(stack: Stack, asset: str, month: str) -> bool:
+    node = stack.query(STALE, key={"path": asset.split("/")}, month=month)["assetNodeOrError"]
+    assert node["staleStatus"] in {"FRESH", "STALE"}, (asset, month, node)
+    return bool(node["staleStatus"] == "STALE")
+
+
+def test_new_rows_of_a_month_make_only_that_month_stale(stack: Stack) -> None:
+    """The UI then offers just what has to be built; the same rows sent again offer nothing."""
+    changed, other = "2021-03", "2021-04"
+    followers = ("staging/stg_trips", "core/fct_trips", "marts/daily_revenue")
+    for month in (changed, other):
+        made = stack.launch(month, "--events", "50")
+        assert made.exit_code == 0, made.output
+    again = stack.launch(changed, "--select", "kafka,lake", "--events", "50")
+    assert again.exit_code == 0, again.output
+    assert not any(_is_stale(stack, asset, month) for asset in followers for month in (changed, other))
+    more = stack.launch(changed, "--select", "kafka,lake", "--events", "60")
+    assert more.exit_code == 0, more.output
+    assert [_is_stale(stack, asset, changed) for asset in followers] == [True] * len(followers)
+    assert [_is_stale(stack, asset, other) for asset in followers] == [False] * len(followers)
+
+
+def test_a_few_models_selected_run_alone(marts: Stack, tmp_path: Path) -> None:
+    """With just their own tests; nothing else is built, and nothing published."""
+    before = _snapshots(marts)
+    report = tmp_path / "run.json"
+    chosen = "staging/stg_trips,intermediate/int_trip_metrics"
+    launched = marts.launch(JANUARY, "--select", chosen, "--json", str(report))
+    assert launched.exit_code == 0, launched.output
+    (step,) = json.loads(report.read_text())["steps"]
+    assert (step["step"], step["status"], step["assets"]) == ("dbt_build", "ok", 2)
+    assert step["checks"]["passed"] > 10
+    assert _snapshots(marts) == before
+
+
 class Host:
     """This process as the Dagster host, with a marts volume of its own.
 
@@ -191,37 +234,22 @@ def _steps(outcome: StepOutcome, kind: dg.DagsterEventType) -> set[str | None]:
     return {event.step_key for event in outcome.events if event.event_type == kind}
 
 
-def test_a_few_models_selected_run_alone(host: Host) -> None:
-    """With just their own tests, and nothing else is touched."""
-    chosen = ["staging/stg_trips", "intermediate/int_trip_metrics"]
-    outcome = host.materialize(chosen, **{"dagster/partition": JANUARY})
-    assert outcome.success, outcome.failure
-    assert _materialized(outcome) == {asset: {JANUARY} for asset in chosen}
-    assert outcome.checks
-    assert {name.split("_trip")[0] for name, _passed in outcome.checks} >= {"unique_stg", "int"}
-
-
 def test_failing_model_is_named_after_green_ones_and_nothing_follows(host: Host) -> None:
-    """Here fct_trips fails: its dimensions were never built in this file."""
-    outcome = host.materialize(
-        [
-            "staging/stg_trips",
-            "intermediate/int_trip_metrics",
-            "core/fct_trips",
-            "intermediate/int_daily_summary",
-            "analytics/daily_revenue",
-            "marts/daily_revenue",
-        ],
-        **{"dagster/partition": JANUARY},
-    )
+    """Here two models fail, since fct_trips was never built in this file; what stands before them is green."""
+    green = ["seeds/taxi_zones", "staging/stg_zones", "core/dim_locations"]
+    red = ["analytics/location_performance", "intermediate/int_daily_summary"]
+    after = ["analytics/daily_revenue", "marts/location_performance", "marts/daily_revenue"]
+    outcome = host.materialize([*green, *red, *after], **{"dagster/partition": JANUARY})
     assert not outcome.success
-    assert set(_materialized(outcome)) == {"staging/stg_trips", "intermediate/int_trip_metrics"}
+    assert set(_materialized(outcome)) == set(green)
     reason, _metadata = outcome.failure
-    assert "model fct_trips:" in reason
-    assert "dim_locations" in reason
-    assert "Left out because of that: int_daily_summary, daily_revenue." in reason
+    assert "model location_performance:" in reason
+    assert "model int_daily_summary:" in reason
+    assert "Table with name fct_trips does not exist" in reason
+    assert "Left out because of that: daily_revenue." in reason
     assert _steps(outcome, dg.DagsterEventType.STEP_FAILURE) == {"dbt_build"}
-    assert _steps(outcome, dg.DagsterEventType.STEP_SKIPPED) == {"publish_marts"}
+    assert _steps(outcome, dg.DagsterEventType.STEP_START) == {"dbt_build"}
+    assert "Dependencies for step publish_marts failed: ['dbt_build']. Not executing." in outcome.logged
 
 
 def test_range_of_months_is_one_run_of_one_container_a_step(host: Host) -> None:
