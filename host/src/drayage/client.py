@@ -90,6 +90,7 @@ class DrayageClient(PipesDockerClient):
         secrets: Sequence[str] | Mapping[str, Secret] = (),
         reports: Sequence[dg.AssetKey] | None = None,
         adapter: AdapterName | None = None,
+        image_id: str | None = None,
         **overrides: Any,
     ) -> DrayageInvocation:
         """Run a container to its end, and judge it.
@@ -107,6 +108,7 @@ class DrayageClient(PipesDockerClient):
             reports: The assets that this call is to report; None means all that are selected.
             adapter: For a program that knows nothing of Pipes: how metadata is read from its standard output, as
                 :mod:`drayage.adapter` says.
+            image_id: The id that the image had when the definitions were made from it; another one is refused.
             overrides: Fields of :class:`drayage.StepSettings`, such as ``timeout_s=600`` or ``mounts=[…]``.
 
         Returns:
@@ -115,7 +117,9 @@ class DrayageClient(PipesDockerClient):
         Raises:
             dagster.Failure: The step is not green; the description says why and what to do.
         """
-        request = _Asked(image, extras, command, env, registry, container_kwargs, secrets, reports, adapter, overrides)
+        request = _Asked(
+            image, extras, command, env, registry, container_kwargs, secrets, reports, adapter, image_id, overrides
+        )
         execution = self._execution(context, request)
         for _ in execution.results(streaming=False):
             pass
@@ -134,6 +138,7 @@ class DrayageClient(PipesDockerClient):
         secrets: Sequence[str] | Mapping[str, Secret] = (),
         reports: Sequence[dg.AssetKey] | None = None,
         adapter: AdapterName | None = None,
+        image_id: str | None = None,
         **overrides: Any,
     ) -> Iterator[dg.PipesExecutionResult]:
         """Run a container to its end, yielding materializations and checks as they come.
@@ -144,7 +149,9 @@ class DrayageClient(PipesDockerClient):
         Raises:
             dagster.Failure: The step is not green.
         """
-        request = _Asked(image, extras, command, env, registry, container_kwargs, secrets, reports, adapter, overrides)
+        request = _Asked(
+            image, extras, command, env, registry, container_kwargs, secrets, reports, adapter, image_id, overrides
+        )
         execution = self._execution(context, request)
         yield from execution.results(streaming=True)
 
@@ -176,6 +183,7 @@ class DrayageClient(PipesDockerClient):
                 settings=self._step_settings(context, asked.overrides),
                 command=asked.command,
                 extras=asked.extras,
+                expected_image_id=asked.image_id,
                 environment={**self.env, **(asked.env or {})},
                 secrets=read_secrets(declared, asked.secrets),
                 secret_sources={name: declared[name] for name in asked.secrets},
@@ -230,6 +238,7 @@ class _Asked:
     secrets: Sequence[str] | Mapping[str, Secret]
     reports: Sequence[dg.AssetKey] | None
     adapter: AdapterName | None
+    image_id: str | None
     overrides: Mapping[str, Any]
 
 

@@ -11,6 +11,7 @@
     └── EngineError              the container engine refused or failed
         ├── EngineUnavailableError   it does not answer
         ├── ImageMissingError        the image is not there and could not be pulled
+        ├── ImageChangedError        it is another one than the step was defined for
         ├── EntrypointError          the image's command cannot be started
         ├── EngineDiskFullError      it has no space left
         └── ContainerGoneError       the container was removed by someone else
@@ -53,6 +54,10 @@ class EngineUnavailableError(EngineError):
 
 class ImageMissingError(EngineError):
     """The image is not on the engine and could not be pulled."""
+
+
+class ImageChangedError(EngineError):
+    """The image's name stands for another image than the step was defined for."""
 
 
 class EntrypointError(EngineError):

@@ -17,7 +17,7 @@ from drayage.errors import DrayageError
 from drayage.exchange import Attempt, Exchange
 from drayage.failure import error_failure, step_failure
 from drayage.invocation import DrayageInvocation
-from drayage.launch import Launched, Launcher
+from drayage.launch import Launched, Launcher, find_image
 from drayage.ledger import Ledger
 from drayage.outcome import LimitReached, Reason, Verdict, judge
 from drayage.output import OutputLogs, open_output_logs
@@ -81,7 +81,7 @@ class Execution:
 
     def _results(self, *, streaming: bool) -> Iterator[Any]:
         request = self._request
-        image_id = self._engine.image_id(request.image, pull=request.settings.pull)
+        image_id = find_image(request, self._engine)
         fingerprint = request.fingerprint(image_id)
         self._adopted = find_adoptable(request, engine=self._engine, exchange=self._exchange, fingerprint=fingerprint)
         attempt = self._adopted.attempt if self._adopted else self._exchange.create(request.identity.directory)

@@ -54,6 +54,7 @@ class StepRequest(ContainerRequest):
     Args:
         context: Dagster's context of the executing step.
         extras: What the workload gets through Pipes beside Dagster's own context.
+        expected_image_id: The id that the image must have; None takes any.
         context_injector: Replaces the exchange directory's context file.
         message_reader: Replaces the exchange directory's messages file.
         implicit_materializations: Whether assets that nothing was reported for count as materialized.
@@ -61,6 +62,7 @@ class StepRequest(ContainerRequest):
 
     context: Context
     extras: PipesExtras | None = None
+    expected_image_id: str | None = None
     context_injector: dg.PipesContextInjector | None = None
     message_reader: dg.PipesMessageReader | None = None
     implicit_materializations: bool = False
