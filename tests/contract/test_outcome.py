@@ -253,4 +253,6 @@ def test_a_failure_carries_all_that_is_needed_to_look_into_it(
     assert "line 10\n" in metadata["last_lines"]
     assert "line 9\n" not in metadata["last_lines"], "the last thirty"
     (kept,) = deployment.containers()
-    assert f"docker start --attach {kept.id[:12]}" in text
+    assert f"Container {kept.id[:12]}" in text
+    assert "which is kept" in text
+    assert metadata["debug_command"].startswith("docker run --rm -it")
