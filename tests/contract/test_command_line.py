@@ -115,13 +115,13 @@ def test_a_failure_says_the_reason_then_commands_that_work(
     assert reason == f"{SHELL_IMAGE}: it exited with code 3."
     assert where.startswith("Container ")
     assert "docker run" not in text
-    assert replay.startswith("drayage --exchange-root ")
+    assert replay.startswith("  drayage --exchange-root ")
     assert runs_as_it_stands(replay, "--yes").returncode == 1
     looked = runs_as_it_stands(shell_command, "--command", "ls /left-behind")
     assert looked.stdout == "/left-behind\n", looked.stderr
     monkeypatch.setenv("DRAYAGE_CLI_PREFIX", "docker exec -it webserver")
     text, _ = materialize(instance, deployment.client(), step(shell("exit 1"))).failure
-    assert "\ndocker exec -it webserver drayage " in text
+    assert "\n  docker exec -it webserver drayage " in text
 
 
 def runs_as_it_stands(command: str, *more: str) -> subprocess.CompletedProcess[str]:
@@ -176,7 +176,7 @@ def test_a_shell_of_a_removed_container_has_the_same_context(
     assert "12345" in said
     assert "mounted" in said
     assert "x\n" not in messages_of(deployment), "the step's own evidence stays as it was"
-    assert deployment.containers() == []
+    assert deployment.left_behind() == []
     assert list(deployment.exchange_root.glob("replays/*/*/*")) == []
 
 
@@ -310,7 +310,7 @@ def test_a_replay_gets_its_secrets_again_and_shows_none(
     said = cli("replay", "last", "report", "--yes", S3_SECRET_ACCESS_KEY="never-recorded")
     assert "INFO     [secret]" in said
     assert HIDDEN not in said
-    assert deployment.volumes() == []
+    assert deployment.left_behind() == []
     capsule = str(deployment.exchange_root / "capsule.tar.gz")
     cli("capsule", "last", "report", "-o", capsule)
     written = [path.read_bytes() for path in deployment.exchange_root.rglob("*") if path.is_file()]

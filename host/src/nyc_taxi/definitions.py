@@ -15,7 +15,7 @@ from nyc_taxi.jobs import JOBS
 from nyc_taxi.provenance import provenance_tags, tag_run
 from nyc_taxi.reports import promise_node
 from nyc_taxi.settings import Images, Surroundings, load_services
-from nyc_taxi.workloads import describe_workloads
+from nyc_taxi.workloads import SECRETS, describe_workloads
 
 
 def _services_resource(tags: Mapping[str, str]) -> dg.ResourceDefinition:
@@ -53,7 +53,7 @@ def build_definitions(images: Images, inspection: Inspection, surroundings: Surr
         jobs=JOBS,
         # A step is a container already; a process around each would cost 1.3 s a step.
         executor=dg.in_process_executor,
-        resources={"drayage": DrayageClient(), "services": _services_resource(tags)},
+        resources={"drayage": DrayageClient(secrets=SECRETS), "services": _services_resource(tags)},
     )
 
 
