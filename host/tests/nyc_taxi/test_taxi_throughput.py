@@ -61,14 +61,14 @@ def test_each_run_is_a_row_with_every_stage_beside_the_others(instance: dg.Dagst
     first = dg.materialize(STAGES, instance=instance, partition_key="2019-01").run_id
     second = dg.materialize(STAGES, instance=instance, partition_key="2019-02").run_id
     rows = compare(instance)["records"]
-    assert [(row["run"], row["month"], row["generator_per_second"]) for row in rows] == [
+    assert [(row["run"], row["month"], row["generator/s"]) for row in rows] == [
         (second[:8], "2019-02", 6_000.0),
         (first[:8], "2019-01", 5_000.0),
     ]
-    assert {(row["bronze_per_second"], row["silver_per_second"]) for row in rows} == {(700.5, 800.0)}
+    assert {(row["bronze/s"], row["silver/s"]) for row in rows} == {(700.5, 800.0)}
     stats = {step.step_key: step for step in instance.get_run_step_stats(second)}
     took_s = stats["dbt_build"].end_time - stats["dbt_build"].start_time
-    assert rows[0]["marts_per_second"] == pytest.approx(9_993 / took_s, abs=0.1)
+    assert rows[0]["marts/s"] == pytest.approx(9_993 / took_s, abs=0.1)
 
 
 def test_a_run_of_some_stages_leaves_the_others_out(instance: dg.DagsterInstance) -> None:
@@ -76,8 +76,8 @@ def test_a_run_of_some_stages_leaves_the_others_out(instance: dg.DagsterInstance
     dg.materialize([generate_events], instance=instance, partition_key="2019-01")
     found = compare(instance)
     (row,) = found["records"]
-    assert row["generator_per_second"] == 5_000.0
-    assert row["bronze_per_second"] is None
+    assert row["generator/s"] == 5_000.0
+    assert row["bronze/s"] is None
     assert "bronze_per_second" not in found
 
 
@@ -94,9 +94,9 @@ def test_the_picture_shows_a_bar_for_every_number(instance: dg.DagsterInstance) 
 
 
 def test_only_the_last_runs_are_shown(instance: dg.DagsterInstance) -> None:
-    for _ in range(14):
+    for _ in range(10):
         dg.materialize([generate_events], instance=instance, partition_key="2019-01")
-    assert len(compare(instance)["records"]) == 12
+    assert len(compare(instance)["records"]) == 8
 
 
 def test_without_any_run_it_says_what_to_do(instance: dg.DagsterInstance) -> None:
