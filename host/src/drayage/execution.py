@@ -48,9 +48,10 @@ class Execution:
         self._exchange = exchange
         self._changed = Event()
         self._redactor = Redactor(request.secrets.values())
+        self._custom = CustomMessages(request.context, self._measures)
         self._ledger = Ledger(
             on_activity=self._changed.set,
-            on_custom=CustomMessages(request.context),
+            on_custom=self._custom,
             keep_custom=request.message_reader is not None,
             redact=self._redactor,
         )
@@ -62,7 +63,6 @@ class Execution:
         self._left_running = False
         self._ended_early = False
         self._metadata: dict[str, dg.MetadataValue] = {}
-        self._broken: list[str] = []
         self.invocation: DrayageInvocation | None = None
 
     def results(self, *, streaming: bool) -> Iterator[Any]:
@@ -163,9 +163,7 @@ class Execution:
         """Yield what was reported since the last time, if it keeps its promises."""
         recorded = self._adopted.recorded if self._adopted else Recorded()
         for result in self._ledger.take_results():
-            breaches = broken(self._request, result)
-            self._broken += breaches
-            if not breaches:
+            if not broken(self._request, result):
                 complete = with_metadata(result, {**self._metadata, **self._measures()})
                 yield from without_recorded(self._request.context, [complete], recorded)
 
@@ -189,6 +187,7 @@ class Execution:
                 last_lines=logs.last_lines(),
                 metadata=self._metadata,
                 commands=[self._command("replay", attempt), self._command("shell", attempt)],
+                links=self._custom.links,
             )
         self.invocation = DrayageInvocation(
             session,
