@@ -195,7 +195,7 @@ def test_a_shell_of_a_removed_container_has_the_same_context(
     assert "12345" in said
     assert "mounted" in said
     assert "x\n" not in messages_of(deployment), "the step's own evidence stays as it was"
-    assert deployment.containers() == []
+    assert deployment.left_behind() == []
     assert list(deployment.exchange_root.glob("replays/*/*/*")) == []
 
 
@@ -329,7 +329,7 @@ def test_a_replay_gets_its_secrets_again_and_shows_none(
     said = cli("replay", "last", "report", "--yes", S3_SECRET_ACCESS_KEY="never-recorded")
     assert "INFO     [secret]" in said
     assert HIDDEN not in said
-    assert deployment.volumes() == []
+    assert deployment.left_behind() == []
     capsule = str(deployment.exchange_root / "capsule.tar.gz")
     cli("capsule", "last", "report", "-o", capsule)
     written = [path.read_bytes() for path in deployment.exchange_root.rglob("*") if path.is_file()]

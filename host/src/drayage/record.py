@@ -50,7 +50,6 @@ class ContainerRecord(pydantic.BaseModel, frozen=True, extra="ignore"):
         image_id: Content address of the image.
         command: What overrode the image's command; None kept it.
         created_at_s: When it was created, in seconds since the epoch.
-        debug_command: Opens a shell in a container like it, with the engine's own tools.
         environment: Environment variables, Pipes' own included; None hides a credential.
         secrets: Where the files under ``/run/secrets`` came from.
         settings: Limits, mounts, networks, user and the like.
@@ -74,7 +73,6 @@ class ContainerRecord(pydantic.BaseModel, frozen=True, extra="ignore"):
     image_id: str
     command: str | tuple[str, ...] | None
     created_at_s: float
-    debug_command: str
     environment: dict[str, str | None] = {}
     secrets: dict[str, EnvSecret | FileSecret] = {}
     settings: StepSettings = StepSettings()
@@ -97,7 +95,6 @@ def record_of(
     *,
     fingerprint: str,
     created_at_s: float,
-    debug_command: str,
 ) -> ContainerRecord:
     """Put down how a container was made.
 
@@ -107,7 +104,6 @@ def record_of(
         state: The container.
         fingerprint: Of what the step asked for.
         created_at_s: When it was created, in seconds since the epoch.
-        debug_command: Opens a shell in a container like it.
     """
     redact = Redactor(request.secrets.values()).text
     passthrough = dict(request.passthrough)
@@ -123,7 +119,6 @@ def record_of(
         image_id=state.image_id,
         command=_clean(request.command, redact),
         created_at_s=created_at_s,
-        debug_command=redact(debug_command),
         environment={
             name: _shown(name, value, redact) for name, value in {**bootstrap, **request.environment, **lines}.items()
         },

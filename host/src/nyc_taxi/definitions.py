@@ -13,7 +13,7 @@ from nyc_taxi.images import Inspection, inspect_images
 from nyc_taxi.jobs import JOBS
 from nyc_taxi.reports import promise_node
 from nyc_taxi.settings import Images, load_services
-from nyc_taxi.workloads import describe_workloads
+from nyc_taxi.workloads import SECRETS, describe_workloads
 
 
 @dg.resource(description="Addresses, credentials and mounts for the steps' containers, from the environment.")
@@ -44,7 +44,7 @@ def build_definitions(images: Images, inspection: Inspection) -> dg.Definitions:
         jobs=JOBS,
         # A step is a container already; a process around each would cost 1.3 s a step.
         executor=dg.in_process_executor,
-        resources={"drayage": DrayageClient(), "services": _services},
+        resources={"drayage": DrayageClient(secrets=SECRETS), "services": _services},
     )
 
 

@@ -5,7 +5,7 @@ Both are parsed once, and everything that is missing is reported together.
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -31,7 +31,7 @@ class Images(BaseSettings):
 
 
 class Services(BaseSettings):
-    """Addresses, credentials and mounts that the steps' containers get; nothing here has a default.
+    """Addresses and mounts that the steps' containers get; nothing here has a default.
 
     The addresses are those inside the containers' network: the host itself connects to none of them.
     """
@@ -47,8 +47,6 @@ class Services(BaseSettings):
     iceberg_warehouse: str
     s3_endpoint: str
     s3_region: str
-    s3_access_key_id: SecretStr
-    s3_secret_access_key: SecretStr
     taxi_data_dir: Path = Field(description="The engine's path of the folder with the TLC's files.")
     taxi_marts_volume: str = Field(description="The volume that holds the DuckDB file.")
 
