@@ -55,7 +55,7 @@ def test_it_gets_what_it_declares(instance: dg.DagsterInstance, monkeypatch: pyt
     script = """
       echo release=$RELEASE
       echo secret_bytes=$(wc -c < /run/secrets/password)
-      cat /run/secrets/password
+      cat /run/secrets/password; echo
       echo memory_bytes=$(cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2> /dev/null)
       grep -q '"limit": 5' /drayage/io/context.json && echo has_extras=true
     """

@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -87,11 +88,14 @@ def test_the_asset_is_green_in_the_ui(tmp_path: Path, deployment: Deployment) ->
     folder = tmp_path / "nothing"
     folder.mkdir()
     try:
+        deadline = time.monotonic() + PROMISED_S
         with typed(folder, environment) as shell:
             code = shell.wait(timeout=PROMISED_S)
             said = (folder / "typed.log").read_text(encoding="utf-8")
             assert code == 0, said
-            (latest,) = wait_until(lambda: ask(port), what="the UI with the asset", deadline_s=PROMISED_S)
+            (latest,) = wait_until(
+                lambda: ask(port), what="the UI with the asset", deadline_s=deadline - time.monotonic()
+            )
         assert latest["runOrError"]["status"] == "SUCCESS"
         values = {entry["label"]: entry.get("intValue") for entry in latest["metadataEntries"]}
         assert values["rows"] == 3

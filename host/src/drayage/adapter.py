@@ -10,9 +10,10 @@ line of the log; standard error is a log altogether. Two forms:
     A line ``NAME=VALUE``, without a space before the ``=``, is metadata. The value is everything after the first
     ``=``: a number or boolean where JSON has it so (``3``, ``1.5e3``, ``true``), text else (``007``, ``3 rows``).
 
-Of a name that comes twice the last value counts. At the end all is reported as one materialization of the step's
-asset, with ``exit_code``, through the same messages file that a Pipes library writes: promises, replay and a retry that
-adopts the container see no difference. A program that ends well and printed no metadata is red.
+Of a name that comes twice the last value counts. Pipes counts as opened with the first line. At the end all is
+reported as one materialization of the step's asset, with ``exit_code``, through the same messages file that a Pipes
+library writes: promises, replay and a retry that adopts the container see no difference. A program that ends well and
+printed no metadata is red.
 """
 
 import contextlib

@@ -56,12 +56,9 @@ def write_workload(name: str, *, language: str, workloads: Path, project: Path) 
         if taken.exists():
             raise SettingsError(f"{taken} is there already: choose another name, or remove it. Nothing was written.")
     words = {_NAME: name, _FOLDER: os.path.relpath(folder, entry.parent)}
-    template = _TEMPLATES / language
-    for source in sorted(template.rglob("*")):
-        # What Python compiled beside a template belongs to this machine.
-        if source.is_file() and "__pycache__" not in source.parts:
-            inside = source.relative_to(template)
-            _write(source, entry if inside == Path(_ENTRY) else folder / inside, words)
+    # Read as a whole before anything is written.
+    for inside, text in _read_template(language, words).items():
+        _write(entry if inside == Path(_ENTRY) else folder / inside, text)
     return Written(folder, entry)
 
 
@@ -87,10 +84,21 @@ def find_project(start: Path) -> Path:
     return below[0]
 
 
-def _write(source: Path, target: Path, words: dict[str, str]) -> None:
-    text = source.read_text(encoding="utf-8")
-    for word, value in words.items():
-        text = text.replace(word, value)
+def _read_template(language: str, words: dict[str, str]) -> dict[Path, str]:
+    """A template's files by their paths, with the words filled in."""
+    template, texts = _TEMPLATES / language, {}
+    for source in sorted(template.rglob("*")):
+        # What Python compiled beside a template belongs to this machine.
+        if source.is_dir() or "__pycache__" in source.parts:
+            continue
+        text = source.read_text(encoding="utf-8")
+        for word, value in words.items():
+            text = text.replace(word, value)
+        texts[source.relative_to(template)] = text
+    return texts
+
+
+def _write(target: Path, text: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text, encoding="utf-8")
     target.chmod(0o755 if text.startswith("#!") else 0o644)

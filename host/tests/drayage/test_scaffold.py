@@ -108,4 +108,4 @@ def test_the_command_says_where_everything_is(project: Path, monkeypatch: pytest
     assert str(project.parent / "workloads" / "clean_trips") in done.output
     done = CliRunner().invoke(app, ["new", "other_trips", "--language", "cobol"])
     assert done.exit_code != 0
-    assert "expected python, shell" in done.output.replace("\n", " ")
+    assert f"expected {', '.join(LANGUAGES)}" in done.output.replace("\n", " ")

@@ -8,8 +8,8 @@ set -eu
 # A condition of `while` may fail without an end to the script, so that it is tried here first.
 [ "$ROWS" -ge 0 ]
 echo "counting up to $ROWS"
-rows=0
-while [ "$rows" -lt "$ROWS" ]; do
-    rows=$((rows + 1))
+counted=0
+while [ "$counted" -lt "$ROWS" ]; do
+    counted=$((counted + 1))
 done
-echo "rows=$rows"
+echo "rows=$counted"
