@@ -1,7 +1,6 @@
 """Docker as the engine: the only module that talks to it, with docker_errors and docker_files beside it."""
 
 import contextlib
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -28,6 +27,10 @@ class DockerEngine:
     def _client(self) -> docker.DockerClient:
         with engine_errors("say its version"):
             return docker.from_env()
+
+    @cached_property
+    def _own_container(self) -> Mapping[str, Any] | None:
+        return docker_files.find_own_container(self._client)
 
     @property
     def _api(self) -> docker.APIClient:
@@ -58,13 +61,13 @@ class DockerEngine:
         with engine_errors(f"log in to {url}"):
             self._client.login(registry=url, username=username, password=password)
 
-    def create(self, spec: ContainerSpec) -> str:
-        """Create a container and return its id."""
+    def create(self, spec: ContainerSpec) -> ContainerState:
+        """Create a container, and describe it."""
         with engine_errors(f"create a container of image {spec.image!r}"):
             container = self._client.containers.create(**_create_arguments(spec))
             for network in spec.networks[1:]:
                 self._client.networks.get(network).connect(container)
-            return str(container.id)
+            return _state(container.attrs)
 
     def start(self, container_id: str) -> None:
         """Start a created container."""
@@ -77,6 +80,12 @@ class DockerEngine:
             if from_start and self._log_driver(container_id) not in _UNREADABLE_LOG_DRIVERS:
                 return _DockerOutput(self._api.attach(container_id, stream=True, demux=True, logs=True))
             return _DockerOutput(self._api.attach(container_id, stream=True, demux=True))
+
+    def recorded_output(self, container_id: str, stream: Stream) -> Iterator[bytes]:
+        """Read one stream of its output up to now, as the engine recorded it."""
+        wanted = {"stdout": stream == "stdout", "stderr": stream == "stderr"}
+        with engine_errors(f"read the log of container {container_id[:12]}"):
+            yield from self._api.logs(container_id, stream=True, follow=False, **wanted)
 
     def wait(self, container_id: str) -> None:
         """Block until it has ended."""
@@ -169,27 +178,7 @@ class DockerEngine:
 
     def host_path(self, path: Path) -> str:
         """Tell the engine's own path of a directory of this process."""
-        return docker_files.host_path(self._client, path)
-
-    def debug_command(self, state: ContainerState) -> str:
-        """One shell command that opens a shell in a container like this one."""
-        with engine_errors(f"look at container {state.short_id}"):
-            attributes = self._api.inspect_container(state.id)
-        host, config = attributes["HostConfig"], attributes["Config"]
-        words = ["docker", "run", "--rm", "-it", "--entrypoint", "sh"]
-        if host.get("NetworkMode") not in {None, "default", "bridge"}:
-            words += ["--network", host["NetworkMode"]]
-        if config.get("User"):
-            words += ["--user", config["User"]]
-        for mount in attributes.get("Mounts") or ():
-            mode = "" if mount.get("RW", True) else ":ro"
-            if mount.get("Type") in {"bind", "volume"}:
-                words += ["-v", f"{mount.get('Name') or mount['Source']}:{mount['Destination']}{mode}"]
-        for variable in config.get("Env") or ():
-            name, _, _value = variable.partition("=")
-            # Values other than Pipes' own may be credentials: the shell's own variables are passed on.
-            words += ["-e", variable if name.startswith("DAGSTER_PIPES_") else name]
-        return shlex.join([*words, config["Image"]])
+        return docker_files.host_path(self._own_container, path)
 
     def _log_driver(self, container_id: str) -> str:
         return str(self._api.inspect_container(container_id)["HostConfig"]["LogConfig"]["Type"])

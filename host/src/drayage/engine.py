@@ -153,14 +153,17 @@ class Engine(Protocol):
     def login(self, *, url: str, username: str, password: str) -> None:
         """Log in to an image registry."""
 
-    def create(self, spec: ContainerSpec) -> str:
-        """Create a container and return its id."""
+    def create(self, spec: ContainerSpec) -> ContainerState:
+        """Create a container, and describe it."""
 
     def start(self, container_id: str) -> None:
         """Start a created container."""
 
     def output(self, container_id: str, *, from_start: bool) -> Output:
         """Follow its output: live from now on, or replayed from its start and then live."""
+
+    def recorded_output(self, container_id: str, stream: Stream) -> Iterator[bytes]:
+        """Read one stream of its output up to now, as the engine recorded it."""
 
     def wait(self, container_id: str) -> None:
         """Block until it has ended."""
@@ -199,9 +202,6 @@ class Engine(Protocol):
 
     def host_path(self, path: Path) -> str:
         """Tell the engine's own path of a directory of this process."""
-
-    def debug_command(self, state: ContainerState) -> str:
-        """One shell command that opens a shell in a container like this one."""
 
 
 class MemoryVolumeHold(Protocol):

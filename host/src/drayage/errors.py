@@ -6,6 +6,7 @@
     ├── SettingsError            a setting is missing or malformed; nothing was started
     ├── PromiseError             an asset's promises cannot be read
     ├── NotFoundError            no recorded run, step or attempt is what was asked for
+    ├── BuildError               a workload's image could not be built from its folder
     ├── ExchangeError            the exchange directory cannot be written or reached
     └── EngineError              the container engine refused or failed
         ├── EngineUnavailableError   it does not answer
@@ -33,6 +34,10 @@ class PromiseError(DrayageError):
 
 class NotFoundError(DrayageError):
     """No recorded run, step or attempt is what was asked for, or several are."""
+
+
+class BuildError(DrayageError):
+    """A workload's image could not be built from its folder."""
 
 
 class ExchangeError(DrayageError):

@@ -1,12 +1,12 @@
 """Follows one running container: its output, its end, what it uses; and ends it when it must."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Event, Lock, Thread
 
 import dagster as dg
 
-from drayage.engine import ContainerState, Engine, Output, Usage
+from drayage.engine import ContainerState, Engine, Output, Stream, Usage
 from drayage.errors import ContainerGoneError, EngineError, EngineUnavailableError
 from drayage.output import OutputLogs
 
@@ -44,6 +44,8 @@ class Follower:
         self._output = output
         self._on_change = on_change
         self._ended = Event()
+        # An engine that restarts cuts the stream of output, and gives no other for the container.
+        self._is_cut = False
         self._lock = Lock()
         self._error: EngineError | None = None
         self._state: ContainerState | None = None
@@ -104,9 +106,25 @@ class Follower:
         self._output.close()
 
     def _read_output(self) -> None:
+        received: dict[Stream, int] = {"stdout": 0, "stderr": 0}
         for stream, chunk in self._output:
+            received[stream] += len(chunk)
             self._logs.feed(stream, chunk)
             self._on_change()
+        self._ended.wait()
+        if self._is_cut:
+            self._read_rest(received)
+
+    def _read_rest(self, received: Mapping[Stream, int]) -> None:
+        """Take from the engine's record what came after the cut."""
+        try:
+            for stream, received_bytes in received.items():
+                left = received_bytes
+                for chunk in self._engine.recorded_output(self._container_id, stream):
+                    self._logs.feed(stream, chunk[left:])
+                    left = max(0, left - len(chunk))
+        except EngineError as error:
+            self._logs.feed("stderr", f"drayage: the rest of the output is lost: {error}\n".encode())
 
     def _await_end(self) -> None:
         try:
@@ -123,6 +141,7 @@ class Follower:
                         self._ended.wait(_ENGINE_INTERVAL_S)
                 except EngineUnavailableError as error:
                     # An engine that restarts with live-restore leaves the container running.
+                    self._is_cut = True
                     deadline = deadline or time.monotonic() + _ENGINE_DEADLINE_S
                     if time.monotonic() > deadline:
                         self._error = error

@@ -123,7 +123,7 @@ def _asset_spec(node: Node, nodes: Mapping[str, Node], metadata: Mapping[str, An
         group_name=_GROUPS.get(node["schema"], node["schema"]),
         kinds={"dbt", "duckdb", str(node["config"]["materialized"])},
         owners=["team:taxi"],
-        tags=dict.fromkeys(node["tags"], ""),
+        tags={"layer": node["schema"], **dict.fromkeys(node["tags"], "")},
         # The checksum is of the SQL or CSV itself, so that a change elsewhere in the image leaves it fresh.
         code_version=node["checksum"]["checksum"],
         metadata={"dbt_path": node["original_file_path"], **metadata},

@@ -137,6 +137,7 @@ def _publication_spec(publication: Publication) -> dg.AssetSpec:
         description=f"{publication.description.strip()} This is the Iceberg table of {mart.to_user_string()}.",
         group_name="published",
         kinds={"iceberg", "duckdb"},
+        tags={"layer": "published"},
         owners=["team:taxi"],
         # It is a copy: what it holds is its mart's, whatever the image.
         code_version="1",
