@@ -249,7 +249,7 @@ def test_failing_model_is_named_after_green_ones_and_nothing_follows(host: Host)
     assert "Left out because of that: daily_revenue." in reason
     assert _steps(outcome, dg.DagsterEventType.STEP_FAILURE) == {"dbt_build"}
     assert _steps(outcome, dg.DagsterEventType.STEP_START) == {"dbt_build"}
-    assert "Dependencies for step publish_marts failed: ['dbt_build']. Not executing." in outcome.logged
+    assert "Dependencies for step publish_marts failed" in outcome.logged
 
 
 def test_range_of_months_is_one_run_of_one_container_a_step(host: Host) -> None:
