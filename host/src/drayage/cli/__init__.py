@@ -1,7 +1,7 @@
 """The command line, for people who look into one step.
 
 Reading order: ``screen`` (what all share) → ``listing``, ``output`` (what happened) → ``shell``, ``replay``,
-``capsule`` (doing it again) → ``doctor``, ``prune`` (the machine).
+``capsule`` (doing it again) → ``doctor`` with ``finding`` and ``services``, ``prune`` (the machine).
 """
 
 from pathlib import Path
