@@ -17,6 +17,7 @@ from typing import Any
 import dagster as dg
 
 from drayage.dagster_internals import metadata_from_pipes
+from drayage.message_schema import OWN_KINDS
 from drayage.request import Context
 
 Metadata = Mapping[str, dg.MetadataValue]
@@ -29,7 +30,7 @@ _INTERVAL_GROWTH = 1.2
 
 def is_settled(payload: Any) -> bool:
     """Tell whether drayage consumes this custom message itself."""
-    return isinstance(payload, Mapping) and payload.get("kind") in {"progress", "partition_metadata"}
+    return isinstance(payload, Mapping) and payload.get("kind") in OWN_KINDS
 
 
 class CustomMessages:

@@ -9,12 +9,14 @@ from nyc_taxi.assets.throughput import THROUGHPUT
 # Seeds are upstream of nothing that Flink makes, so that "downstream of silver" would leave them out.
 _MARTS = dg.AssetSelection.all() - dg.AssetSelection.assets(KAFKA_TOPICS, GENERATE_EVENTS, BRONZE, SILVER, THROUGHPUT)
 
+TAXI_PIPELINE = dg.define_asset_job(
+    "taxi_pipeline",
+    selection=dg.AssetSelection.all(),
+    description="A month of taxi trips from the generator to the published marts.",
+)
+
 JOBS = [
-    dg.define_asset_job(
-        "taxi_pipeline",
-        selection=dg.AssetSelection.all(),
-        description="A month of taxi trips from the generator to the marts.",
-    ),
+    TAXI_PIPELINE,
     dg.define_asset_job(
         "create_topics",
         selection=dg.AssetSelection.assets(KAFKA_TOPICS),
@@ -33,7 +35,7 @@ JOBS = [
     dg.define_asset_job(
         "build_marts",
         selection=_MARTS,
-        description="Builds and tests the marts of a month from silver.",
+        description="Builds, tests and publishes the marts of a month from silver.",
     ),
     dg.define_asset_job(
         "compare_throughput",

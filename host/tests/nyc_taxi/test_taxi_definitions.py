@@ -24,7 +24,10 @@ def test_every_step_hangs_on_the_one_before(specs: Mapping[str, dg.AssetSpec]) -
         "seeds/payment_types": set(),
         "staging/stg_trips": {"silver/cleaned_trips"},
         "core/fct_trips": {"staging/stg_trips", "seeds/payment_types"},
+        "core/dim_payment_types": {"seeds/payment_types"},
         "analytics/daily_revenue": {"core/fct_trips"},
+        "marts/fct_trips": {"core/fct_trips"},
+        "marts/dim_payment_types": {"core/dim_payment_types"},
         "throughput": {"generate_events", "bronze/raw_trips", "silver/cleaned_trips", "core/fct_trips"},
     }
 
@@ -47,7 +50,10 @@ def test_groups_follow_the_layers(specs: Mapping[str, dg.AssetSpec]) -> None:
         "seeds/payment_types": "staging",
         "staging/stg_trips": "staging",
         "core/fct_trips": "marts",
+        "core/dim_payment_types": "marts",
         "analytics/daily_revenue": "marts",
+        "marts/fct_trips": "published",
+        "marts/dim_payment_types": "published",
         "throughput": "reports",
     }
 
@@ -89,6 +95,8 @@ def test_numbers_that_the_ui_plots_are_promised_under_their_fixed_names(specs: M
     assert {"rows_read", "rows_written", "rows_per_second", "dagster/row_count"} <= promised["bronze/raw_trips"]
     assert promised["silver/cleaned_trips"] == promised["bronze/raw_trips"]
     assert {"execution_s", "dagster/row_count", "dbt_unique_id"} <= promised["core/fct_trips"]
+    assert {"dagster/column_schema", "dagster/column_lineage"} <= promised["core/fct_trips"]
+    assert {"rows_written", "snapshot_id", "dagster/row_count", "dagster/table_name"} <= promised["marts/fct_trips"]
 
 
 def test_a_rebuilt_image_changes_the_code_version_of_its_own_assets(specs: Mapping[str, dg.AssetSpec]) -> None:
@@ -109,7 +117,7 @@ def test_the_smaller_jobs_share_the_pipeline_out(definitions: dg.Definitions) ->
         definitions.resolve_job_def(name).asset_layer.selected_asset_keys
         for name in ("create_topics", "generate", "process", "build_marts", "compare_throughput")
     ]
-    assert sum(len(part) for part in parts) == len(set().union(*parts)) == 9
+    assert sum(len(part) for part in parts) == len(set().union(*parts)) == 12
 
 
 def test_bronze_and_duckdb_admit_one_step_at_a_time(definitions: dg.Definitions) -> None:
@@ -119,10 +127,31 @@ def test_bronze_and_duckdb_admit_one_step_at_a_time(definitions: dg.Definitions)
         "bronze__raw_trips": "bronze",
         "silver__cleaned_trips": None,
         "dbt_build": "duckdb",
+        "publish_marts": "duckdb",
     }
 
 
-_STEPS = ("generate_events", "bronze__raw_trips", "silver__cleaned_trips", "dbt_build")
+_STEPS = ("generate_events", "bronze__raw_trips", "silver__cleaned_trips", "dbt_build", "publish_marts")
+
+
+def test_several_months_of_marts_are_one_run(definitions: dg.Definitions) -> None:
+    """Dbt builds a range of months in one container; the steps before it take one each."""
+    graph = definitions.resolve_asset_graph()
+    policies = {key.to_user_string(): graph.get(key).backfill_policy for key in graph.get_all_asset_keys()}
+    single = {key for key, policy in policies.items() if policy == dg.BackfillPolicy.single_run()}
+    assert single == {key for key in policies if key.split("/")[0] not in _ONE_MONTH_A_RUN}
+
+
+_ONE_MONTH_A_RUN = ("kafka_topics", "generate_events", "bronze", "silver", "throughput")
+
+
+def test_checks_that_can_fail_block_and_those_that_warn_do_not(definitions: dg.Definitions) -> None:
+    """What is made of a wrong mart would be wrong too."""
+    graph = definitions.resolve_asset_graph()
+    blocking = {key.name: graph.get_check_spec(key).blocking for key in graph.asset_check_keys}
+    assert blocking.pop("no_day_without_trips") is False
+    assert blocking == dict.fromkeys(blocking, True)
+    assert "published_rows_are_the_marts" in blocking
 
 
 def test_dg_finds_the_code_location(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
