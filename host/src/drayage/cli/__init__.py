@@ -1,7 +1,8 @@
 """The command line, for people who look into one step, or add one.
 
 Reading order: ``screen`` (what all share) → ``listing``, ``output`` (what happened) → ``shell``, ``replay``,
-``capsule`` (doing it again) → ``doctor``, ``prune`` (the machine) → ``new`` (one more workload).
+``capsule`` (doing it again) → ``doctor`` with ``finding`` and ``services``, ``prune`` (the machine) → ``new`` (one more
+workload).
 """
 
 from pathlib import Path
