@@ -72,6 +72,18 @@ dbt_runner() {
     build dbt-runner "$(inputs "$python" workloads/dbt_runner sql/dbt)" --file workloads/dbt_runner/Dockerfile .
 }
 
+# What `drayage new` added: such a workload's folder is all that its image needs.
+added_workloads() {
+    local folder
+    for folder in workloads/*/; do
+        folder=${folder%/}
+        case ${folder#workloads/} in
+            dbt_runner | flink_submit | generator) ;;
+            *) build "${folder#workloads/}" "$(inputs "$base" "$folder")" "$folder" ;;
+        esac
+    done
+}
+
 java_images() {
     build jre-build "$java" --target build services/jre
     build jre "$java" services/jre
@@ -83,4 +95,4 @@ python_images() {
     together host dbt_runner flink_submit generator
 }
 
-together minio java_images python_images postgres
+together minio java_images python_images postgres added_workloads

@@ -1,7 +1,7 @@
-"""Docker as the engine: the only module that talks to it, with docker_errors and docker_files beside it."""
+"""Docker as the engine: only this module talks to it, with docker_errors, docker_files and docker_output beside it."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,8 @@ import requests.exceptions
 
 from drayage import docker_files
 from drayage.docker_errors import engine_errors
-from drayage.engine import ContainerSpec, ContainerState, MemoryVolumeHold, Mount, Output, Stream, Usage
+from drayage.docker_output import AttachedOutput, ReplayedOutput
+from drayage.engine import ContainerSpec, ContainerState, MemoryVolumeHold, Mount, Output, Usage
 from drayage.errors import ContainerGoneError, EngineError, ImageMissingError
 
 _UNREADABLE_LOG_DRIVERS = frozenset({"none"})
@@ -78,14 +79,8 @@ class DockerEngine:
         """Follow its output: live from now on, or replayed from its start and then live."""
         with engine_errors(f"follow the output of container {container_id[:12]}"):
             if from_start and self._log_driver(container_id) not in _UNREADABLE_LOG_DRIVERS:
-                return _DockerOutput(self._api.attach(container_id, stream=True, demux=True, logs=True))
-            return _DockerOutput(self._api.attach(container_id, stream=True, demux=True))
-
-    def recorded_output(self, container_id: str, stream: Stream) -> Iterator[bytes]:
-        """Read one stream of its output up to now, as the engine recorded it."""
-        wanted = {"stdout": stream == "stdout", "stderr": stream == "stderr"}
-        with engine_errors(f"read the log of container {container_id[:12]}"):
-            yield from self._api.logs(container_id, stream=True, follow=False, **wanted)
+                return ReplayedOutput(self._api, container_id)
+            return AttachedOutput(self._api, container_id)
 
     def wait(self, container_id: str) -> None:
         """Block until it has ended."""
@@ -182,26 +177,6 @@ class DockerEngine:
 
     def _log_driver(self, container_id: str) -> str:
         return str(self._api.inspect_container(container_id)["HostConfig"]["LogConfig"]["Type"])
-
-
-class _DockerOutput:
-    """Docker's attached stream, as (stream, bytes)."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def __iter__(self) -> Iterator[tuple[Stream, bytes]]:
-        for stdout, stderr in self._stream:
-            if stdout is not None:
-                yield "stdout", stdout
-            if stderr is not None:
-                yield "stderr", stderr
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError, ValueError, docker.errors.DockerException):
-            self._stream.close()
-        # docker-py gives up where the engine has hung up first, and leaves the socket open.
-        self._stream._response.close()  # noqa: SLF001
 
 
 def _create_arguments(spec: ContainerSpec) -> dict[str, Any]:

@@ -9,14 +9,15 @@ from typing import Any
 
 import dagster as dg
 
+from drayage.adapter import open_adapter
 from drayage.adoption import Adopted, Recorded, find_adoptable
 from drayage.custom import CustomMessages
 from drayage.engine import ContainerState, Engine, remove_container
 from drayage.errors import DrayageError
-from drayage.exchange import Attempt, ContextFile, Exchange
+from drayage.exchange import Attempt, Exchange
 from drayage.failure import error_failure, step_failure
 from drayage.invocation import DrayageInvocation
-from drayage.launch import Launched, Launcher
+from drayage.launch import Launched, Launcher, find_image
 from drayage.ledger import Ledger
 from drayage.outcome import LimitReached, Reason, Verdict, judge
 from drayage.output import OutputLogs, open_output_logs
@@ -24,7 +25,7 @@ from drayage.reader import LogMessageReader
 from drayage.reporting import broken, keep_as_observations, unreported, with_metadata, without_recorded
 from drayage.request import StepRequest
 from drayage.secrets import Redactor, scrub
-from drayage.session import LedgerReader, PartitionInjector, choose_reader
+from drayage.session import LedgerReader, choose_reader, open_session
 from drayage.watch import Watch
 
 _RUN_ID_PREFIX = 8
@@ -47,9 +48,10 @@ class Execution:
         self._exchange = exchange
         self._changed = Event()
         self._redactor = Redactor(request.secrets.values())
+        self._custom = CustomMessages(request.context, self._measures)
         self._ledger = Ledger(
             on_activity=self._changed.set,
-            on_custom=CustomMessages(request.context),
+            on_custom=self._custom,
             keep_custom=request.message_reader is not None,
             redact=self._redactor,
         )
@@ -61,7 +63,6 @@ class Execution:
         self._left_running = False
         self._ended_early = False
         self._metadata: dict[str, dg.MetadataValue] = {}
-        self._broken: list[str] = []
         self.invocation: DrayageInvocation | None = None
 
     def results(self, *, streaming: bool) -> Iterator[Any]:
@@ -80,7 +81,7 @@ class Execution:
 
     def _results(self, *, streaming: bool) -> Iterator[Any]:
         request = self._request
-        image_id = self._engine.image_id(request.image, pull=request.settings.pull)
+        image_id = find_image(request, self._engine)
         fingerprint = request.fingerprint(image_id)
         self._adopted = find_adoptable(request, engine=self._engine, exchange=self._exchange, fingerprint=fingerprint)
         attempt = self._adopted.attempt if self._adopted else self._exchange.create(request.identity.directory)
@@ -93,10 +94,16 @@ class Execution:
             finished = self._adopted is not None and self._adopted.removed
             reader = choose_reader(request.message_reader, attempt)
             intercept = reader.take_line if isinstance(reader, LogMessageReader) else None
-            with open_output_logs(
-                attempt.stdout, attempt.stderr, self._redactor, intercept=intercept, keep=finished
-            ) as logs:
-                with self._session(attempt, reader) as session:
+            # What a removed container printed was read by the run that judged it: its messages are in the file.
+            form = None if finished else request.adapter
+            with (
+                open_adapter(form, request.promised, messages=attempt.messages, redact=self._redactor) as adapter,
+                open_output_logs(
+                    attempt.stdout, attempt.stderr, self._redactor, intercept=intercept, adapter=adapter, keep=finished
+                ) as logs,
+            ):
+                self._reader = LedgerReader(reader, self._ledger)
+                with open_session(request, attempt, self._reader, adopted=self._adopted is not None) as session:
                     if self._adopted is not None and self._adopted.removed:
                         state = self._adopted.state
                         self._note_container(state.id)
@@ -109,6 +116,7 @@ class Execution:
                             self._end_early(error)
                             raise
                         state = launched.follower.result()
+                        logs.end(state.exit_code)
                 # The session is closed: the last message is read.
                 if streaming:
                     yield from self._reported()
@@ -119,17 +127,6 @@ class Execution:
             raise
         finally:
             self._clean_up(attempt)
-
-    def _session(self, attempt: Attempt, reader: dg.PipesMessageReader) -> Any:
-        request = self._request
-        injector = request.context_injector or ContextFile(attempt, write=self._adopted is None)
-        self._reader = LedgerReader(reader, self._ledger)
-        return dg.open_pipes_session(
-            context=request.context,
-            context_injector=PartitionInjector(injector, request.context),
-            message_reader=self._reader,
-            extras=request.extras,
-        )
 
     def _launch(self, attempt: Attempt, logs: OutputLogs, bootstrap: Any, fingerprint: str) -> Launched:
         launcher = Launcher(
@@ -166,9 +163,7 @@ class Execution:
         """Yield what was reported since the last time, if it keeps its promises."""
         recorded = self._adopted.recorded if self._adopted else Recorded()
         for result in self._ledger.take_results():
-            breaches = broken(self._request, result)
-            self._broken += breaches
-            if not breaches:
+            if not broken(self._request, result):
                 complete = with_metadata(result, {**self._metadata, **self._measures()})
                 yield from without_recorded(self._request.context, [complete], recorded)
 
@@ -192,6 +187,7 @@ class Execution:
                 last_lines=logs.last_lines(),
                 metadata=self._metadata,
                 commands=[self._command("replay", attempt), self._command("shell", attempt)],
+                links=self._custom.links,
             )
         self.invocation = DrayageInvocation(
             session,

@@ -1,4 +1,4 @@
-"""A failure that explains itself: what happened, where, the last lines, and the command that opens it."""
+"""A failure that explains itself: the reason, the commands that go on from there, where it was, the last lines."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,6 +20,7 @@ def step_failure(
     last_lines: Sequence[str],
     metadata: Mapping[str, dg.MetadataValue],
     commands: Sequence[str],
+    links: Mapping[str, str],
 ) -> dg.Failure:
     """Make the failure of a step that was judged and found wanting.
 
@@ -30,17 +31,25 @@ def step_failure(
         last_lines: The last lines of its standard error.
         metadata: The numbers and places that every materialization carries too.
         commands: What people can do about it.
+        links: Pages that the workload named, such as that of its Flink job, by what they show.
     """
     # A workload's own words may end with a full stop already.
     first, *others = [reason.text.rstrip(".") for reason in verdict.reasons]
     lines = [f"{state.image}: {first}."]
     lines += [f"Also: {text}." for text in others]
+    lines += ["To run it again with the same context, or to look into it:", *(f"  {command}" for command in commands)]
+    lines += [f"Its {name}: {url}" for name, url in links.items()]
     lines.append(f"Container {state.short_id} ({state.name}) of image {state.image_id[:19]}.")
     if last_lines:
         lines += ["Its last lines:", *(f"  {line}" for line in last_lines[-5:])]
-    lines += ["To run it again with the same context, or to look into it:", *(f"  {command}" for command in commands)]
     return dg.Failure(
-        description="\n".join(lines), metadata={**metadata, **_failure_metadata(facts, state, last_lines)}
+        description="\n".join(lines),
+        metadata={
+            # First, since the UI cuts a long list off until it is opened.
+            **{f"{name.replace(' ', '_')}_url": dg.MetadataValue.url(url) for name, url in links.items()},
+            **metadata,
+            **_failure_metadata(facts, state, last_lines),
+        },
     )
 
 

@@ -6,16 +6,40 @@ from dataclasses import dataclass
 
 from drayage.adoption import Adopted
 from drayage.engine import ContainerSpec, ContainerState, Engine, Mount
-from drayage.errors import EngineError
+from drayage.errors import EngineError, ImageChangedError
 from drayage.exchange import WORKLOAD_IO, Attempt
 from drayage.follower import Follower
 from drayage.identity import EXCHANGE, FINGERPRINT, FORWARD, KEEP, KEEP_S, SECRETS
 from drayage.output import OutputLogs
 from drayage.record import record_of
-from drayage.request import ContainerRequest
+from drayage.request import ContainerRequest, StepRequest
 from drayage.secrets import SECRETS_DIRECTORY
 
 _SECRETS_OVERHEAD_BYTES = 2**20
+
+
+def find_image(request: StepRequest, engine: Engine) -> str:
+    """Find the image of a step, and make sure that it is the one that the step was defined for.
+
+    Args:
+        request: What was asked for.
+        engine: Where containers run.
+
+    Returns:
+        The image's id.
+
+    Raises:
+        EngineError: The engine does not answer, or has no such image.
+        ImageChangedError: The name stands for another image than when the definitions were loaded.
+    """
+    image_id = engine.image_id(request.image, pull=request.settings.pull)
+    if request.expected_image_id not in (None, image_id):
+        raise ImageChangedError(
+            f"The image {request.image} is {image_id} now, and was {request.expected_image_id} when this step's "
+            "definitions were loaded from it: it was built or pulled again since. Nothing was started. Reload the "
+            "code location (Deployment, then Reload, in the UI), then launch the run anew."
+        )
+    return image_id
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import dagster as dg
 from dagster_pipes import PipesException, PipesMessage
 
 from drayage.engine import ContainerState
+from drayage.message_schema import require_message
 from drayage.outcome import Ending, Facts, LimitReached
 
 _KEPT_PROBLEMS = 20
@@ -136,16 +137,17 @@ class Ledger:
         self._on_activity()
 
     def _understand(self, message: Any, handler: dg.PipesMessageHandler) -> None:
-        if not isinstance(message, Mapping) or not isinstance(message.get("method"), str):
-            raise TypeError("expected an object with `method` and `params`")
-        method, params = message["method"], message.get("params")
-        if method == "report_custom_message" and isinstance(params, Mapping):
+        if isinstance(message, Mapping) and message.get("method") == "closed":
+            # Before anything else is asked of it: the judgement needs the exception, also of a library that leaves
+            # some of its fields out, and Dagster's handler only logs it.
+            params = message.get("params")
+            self.exception = params.get("exception") if isinstance(params, Mapping) else None
+        require_message(message)
+        method, params = message["method"], message["params"]
+        if method == "report_custom_message":
             payload = params["payload"]
             if self._on_custom(payload) or not self._keep_custom:
                 return
-        if method == "closed" and isinstance(params, Mapping):
-            # Dagster's handler only logs the exception; the judgement needs it.
-            self.exception = cast("PipesException | None", params.get("exception"))
         handler.handle_message(cast("PipesMessage", message))
         if method == "opened":
             self.opened_at = time.monotonic()

@@ -15,6 +15,7 @@ from typing import Any
 
 import pydantic
 
+from drayage.adapter import AdapterName
 from drayage.engine import ContainerState
 from drayage.errors import ExchangeError
 from drayage.exchange import Attempt
@@ -55,6 +56,7 @@ class ContainerRecord(pydantic.BaseModel, frozen=True, extra="ignore"):
         passthrough: The engine's own keyword arguments, without environment variables.
         not_recorded: Names of those of them that have no JSON form.
         promised: What each asset had to report.
+        adapter: How its standard output is read, if the program knows nothing of Pipes.
         versions: Versions of what made the container.
     """
 
@@ -77,6 +79,7 @@ class ContainerRecord(pydantic.BaseModel, frozen=True, extra="ignore"):
     passthrough: dict[str, Any] = {}
     not_recorded: tuple[str, ...] = ()
     promised: dict[str, dict[str, Promise]] = {}
+    adapter: AdapterName | None = None
     versions: dict[str, str] = {}
 
     @property
@@ -124,6 +127,7 @@ def record_of(
         passthrough=json.loads(redact(json.dumps(plain))),
         not_recorded=tuple(sorted(set(passthrough) - set(plain))),
         promised={key.to_user_string(): dict(promised) for key, promised in request.promised.items()},
+        adapter=request.adapter,
         versions=versions(),
     )
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 import dagster as dg
 from dagster_pipes import PipesDefaultMessageWriter, decode_param
 
+from drayage.adapter import open_adapter
 from drayage.engine import Engine, remove_container
 from drayage.errors import SettingsError
 from drayage.exchange import WORKLOAD_MESSAGES
@@ -62,7 +63,15 @@ class Replay:
         intercept = reader.take_line if isinstance(reader, LogMessageReader) else None
         try:
             with (
-                open_output_logs(attempt.stdout, attempt.stderr, self._redact, intercept=intercept) as logs,
+                open_adapter(
+                    self._rerun.request.adapter,
+                    self._rerun.request.promised,
+                    messages=attempt.messages,
+                    redact=self._redact,
+                ) as adapter,
+                open_output_logs(
+                    attempt.stdout, attempt.stderr, self._redact, intercept=intercept, adapter=adapter
+                ) as logs,
                 # The ledger asks a handler for no more than this one has.
                 reader.read_messages(self._ledger.over(cast("dg.PipesMessageHandler", handler))),
             ):
@@ -73,6 +82,7 @@ class Replay:
                 for _ in watch.changes():
                     pass
                 state = launched.follower.result()
+                logs.end(state.exit_code)
             verdict = judge(
                 self._ledger.facts(
                     state,

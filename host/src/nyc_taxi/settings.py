@@ -4,7 +4,9 @@ Both are parsed once, and everything that is missing is reported together.
 """
 
 from pathlib import Path
+from urllib.parse import quote
 
+from dagster import MetadataValue
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -28,6 +30,32 @@ class Images(BaseSettings):
             "container engine (lint, unit tests). The images are then not looked at."
         ),
     )
+
+
+class Surroundings(BaseSettings):
+    """What people see beside the numbers; no step depends on it, and what is not set is not shown."""
+
+    model_config = SettingsConfigDict(frozen=True)
+
+    git_revision: str | None = Field(default=None, description="The revision that the stack was started from.")
+    flink_ui_url: str | None = None
+    object_store_console_url: str | None = None
+    iceberg_catalog_link_url: str | None = Field(default=None, description="The catalog as a browser reaches it.")
+
+    def table_links(self, namespace: str, table: str) -> dict[str, MetadataValue]:
+        """Tell the pages about a table of the lake, as an asset's metadata.
+
+        Returns:
+            Those of ``flink_ui``, ``object_store`` and ``table`` whose address is known.
+        """
+        pages = {
+            "flink_ui": self.flink_ui_url,
+            "object_store": self.object_store_console_url
+            and f"{self.object_store_console_url}/browser/warehouse/{quote(f'{namespace}/{table}/', safe='')}",
+            "table": self.iceberg_catalog_link_url
+            and f"{self.iceberg_catalog_link_url}/v1/namespaces/{namespace}/tables/{table}",
+        }
+        return {name: MetadataValue.url(url) for name, url in pages.items() if url}
 
 
 class Services(BaseSettings):

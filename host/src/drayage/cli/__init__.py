@@ -1,7 +1,8 @@
-"""The command line, for people who look into one step.
+"""The command line, for people who look into one step, or add one.
 
 Reading order: ``screen`` (what all share) → ``listing``, ``output`` (what happened) → ``shell``, ``replay``,
-``capsule`` (doing it again) → ``doctor``, ``prune`` (the machine).
+``capsule`` (doing it again) → ``doctor`` with ``finding`` and ``services``, ``prune`` (the machine) → ``new`` (one more
+workload).
 """
 
 from pathlib import Path
@@ -13,6 +14,7 @@ import typer.core
 from drayage.cli.capsule import capsule
 from drayage.cli.doctor import doctor
 from drayage.cli.listing import runs, steps
+from drayage.cli.new import new
 from drayage.cli.output import logs, messages
 from drayage.cli.prune import prune
 from drayage.cli.replay import replay
@@ -48,7 +50,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Look into the steps that ran in containers, run one again, and look after what they leave.",
+    help="Look into the steps that ran in containers, run one again, look after what they leave, and add workloads.",
 )
 
 
@@ -64,7 +66,7 @@ def _setup(
     ctx.obj = Setup(ClientSettings.load(exchange_root=exchange_root, deployment=deployment))
 
 
-for command in (runs, steps, logs, messages, shell, replay, capsule, doctor, prune):
+for command in (runs, steps, logs, messages, shell, replay, capsule, doctor, prune, new):
     app.command()(command)
 
 

@@ -43,6 +43,7 @@ def build_care_assets(flink_submit: Workload) -> list[dg.AssetsDefinition]:
         pool=BRONZE_POOL,
         group_name=CARE_GROUP,
         kinds={"iceberg"},
+        tags={"layer": "care"},
         owners=["team:taxi"],
         code_version=flink_submit.image_id,
         metadata=promises(ExpiryReport),

@@ -1,0 +1,84 @@
+"""The workload contract as one JSON Schema: what the runner takes, the conformance kit asks for and the page describes.
+
+Its ``definitions`` name every kind of message by its method, the runner's own custom messages by their ``kind``, and
+the context. Dagster's handler still reads what the schema lets through, and refuses the little that JSON Schema cannot
+say: a whole ``float`` that is written as 3, and a table whose records have different fields.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import fastjsonschema
+
+_FILE = "workload-contract.schema.json"
+_CUSTOM = "report_custom_message"
+# A tuple: a payload's kind may be a list, which no set can be asked about.
+OWN_KINDS = ("progress", "partition_metadata")
+
+
+@cache
+def schema() -> Mapping[str, Any]:
+    """The schema, JSON Schema draft 7."""
+    content: dict[str, Any] = json.loads(resources.files("drayage").joinpath(_FILE).read_bytes())
+    return content
+
+
+def require_message(message: Any) -> None:
+    """Take a message that the schema takes.
+
+    Args:
+        message: A line of the messages file, parsed.
+
+    Raises:
+        TypeError: It is none; the text says where, and what was expected.
+    """
+    if not isinstance(message, Mapping) or not isinstance(message.get("method"), str) or "params" not in message:
+        raise TypeError("expected an object with `method` and `params`")
+    envelope = schema()["definitions"]["message"]["properties"]
+    version = envelope["__dagster_pipes_version"]["const"]
+    if message.get("__dagster_pipes_version") != version:
+        raise TypeError(f"expected __dagster_pipes_version {version!r}, got {message.get('__dagster_pipes_version')!r}")
+    method, params = message["method"], message["params"]
+    if method == _CUSTOM:
+        _require_custom(params)
+    elif method in envelope["method"]["enum"]:
+        require(method, params, where="params")
+    else:
+        raise TypeError(f"unknown method {method!r}; expected one of {', '.join(envelope['method']['enum'])}")
+
+
+def require(definition: str, content: Any, *, where: str) -> None:
+    """Take content that one of the schema's definitions takes.
+
+    Args:
+        definition: Its name.
+        content: Parsed JSON.
+        where: What the content is called in the error.
+
+    Raises:
+        TypeError: It does not.
+    """
+    try:
+        _validator(definition)(content)
+    except fastjsonschema.JsonSchemaValueException as error:
+        raise TypeError(f"{where}{error.message.removeprefix('data')}") from error
+
+
+def _require_custom(params: Any) -> None:
+    """Look at a custom message by hand: tens of thousands come in a second, and most are the pipeline's own."""
+    if not isinstance(params, Mapping) or params.keys() != {"payload"}:
+        raise TypeError("params must be an object that holds `payload` and nothing else")
+    payload = params["payload"]
+    if isinstance(payload, Mapping) and payload.get("kind") in OWN_KINDS:
+        require(payload["kind"], payload, where="params.payload")
+
+
+@cache
+def _validator(definition: str) -> Callable[[Any], Any]:
+    validator: Callable[[Any], Any] = fastjsonschema.compile(
+        {"$ref": f"#/definitions/{definition}", "definitions": schema()["definitions"]}
+    )
+    return validator
