@@ -23,7 +23,7 @@ from stack import Stack
 
 from nyc_taxi.definitions import build_definitions
 from nyc_taxi.images import find_image_ids, inspect_images
-from nyc_taxi.settings import Images
+from nyc_taxi.settings import Images, Surroundings
 
 pytestmark = pytest.mark.stack
 
@@ -213,8 +213,9 @@ def host(
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     images = Images()
+    inspection = inspect_images(images, find_image_ids(images))
     try:
-        yield Host(silver, instance, build_definitions(images, inspect_images(images, find_image_ids(images))))
+        yield Host(silver, instance, build_definitions(images, inspection, Surroundings()))
     finally:
         for container in silver.engine.containers.list(all=True, filters={"label": f"drayage/deployment={volume}"}):
             container.remove(force=True)
