@@ -97,6 +97,12 @@ class DockerDebugger:
             lines = self._client.images.get(image).attrs["Config"].get("Env") or ()
         return {name: value for name, _, value in (line.partition("=") for line in lines)}
 
+    def image_facts(self, image: str) -> tuple[int, dict[str, str]]:
+        """An image's size in bytes, and its labels."""
+        with engine_errors(f"look at image {image!r}"):
+            attributes = self._client.images.get(image).attrs
+        return int(attributes["Size"]), attributes["Config"].get("Labels") or {}
+
     def commit(self, container_id: str) -> str:
         """Make an image of a container's file system, and tell its id."""
         with engine_errors(f"make an image of container {container_id[:12]}"):

@@ -1,7 +1,7 @@
 """The command line, for people who look into one step.
 
 Reading order: ``screen`` (what all share) → ``listing``, ``output`` (what happened) → ``shell``, ``replay``,
-``capsule`` (doing it again) → ``doctor``, ``prune`` (the machine).
+``capsule`` (doing it again) → ``doctor``, ``prune`` (the machine) → ``conform`` (an image).
 """
 
 from pathlib import Path
@@ -11,6 +11,7 @@ import typer
 import typer.core
 
 from drayage.cli.capsule import capsule
+from drayage.cli.conform import conform
 from drayage.cli.doctor import doctor
 from drayage.cli.listing import runs, steps
 from drayage.cli.output import logs, messages
@@ -64,7 +65,7 @@ def _setup(
     ctx.obj = Setup(ClientSettings.load(exchange_root=exchange_root, deployment=deployment))
 
 
-for command in (runs, steps, logs, messages, shell, replay, capsule, doctor, prune):
+for command in (runs, steps, logs, messages, shell, replay, capsule, doctor, prune, conform):
     app.command()(command)
 
 
