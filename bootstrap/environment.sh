@@ -57,3 +57,11 @@ elif [ -n "${DATA:-}" ]; then
     folder=$data awk '/^TAXI_DATA_DIR=/ { $0 = "TAXI_DATA_DIR=" ENVIRON["folder"] } { print }' "$file" > "$file.new"
     mv "$file.new" "$file"
 fi
+
+# The revision that runs are tagged with: that of the tree which the images are built from.
+revision=$(git describe --always --dirty --abbrev=12)
+if ! grep --quiet --line-regexp --fixed-strings "GIT_REVISION=$revision" "$file"; then
+    umask 077
+    { sed '/^GIT_REVISION=/d' "$file"; echo "GIT_REVISION=$revision"; } > "$file.new"
+    mv "$file.new" "$file"
+fi

@@ -75,6 +75,18 @@ dbt_runner() {
 
 writer() { build "writer-$1" "$(inputs "$2" "writers/$1")" "writers/$1"; }
 
+# What `drayage new` added: such a workload's folder is all that its image needs.
+added_workloads() {
+    local folder
+    for folder in workloads/*/; do
+        folder=${folder%/}
+        case ${folder#workloads/} in
+            dbt_runner | flink_submit | generator) ;;
+            *) build "${folder#workloads/}" "$(inputs "$base" "$folder")" "$folder" ;;
+        esac
+    done
+}
+
 java_images() {
     build jre-build "$java" --target build services/jre
     build jre "$java" services/jre
@@ -96,7 +108,7 @@ node_images() {
     writer node "$node"
 }
 
-together minio java_images python_images postgres
+together minio java_images python_images postgres added_workloads
 # Programs in other languages are tried by the tests alone.
 if [ -n "${DEVELOPMENT:-}" ]; then
     writer shell "$base"

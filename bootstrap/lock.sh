@@ -10,9 +10,9 @@ compile() {
 
 compile pyproject.toml --group dev --no-emit-package drayage --output-file requirements.lock
 (cd host && compile pyproject.toml --extra pipeline --output-file requirements.lock)
-for workload in workloads/*/; do
+for workload in workloads/*/pyproject.toml; do
     (
-        cd "$workload"
+        cd "$(dirname "$workload")"
         compile pyproject.toml --output-file requirements.lock
         compile pyproject.toml --group dev --constraint requirements.lock --output-file requirements-dev.lock
     )

@@ -29,8 +29,8 @@ environment() {
 
 environment . requirements.lock host/pyproject.toml
 if [ -n "${DEVELOPMENT:-}" ]; then
-    for workload in workloads/*/; do
-        workload=${workload%/}
+    for workload in workloads/*/pyproject.toml; do
+        workload=${workload%/pyproject.toml}
         environment "$workload" "$workload/requirements-dev.lock" "$workload/pyproject.toml"
     done
 fi

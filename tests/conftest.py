@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 import docker
 import pytest
+from command_line import CommandLine
 from contract_steps import PYTHON_IMAGE, Deployment, EngineEvents
 from host_process import Host
 from stack import REPOSITORY, Stack
@@ -53,6 +54,11 @@ def deployment(docker_engine: docker.DockerClient, tmp_path: Path) -> Iterator[D
 @pytest.fixture
 def client(deployment: Deployment) -> DrayageClient:
     return deployment.client()
+
+
+@pytest.fixture
+def cli(deployment: Deployment) -> CommandLine:
+    return CommandLine(deployment)
 
 
 @pytest.fixture(scope="session")

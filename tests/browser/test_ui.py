@@ -92,5 +92,5 @@ def test_a_red_steps_page_says_the_reason_and_the_command(page: Page, stack: Sta
     expect(page.get_by_text("STEP_FAILURE").first).to_be_visible()
     expect(page.get_by_text(re.compile(rf"{file.name}")).first).to_be_visible()
     page.get_by_role("button", name=re.compile("View full message", re.IGNORECASE)).last.click()
-    expect(page.get_by_text(re.compile(r"To look into it: docker run")).first).to_be_visible()
+    expect(page.get_by_text(re.compile(r"drayage replay \w+ generate_events")).first).to_be_visible()
     take_picture(page, "failure")

@@ -1,5 +1,6 @@
 """Steps for the contract tests: workloads small enough to read in the test that uses them."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -59,6 +60,12 @@ class Deployment:
 
     def volumes(self) -> list[Any]:
         return list(self.engine.volumes.list(filters={"label": f"drayage/deployment={self.name}"}))
+
+    def left_behind(self) -> list[str]:
+        """Names of the containers and volumes that are still there when removal, behind the step, has had its time."""
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: not self.containers() and not self.volumes(), what="removal", deadline_s=30)
+        return [owned.name for owned in (*self.containers(), *self.volumes())]
 
     def starts(self) -> int:
         """How often containers of this deployment were started, as the engine said."""

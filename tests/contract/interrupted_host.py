@@ -43,6 +43,12 @@ send report_asset_materialization '{"asset_key":"second","metadata":{},"data_ver
 send report_asset_check '{"asset_key":"second","check_name":"whole","passed":true,"severity":"ERROR","metadata":{}}'
 closed
 """
+# Not a word of Pipes.
+PLAIN = """
+echo early=1; echo started
+i=0; while [ ! -e /drayage/io/go ] && [ $i -lt 600 ]; do i=$((i+1)); sleep 0.1; done
+printf rows=3
+"""
 IMAGE = "debian:trixie-slim"
 
 
@@ -139,6 +145,10 @@ def stubborn() -> dg.JobDefinition:
 
 def unforwarded() -> dg.JobDefinition:
     return _job(_single(PATIENT, forward_termination=False))
+
+
+def plain() -> dg.JobDefinition:
+    return _job(_single(PLAIN, adapter="key_value"))
 
 
 def chain() -> dg.JobDefinition:

@@ -28,4 +28,4 @@ def test_the_example_runs_as_it_is_written(tmp_path: Path, deployment: Deploymen
     assert done.returncode == 0, done.stderr
     assert "'rows': 3" in done.stdout
     assert deployment.starts() == 1
-    assert deployment.containers() == []
+    assert deployment.left_behind() == []

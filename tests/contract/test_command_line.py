@@ -4,66 +4,29 @@ import json
 import os
 import pty
 import select
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
 import docker
 import pytest
+from command_line import CommandLine
 from contract_steps import GREEN, SHELL_IMAGE, Deployment, StepOutcome, materialize, shell, step, wait_until
-from typer.testing import CliRunner
 
 from drayage import DrayageClient, EnvSecret, Mount
-from drayage.cli import app
 
 # ruff: noqa: S603, S606, S607, S106 - commands are run as people run them, with passwords that are none
 
 pytestmark = pytest.mark.engine
 
-PROGRAM = [sys.executable, "-m", "drayage.cli"]
-READING = frozenset({"runs", "steps", "logs", "messages"})
 HIDDEN = "hush-hush-0123456789"
 FAILED = "opened; echo to-stdout; echo to-stderr >&2; touch /left-behind; log broken; closed; exit 3"
-
-
-@dataclass(frozen=True)
-class CommandLine:
-    """The command as people call it; what only reads runs in this process, which has loaded Dagster already."""
-
-    deployment: Deployment
-    # While a step runs in a thread of this process, which has one standard output for all.
-    apart: bool = False
-
-    def __call__(self, *words: str, exits: int = 0, answer: str = "", **environment: str) -> str:
-        if words[0] in READING and not environment and not self.apart:
-            result = CliRunner().invoke(app, self.words(*words)[len(PROGRAM) :], env={"COLUMNS": "200"})
-            assert result.exit_code == exits, result.output
-            return result.output
-        done = subprocess.run(
-            self.words(*words),
-            input=answer,
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "COLUMNS": "200", **environment},
-        )
-        assert done.returncode == exits, done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
-        return done.stdout + done.stderr
-
-    def words(self, *words: str) -> list[str]:
-        where = ["--exchange-root", str(self.deployment.exchange_root), "--deployment", self.deployment.name]
-        return [*PROGRAM, *where, *words]
-
-
-@pytest.fixture
-def cli(deployment: Deployment) -> CommandLine:
-    return CommandLine(deployment)
 
 
 @contextmanager
@@ -143,22 +106,40 @@ def test_logs_and_messages_of_a_failed_step_stay(
     assert [json.loads(line)["method"] for line in lines] == ["opened", "log", "closed"]
 
 
-def test_a_failure_ends_with_commands_that_work(
+def test_a_failure_says_the_reason_then_commands_that_work(
     instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """What people see first is why, what they copy comes next, and no second command says the same in another way."""
     text, _ = materialize(instance, client, step(shell(FAILED))).failure
-    replay, shell_command = text.splitlines()[-2:]
-    assert replay.startswith("drayage --exchange-root ")
-    words = replay.split()[1:]
-    done = subprocess.run(
-        [sys.executable, "-m", "drayage.cli", *words, "--yes"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1, done.stderr
-    assert "The replay is red: it exited with code 3" in done.stdout
-    assert " shell " in shell_command
+    reason, _, replay, shell_command, where = text.splitlines()[:5]
+    assert reason == f"{SHELL_IMAGE}: it exited with code 3."
+    assert where.startswith("Container ")
+    assert "docker run" not in text
+    assert replay.startswith("  drayage --exchange-root ")
+    assert runs_as_it_stands(replay, "--yes").returncode == 1
+    looked = runs_as_it_stands(shell_command, "--command", "ls /left-behind")
+    assert looked.stdout == "/left-behind\n", looked.stderr
     monkeypatch.setenv("DRAYAGE_CLI_PREFIX", "docker exec -it webserver")
     text, _ = materialize(instance, deployment.client(), step(shell("exit 1"))).failure
-    assert text.splitlines()[-1].startswith("docker exec -it webserver drayage ")
+    assert "\n  docker exec -it webserver drayage " in text
+
+
+def runs_as_it_stands(command: str, *more: str) -> subprocess.CompletedProcess[str]:
+    words = shlex.split(command)[1:]
+    return subprocess.run(
+        [sys.executable, "-m", "drayage.cli", *words, *more], capture_output=True, text=True, check=False
+    )
+
+
+def test_a_failure_links_the_page_that_the_workload_named_last(
+    instance: dg.DagsterInstance, client: DrayageClient
+) -> None:
+    first, last = (json.dumps({"kind": "flink_job", "url": f"http://127.0.0.1:8081/#/job/{job}"}) for job in "ab")
+    text, metadata = materialize(
+        instance, client, step(shell(f"opened; custom '{first}'; custom '{last}'; closed; exit 1"))
+    ).failure
+    assert "\nIts flink job: http://127.0.0.1:8081/#/job/b\n" in text
+    assert metadata["flink_job_url"] == "http://127.0.0.1:8081/#/job/b"
 
 
 def test_a_shell_sees_what_a_kept_container_left_and_leaves_nothing(
@@ -195,7 +176,7 @@ def test_a_shell_of_a_removed_container_has_the_same_context(
     assert "12345" in said
     assert "mounted" in said
     assert "x\n" not in messages_of(deployment), "the step's own evidence stays as it was"
-    assert deployment.containers() == []
+    assert deployment.left_behind() == []
     assert list(deployment.exchange_root.glob("replays/*/*/*")) == []
 
 
@@ -329,7 +310,7 @@ def test_a_replay_gets_its_secrets_again_and_shows_none(
     said = cli("replay", "last", "report", "--yes", S3_SECRET_ACCESS_KEY="never-recorded")
     assert "INFO     [secret]" in said
     assert HIDDEN not in said
-    assert deployment.volumes() == []
+    assert deployment.left_behind() == []
     capsule = str(deployment.exchange_root / "capsule.tar.gz")
     cli("capsule", "last", "report", "-o", capsule)
     written = [path.read_bytes() for path in deployment.exchange_root.rglob("*") if path.is_file()]
@@ -369,22 +350,52 @@ def test_a_capsule_is_replayed_where_the_run_is_unknown(
     assert "There is no capsule" in cli("replay", str(tmp_path / "none"), "--yes", exits=2)
 
 
-def test_doctor_finds_a_good_machine_good_and_says_what_is_bad(
-    instance: dg.DagsterInstance, client: DrayageClient, cli: CommandLine
+def test_every_command_speaks_json_to_programs(
+    instance: dg.DagsterInstance, client: DrayageClient, cli: CommandLine, tmp_path: Path
+) -> None:
+    run_id = materialize(instance, client, step(shell(FAILED))).run_id
+    lines = [json.loads(line) for line in cli("logs", "last", "report", "--json").splitlines()]
+    assert {"stream": "stdout", "line": "to-stdout"} in lines
+    assert {"stream": "stderr", "line": "to-stderr"} in lines
+    capsule = json.loads(cli("capsule", "last", "report", "-o", str(tmp_path / "step.tar.gz"), "--json"))
+    assert (capsule["run"], capsule["step"]) == (run_id, "report")
+    assert capsule["size_bytes"] == (tmp_path / "step.tar.gz").stat().st_size
+    replayed = subprocess.run(
+        cli.words("replay", "last", "report", "--yes", "--json"), capture_output=True, text=True, check=False
+    )
+    verdict = json.loads(replayed.stdout)
+    assert (verdict["green"], verdict["reasons"]) == (False, ["it exited with code 3"])
+    assert "to-stdout" in replayed.stderr
+    (tmp_path / "dagster" / "dagster.yaml").touch()
+    home = str(tmp_path / "dagster")
+    pruned = json.loads(cli("prune", "--max-age-days", "0", "--orphan-grace-s", "-1", "--json", DAGSTER_HOME=home))
+    assert len(pruned["directories"]) == 2, "the step and its replay"
+    assert pruned["errors"] == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("drayage st", "steps"),
+        ("drayage steps la", "last"),
+        ("drayage logs last re", "report"),
+        ("drayage replay last report --deb", "--debugpy"),
+    ],
+)
+def test_a_shell_completes_commands_runs_and_steps(
+    instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient, typed: str, offered: str
 ) -> None:
     materialize(instance, client, step(shell(GREEN)))
-    findings = json.loads(cli("doctor", "--json"))
-    assert {finding["what"] for finding in findings} == {
-        "engine",
-        f"image {SHELL_IMAGE}",
-        "exchange root",
-        "engine sees exchange root",
-        "disk",
-        "memory",
+    environment = {
+        **os.environ,
+        "_DRAYAGE_COMPLETE": "complete_bash",
+        "COMP_WORDS": typed,
+        "COMP_CWORD": str(len(typed.split()) - 1),
+        "DRAYAGE_EXCHANGE_ROOT": str(deployment.exchange_root),
     }
-    assert all(finding["good"] for finding in findings)
-    assert "no-such-image' is not on the engine" in cli("doctor", "--image", "no-such-image", exits=1)
-    assert "systemctl start docker" in cli("doctor", exits=1, DOCKER_HOST="unix:///no/such/socket")
+    program = str(Path(sys.executable).with_name("drayage"))
+    done = subprocess.run([program], capture_output=True, text=True, check=False, env=environment)
+    assert offered in done.stdout.splitlines(), done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ report '{{}}'; closed
     sweeper = client.sweeper(instance, SweepLimits(orphan_grace_s=-1))
     container.remove(force=True)
     sweeper.sweep()
-    assert deployment.volumes() == []
+    assert deployment.left_behind() == []
 
 
 def test_secrets_leave_nothing_behind_a_green_step(
@@ -69,8 +69,7 @@ def test_secrets_leave_nothing_behind_a_green_step(
     monkeypatch.setenv("SOME_PASSWORD", HIDDEN)
     client = deployment.client(secrets={"password": EnvSecret("SOME_PASSWORD")})
     assert materialize(instance, client, step(shell(GREEN), secrets=["password"])).success
-    assert deployment.containers() == []
-    assert deployment.volumes() == []
+    assert deployment.left_behind() == []
 
 
 def test_a_missing_secret_fails_before_anything_starts(instance: dg.DagsterInstance, deployment: Deployment) -> None:
@@ -92,7 +91,7 @@ def test_each_limit_of_time_ends_the_container_and_is_named(
 ) -> None:
     outcome = materialize(instance, client, step(shell(script), **{setting: 2}, keep="never"))
     assert says in outcome.failure[0]
-    assert deployment.containers() == []
+    assert deployment.left_behind() == []
 
 
 def test_settings_reach_the_container(
@@ -222,7 +221,7 @@ def test_twenty_steps_through_one_client_at_once(deployment: Deployment, client:
 
     with ThreadPoolExecutor(20) as pool:
         assert list(pool.map(run, range(20))) == [(True, number) for number in range(20)]
-    assert deployment.containers() == []
+    assert deployment.left_behind() == []
 
 
 def test_a_step_may_call_the_client_twice(instance: dg.DagsterInstance, client: DrayageClient) -> None:
@@ -241,9 +240,9 @@ def test_the_keep_policy_says_which_containers_stay(
     instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient, keep: str, green: int, red: int
 ) -> None:
     materialize(instance, client, step(shell(GREEN), keep=keep))
-    assert len(deployment.containers()) == green
+    wait_until(lambda: len(deployment.containers()) == green, what="what stays of a green step")
     materialize(instance, client, step(shell("exit 1"), keep=keep))
-    assert len(deployment.containers()) == green + red
+    wait_until(lambda: len(deployment.containers()) == green + red, what="what stays of both")
 
 
 def test_a_container_that_someone_removes_is_said_to_be_gone(

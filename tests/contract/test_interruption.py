@@ -22,7 +22,7 @@ def test_a_cancelled_step_tells_its_workload_and_reads_its_last_messages(host: H
     outcome = host.finish(process)
     assert not outcome.success
     assert "stopping" in [entry.user_message for entry in outcome.entries]
-    assert host.deployment.containers() == []
+    assert host.deployment.left_behind() == []
 
 
 def test_a_workload_that_ignores_the_signal_is_killed(host: Host) -> None:
@@ -32,7 +32,7 @@ def test_a_workload_that_ignores_the_signal_is_killed(host: Host) -> None:
     outcome = host.finish(process)
     assert not outcome.success
     assert any("SIGTERM to container" in entry.user_message for entry in outcome.entries)
-    assert host.deployment.containers() == []
+    assert host.deployment.left_behind() == []
     killed = host.deployment.events.heard("kill")
     assert [event["Actor"]["Attributes"]["signal"] for event in killed] == ["15", "9"]
 
@@ -64,7 +64,26 @@ def test_a_retry_adopts_the_container_of_a_killed_host(host: Host, meanwhile: st
     assert outcome.checks == [("whole", True)]
     assert host.deployment.starts() == 2, "one for each of the two steps"
     assert len(outcome_of(host.instance, killed).materializations) == 1, "the finished step is skipped"
-    assert host.deployment.containers() == []
+    assert host.deployment.left_behind() == []
+
+
+@pytest.mark.parametrize("meanwhile", ["running", "finished"])
+def test_a_retry_reads_what_a_plain_program_printed_from_its_start(host: Host, meanwhile: str) -> None:
+    process = host.start("plain")
+    attempt = host.wait_for_output("started")
+    killed = host.kill(process)
+    if meanwhile == "finished":
+        (attempt / "io" / "go").touch()
+        wait_until(lambda: not running(host.deployment), what="the container's end")
+    retry = host.start("plain", retried=killed)
+    wait_until(lambda: host.last_run().run_id != killed, what="the retry", deadline_s=DEADLINE_S)
+    (attempt / "io" / "go").touch()
+    outcome = host.finish(retry)
+    assert outcome.success, outcome.failure
+    (metadata,) = outcome.materializations
+    assert (metadata["early"], metadata["rows"], metadata["exit_code"]) == (1, 3, 0)
+    assert host.deployment.starts() == 1
+    assert (attempt / "io" / "messages.jsonl").read_text(encoding="utf-8").count('"opened"') == 1
 
 
 def test_a_retry_of_a_stream_records_nothing_twice(host: Host) -> None:

@@ -31,8 +31,7 @@ def test_a_step_that_reports_is_green_and_leaves_no_container(
     assert outcome.success
     (metadata,) = outcome.materializations
     assert metadata["rows"] == 3
-    assert deployment.containers() == []
-    assert deployment.volumes() == []
+    assert deployment.left_behind() == []
 
 
 def test_every_materialization_carries_the_steps_numbers(instance: dg.DagsterInstance, client: DrayageClient) -> None:
@@ -41,7 +40,8 @@ def test_every_materialization_carries_the_steps_numbers(instance: dg.DagsterIns
     assert metadata["duration_s"] >= metadata["start_s"] > 0
     assert metadata["image_id"].startswith("sha256:")
     assert len(metadata["container_id"]) == 64
-    assert metadata["debug_command"].startswith("docker run --rm -it")
+    assert metadata["debug_command"].endswith("report")
+    assert " shell " in metadata["debug_command"]
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_a_bad_entrypoint_says_what_to_do_and_leaves_nothing(
 ) -> None:
     text, _ = materialize(instance, client, step(["no-such-program"], init=False)).failure
     assert "The command cannot be started" in text
-    assert deployment.containers() == []
+    assert deployment.left_behind() == []
 
 
 def test_an_engine_that_is_down_says_what_to_do(
@@ -245,12 +245,15 @@ def test_a_failure_carries_all_that_is_needed_to_look_into_it(
     instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient
 ) -> None:
     script = "opened; i=0; while [ $i -lt 40 ]; do echo line $i >&2; i=$((i+1)); done; kill -9 $$"
-    text, metadata = materialize(instance, client, step(shell(script))).failure
+    outcome = materialize(instance, client, step(shell(script)))
+    text, metadata = outcome.failure
     assert SHELL_IMAGE in text
     assert metadata["exit_code"] == 137
     assert metadata["signal"] == "SIGKILL"
     assert "line 39" in text
     assert "line 10\n" in metadata["last_lines"]
     assert "line 9\n" not in metadata["last_lines"], "the last thirty"
+    for verb in ("replay", "shell"):
+        assert f" {verb} {outcome.run_id[:8]} report" in text
     (kept,) = deployment.containers()
-    assert f"docker start --attach {kept.id[:12]}" in text
+    assert kept.id[:12] in text

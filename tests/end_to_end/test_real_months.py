@@ -53,9 +53,9 @@ def _content(stack: Stack) -> dict[str, list[str]]:
         for month in MONTHS
     }
     tables = stack.marts(
-        # Staging holds the month that was built last: it is the way to the marts, none of them.
+        # Staging and the receipts hold the month that was built last: they are the way to the marts, none of them.
         "select table_schema, table_name from information_schema.tables "
-        "where table_type = 'BASE TABLE' and table_schema <> 'staging'"
+        "where table_type = 'BASE TABLE' and table_schema not in ('staging', 'audit')"
     )
     for table in tables:
         name = f"{table['table_schema']}.{table['table_name']}"

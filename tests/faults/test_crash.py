@@ -88,5 +88,4 @@ def test_a_host_killed_at_random_moments_does_everything_once(host: Host, number
     report = host.deployment.client().sweeper(host.instance, SweepLimits(orphan_grace_s=-1)).sweep()
     assert report.errors == []
     assert report.stopped == []
-    assert host.deployment.containers() == []
-    assert host.deployment.volumes() == []
+    assert host.deployment.left_behind() == []

@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 import docker
 import pytest
-from contract_steps import GREEN, Deployment, materialize, shell, step
+from contract_steps import GREEN, Deployment, materialize, outcome_of, shell, step, wait_until
 from host_process import DEADLINE_S, Host
 from refusing_engine import RefusingEngine
 
@@ -30,7 +30,7 @@ def test_a_full_disk_is_named_with_what_to_do_and_leaves_nothing(
     assert "drayage prune" in text
     assert metadata["error_type"] == "EngineDiskFullError"
     assert len(engine.refused) == 1
-    assert deployment.containers() == []
+    assert deployment.left_behind() == []
 
 
 def test_a_start_that_is_refused_leaves_no_container_and_no_secret(
@@ -42,8 +42,7 @@ def test_a_start_that_is_refused_leaves_no_container_and_no_secret(
         client = deployment.client(secrets={"password": EnvSecret("SOME_PASSWORD")})
         outcome = materialize(instance, client, step(shell(GREEN), secrets=["password"]))
     assert "The engine's disk is full" in outcome.failure[0]
-    assert deployment.containers() == []
-    assert deployment.volumes() == []
+    assert deployment.left_behind() == []
 
 
 @pytest.mark.parametrize(("script", "green"), [(GREEN, True), (f"{GREEN}; exit 3", False)])
@@ -59,17 +58,19 @@ def test_a_removal_that_fails_changes_no_outcome_and_is_left_to_the_sweeper(
     with RefusingEngine(tmp_path / "e", r"DELETE /containers/", BUSY).serving() as engine:
         monkeypatch.setenv("DOCKER_HOST", engine.url)
         outcome = materialize(instance, deployment.client(), step(shell(script), keep="never", keep_s=0))
+        wait_until(lambda: engine.refused, what="the removal, which goes on behind the step")
     monkeypatch.delenv("DOCKER_HOST")
-    assert engine.refused
     assert outcome.success is green
     if not green:
         assert "it exited with code 3" in outcome.failure[0]
         assert "busy" not in outcome.failure[0]
-    assert "clean-up is left to the sweeper" in outcome.logged
+    wait_until(
+        lambda: "clean-up is left to the sweeper" in outcome_of(instance, outcome.run_id).logged, what="the warning"
+    )
     assert len(deployment.containers()) == 1
     report = deployment.client().sweeper(instance, SweepLimits(orphan_grace_s=-1)).sweep()
     assert (len(report.removed), report.errors) == (1, [])
-    assert deployment.containers() == []
+    assert deployment.left_behind() == []
 
 
 def test_a_hundred_green_steps_leave_nothing(
@@ -87,8 +88,7 @@ def test_a_hundred_green_steps_leave_nothing(
     with ThreadPoolExecutor(5) as pool:
         assert list(pool.map(run, range(100))) == [True] * 100
     assert deployment.starts() == 100
-    assert deployment.containers() == []
-    assert deployment.volumes() == []
+    assert deployment.left_behind() == []
     filters = {"label": f"drayage/deployment={deployment.name}"}
     assert docker_engine.networks.list(filters=filters) == []
 

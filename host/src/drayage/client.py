@@ -11,6 +11,7 @@ from dagster_docker import PipesDockerClient
 from dagster_pipes import PipesExtras
 
 from drayage import dagster_internals
+from drayage.adapter import AdapterName
 from drayage.docker_engine import DockerEngine
 from drayage.engine import Engine
 from drayage.errors import DrayageError, SettingsError
@@ -86,8 +87,10 @@ class DrayageClient(PipesDockerClient):
         env: Mapping[str, str] | None = None,
         registry: Mapping[str, str] | None = None,
         container_kwargs: Mapping[str, Any] | None = None,
-        secrets: Sequence[str] = (),
+        secrets: Sequence[str] | Mapping[str, Secret] = (),
         reports: Sequence[dg.AssetKey] | None = None,
+        adapter: AdapterName | None = None,
+        image_id: str | None = None,
         **overrides: Any,
     ) -> DrayageInvocation:
         """Run a container to its end, and judge it.
@@ -100,8 +103,12 @@ class DrayageClient(PipesDockerClient):
             env: Environment variables, on top of the client's.
             registry: As in the constructor.
             container_kwargs: Passed to docker-py's ``containers.create``; wins over every setting.
-            secrets: Names of declared secrets that the workload gets as files under ``/run/secrets``.
+            secrets: Names of declared secrets that the workload gets as files under ``/run/secrets``; a mapping
+                declares them for this call.
             reports: The assets that this call is to report; None means all that are selected.
+            adapter: For a program that knows nothing of Pipes: how metadata is read from its standard output, as
+                :mod:`drayage.adapter` says.
+            image_id: The id that the image had when the definitions were made from it; another one is refused.
             overrides: Fields of :class:`drayage.StepSettings`, such as ``timeout_s=600`` or ``mounts=[…]``.
 
         Returns:
@@ -110,7 +117,9 @@ class DrayageClient(PipesDockerClient):
         Raises:
             dagster.Failure: The step is not green; the description says why and what to do.
         """
-        request = _Asked(image, extras, command, env, registry, container_kwargs, secrets, reports, overrides)
+        request = _Asked(
+            image, extras, command, env, registry, container_kwargs, secrets, reports, adapter, image_id, overrides
+        )
         execution = self._execution(context, request)
         for _ in execution.results(streaming=False):
             pass
@@ -126,8 +135,10 @@ class DrayageClient(PipesDockerClient):
         env: Mapping[str, str] | None = None,
         registry: Mapping[str, str] | None = None,
         container_kwargs: Mapping[str, Any] | None = None,
-        secrets: Sequence[str] = (),
+        secrets: Sequence[str] | Mapping[str, Secret] = (),
         reports: Sequence[dg.AssetKey] | None = None,
+        adapter: AdapterName | None = None,
+        image_id: str | None = None,
         **overrides: Any,
     ) -> Iterator[dg.PipesExecutionResult]:
         """Run a container to its end, yielding materializations and checks as they come.
@@ -138,7 +149,9 @@ class DrayageClient(PipesDockerClient):
         Raises:
             dagster.Failure: The step is not green.
         """
-        request = _Asked(image, extras, command, env, registry, container_kwargs, secrets, reports, overrides)
+        request = _Asked(
+            image, extras, command, env, registry, container_kwargs, secrets, reports, adapter, image_id, overrides
+        )
         execution = self._execution(context, request)
         yield from execution.results(streaming=True)
 
@@ -159,7 +172,10 @@ class DrayageClient(PipesDockerClient):
         )
 
     def _execution(self, context: Context, asked: "_Asked") -> Execution:
+        declared = {**self._secrets, **(asked.secrets if isinstance(asked.secrets, Mapping) else {})}
         try:
+            if asked.adapter is not None and self._reader is not None:
+                raise SettingsError("An adapter has no use for a message reader of its own. Nothing was started.")
             request = StepRequest(
                 context=context,
                 identity=self._identity(context),
@@ -167,11 +183,13 @@ class DrayageClient(PipesDockerClient):
                 settings=self._step_settings(context, asked.overrides),
                 command=asked.command,
                 extras=asked.extras,
+                expected_image_id=asked.image_id,
                 environment={**self.env, **(asked.env or {})},
-                secrets=read_secrets(self._secrets, asked.secrets),
-                secret_sources={name: self._secrets[name] for name in asked.secrets},
+                secrets=read_secrets(declared, asked.secrets),
+                secret_sources={name: declared[name] for name in asked.secrets},
                 passthrough=asked.container_kwargs or {},
                 promised=_promised(context, asked.reports),
+                adapter=asked.adapter,
                 context_injector=self._injector,
                 message_reader=self._reader,
                 implicit_materializations=self._implicit,
@@ -217,8 +235,10 @@ class _Asked:
     env: Mapping[str, str] | None
     registry: Mapping[str, str] | None
     container_kwargs: Mapping[str, Any] | None
-    secrets: Sequence[str]
+    secrets: Sequence[str] | Mapping[str, Secret]
     reports: Sequence[dg.AssetKey] | None
+    adapter: AdapterName | None
+    image_id: str | None
     overrides: Mapping[str, Any]
 
 

@@ -1,11 +1,13 @@
 """Custom messages that drayage understands itself, by their ``kind``.
 
 ``{"kind": "progress", "metadata": {…}}``
-    becomes an ``AssetObservation`` while the step runs, so that its numbers are plotted live.
+    becomes an ``AssetObservation`` while the step runs, so that its numbers are plotted live. The step's own numbers
+    (seconds, CPU, memory) join them: a plot then grows as the step does, and has no hole where it was observed.
 ``{"kind": "partition_metadata", "partition_key": "2024-01", "metadata": {…}}``
     adds metadata to one partition's materialization, in a step that covers several.
 
-Both may carry ``asset_key``; a step of several assets must. Every other custom message is the pipeline's own.
+Both may carry ``asset_key``; a step of several assets must. Every other custom message is the pipeline's own; of one
+with a ``url``, such as ``{"kind": "flink_job", "url": …}``, the page is remembered, for the failure of a red step.
 """
 
 import time
@@ -17,6 +19,8 @@ import dagster as dg
 from drayage.dagster_internals import metadata_from_pipes
 from drayage.message_schema import OWN_KINDS
 from drayage.request import Context
+
+Metadata = Mapping[str, dg.MetadataValue]
 
 FIRST_INTERVAL_S = 5.0
 MOST_OBSERVATIONS = 30
@@ -34,14 +38,19 @@ class CustomMessages:
 
     Args:
         context: Dagster's context of the executing step.
+        measures: Tells the step's own numbers up to now.
         clock: Monotonic time in seconds.
     """
 
-    def __init__(self, context: Context, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, context: Context, measures: Callable[[], Metadata] = dict, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._context = context
+        self._measures = measures
         self._clock = clock
         self._observations = 0
         self._next_at = 0.0
+        self.links: dict[str, str] = {}
 
     def __call__(self, payload: Any) -> bool:
         """Consume a custom message.
@@ -56,6 +65,7 @@ class CustomMessages:
             TypeError: Its kind is known and its form is wrong.
         """
         if not is_settled(payload):
+            self._remember_link(payload)
             return False
         metadata = payload.get("metadata")
         if not isinstance(metadata, Mapping):
@@ -75,7 +85,16 @@ class CustomMessages:
         self._next_at = now + FIRST_INTERVAL_S * _INTERVAL_GROWTH**self._observations
         self._observations += 1
         partition = self._context.partition_key if self._context.has_partition_key else None
-        self._context.log_event(dg.AssetObservation(key, metadata=metadata_from_pipes(metadata), partition=partition))
+        numbers = {**self._measures(), **metadata_from_pipes(metadata)}
+        self._context.log_event(dg.AssetObservation(key, metadata=numbers, partition=partition))
+
+    def _remember_link(self, payload: Any) -> None:
+        """Keep the last page of each kind: what was tried again has a new one."""
+        if not isinstance(payload, Mapping):
+            return
+        kind, url = payload.get("kind"), payload.get("url")
+        if isinstance(kind, str) and isinstance(url, str) and url.startswith(("http://", "https://")):
+            self.links[kind.replace("_", " ")] = url
 
     def _add_to_partition(self, payload: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
         if not isinstance(self._context, dg.AssetExecutionContext):

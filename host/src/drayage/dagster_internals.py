@@ -4,6 +4,8 @@
 - Metadata in custom messages has the wire form of Pipes' own; only Pipes' handler knows how to read it.
 - A check's output name, and the mark on an output that logs no event: a retry that adopts a container must hand
   Dagster every output again without recording a materialization or a check twice.
+- What a code server found out while it loaded (the images' ids, say), its run workers get as it was then through
+  ``StateBackedDefinitionsLoader``: a worker's definitions are those that the run was planned with.
 - ``PipesClient._is_dagster_maintained`` is overridden in ``client.py``: Dagster's telemetry asks for it.
 
 ``tests/drayage/test_dagster_internals.py`` fails by name when Dagster moves one of them.
@@ -13,8 +15,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.definitions_load_context import StateBackedDefinitionsLoader
 from dagster._core.definitions.metadata import metadata_map_from_external
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
+
+__all__ = ["StateBackedDefinitionsLoader"]
 
 Context = dg.OpExecutionContext | dg.AssetExecutionContext
 

@@ -1,8 +1,7 @@
-"""Docker as the engine: the only module that talks to it, with docker_errors and docker_files beside it."""
+"""Docker as the engine: only this module talks to it, with docker_errors, docker_files and docker_output beside it."""
 
 import contextlib
-import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +14,8 @@ import requests.exceptions
 
 from drayage import docker_files
 from drayage.docker_errors import engine_errors
-from drayage.engine import ContainerSpec, ContainerState, MemoryVolumeHold, Mount, Output, Stream, Usage
+from drayage.docker_output import AttachedOutput, ReplayedOutput
+from drayage.engine import ContainerSpec, ContainerState, MemoryVolumeHold, Mount, Output, Usage
 from drayage.errors import ContainerGoneError, EngineError, ImageMissingError
 
 _UNREADABLE_LOG_DRIVERS = frozenset({"none"})
@@ -28,6 +28,10 @@ class DockerEngine:
     def _client(self) -> docker.DockerClient:
         with engine_errors("say its version"):
             return docker.from_env()
+
+    @cached_property
+    def _own_container(self) -> Mapping[str, Any] | None:
+        return docker_files.find_own_container(self._client)
 
     @property
     def _api(self) -> docker.APIClient:
@@ -58,13 +62,13 @@ class DockerEngine:
         with engine_errors(f"log in to {url}"):
             self._client.login(registry=url, username=username, password=password)
 
-    def create(self, spec: ContainerSpec) -> str:
-        """Create a container and return its id."""
+    def create(self, spec: ContainerSpec) -> ContainerState:
+        """Create a container, and describe it."""
         with engine_errors(f"create a container of image {spec.image!r}"):
             container = self._client.containers.create(**_create_arguments(spec))
             for network in spec.networks[1:]:
                 self._client.networks.get(network).connect(container)
-            return str(container.id)
+            return _state(container.attrs)
 
     def start(self, container_id: str) -> None:
         """Start a created container."""
@@ -75,8 +79,8 @@ class DockerEngine:
         """Follow its output: live from now on, or replayed from its start and then live."""
         with engine_errors(f"follow the output of container {container_id[:12]}"):
             if from_start and self._log_driver(container_id) not in _UNREADABLE_LOG_DRIVERS:
-                return _DockerOutput(self._api.attach(container_id, stream=True, demux=True, logs=True))
-            return _DockerOutput(self._api.attach(container_id, stream=True, demux=True))
+                return ReplayedOutput(self._api, container_id)
+            return AttachedOutput(self._api, container_id)
 
     def wait(self, container_id: str) -> None:
         """Block until it has ended."""
@@ -169,50 +173,10 @@ class DockerEngine:
 
     def host_path(self, path: Path) -> str:
         """Tell the engine's own path of a directory of this process."""
-        return docker_files.host_path(self._client, path)
-
-    def debug_command(self, state: ContainerState) -> str:
-        """One shell command that opens a shell in a container like this one."""
-        with engine_errors(f"look at container {state.short_id}"):
-            attributes = self._api.inspect_container(state.id)
-        host, config = attributes["HostConfig"], attributes["Config"]
-        words = ["docker", "run", "--rm", "-it", "--entrypoint", "sh"]
-        if host.get("NetworkMode") not in {None, "default", "bridge"}:
-            words += ["--network", host["NetworkMode"]]
-        if config.get("User"):
-            words += ["--user", config["User"]]
-        for mount in attributes.get("Mounts") or ():
-            mode = "" if mount.get("RW", True) else ":ro"
-            if mount.get("Type") in {"bind", "volume"}:
-                words += ["-v", f"{mount.get('Name') or mount['Source']}:{mount['Destination']}{mode}"]
-        for variable in config.get("Env") or ():
-            name, _, _value = variable.partition("=")
-            # Values other than Pipes' own may be credentials: the shell's own variables are passed on.
-            words += ["-e", variable if name.startswith("DAGSTER_PIPES_") else name]
-        return shlex.join([*words, config["Image"]])
+        return docker_files.host_path(self._own_container, path)
 
     def _log_driver(self, container_id: str) -> str:
         return str(self._api.inspect_container(container_id)["HostConfig"]["LogConfig"]["Type"])
-
-
-class _DockerOutput:
-    """Docker's attached stream, as (stream, bytes)."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def __iter__(self) -> Iterator[tuple[Stream, bytes]]:
-        for stdout, stderr in self._stream:
-            if stdout is not None:
-                yield "stdout", stdout
-            if stderr is not None:
-                yield "stderr", stderr
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError, ValueError, docker.errors.DockerException):
-            self._stream.close()
-        # docker-py gives up where the engine has hung up first, and leaves the socket open.
-        self._stream._response.close()  # noqa: SLF001
 
 
 def _create_arguments(spec: ContainerSpec) -> dict[str, Any]:

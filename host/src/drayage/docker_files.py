@@ -57,20 +57,19 @@ def read_file(client: docker.DockerClient, image: str, path: str) -> bytes:
             client.api.remove_container(container, force=True, v=True)
 
 
-def host_path(client: docker.DockerClient, path: Path) -> str:
+def host_path(container: Mapping[str, Any] | None, path: Path) -> str:
     """Tell the engine's own path of a directory of this process.
 
     Where this process runs in a container itself, the engine does not know the path: it is looked up among
     the mounts of that container (a named volume gives its mount point).
 
     Args:
-        client: The engine.
+        container: What the engine says of the container that this process runs in; None if it runs in none.
         path: Absolute path as this process sees it.
 
     Raises:
         ExchangeError: This process runs in a container of the engine, and the path is on none of its mounts.
     """
-    container = _own_container(client)
     if container is None:
         return str(path)
     mounts = [(PurePosixPath(mount["Destination"]), mount["Source"]) for mount in container["Mounts"]]
@@ -84,8 +83,12 @@ def host_path(client: docker.DockerClient, path: Path) -> str:
     return str(PurePosixPath(source) / path.relative_to(target))
 
 
-def _own_container(client: docker.DockerClient) -> Mapping[str, Any] | None:
-    """The container that this process runs in, if it is one of this engine's."""
+def find_own_container(client: docker.DockerClient) -> Mapping[str, Any] | None:
+    """Find the container that this process runs in; None if it is in none of this engine's.
+
+    Args:
+        client: The engine.
+    """
     candidates = []
     with contextlib.suppress(OSError):
         candidates += _CONTAINER_ID.findall(Path("/proc/self/mountinfo").read_text(encoding="utf-8"))

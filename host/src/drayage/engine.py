@@ -153,8 +153,8 @@ class Engine(Protocol):
     def login(self, *, url: str, username: str, password: str) -> None:
         """Log in to an image registry."""
 
-    def create(self, spec: ContainerSpec) -> str:
-        """Create a container and return its id."""
+    def create(self, spec: ContainerSpec) -> ContainerState:
+        """Create a container, and describe it."""
 
     def start(self, container_id: str) -> None:
         """Start a created container."""
@@ -199,9 +199,6 @@ class Engine(Protocol):
 
     def host_path(self, path: Path) -> str:
         """Tell the engine's own path of a directory of this process."""
-
-    def debug_command(self, state: ContainerState) -> str:
-        """One shell command that opens a shell in a container like this one."""
 
 
 class MemoryVolumeHold(Protocol):

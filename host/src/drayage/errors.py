@@ -6,10 +6,12 @@
     ├── SettingsError            a setting is missing or malformed; nothing was started
     ├── PromiseError             an asset's promises cannot be read
     ├── NotFoundError            no recorded run, step or attempt is what was asked for
+    ├── BuildError               a workload's image could not be built from its folder
     ├── ExchangeError            the exchange directory cannot be written or reached
     └── EngineError              the container engine refused or failed
         ├── EngineUnavailableError   it does not answer
         ├── ImageMissingError        the image is not there and could not be pulled
+        ├── ImageChangedError        it is another one than the step was defined for
         ├── EntrypointError          the image's command cannot be started
         ├── EngineDiskFullError      it has no space left
         └── ContainerGoneError       the container was removed by someone else
@@ -34,6 +36,10 @@ class NotFoundError(DrayageError):
     """No recorded run, step or attempt is what was asked for, or several are."""
 
 
+class BuildError(DrayageError):
+    """A workload's image could not be built from its folder."""
+
+
 class ExchangeError(DrayageError):
     """The exchange directory cannot be written, or the engine cannot reach it."""
 
@@ -48,6 +54,10 @@ class EngineUnavailableError(EngineError):
 
 class ImageMissingError(EngineError):
     """The image is not on the engine and could not be pulled."""
+
+
+class ImageChangedError(EngineError):
+    """The image's name stands for another image than the step was defined for."""
 
 
 class EntrypointError(EngineError):

@@ -1,30 +1,34 @@
 """One step from its exchange directory to its verdict; ``client.py`` hands the request in."""
 
+import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import dagster as dg
 
+from drayage.adapter import open_adapter
 from drayage.adoption import Adopted, Recorded, find_adoptable
 from drayage.custom import CustomMessages
 from drayage.engine import ContainerState, Engine, remove_container
 from drayage.errors import DrayageError
-from drayage.exchange import Attempt, ContextFile, Exchange
+from drayage.exchange import Attempt, Exchange
 from drayage.failure import error_failure, step_failure
 from drayage.invocation import DrayageInvocation
-from drayage.launch import Launched, Launcher
+from drayage.launch import Launched, Launcher, find_image
 from drayage.ledger import Ledger
-from drayage.limits import TimeLimits
-from drayage.outcome import Ending, Facts, LimitReached, Reason, Verdict, judge
+from drayage.outcome import LimitReached, Reason, Verdict, judge
 from drayage.output import OutputLogs, open_output_logs
 from drayage.reader import LogMessageReader
 from drayage.reporting import broken, keep_as_observations, unreported, with_metadata, without_recorded
 from drayage.request import StepRequest
 from drayage.secrets import Redactor, scrub
-from drayage.session import LedgerReader, PartitionInjector, choose_reader
+from drayage.session import LedgerReader, choose_reader, open_session
+from drayage.watch import Watch
+
+_RUN_ID_PREFIX = 8
 
 
 class Execution:
@@ -44,9 +48,10 @@ class Execution:
         self._exchange = exchange
         self._changed = Event()
         self._redactor = Redactor(request.secrets.values())
+        self._custom = CustomMessages(request.context, self._measures)
         self._ledger = Ledger(
             on_activity=self._changed.set,
-            on_custom=CustomMessages(request.context),
+            on_custom=self._custom,
             keep_custom=request.message_reader is not None,
             redact=self._redactor,
         )
@@ -58,7 +63,6 @@ class Execution:
         self._left_running = False
         self._ended_early = False
         self._metadata: dict[str, dg.MetadataValue] = {}
-        self._broken: list[str] = []
         self.invocation: DrayageInvocation | None = None
 
     def results(self, *, streaming: bool) -> Iterator[Any]:
@@ -77,22 +81,29 @@ class Execution:
 
     def _results(self, *, streaming: bool) -> Iterator[Any]:
         request = self._request
-        image_id = self._engine.image_id(request.image, pull=request.settings.pull)
+        image_id = find_image(request, self._engine)
         fingerprint = request.fingerprint(image_id)
         self._adopted = find_adoptable(request, engine=self._engine, exchange=self._exchange, fingerprint=fingerprint)
         attempt = self._adopted.attempt if self._adopted else self._exchange.create(request.identity.directory)
         self._metadata |= {
             "image_id": dg.MetadataValue.text(image_id),
             "exchange_dir": dg.MetadataValue.path(str(attempt.path)),
+            "debug_command": dg.MetadataValue.text(self._command("shell", attempt)),
         }
         try:
             finished = self._adopted is not None and self._adopted.removed
             reader = choose_reader(request.message_reader, attempt)
             intercept = reader.take_line if isinstance(reader, LogMessageReader) else None
-            with open_output_logs(
-                attempt.stdout, attempt.stderr, self._redactor, intercept=intercept, keep=finished
-            ) as logs:
-                with self._session(attempt, reader) as session:
+            # What a removed container printed was read by the run that judged it: its messages are in the file.
+            form = None if finished else request.adapter
+            with (
+                open_adapter(form, request.promised, messages=attempt.messages, redact=self._redactor) as adapter,
+                open_output_logs(
+                    attempt.stdout, attempt.stderr, self._redactor, intercept=intercept, adapter=adapter, keep=finished
+                ) as logs,
+            ):
+                self._reader = LedgerReader(reader, self._ledger)
+                with open_session(request, attempt, self._reader, adopted=self._adopted is not None) as session:
                     if self._adopted is not None and self._adopted.removed:
                         state = self._adopted.state
                         self._note_container(state.id)
@@ -105,6 +116,7 @@ class Execution:
                             self._end_early(error)
                             raise
                         state = launched.follower.result()
+                        logs.end(state.exit_code)
                 # The session is closed: the last message is read.
                 if streaming:
                     yield from self._reported()
@@ -115,17 +127,6 @@ class Execution:
             raise
         finally:
             self._clean_up(attempt)
-
-    def _session(self, attempt: Attempt, reader: dg.PipesMessageReader) -> Any:
-        request = self._request
-        injector = request.context_injector or ContextFile(attempt, write=self._adopted is None)
-        self._reader = LedgerReader(reader, self._ledger)
-        return dg.open_pipes_session(
-            context=request.context,
-            context_injector=PartitionInjector(injector, request.context),
-            message_reader=self._reader,
-            extras=request.extras,
-        )
 
     def _launch(self, attempt: Attempt, logs: OutputLogs, bootstrap: Any, fingerprint: str) -> Launched:
         launcher = Launcher(
@@ -149,44 +150,29 @@ class Execution:
 
     def _note_launched(self, launched: Launched) -> None:
         self._launched = launched
-        self._metadata["debug_command"] = dg.MetadataValue.text(launched.debug_command)
 
     def _follow(self, launched: Launched, logs: OutputLogs, *, streaming: bool) -> Iterator[Any]:
-        """Wait for the container's end, yielding results as they come; end it at a limit."""
-        limits = TimeLimits(self._request.settings, launched.started_at)
-        while not launched.follower.ended:
-            opened_at = self._ledger.opened_at
-            active_at = max(filter(None, (self._ledger.last_message_at, logs.last_line_at)), default=None)
-            self._limit = limits.reached(time.monotonic(), opened_at=opened_at, last_activity_at=active_at)
-            if self._limit is not None:
-                self._stop(launched)
-                return
-            self._changed.wait(limits.wait_s(time.monotonic(), opened_at=opened_at, last_activity_at=active_at))
-            self._changed.clear()
+        """Wait for the container's end, yielding results as they come."""
+        watch = Watch(launched, self._request.settings, ledger=self._ledger, logs=logs, changed=self._changed)
+        for _ in watch.changes():
             if streaming:
                 yield from self._reported()
+        self._limit = watch.limit
 
     def _reported(self) -> Iterator[Any]:
         """Yield what was reported since the last time, if it keeps its promises."""
         recorded = self._adopted.recorded if self._adopted else Recorded()
         for result in self._ledger.take_results():
-            breaches = broken(self._request, result)
-            self._broken += breaches
-            if not breaches:
+            if not broken(self._request, result):
                 complete = with_metadata(result, {**self._metadata, **self._measures()})
                 yield from without_recorded(self._request.context, [complete], recorded)
 
     def _judge(self, attempt: Attempt, state: ContainerState, logs: OutputLogs, session: dg.PipesSession) -> None:
-        request, ledger = self._request, self._ledger
+        request = self._request
         results = session.get_reported_results()
         breaches = [text for result in results for text in broken(request, result)]
-        facts = Facts(
-            ending=Ending(state.exit_code, state.oom_killed, state.memory_limit_bytes, state.error),
-            opened=ledger.opened_at is not None,
-            closed=ledger.closed,
-            exception=ledger.exception,
-            problems=ledger.problems,
-            problem_count=ledger.problem_count,
+        facts = self._ledger.facts(
+            state,
             broken_promises=breaches + unreported(request, results),
             limit=self._limit,
             debug_text=self._reader.no_messages_debug_text(),
@@ -200,9 +186,8 @@ class Execution:
                 state=state,
                 last_lines=logs.last_lines(),
                 metadata=self._metadata,
-                kept=self._is_kept(),
-                command_line=self._command_line,
-                attempt=attempt,
+                commands=[self._command("replay", attempt), self._command("shell", attempt)],
+                links=self._custom.links,
             )
         self.invocation = DrayageInvocation(
             session,
@@ -242,16 +227,18 @@ class Execution:
         log.info("%s: %s to container %s", type(error).__name__, settings.stop_signal, launched.state.short_id)
         self._ended_early = True
         self._verdict = Verdict((Reason("exit", f"it was ended early ({type(error).__name__})"),))
-        self._stop(launched)
-
-    def _stop(self, launched: Launched) -> None:
-        launched.follower.stop(self._request.settings.stop_signal, self._request.settings.stop_grace_s)
+        launched.follower.stop(settings.stop_signal, settings.stop_grace_s)
 
     def _is_kept(self) -> bool:
         """Whether people may want to look into the container: not after a cancel, which is no failure of it."""
         keep = self._request.settings.keep
         judged_red = self._verdict is not None and not self._verdict.green and not self._ended_early
         return keep == "always" or (keep == "on_failure" and judged_red)
+
+    def _command(self, verb: str, attempt: Attempt) -> str:
+        """A command that people can paste. An adopted attempt is found under the run that started it."""
+        run_id = attempt.name.split("/", 1)[0]
+        return f"{self._command_line} {verb} {run_id[:_RUN_ID_PREFIX]} {shlex.quote(self._request.identity.step)}"
 
     def _write_verdict(self, attempt: Attempt, verdict: Verdict, state: ContainerState | None) -> None:
         attempt.write_record(
@@ -274,7 +261,8 @@ class Execution:
                 scrub(attempt.messages, self._redactor)
             # Unjudged: left running on purpose, or the engine is out of reach. A retry adopts it.
             if not (self._is_unjudged() or self._left_running or self._is_kept()):
-                self._remove()
+                # Behind the step, which has its results; the process ends only when this has.
+                Thread(target=self._remove, name="drayage-removal").start()
         except (DrayageError, OSError) as error:
             self._note_leftover(error)
 
@@ -288,13 +276,16 @@ class Execution:
         return self._engine.state(launched.state.id).status != "created"
 
     def _remove(self) -> None:
-        if self._adopted is not None:
-            remove_container(self._engine, self._adopted.state.labels, self._adopted.state.id)
-            return
-        # By label, not by id: an interrupt may have come before the engine's answer with the id.
-        identity = self._request.identity.labels()
-        ids = [self._container_id] if self._container_id else [state.id for state in self._engine.find(identity)]
-        for container_id in ids:
-            self._engine.remove(container_id)
-        for volume in self._engine.find_volumes(identity) if self._request.secrets else ():
-            self._engine.remove_volume(volume)
+        try:
+            if self._adopted is not None:
+                remove_container(self._engine, self._adopted.state.labels, self._adopted.state.id)
+                return
+            # By label, not by id: an interrupt may have come before the engine's answer with the id.
+            identity = self._request.identity.labels()
+            ids = [self._container_id] if self._container_id else [state.id for state in self._engine.find(identity)]
+            for container_id in ids:
+                self._engine.remove(container_id)
+            for volume in self._engine.find_volumes(identity) if self._request.secrets else ():
+                self._engine.remove_volume(volume)
+        except DrayageError as error:
+            self._note_leftover(error)

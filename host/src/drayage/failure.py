@@ -1,6 +1,5 @@
-"""A failure that explains itself: what happened, where, the last lines, and the command that opens it."""
+"""A failure that explains itself: the reason, the commands that go on from there, where it was, the last lines."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 
 import dagster as dg
@@ -8,12 +7,9 @@ from dagster_pipes import PipesException
 
 from drayage.engine import ContainerState
 from drayage.errors import DrayageError
-from drayage.exchange import Attempt
-from drayage.identity import STEP
 from drayage.outcome import Facts, Verdict
 
 _STACK_FRAMES = 30
-_RUN_ID_PREFIX = 8
 
 
 def step_failure(
@@ -23,9 +19,8 @@ def step_failure(
     state: ContainerState,
     last_lines: Sequence[str],
     metadata: Mapping[str, dg.MetadataValue],
-    kept: bool,
-    command_line: str,
-    attempt: Attempt,
+    commands: Sequence[str],
+    links: Mapping[str, str],
 ) -> dg.Failure:
     """Make the failure of a step that was judged and found wanting.
 
@@ -35,28 +30,26 @@ def step_failure(
         state: The container at its end.
         last_lines: The last lines of its standard error.
         metadata: The numbers and places that every materialization carries too.
-        kept: Whether the container is kept for people to look into.
-        command_line: How people call `drayage` for this deployment.
-        attempt: Its exchange directory.
+        commands: What people can do about it.
+        links: Pages that the workload named, such as that of its Flink job, by what they show.
     """
     # A workload's own words may end with a full stop already.
     first, *others = [reason.text.rstrip(".") for reason in verdict.reasons]
     lines = [f"{state.image}: {first}."]
     lines += [f"Also: {text}." for text in others]
+    lines += ["To run it again with the same context, or to look into it:", *(f"  {command}" for command in commands)]
+    lines += [f"Its {name}: {url}" for name, url in links.items()]
     lines.append(f"Container {state.short_id} ({state.name}) of image {state.image_id[:19]}.")
     if last_lines:
         lines += ["Its last lines:", *(f"  {line}" for line in last_lines[-5:])]
-    debug_command = metadata.get("debug_command")
-    if debug_command is not None:
-        lines.append(f"To look into it: {debug_command.value}")
-    if kept:
-        lines.append(f"To run it again with the same context: docker start --attach {state.short_id}")
-    # An adopted container's directory carries the name of the run that started it: there it is found.
-    run_id = attempt.name.split("/", 1)[0]
-    which = f"{run_id[:_RUN_ID_PREFIX]} {shlex.quote(state.labels.get(STEP, attempt.path.parent.name))}"
-    lines += [f"{command_line} replay {which}", f"{command_line} shell {which}"]
     return dg.Failure(
-        description="\n".join(lines), metadata={**metadata, **_failure_metadata(facts, state, last_lines)}
+        description="\n".join(lines),
+        metadata={
+            # First, since the UI cuts a long list off until it is opened.
+            **{f"{name.replace(' ', '_')}_url": dg.MetadataValue.url(url) for name, url in links.items()},
+            **metadata,
+            **_failure_metadata(facts, state, last_lines),
+        },
     )
 
 

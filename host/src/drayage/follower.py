@@ -6,7 +6,7 @@ from threading import Event, Lock, Thread
 
 import dagster as dg
 
-from drayage.engine import ContainerState, Engine, Output, Usage
+from drayage.engine import ContainerState, Engine, Output, Stream, Usage
 from drayage.errors import ContainerGoneError, EngineError, EngineUnavailableError
 from drayage.output import OutputLogs
 
@@ -44,6 +44,8 @@ class Follower:
         self._output = output
         self._on_change = on_change
         self._ended = Event()
+        # An engine that restarts cuts the stream of output, and gives no other for the container.
+        self._is_cut = False
         self._lock = Lock()
         self._error: EngineError | None = None
         self._state: ContainerState | None = None
@@ -104,9 +106,24 @@ class Follower:
         self._output.close()
 
     def _read_output(self) -> None:
+        received: dict[Stream, int] = {"stdout": 0, "stderr": 0}
         for stream, chunk in self._output:
+            received[stream] += len(chunk)
             self._logs.feed(stream, chunk)
             self._on_change()
+        self._ended.wait()
+        if self._is_cut:
+            self._read_rest(received)
+
+    def _read_rest(self, received: dict[Stream, int]) -> None:
+        """Take from the engine's record what came after the cut."""
+        try:
+            self._output = self._engine.output(self._container_id, from_start=True)
+            for stream, chunk in self._output:
+                self._logs.feed(stream, chunk[received[stream] :])
+                received[stream] = max(0, received[stream] - len(chunk))
+        except EngineError as error:
+            self._logs.feed("stderr", f"drayage: the rest of the output is lost: {error}\n".encode())
 
     def _await_end(self) -> None:
         try:
@@ -123,6 +140,7 @@ class Follower:
                         self._ended.wait(_ENGINE_INTERVAL_S)
                 except EngineUnavailableError as error:
                     # An engine that restarts with live-restore leaves the container running.
+                    self._is_cut = True
                     deadline = deadline or time.monotonic() + _ENGINE_DEADLINE_S
                     if time.monotonic() > deadline:
                         self._error = error

@@ -6,16 +6,40 @@ from dataclasses import dataclass
 
 from drayage.adoption import Adopted
 from drayage.engine import ContainerSpec, ContainerState, Engine, Mount
-from drayage.errors import EngineError
+from drayage.errors import EngineError, ImageChangedError
 from drayage.exchange import WORKLOAD_IO, Attempt
 from drayage.follower import Follower
 from drayage.identity import EXCHANGE, FINGERPRINT, FORWARD, KEEP, KEEP_S, SECRETS
 from drayage.output import OutputLogs
 from drayage.record import record_of
-from drayage.request import ContainerRequest
+from drayage.request import ContainerRequest, StepRequest
 from drayage.secrets import SECRETS_DIRECTORY
 
 _SECRETS_OVERHEAD_BYTES = 2**20
+
+
+def find_image(request: StepRequest, engine: Engine) -> str:
+    """Find the image of a step, and make sure that it is the one that the step was defined for.
+
+    Args:
+        request: What was asked for.
+        engine: Where containers run.
+
+    Returns:
+        The image's id.
+
+    Raises:
+        EngineError: The engine does not answer, or has no such image.
+        ImageChangedError: The name stands for another image than when the definitions were loaded.
+    """
+    image_id = engine.image_id(request.image, pull=request.settings.pull)
+    if request.expected_image_id not in (None, image_id):
+        raise ImageChangedError(
+            f"The image {request.image} is {image_id} now, and was {request.expected_image_id} when this step's "
+            "definitions were loaded from it: it was built or pulled again since. Nothing was started. Reload the "
+            "code location (Deployment, then Reload, in the UI), then launch the run anew."
+        )
+    return image_id
 
 
 @dataclass(frozen=True)
@@ -25,14 +49,12 @@ class Launched:
     Args:
         state: The container as it was when following began.
         follower: Follows it.
-        debug_command: Opens a shell in a container like it.
         created_at: When it was created, on the monotonic clock, in seconds.
-        started_at: When it was started or adopted, on the monotonic clock, in seconds.
+        started_at: When it was started, on the monotonic clock, in seconds.
     """
 
     state: ContainerState
     follower: Follower
-    debug_command: str
     created_at: float
     started_at: float
 
@@ -75,28 +97,21 @@ class Launcher:
             bootstrap: Pipes' own environment variables.
             fingerprint: Of what the step asks for, for a retry that may adopt it.
         """
-        engine, request = self._engine, self._request
+        request = self._request
         created_at, created_at_s = time.monotonic(), time.time()
-        container_id, volume = self.create(attempt, bootstrap=bootstrap, fingerprint=fingerprint)
-        state = engine.state(container_id)
-        debug_command = engine.debug_command(state)
-        record = record_of(
-            request,
-            bootstrap,
-            state,
-            fingerprint=fingerprint,
-            created_at_s=created_at_s,
-            debug_command=debug_command,
-        )
+        state, volume = self.create(attempt, bootstrap=bootstrap, fingerprint=fingerprint)
+        record = record_of(request, bootstrap, state, fingerprint=fingerprint, created_at_s=created_at_s)
         attempt.write_record("container.json", record.model_dump(mode="json"))
-        follower = self._follower(container_id, logs, from_start=False)
-        launched = Launched(state, follower, debug_command, created_at, started_at=time.monotonic())
+        follower = self._follower(state.id, logs, from_start=False)
+        launched = Launched(state, follower, created_at, started_at=time.monotonic())
         self._on_launched(launched)
-        self.start(container_id, volume)
+        self.start(state.id, volume)
         follower.start()
         return launched
 
-    def create(self, attempt: Attempt, *, bootstrap: Mapping[str, str], fingerprint: str) -> tuple[str, str | None]:
+    def create(
+        self, attempt: Attempt, *, bootstrap: Mapping[str, str], fingerprint: str
+    ) -> tuple[ContainerState, str | None]:
         """Create a container without starting it.
 
         Args:
@@ -105,12 +120,12 @@ class Launcher:
             fingerprint: Of what the step asks for.
 
         Returns:
-            The container's id, and the name of its secrets' volume if it has one.
+            The container, and the name of its secrets' volume if it has one.
         """
         volume = self._secret_volume()
-        container_id = self._engine.create(self._spec(attempt, bootstrap, fingerprint, volume))
-        self._on_created(container_id)
-        return container_id, volume
+        state = self._engine.create(self._spec(attempt, bootstrap, fingerprint, volume))
+        self._on_created(state.id)
+        return state, volume
 
     def start(self, container_id: str, volume: str | None) -> None:
         """Start a created container, its secrets in place.
@@ -137,14 +152,15 @@ class Launcher:
     def take_over(self, adopted: Adopted, logs: OutputLogs) -> Launched:
         """Follow a container that another run started."""
         self._on_created(adopted.state.id)
-        age_s = time.time() - adopted.created_at_s
+        to_monotonic_s = time.monotonic() - time.time()
+        # Limits of time count from its own start, also while nobody followed it; one that has ended can reach none.
+        started_at_s = time.time() if adopted.state.ended else adopted.state.started_at_s
         follower = self._follower(adopted.state.id, logs, from_start=True)
         launched = Launched(
             adopted.state,
             follower,
-            self._engine.debug_command(adopted.state),
-            created_at=time.monotonic() - age_s,
-            started_at=time.monotonic(),
+            created_at=adopted.created_at_s + to_monotonic_s,
+            started_at=started_at_s + to_monotonic_s,
         )
         self._on_launched(launched)
         follower.start()

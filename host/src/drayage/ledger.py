@@ -12,7 +12,9 @@ from typing import Any, Protocol, cast
 import dagster as dg
 from dagster_pipes import PipesException, PipesMessage
 
+from drayage.engine import ContainerState
 from drayage.message_schema import require_message
+from drayage.outcome import Ending, Facts, LimitReached
 
 _KEPT_PROBLEMS = 20
 _EXCERPT_BYTES = 200
@@ -79,6 +81,29 @@ class Ledger:
         reported = self._handler.get_reported_results()
         new, self._taken = reported[self._taken :], len(reported)
         return new
+
+    def facts(
+        self, state: ContainerState, *, broken_promises: Sequence[str], limit: LimitReached | None, debug_text: str
+    ) -> Facts:
+        """Put together what the judgement goes by.
+
+        Args:
+            state: The container at its end.
+            broken_promises: One sentence part each.
+            limit: The limit of time that was reached.
+            debug_text: Where context and messages were exchanged.
+        """
+        return Facts(
+            ending=Ending(state.exit_code, state.oom_killed, state.memory_limit_bytes, state.error),
+            opened=self.opened_at is not None,
+            closed=self.closed,
+            exception=self.exception,
+            problems=self.problems,
+            problem_count=self.problem_count,
+            broken_promises=broken_promises,
+            limit=limit,
+            debug_text=debug_text,
+        )
 
     def report_problem(self, text: str, line: bytes | None = None) -> None:
         """Take note of something that was not understood; the step fails for it in the end.

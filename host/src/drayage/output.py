@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, TextIO
 
+from drayage.adapter import Adapter
 from drayage.engine import Stream
 from drayage.lines import LineSplitter, OverlongLine
 from drayage.reader import LONGEST_MESSAGE_BYTES
@@ -25,6 +26,7 @@ class OutputLog:
         console: Where the lines go as text, for Dagster's compute logs.
         redact: Takes secrets out of a line.
         intercept: Takes a line that is no output but a message; returns whether it did.
+        adapter: Reads metadata out of the lines, which stay output nonetheless.
     """
 
     def __init__(
@@ -33,11 +35,13 @@ class OutputLog:
         console: TextIO,
         redact: Callable[[bytes], bytes],
         intercept: Callable[[bytes], bool] | None,
+        adapter: Adapter | None = None,
     ) -> None:
         self._file = file
         self._console = console
         self._redact = redact
         self._intercept = intercept
+        self._adapter = adapter
         self._splitter = LineSplitter(LONGEST_LINE_BYTES if intercept is None else LONGEST_MESSAGE_BYTES)
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
 
@@ -64,6 +68,8 @@ class OutputLog:
     def _write(self, line: bytes, end: bytes) -> None:
         if self._intercept is not None and self._intercept(line):
             return
+        if self._adapter is not None:
+            self._adapter.take_line(line)
         clean = self._redact(bytes(line))
         if isinstance(line, OverlongLine):
             clean += f" … [{line.size_bytes - len(line)} bytes of this line left out]".encode()
@@ -80,10 +86,12 @@ class OutputLogs:
     Args:
         stdout: The log of its standard output.
         stderr: The log of its standard error.
+        adapter: Reads metadata out of the standard output of a program that knows nothing of Pipes.
     """
 
-    def __init__(self, stdout: OutputLog, stderr: OutputLog) -> None:
+    def __init__(self, stdout: OutputLog, stderr: OutputLog, adapter: Adapter | None = None) -> None:
         self._logs: dict[Stream, OutputLog] = {"stdout": stdout, "stderr": stderr}
+        self._adapter = adapter
         self.last_line_at: float | None = None
 
     def feed(self, stream: Stream, chunk: bytes) -> None:
@@ -95,6 +103,12 @@ class OutputLogs:
         """Write what is left without a newline at the end."""
         for log in self._logs.values():
             log.finish()
+
+    def end(self, exit_code: int) -> None:
+        """Let the adapter, if there is one, report what it read, now that the container has ended."""
+        if self._adapter is not None:
+            self.finish()
+            self._adapter.end(exit_code)
 
     def last_lines(self) -> list[str]:
         """The last lines of standard error, or of standard output where that is empty (a tty has only one)."""
@@ -108,6 +122,7 @@ def open_output_logs(
     redact: Callable[[bytes], bytes],
     *,
     intercept: Callable[[bytes], bool] | None = None,
+    adapter: Adapter | None = None,
     keep: bool = False,
 ) -> Iterator[OutputLogs]:
     """Open the files of both streams.
@@ -117,11 +132,13 @@ def open_output_logs(
         stderr: File of the standard error.
         redact: Takes secrets out of a line.
         intercept: Takes a line that is no output but a message; returns whether it did.
+        adapter: Reads metadata out of the standard output of a program that knows nothing of Pipes.
         keep: Whether what an earlier follower wrote stays; else the container's output is read from its start.
     """
     mode = "ab" if keep else "wb"
     with stdout.open(mode) as out, stderr.open(mode) as err:
-        logs = OutputLogs(OutputLog(out, sys.stdout, redact, intercept), OutputLog(err, sys.stderr, redact, intercept))
+        out_log = OutputLog(out, sys.stdout, redact, intercept, adapter)
+        logs = OutputLogs(out_log, OutputLog(err, sys.stderr, redact, intercept), adapter)
         try:
             yield logs
         finally:

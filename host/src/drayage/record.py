@@ -15,6 +15,7 @@ from typing import Any
 
 import pydantic
 
+from drayage.adapter import AdapterName
 from drayage.engine import ContainerState
 from drayage.errors import ExchangeError
 from drayage.exchange import Attempt
@@ -49,13 +50,13 @@ class ContainerRecord(pydantic.BaseModel, frozen=True, extra="ignore"):
         image_id: Content address of the image.
         command: What overrode the image's command; None kept it.
         created_at_s: When it was created, in seconds since the epoch.
-        debug_command: Opens a shell in a container like it, with the engine's own tools.
         environment: Environment variables, Pipes' own included; None hides a credential.
         secrets: Where the files under ``/run/secrets`` came from.
         settings: Limits, mounts, networks, user and the like.
         passthrough: The engine's own keyword arguments, without environment variables.
         not_recorded: Names of those of them that have no JSON form.
         promised: What each asset had to report.
+        adapter: How its standard output is read, if the program knows nothing of Pipes.
         versions: Versions of what made the container.
     """
 
@@ -72,13 +73,13 @@ class ContainerRecord(pydantic.BaseModel, frozen=True, extra="ignore"):
     image_id: str
     command: str | tuple[str, ...] | None
     created_at_s: float
-    debug_command: str
     environment: dict[str, str | None] = {}
     secrets: dict[str, EnvSecret | FileSecret] = {}
     settings: StepSettings = StepSettings()
     passthrough: dict[str, Any] = {}
     not_recorded: tuple[str, ...] = ()
     promised: dict[str, dict[str, Promise]] = {}
+    adapter: AdapterName | None = None
     versions: dict[str, str] = {}
 
     @property
@@ -94,7 +95,6 @@ def record_of(
     *,
     fingerprint: str,
     created_at_s: float,
-    debug_command: str,
 ) -> ContainerRecord:
     """Put down how a container was made.
 
@@ -104,7 +104,6 @@ def record_of(
         state: The container.
         fingerprint: Of what the step asked for.
         created_at_s: When it was created, in seconds since the epoch.
-        debug_command: Opens a shell in a container like it.
     """
     redact = Redactor(request.secrets.values()).text
     passthrough = dict(request.passthrough)
@@ -120,7 +119,6 @@ def record_of(
         image_id=state.image_id,
         command=_clean(request.command, redact),
         created_at_s=created_at_s,
-        debug_command=redact(debug_command),
         environment={
             name: _shown(name, value, redact) for name, value in {**bootstrap, **request.environment, **lines}.items()
         },
@@ -129,6 +127,7 @@ def record_of(
         passthrough=json.loads(redact(json.dumps(plain))),
         not_recorded=tuple(sorted(set(passthrough) - set(plain))),
         promised={key.to_user_string(): dict(promised) for key, promised in request.promised.items()},
+        adapter=request.adapter,
         versions=versions(),
     )
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from threading import Event
@@ -11,19 +10,20 @@ from typing import Any, cast
 import dagster as dg
 from dagster_pipes import PipesDefaultMessageWriter, decode_param
 
+from drayage.adapter import open_adapter
 from drayage.engine import Engine, remove_container
 from drayage.errors import SettingsError
 from drayage.exchange import WORKLOAD_MESSAGES
 from drayage.launch import Launched, Launcher
 from drayage.ledger import Ledger
-from drayage.limits import TimeLimits
-from drayage.outcome import Ending, Facts, LimitReached, Verdict, judge
+from drayage.outcome import Verdict, judge
 from drayage.output import OutputLogs, open_output_logs
 from drayage.reader import LogMessageReader, MessageFileReader
 from drayage.record import VERDICT
 from drayage.rerun import Rerun
 from drayage.secrets import Redactor, scrub
 from drayage.transcript import ReplayHandler
+from drayage.watch import Watch
 
 _MESSAGES = "DAGSTER_PIPES_MESSAGES"
 
@@ -46,7 +46,6 @@ class Replay:
         self._ledger = Ledger(on_activity=self._changed.set, keep_custom=True, redact=self._redact)
         self._container_id: str | None = None
         self._launched: Launched | None = None
-        self._limit: LimitReached | None = None
 
     def run(self) -> Verdict:
         """Run it, remove its container, and leave its directory with verdict and logs.
@@ -64,24 +63,31 @@ class Replay:
         intercept = reader.take_line if isinstance(reader, LogMessageReader) else None
         try:
             with (
-                open_output_logs(attempt.stdout, attempt.stderr, self._redact, intercept=intercept) as logs,
+                open_adapter(
+                    self._rerun.request.adapter,
+                    self._rerun.request.promised,
+                    messages=attempt.messages,
+                    redact=self._redact,
+                ) as adapter,
+                open_output_logs(
+                    attempt.stdout, attempt.stderr, self._redact, intercept=intercept, adapter=adapter
+                ) as logs,
                 # The ledger asks a handler for no more than this one has.
                 reader.read_messages(self._ledger.over(cast("dg.PipesMessageHandler", handler))),
             ):
                 launched = self._launch(logs)
-                self._follow(launched, logs)
+                watch = Watch(
+                    launched, self._rerun.request.settings, ledger=self._ledger, logs=logs, changed=self._changed
+                )
+                for _ in watch.changes():
+                    pass
                 state = launched.follower.result()
-            ledger = self._ledger
+                logs.end(state.exit_code)
             verdict = judge(
-                Facts(
-                    ending=Ending(state.exit_code, state.oom_killed, state.memory_limit_bytes, state.error),
-                    opened=ledger.opened_at is not None,
-                    closed=ledger.closed,
-                    exception=ledger.exception,
-                    problems=ledger.problems,
-                    problem_count=ledger.problem_count,
+                self._ledger.facts(
+                    state,
                     broken_promises=handler.broken_promises(),
-                    limit=self._limit,
+                    limit=watch.limit,
                     debug_text=reader.no_messages_debug_text(),
                 )
             )
@@ -124,19 +130,6 @@ class Replay:
 
     def _note_launched(self, launched: Launched) -> None:
         self._launched = launched
-
-    def _follow(self, launched: Launched, logs: OutputLogs) -> None:
-        settings = self._rerun.request.settings
-        limits = TimeLimits(settings, launched.started_at)
-        while not launched.follower.ended:
-            opened_at = self._ledger.opened_at
-            active_at = max(filter(None, (self._ledger.last_message_at, logs.last_line_at)), default=None)
-            self._limit = limits.reached(time.monotonic(), opened_at=opened_at, last_activity_at=active_at)
-            if self._limit is not None:
-                launched.follower.stop(settings.stop_signal, settings.stop_grace_s)
-                return
-            self._changed.wait(limits.wait_s(time.monotonic(), opened_at=opened_at, last_activity_at=active_at))
-            self._changed.clear()
 
     def _clean_up(self) -> None:
         """Also after Ctrl-C: nothing of a replay goes on unseen."""

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 from dagster_pipes import PipesExtras
 
+from drayage.adapter import AdapterName
 from drayage.identity import Identity
 from drayage.promises import Promise
 from drayage.secrets import Secret
@@ -31,6 +32,7 @@ class ContainerRequest:
         secret_sources: Where each of them came from, so that a replay can read it again.
         passthrough: The engine's own keyword arguments for creating a container.
         promised: The promises of the assets that this call is to report, by asset key.
+        adapter: How metadata is read from the standard output of a program that knows nothing of Pipes.
     """
 
     identity: Identity
@@ -42,6 +44,7 @@ class ContainerRequest:
     secret_sources: Mapping[str, Secret] = field(default_factory=dict)
     passthrough: Mapping[str, Any] = field(default_factory=dict)
     promised: Mapping[dg.AssetKey, Mapping[str, Promise]] = field(default_factory=dict)
+    adapter: AdapterName | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,7 @@ class StepRequest(ContainerRequest):
     Args:
         context: Dagster's context of the executing step.
         extras: What the workload gets through Pipes beside Dagster's own context.
+        expected_image_id: The id that the image must have; None takes any.
         context_injector: Replaces the exchange directory's context file.
         message_reader: Replaces the exchange directory's messages file.
         implicit_materializations: Whether assets that nothing was reported for count as materialized.
@@ -58,6 +62,7 @@ class StepRequest(ContainerRequest):
 
     context: Context
     extras: PipesExtras | None = None
+    expected_image_id: str | None = None
     context_injector: dg.PipesContextInjector | None = None
     message_reader: dg.PipesMessageReader | None = None
     implicit_materializations: bool = False

@@ -112,6 +112,7 @@ def prepare(
         secret_sources={name: record.secrets[name] for name in secrets},
         passthrough=_passthrough(record, changes),
         promised={dg.AssetKey.from_user_string(key): promised for key, promised in record.promised.items()},
+        adapter=record.adapter,
     )
     bootstrap = {name: value for name, value in environment.items() if name.startswith(_PIPES)}
     return Rerun(request, bootstrap, _new_attempt(step, changes, exchange), tuple(notes))

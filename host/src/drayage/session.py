@@ -2,15 +2,16 @@
 
 import contextlib
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 import dagster as dg
 from dagster_docker.pipes import PipesDockerLogsMessageReader
 from dagster_pipes import PipesContextData, PipesOpenedData, PipesParams
 
-from drayage.exchange import WORKLOAD_MESSAGES, Attempt
+from drayage.exchange import WORKLOAD_MESSAGES, Attempt, ContextFile
 from drayage.ledger import Ledger
 from drayage.reader import LogMessageReader, MessageFileReader
-from drayage.request import Context
+from drayage.request import Context, StepRequest
 
 
 def choose_reader(given: dg.PipesMessageReader | None, attempt: Attempt) -> dg.PipesMessageReader:
@@ -23,6 +24,26 @@ def choose_reader(given: dg.PipesMessageReader | None, attempt: Attempt) -> dg.P
     if isinstance(given, PipesDockerLogsMessageReader):
         return LogMessageReader()
     return given or MessageFileReader(attempt.messages, workload_path=WORKLOAD_MESSAGES)
+
+
+def open_session(
+    request: StepRequest, attempt: Attempt, reader: dg.PipesMessageReader, *, adopted: bool
+) -> AbstractContextManager[dg.PipesSession]:
+    """Open the Pipes session of one attempt.
+
+    Args:
+        request: What was asked for.
+        attempt: Its context goes there, where the request has no injector of its own.
+        reader: Reads what the workload says.
+        adopted: Whether the container runs, or ran, already: it has read its context.
+    """
+    injector = request.context_injector or ContextFile(attempt, write=not adopted)
+    return dg.open_pipes_session(
+        context=request.context,
+        context_injector=PartitionInjector(injector, request.context),
+        message_reader=reader,
+        extras=request.extras,
+    )
 
 
 class LedgerReader(dg.PipesMessageReader):

@@ -38,8 +38,12 @@ def _size_bytes(size: Any) -> Any:
         raise ValueError(f"expected a size such as 512m or 2g, got {size!r}") from None
 
 
-Size = Annotated[int, pydantic.BeforeValidator(_size_bytes), pydantic.Field(ge=6 * 2**20)]
-SmallSize = Annotated[int, pydantic.BeforeValidator(_size_bytes), pydantic.Field(gt=0)]
+Size = Annotated[
+    int, pydantic.BeforeValidator(_size_bytes, json_schema_input_type=int | str), pydantic.Field(ge=6 * 2**20)
+]
+SmallSize = Annotated[
+    int, pydantic.BeforeValidator(_size_bytes, json_schema_input_type=int | str), pydantic.Field(gt=0)
+]
 
 
 class StepSettings(pydantic.BaseModel, frozen=True, extra="forbid"):

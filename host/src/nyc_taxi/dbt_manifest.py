@@ -15,6 +15,7 @@ import dagster as dg
 Node = Mapping[str, Any]
 
 _ASSET_TYPES = ("seed", "model")
+_BY_MONTH = "by_month"
 _GROUPS = {
     "seeds": "staging",
     "staging": "staging",
@@ -29,6 +30,21 @@ class ManifestError(Exception):
 
 
 @dataclass(frozen=True)
+class Publication:
+    """A model that is published as an Iceberg table, by its ``config.meta.published``.
+
+    Args:
+        mart: The model's key.
+        by_month: Whether it is published month by month; else as a whole.
+        description: What it holds.
+    """
+
+    mart: dg.AssetKey
+    by_month: bool
+    description: str
+
+
+@dataclass(frozen=True)
 class DbtProject:
     """The nodes of a dbt project that Dagster knows.
 
@@ -36,13 +52,17 @@ class DbtProject:
         specs: One asset for each seed and model.
         check_specs: One asset check for each data test and unit test.
         asset_keys: The key of each seed and model, by dbt's unique id.
+        source_keys: The key of each source, by dbt's unique id.
         check_keys: The key of each test, by dbt's unique id.
+        publications: The models that are published as Iceberg tables too.
     """
 
     specs: tuple[dg.AssetSpec, ...]
     check_specs: tuple[dg.AssetCheckSpec, ...]
     asset_keys: Mapping[str, dg.AssetKey]
+    source_keys: Mapping[str, dg.AssetKey]
     check_keys: Mapping[str, dg.AssetCheckKey]
+    publications: tuple[Publication, ...]
 
 
 def read_dbt_project(text: bytes, *, where: str, node_metadata: Callable[[Node], Mapping[str, Any]]) -> DbtProject:
@@ -74,8 +94,20 @@ def read_dbt_project(text: bytes, *, where: str, node_metadata: Callable[[Node],
         specs=tuple(_asset_spec(node, nodes, node_metadata(node)) for node in assets.values()),
         check_specs=tuple(check_specs.values()),
         asset_keys=asset_keys,
+        source_keys={name: _asset_key(node) for name, node in nodes.items() if node["resource_type"] == "source"},
         check_keys={name: spec.key for name, spec in check_specs.items()},
+        publications=tuple(
+            Publication(asset_keys[name], _published(node) == _BY_MONTH, node["description"])
+            for name, node in assets.items()
+            if _published(node)
+        ),
     )
+
+
+def _published(node: Node) -> str | None:
+    """Tell how a model is published; None if it is not."""
+    published: str | None = node["config"].get("meta", {}).get("published")
+    return published
 
 
 def _asset_key(node: Node) -> dg.AssetKey:
@@ -91,7 +123,7 @@ def _asset_spec(node: Node, nodes: Mapping[str, Node], metadata: Mapping[str, An
         group_name=_GROUPS.get(node["schema"], node["schema"]),
         kinds={"dbt", "duckdb", str(node["config"]["materialized"])},
         owners=["team:taxi"],
-        tags=dict.fromkeys(node["tags"], ""),
+        tags={"layer": node["schema"], **dict.fromkeys(node["tags"], "")},
         # The checksum is of the SQL or CSV itself, so that a change elsewhere in the image leaves it fresh.
         code_version=node["checksum"]["checksum"],
         metadata={"dbt_path": node["original_file_path"], **metadata},
@@ -116,6 +148,8 @@ def _check_specs(
                 name=node["name"],
                 asset=asset_keys[tested],
                 description=node.get("description") or _describe_test(node),
+                # Nothing may be made of a mart that is wrong; what only warns stops nothing.
+                blocking=str(node["config"].get("severity", "error")).lower() == "error",
                 metadata={"dbt_unique_id": name},
             ),
         )

@@ -1,30 +1,46 @@
-"""What Dagster loads: assets, checks, jobs and resources of the taxi pipeline."""
+"""What Dagster loads: assets, checks, jobs, automation and resources of the taxi pipeline."""
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
 
 import dagster as dg
 
-from drayage import DrayageClient
+from drayage import DrayageClient, build_sweeper_sensor
+from drayage.dagster_internals import StateBackedDefinitionsLoader
 from nyc_taxi.assets.kafka import build_kafka_assets
 from nyc_taxi.assets.lake import build_lake_assets
 from nyc_taxi.assets.marts import build_marts
+from nyc_taxi.assets.throughput import throughput
+from nyc_taxi.automation import MARTS_FOLLOW_SILVER, NEWEST_MONTH, new_monthly_file
 from nyc_taxi.dbt_manifest import read_dbt_project
-from nyc_taxi.images import Inspection, inspect_images
+from nyc_taxi.images import Inspection, find_image_ids, inspect_images
 from nyc_taxi.jobs import JOBS
+from nyc_taxi.provenance import provenance_tags, tag_run
 from nyc_taxi.reports import promise_node
-from nyc_taxi.settings import Images, load_services
-from nyc_taxi.workloads import describe_workloads
+from nyc_taxi.settings import Images, Surroundings, load_services
+from nyc_taxi.workloads import SECRETS, describe_workloads
+
+# Dagster then takes the smallest, a run a month, as it should for the whole pipeline.
+warnings.filterwarnings("ignore", message="Asset job taxi_pipeline materializes assets with varying BackfillPolicies")
 
 
-@dg.resource(description="Addresses, credentials and mounts for the steps' containers, from the environment.")
-def _services(_context: dg.InitResourceContext) -> object:
-    return load_services()
+def _services_resource(tags: Mapping[str, str]) -> dg.ResourceDefinition:
+    @dg.resource(description="Addresses, credentials and mounts for the steps' containers, from the environment.")
+    def services(context: dg.InitResourceContext) -> object:
+        tag_run(context, tags)
+        return load_services()
+
+    return services
 
 
-def build_definitions(images: Images, inspection: Inspection) -> dg.Definitions:
+def build_definitions(images: Images, inspection: Inspection, surroundings: Surroundings) -> dg.Definitions:
     """Put the code location together.
 
     Args:
         images: The workload images' names.
         inspection: What was read out of the images.
+        surroundings: The pages that assets link, and the revision that runs are tagged with.
 
     Returns:
         The definitions.
@@ -33,21 +49,43 @@ def build_definitions(images: Images, inspection: Inspection) -> dg.Definitions:
     project = read_dbt_project(
         inspection.dbt_manifest, where=inspection.dbt_manifest_source, node_metadata=promise_node
     )
+    client = DrayageClient(secrets=SECRETS)
+    tags = provenance_tags(inspection.image_ids, surroundings.git_revision)
     return dg.Definitions(
         assets=[
             *build_kafka_assets(workloads.generator),
-            *build_lake_assets(workloads.flink_submit),
-            build_marts(workloads.dbt_runner, project),
+            *build_lake_assets(workloads.flink_submit, surroundings),
+            *build_marts(workloads.dbt_runner, project),
+            throughput,
         ],
         jobs=JOBS,
+        schedules=[NEWEST_MONTH],
+        sensors=[new_monthly_file, MARTS_FOLLOW_SILVER, build_sweeper_sensor(client)],
         # A step is a container already; a process around each would cost 1.3 s a step.
         executor=dg.in_process_executor,
-        resources={"drayage": DrayageClient(), "services": _services},
+        resources={"drayage": client, "services": _services_resource(tags)},
     )
+
+
+class _ImagesLoader(StateBackedDefinitionsLoader[Mapping[str, str]]):
+    """Loads the code location from the images that the environment names; its state is their ids."""
+
+    defs_key = "nyc_taxi/image_ids"
+
+    def fetch_state(self) -> Mapping[str, str]:
+        return find_image_ids(Images())
+
+    def defs_from_state(self, state: Mapping[str, str]) -> dg.Definitions:
+        images = Images()
+        return build_definitions(images, inspect_images(images, state), Surroundings())
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Load the code location from the images that the environment names."""
-    images = Images()
-    return build_definitions(images, inspect_images(images))
+    """Load the code location: the pipeline, from the images as its code server found them, and what YAML declares."""
+    pipeline = _ImagesLoader().build_defs()
+    folder = Path(__file__).with_name("defs")
+    # Dagster takes a third of a second to look into an empty folder, and every run's start would pay for it.
+    if not any(folder.glob("*/defs.yaml")):
+        return pipeline
+    return dg.Definitions.merge(pipeline, dg.load_from_defs_folder(path_within_project=folder))

@@ -24,11 +24,30 @@ class Inspection:
     dbt_manifest_source: str
 
 
-def inspect_images(images: Images) -> Inspection:
+def find_image_ids(images: Images) -> Mapping[str, str]:
+    """Find out which images the names stand for now.
+
+    Args:
+        images: The images' names.
+
+    Returns:
+        The images' ids by their names; empty if a manifest file stands in for the images.
+
+    Raises:
+        drayage.errors.EngineError: The engine does not answer, or an image is not there.
+    """
+    if images.dbt_manifest is not None:
+        return {}
+    names = (images.generator_image, images.flink_submit_image, images.dbt_runner_image)
+    return {name: read_image_id(name) for name in names}
+
+
+def inspect_images(images: Images, image_ids: Mapping[str, str]) -> Inspection:
     """Look into the images, or into the manifest file that stands in for them.
 
     Args:
         images: The images' names.
+        image_ids: As :func:`find_image_ids` gave them when the code location was loaded.
 
     Returns:
         What they hold.
@@ -38,9 +57,10 @@ def inspect_images(images: Images) -> Inspection:
     """
     if images.dbt_manifest is not None:
         return Inspection({}, images.dbt_manifest.read_bytes(), str(images.dbt_manifest))
-    names = (images.generator_image, images.flink_submit_image, images.dbt_runner_image)
+    # By its id, whatever the name stands for by now: a run goes on with the definitions that it was planned with.
+    image_id = image_ids[images.dbt_runner_image]
     return Inspection(
-        image_ids={name: read_image_id(name) for name in names},
-        dbt_manifest=read_image_file(images.dbt_runner_image, MANIFEST_PATH),
-        dbt_manifest_source=f"{MANIFEST_PATH} in image {images.dbt_runner_image}",
+        image_ids=image_ids,
+        dbt_manifest=read_image_file(image_id, MANIFEST_PATH),
+        dbt_manifest_source=f"{MANIFEST_PATH} in image {images.dbt_runner_image} ({image_id})",
     )

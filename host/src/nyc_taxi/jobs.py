@@ -4,16 +4,19 @@ import dagster as dg
 
 from nyc_taxi.assets.kafka import GENERATE_EVENTS, KAFKA_TOPICS
 from nyc_taxi.assets.lake import BRONZE, SILVER
+from nyc_taxi.assets.throughput import THROUGHPUT
 
 # Seeds are upstream of nothing that Flink makes, so that "downstream of silver" would leave them out.
-_MARTS = dg.AssetSelection.all() - dg.AssetSelection.assets(KAFKA_TOPICS, GENERATE_EVENTS, BRONZE, SILVER)
+_MARTS = dg.AssetSelection.all() - dg.AssetSelection.assets(KAFKA_TOPICS, GENERATE_EVENTS, BRONZE, SILVER, THROUGHPUT)
+
+TAXI_PIPELINE = dg.define_asset_job(
+    "taxi_pipeline",
+    selection=dg.AssetSelection.all(),
+    description="A month of taxi trips from the generator to the published marts.",
+)
 
 JOBS = [
-    dg.define_asset_job(
-        "taxi_pipeline",
-        selection=dg.AssetSelection.all(),
-        description="A month of taxi trips from the generator to the marts.",
-    ),
+    TAXI_PIPELINE,
     dg.define_asset_job(
         "create_topics",
         selection=dg.AssetSelection.assets(KAFKA_TOPICS),
@@ -32,6 +35,11 @@ JOBS = [
     dg.define_asset_job(
         "build_marts",
         selection=_MARTS,
-        description="Builds and tests the marts of a month from silver.",
+        description="Builds, tests and publishes the marts of a month from silver.",
+    ),
+    dg.define_asset_job(
+        "compare_throughput",
+        selection=dg.AssetSelection.assets(THROUGHPUT),
+        description="Puts the rates of the last runs side by side.",
     ),
 ]

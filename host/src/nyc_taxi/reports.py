@@ -65,8 +65,26 @@ class NodeReport(Report):
     execution_s: float = Field(description="Seconds that dbt took for the node.", json_schema_extra={"unit": "s"})
     row_count: Rows = Field(alias="dagster/row_count", description="Rows of the relation.")
     column_schema: dg.TableSchema = Field(alias="dagster/column_schema", description="The relation's columns.")
+    column_lineage: dg.TableColumnLineage = Field(
+        alias="dagster/column_lineage", description="What each column is made from."
+    )
     dbt_status: str = Field(description="dbt's own word for the outcome.")
     dbt_unique_id: str = Field(description="dbt's name of the node.")
+
+
+class PublicationReport(Report):
+    """A mart is an Iceberg table."""
+
+    execution_s: float = Field(description="Seconds that the table took.", json_schema_extra={"unit": "s"})
+    rows_written: Rows = Field(description="Rows that were written; none if the table had them all.")
+    rows_deleted: Rows = Field(description="Rows that were taken out for others.")
+    snapshot_id: str = Field(description="The table's snapshot with these rows.")
+    row_count: Rows = Field(alias="dagster/row_count", description="The published months' rows in the table.")
+    table_name: str = Field(alias="dagster/table_name", description="The table's full name.")
+    column_schema: dg.TableSchema = Field(alias="dagster/column_schema", description="The table's columns.")
+    column_lineage: dg.TableColumnLineage = Field(
+        alias="dagster/column_lineage", description="The mart's column that each one is."
+    )
 
 
 def promise_node(_node: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,8 +4,10 @@ Both are parsed once, and everything that is missing is reported together.
 """
 
 from pathlib import Path
+from urllib.parse import quote
 
-from pydantic import Field, SecretStr, ValidationError
+from dagster import MetadataValue
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -30,8 +32,34 @@ class Images(BaseSettings):
     )
 
 
+class Surroundings(BaseSettings):
+    """What people see beside the numbers; no step depends on it, and what is not set is not shown."""
+
+    model_config = SettingsConfigDict(frozen=True)
+
+    git_revision: str | None = Field(default=None, description="The revision that the stack was started from.")
+    flink_ui_url: str | None = None
+    object_store_console_url: str | None = None
+    iceberg_catalog_link_url: str | None = Field(default=None, description="The catalog as a browser reaches it.")
+
+    def table_links(self, namespace: str, table: str) -> dict[str, MetadataValue]:
+        """Tell the pages about a table of the lake, as an asset's metadata.
+
+        Returns:
+            Those of ``flink_ui``, ``object_store`` and ``table`` whose address is known.
+        """
+        pages = {
+            "flink_ui": self.flink_ui_url,
+            "object_store": self.object_store_console_url
+            and f"{self.object_store_console_url}/browser/warehouse/{quote(f'{namespace}/{table}/', safe='')}",
+            "table": self.iceberg_catalog_link_url
+            and f"{self.iceberg_catalog_link_url}/v1/namespaces/{namespace}/tables/{table}",
+        }
+        return {name: MetadataValue.url(url) for name, url in pages.items() if url}
+
+
 class Services(BaseSettings):
-    """Addresses, credentials and mounts that the steps' containers get; nothing here has a default.
+    """Addresses and mounts that the steps' containers get; nothing here has a default.
 
     The addresses are those inside the containers' network: the host itself connects to none of them.
     """
@@ -47,8 +75,6 @@ class Services(BaseSettings):
     iceberg_warehouse: str
     s3_endpoint: str
     s3_region: str
-    s3_access_key_id: SecretStr
-    s3_secret_access_key: SecretStr
     taxi_data_dir: Path = Field(description="The engine's path of the folder with the TLC's files.")
     taxi_marts_volume: str = Field(description="The volume that holds the DuckDB file.")
 

@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import SecretStr
-
-from drayage import Mount
+from drayage import EnvSecret, Mount
 from nyc_taxi.settings import Images, Services
 
 WORKLOAD_USER = "10001:10001"
@@ -18,9 +16,9 @@ _LAKE = (
     "iceberg_warehouse",
     "s3_endpoint",
     "s3_region",
-    "s3_access_key_id",
-    "s3_secret_access_key",
 )
+SECRETS = {name: EnvSecret(name.upper()) for name in ("s3_access_key_id", "s3_secret_access_key")}
+"""Where the client finds each secret of the pipeline's workloads, by the name of its file in the container."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +29,14 @@ class Workload:
         image: The image's name.
         container: What its containers are called, between the deployment and the run.
         needs: Which of the services' settings it gets, and no others.
+        secrets: Which secrets it gets, as files.
         image_id: The id of the image when the definitions were loaded; None if it was not looked at.
     """
 
     image: str
     container: str
     needs: tuple[str, ...]
+    secrets: tuple[str, ...] = ()
     image_id: str | None = None
 
     def environment(self, services: Services) -> dict[str, str]:
@@ -45,12 +45,7 @@ class Workload:
         Returns:
             Upper-case names with their values, just those that the workload needs.
         """
-        environment: dict[str, str] = {}
-        for name in self.needs:
-            value = getattr(services, name)
-            plain = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-            environment[name.upper()] = plain
-        return environment
+        return {name.upper(): str(getattr(services, name)) for name in self.needs}
 
     def settings(self, *mounts: Mount) -> dict[str, Any]:
         """Tell how a container of the workload is made.
@@ -67,6 +62,7 @@ class Workload:
             "no_new_privileges": True,
             "cap_drop": ("ALL",),
             "mounts": mounts,
+            "secrets": self.secrets,
             # The images are built here; a registry's image of that name would be somebody else's.
             "pull": "never",
         }
@@ -110,12 +106,14 @@ def describe_workloads(images: Images, image_ids: Mapping[str, str] | None = Non
                 "flink_ui_url",
                 *_LAKE,
             ),
+            secrets=tuple(SECRETS),
             image_id=ids.get(images.flink_submit_image),
         ),
         dbt_runner=Workload(
             image=images.dbt_runner_image,
             container="dbt",
             needs=_LAKE,
+            secrets=tuple(SECRETS),
             image_id=ids.get(images.dbt_runner_image),
         ),
     )

@@ -39,6 +39,23 @@ def test_progress_is_observed_at_most_every_five_seconds() -> None:
     assert len(context.observations) == 2
 
 
+def test_progress_carries_the_steps_own_numbers_and_the_workloads_word_wins() -> None:
+    """Else a plot of them would have holes where the step was observed, and would not grow with it."""
+    context = Context("a")
+    measures = {"duration_s": dg.MetadataValue.float(2.5), "rows": dg.MetadataValue.int(0)}
+    CustomMessages(context, lambda: measures)(progress())  # type: ignore[arg-type]  # a fake at the boundary
+    (observation,) = context.observations
+    assert {name: value.value for name, value in observation.metadata.items()} == {"duration_s": 2.5, "rows": 1}
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "/relative", 3])
+def test_only_pages_of_the_web_are_remembered(url: object) -> None:
+    custom = CustomMessages(Context("a"))  # type: ignore[arg-type]  # a fake at the boundary
+    assert not custom({"kind": "flink_job", "url": "http://127.0.0.1:8081/job"})
+    assert not custom({"kind": "flink_job", "url": url})
+    assert custom.links == {"flink job": "http://127.0.0.1:8081/job"}
+
+
 def test_a_step_makes_at_most_thirty_observations() -> None:
     context = Context("a")
     consume(context, [1e6 * number for number in range(100)])

@@ -67,3 +67,17 @@ def test_the_events_of_a_step_are_still_read_from_the_log() -> None:
 @pytest.mark.parametrize("name", ["DagsterExecutionInterruptedError", "PipesSession", "PipesMessageHandler"])
 def test_what_drayage_takes_for_public_still_is(name: str) -> None:
     assert hasattr(dg, name)
+
+
+def test_definitions_are_still_loaded_from_a_state() -> None:
+    class Loader(dagster_internals.StateBackedDefinitionsLoader[list[str]]):
+        defs_key = "drayage/test"
+
+        def fetch_state(self) -> list[str]:
+            return ["found"]
+
+        def defs_from_state(self, state: list[str]) -> dg.Definitions:
+            return dg.Definitions(assets=[dg.AssetSpec(name) for name in state])
+
+    keys = Loader().build_defs().resolve_all_asset_keys()
+    assert list(keys) == [dg.AssetKey("found")], "StateBackedDefinitionsLoader has changed"

@@ -20,7 +20,6 @@ RECORD = {
     "image": "i",
     "image_id": "sha256:i",
     "command": None,
-    "debug_command": "docker run",
 }
 
 

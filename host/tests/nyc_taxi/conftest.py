@@ -7,7 +7,7 @@ from manifest_fixture import manifest_json
 
 from nyc_taxi.definitions import build_definitions
 from nyc_taxi.images import Inspection
-from nyc_taxi.settings import Images
+from nyc_taxi.settings import Images, Surroundings
 
 IMAGE_IDS = {
     "drayage/generator": "sha256:aaaa",
@@ -20,7 +20,11 @@ IMAGE_IDS = {
 def definitions(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> dg.Definitions:
     """The code location as it loads from images, without an engine."""
     monkeypatch.setenv("DRAYAGE_EXCHANGE_ROOT", str(tmp_path))
-    return build_definitions(Images(), Inspection(IMAGE_IDS, manifest_json(), "a test's manifest"))
+    monkeypatch.setenv("FLINK_UI_URL", "http://127.0.0.1:8081")
+    monkeypatch.setenv("OBJECT_STORE_CONSOLE_URL", "http://127.0.0.1:9001")
+    monkeypatch.setenv("ICEBERG_CATALOG_LINK_URL", "http://127.0.0.1:8181")
+    inspection = Inspection(IMAGE_IDS, manifest_json(), "a test's manifest")
+    return build_definitions(Images(), inspection, Surroundings(git_revision="4711abc"))
 
 
 @pytest.fixture

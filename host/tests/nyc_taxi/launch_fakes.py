@@ -10,7 +10,7 @@ import httpx
 from nyc_taxi.launch.webserver import Webserver
 
 URL = "http://dagster.test:3000"
-STEPS = ("kafka_topics", "generate_events", "bronze__raw_trips", "silver__cleaned_trips", "dbt_build")
+STEPS = ("kafka_topics", "generate_events", "bronze__raw_trips", "silver__cleaned_trips", "dbt_build", "publish_marts")
 ASSETS = (
     ("kafka_topics", "kafka", "kafka_topics", False),
     ("generate_events", "kafka", "generate_events", True),
@@ -18,6 +18,7 @@ ASSETS = (
     ("silver/cleaned_trips", "lake", "silver__cleaned_trips", True),
     ("core/fct_trips", "marts", "dbt_build", True),
     ("analytics/daily_revenue", "marts", "dbt_build", True),
+    ("marts/daily_revenue", "published", "publish_marts", True),
 )
 
 Event = dict[str, Any]

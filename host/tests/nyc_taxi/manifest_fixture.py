@@ -1,4 +1,4 @@
-"""A small manifest as dbt 1.11 writes it: a seed, three models, four data tests and a unit test."""
+"""A small manifest as dbt 1.11 writes it: a seed, four models, four data tests and a unit test."""
 
 import json
 from typing import Any
@@ -20,6 +20,11 @@ def node(kind: str, name: str, schema: str, parents: tuple[str, ...] = (), **mor
     }
 
 
+def published(how: str) -> dict[str, Any]:
+    """Write the configuration of a model that is published as an Iceberg table."""
+    return {"materialized": "table", "meta": {"published": how}}
+
+
 def manifest() -> dict[str, Any]:
     """Write the whole manifest."""
     fct, trips = "model.taxi.fct_trips", "model.taxi.stg_trips"
@@ -31,7 +36,10 @@ def manifest() -> dict[str, Any]:
         "nodes": {
             "seed.taxi.payment_types": node("seed", "payment_types", "seeds"),
             trips: node("model", "stg_trips", "staging", ("source.taxi.lake.cleaned_trips",)),
-            fct: node("model", "fct_trips", "core", (trips, "seed.taxi.payment_types")),
+            fct: node("model", "fct_trips", "core", (trips, "seed.taxi.payment_types"), config=published("by_month")),
+            "model.taxi.dim_payment_types": node(
+                "model", "dim_payment_types", "core", ("seed.taxi.payment_types",), config=published("whole")
+            ),
             "model.taxi.daily_revenue": node("model", "daily_revenue", "analytics", (fct,)),
             "test.taxi.not_null": node(
                 "test",
@@ -58,7 +66,9 @@ def manifest() -> dict[str, Any]:
                 ("source.taxi.lake.cleaned_trips", trips, fct),
                 config={"meta": {"dagster": {"ref": {"name": "fct_trips"}}}},
             ),
-            "test.taxi.only_parent": node("test", "no_day_without_trips", "audit", ("model.taxi.daily_revenue",)),
+            "test.taxi.only_parent": node(
+                "test", "no_day_without_trips", "audit", ("model.taxi.daily_revenue",), config={"severity": "warn"}
+            ),
         },
         "unit_tests": {
             "unit_test.taxi.speed": node("unit_test", "speed_of_a_trip", "staging", (trips,), description=""),

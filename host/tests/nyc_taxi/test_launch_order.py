@@ -26,6 +26,11 @@ GREEN = FakeRun(
             checked("dbt_build", "unique_trip_id", passed=True),
             checked("dbt_build", "trips_take_time", passed=False, severity="WARN", description="8 rows"),
             succeeded("dbt_build", 12),
+            started("publish_marts", 12),
+            materialized("publish_marts", rows_written=31),
+            materialized("publish_marts", rows_written=208),
+            checked("publish_marts", "published_rows_are_the_marts", passed=True),
+            succeeded("publish_marts", 14),
         ],
     ]
 )
@@ -50,6 +55,8 @@ def test_a_green_run_ends_with_a_table_of_its_steps_and_the_address_of_the_ui() 
     assert line(out, "generate_events") == "generate_events ok 1.5 10,000 events 98,765"
     assert line(out, "silver/cleaned_trips") == "silver/cleaned_trips ok 2.0 9,993 rows 30,000 f00"
     assert line(out, "dbt_build") == "dbt_build ok 6.0 1 built; tests: 1 passed, 1 warned"
+    # Of many assets the last one's rows are nobody's amount.
+    assert line(out, "publish_marts") == "publish_marts ok 2.0 2 built; tests: 1 passed"
     assert "Warning: core/fct_trips trips_take_time: 8 rows" in out
     assert out.rstrip().endswith(f"In the UI: {URL}/runs/0")
 

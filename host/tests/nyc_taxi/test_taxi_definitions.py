@@ -9,6 +9,7 @@ from manifest_fixture import manifest_json
 
 from drayage.promises import read_promises
 from nyc_taxi.months import FIRST_MONTH
+from nyc_taxi.settings import Surroundings
 
 HOST = Path(__file__).parents[2]
 
@@ -23,13 +24,18 @@ def test_every_step_hangs_on_the_one_before(specs: Mapping[str, dg.AssetSpec]) -
         "seeds/payment_types": set(),
         "staging/stg_trips": {"silver/cleaned_trips"},
         "core/fct_trips": {"staging/stg_trips", "seeds/payment_types"},
+        "core/dim_payment_types": {"seeds/payment_types"},
         "analytics/daily_revenue": {"core/fct_trips"},
+        "marts/fct_trips": {"core/fct_trips"},
+        "marts/dim_payment_types": {"core/dim_payment_types"},
+        "throughput": {"generate_events", "bronze/raw_trips", "silver/cleaned_trips", "core/fct_trips"},
     }
 
 
-def test_the_topic_has_no_month_and_everything_else_has_one(specs: Mapping[str, dg.AssetSpec]) -> None:
-    assert specs.pop("kafka_topics").partitions_def is None
-    for spec in specs.values():
+def test_topic_and_comparison_have_no_month_and_everything_else_has_one(specs: Mapping[str, dg.AssetSpec]) -> None:
+    assert specs["kafka_topics"].partitions_def is None
+    assert specs["throughput"].partitions_def is None
+    for spec in [spec for key, spec in specs.items() if key not in {"kafka_topics", "throughput"}]:
         assert spec.partitions_def is not None
         assert spec.partitions_def.get_first_partition_key() == FIRST_MONTH
 
@@ -44,18 +50,43 @@ def test_groups_follow_the_layers(specs: Mapping[str, dg.AssetSpec]) -> None:
         "seeds/payment_types": "staging",
         "staging/stg_trips": "staging",
         "core/fct_trips": "marts",
+        "core/dim_payment_types": "marts",
         "analytics/daily_revenue": "marts",
+        "marts/fct_trips": "published",
+        "marts/dim_payment_types": "published",
+        "throughput": "reports",
     }
 
 
-def test_every_asset_says_what_it_is_and_what_it_promises(specs: Mapping[str, dg.AssetSpec]) -> None:
-    """The UI's pages live by this, and a step without promises would be green without numbers."""
+def test_every_asset_says_what_it_is_and_whose(specs: Mapping[str, dg.AssetSpec]) -> None:
+    """The UI's pages and its search live by this."""
     for spec in specs.values():
         assert spec.description
         assert spec.kinds
         assert spec.owners
+        assert spec.group_name
+        assert spec.tags["layer"]
         assert spec.code_version
-        assert read_promises(spec.metadata)
+
+
+def test_every_asset_that_a_container_makes_promises_numbers(specs: Mapping[str, dg.AssetSpec]) -> None:
+    """A step without promises would be green without numbers."""
+    assert [key for key, spec in specs.items() if not read_promises(spec.metadata)] == ["throughput"]
+
+
+def test_tables_link_their_pages(specs: Mapping[str, dg.AssetSpec]) -> None:
+    metadata = specs["silver/cleaned_trips"].metadata
+    assert {name: metadata[name].value for name in ("flink_ui", "object_store", "table")} == {
+        "flink_ui": "http://127.0.0.1:8081",
+        "object_store": "http://127.0.0.1:9001/browser/warehouse/silver%2Fcleaned_trips%2F",
+        "table": "http://127.0.0.1:8181/v1/namespaces/silver/tables/cleaned_trips",
+    }
+
+
+def test_pages_that_are_not_known_are_not_linked(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FLINK_UI_URL", "OBJECT_STORE_CONSOLE_URL", "ICEBERG_CATALOG_LINK_URL"):
+        monkeypatch.delenv(name, raising=False)
+    assert Surroundings().table_links("silver", "cleaned_trips") == {}
 
 
 def test_numbers_that_the_ui_plots_are_promised_under_their_fixed_names(specs: Mapping[str, dg.AssetSpec]) -> None:
@@ -64,6 +95,8 @@ def test_numbers_that_the_ui_plots_are_promised_under_their_fixed_names(specs: M
     assert {"rows_read", "rows_written", "rows_per_second", "dagster/row_count"} <= promised["bronze/raw_trips"]
     assert promised["silver/cleaned_trips"] == promised["bronze/raw_trips"]
     assert {"execution_s", "dagster/row_count", "dbt_unique_id"} <= promised["core/fct_trips"]
+    assert {"dagster/column_schema", "dagster/column_lineage"} <= promised["core/fct_trips"]
+    assert {"rows_written", "snapshot_id", "dagster/row_count", "dagster/table_name"} <= promised["marts/fct_trips"]
 
 
 def test_a_rebuilt_image_changes_the_code_version_of_its_own_assets(specs: Mapping[str, dg.AssetSpec]) -> None:
@@ -82,9 +115,9 @@ def test_the_pipeline_job_holds_every_asset_and_runs_in_one_process(definitions:
 def test_the_smaller_jobs_share_the_pipeline_out(definitions: dg.Definitions) -> None:
     parts = [
         definitions.resolve_job_def(name).asset_layer.selected_asset_keys
-        for name in ("create_topics", "generate", "process", "build_marts")
+        for name in ("create_topics", "generate", "process", "build_marts", "compare_throughput")
     ]
-    assert sum(len(part) for part in parts) == len(set().union(*parts)) == 8
+    assert sum(len(part) for part in parts) == len(set().union(*parts)) == 12
 
 
 def test_bronze_and_duckdb_admit_one_step_at_a_time(definitions: dg.Definitions) -> None:
@@ -94,10 +127,31 @@ def test_bronze_and_duckdb_admit_one_step_at_a_time(definitions: dg.Definitions)
         "bronze__raw_trips": "bronze",
         "silver__cleaned_trips": None,
         "dbt_build": "duckdb",
+        "publish_marts": "duckdb",
     }
 
 
-_STEPS = ("generate_events", "bronze__raw_trips", "silver__cleaned_trips", "dbt_build")
+_STEPS = ("generate_events", "bronze__raw_trips", "silver__cleaned_trips", "dbt_build", "publish_marts")
+
+
+def test_several_months_of_marts_are_one_run(definitions: dg.Definitions) -> None:
+    """Dbt builds a range of months in one container; the steps before it take one each."""
+    graph = definitions.resolve_asset_graph()
+    policies = {key.to_user_string(): graph.get(key).backfill_policy for key in graph.get_all_asset_keys()}
+    single = {key for key, policy in policies.items() if policy == dg.BackfillPolicy.single_run()}
+    assert single == {key for key in policies if key.split("/")[0] not in _ONE_MONTH_A_RUN}
+
+
+_ONE_MONTH_A_RUN = ("kafka_topics", "generate_events", "bronze", "silver", "throughput")
+
+
+def test_checks_that_can_fail_block_and_those_that_warn_do_not(definitions: dg.Definitions) -> None:
+    """What is made of a wrong mart would be wrong too."""
+    graph = definitions.resolve_asset_graph()
+    blocking = {key.name: graph.get_check_spec(key).blocking for key in graph.asset_check_keys}
+    assert blocking.pop("no_day_without_trips") is False
+    assert blocking == dict.fromkeys(blocking, True)
+    assert "published_rows_are_the_marts" in blocking
 
 
 def test_dg_finds_the_code_location(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,12 @@
 {#-
-    The condition that keeps a relation to the month being built, or `true` when every month is.
+    The condition that keeps a relation to the months being built, or `true` when every month is.
 
     A test's `where: __built_month__` becomes the same condition: a `where` is rendered when the project is parsed, long
-    before the month is known, so that the placeholder is filled in when the test runs.
+    before the months are known, so that the placeholder is filled in when the test runs.
 -#}
 {% macro in_built_month() -%}
-    {%- if var('trip_month') -%}
-        trip_month = '{{ var("trip_month") }}'
+    {%- if var('trip_months') -%}
+        trip_month in ('{{ var("trip_months") | join("', '") }}')
     {%- else -%}
         true
     {%- endif -%}

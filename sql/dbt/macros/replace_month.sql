@@ -1,5 +1,5 @@
 {#-
-    Incremental strategy `replace_month`: the built month is taken out of the table as a whole and put in anew, in the
+    Incremental strategy `replace_month`: the built months are taken out of the table as a whole and put in anew, in the
     transaction that the materialization has open.
 
     dbt's own `delete+insert` deletes the months that have new rows; a month that has lost its last trip would keep

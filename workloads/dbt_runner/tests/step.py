@@ -78,16 +78,22 @@ class Runner:
     def start(
         self,
         *,
+        command: str = "build",
         month: str | None = "2019-01",
+        last_month: str | None = None,
         select: Sequence[str] = (),
+        assets: Sequence[str] = (),
         extras: Mapping[str, Any] | None = None,
         **environment: str,
     ) -> "Started":
         """Start a step.
 
         Args:
+            command: What the container runs.
             month: Its partition.
+            last_month: The last of its partitions, if it has several.
             select: Names of the nodes to build; none means all.
+            assets: The step's assets; none means those of the nodes.
             extras: In place of those that the host would send.
             environment: In place of what the container would get, by lower-case name.
         """
@@ -96,11 +102,12 @@ class Runner:
         }
         keys = {key: f"{node['schema']}/{node['name']}" for key, node in nodes.items()}
         context = {
-            "asset_keys": [keys[key] for key, node in nodes.items() if not select or node["name"] in select],
+            "asset_keys": list(assets)
+            or [keys[key] for key, node in nodes.items() if not select or node["name"] in select],
             "code_version_by_asset_key": {},
             "provenance_by_asset_key": {},
-            "partition_key": month,
-            "partition_key_range": {"start": month, "end": month} if month else None,
+            "partition_key": None if last_month else month,
+            "partition_key_range": {"start": month, "end": last_month or month} if month else None,
             "partition_time_window": None,
             "run_id": "run",
             "job_name": "job",
@@ -114,8 +121,8 @@ class Runner:
         (io / "context.json").write_text(json.dumps(context))
         (io / "messages.jsonl").touch()
         with (io / "stdout").open("w") as stdout, (io / "stderr").open("w") as stderr:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "dbt_runner", "build"],
+            process = subprocess.Popen(  # noqa: S603  this Python and a command of ours
+                [sys.executable, "-m", "dbt_runner", command],
                 env={
                     **os.environ,
                     **self.environment,

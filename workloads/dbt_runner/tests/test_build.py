@@ -22,7 +22,14 @@ MONTHLY = (
     "analytics.hourly_demand",
     "analytics.location_performance",
 )
-PROMISED = {"execution_s", "dagster/row_count", "dagster/column_schema", "dbt_status", "dbt_unique_id"}
+PROMISED = {
+    "execution_s",
+    "dagster/row_count",
+    "dagster/column_schema",
+    "dagster/column_lineage",
+    "dbt_status",
+    "dbt_unique_id",
+}
 
 
 def read_month(marts: Path, month: str) -> dict[str, list[tuple[Any, ...]]]:
@@ -122,6 +129,8 @@ def test_every_seed_and_model_is_materialized_once_with_what_it_promises(
     columns = {column["name"]: column for column in trips["dagster/column_schema"]["columns"]}
     assert columns["total_amount_usd"]["type"] == "DECIMAL(10,2)"
     assert columns["total_amount_usd"]["description"] == "Total charged, in US dollars."
+    lineage = trips["dagster/column_lineage"]["deps_by_column"]
+    assert lineage["pickup_location_id"] == [{"asset_key": ["core", "dim_locations"], "column_name": "location_id"}]
     assert materializations["analytics/daily_revenue"]["dagster/row_count"] == 31 + 28
     assert materializations["seeds/taxi_zones"]["dagster/row_count"] == 265
 
@@ -136,6 +145,60 @@ def test_every_data_test_is_a_check_on_the_model_it_tests(builds: Builds, sessio
     assert checks["daily_revenue_covers_every_day"]["asset_key"] == "analytics/daily_revenue"
     assert checks["unique_fct_trips_trip_id"]["passed"] is True
     assert checks["unique_fct_trips_trip_id"]["severity"] == "ERROR"
+
+
+def test_data_version_names_the_months_rows(builds: Builds) -> None:
+    """What follows is stale if, and only if, the month's own rows have changed."""
+    february, january, again = (versions(step) for step in (builds.february, builds.january, builds.again))
+    assert again == february
+    monthly = {name.replace(".", "/") for name in MONTHLY}
+    assert {key for key in february if february[key] != january[key]} >= monthly
+    # A dimension without months is the same in each of them.
+    assert february["core/dim_locations"] == january["core/dim_locations"]
+
+
+def versions(step: Ended) -> dict[str, str]:
+    """Give the data versions by asset."""
+    return {report["asset_key"]: report["data_version"] for report in step.reports("report_asset_materialization")}
+
+
+def test_receipts_show_their_numbers_though_they_pass(builds: Builds) -> None:
+    """Whoever looks at a check wants to see what was compared."""
+    checks = {name: check["metadata"] for name, check in builds.january.checks.items()}
+    trips = checks["fct_trips_has_every_silver_trip"]
+    assert (trips["silver_trips"]["raw_value"], trips["fct_trips"]["raw_value"]) == (9993, 9993)
+    money = checks["daily_revenue_has_silver_money"]
+    assert money["numbers"]["raw_value"] == [
+        {
+            "trip_month": JANUARY,
+            "silver_usd": "157365.02",
+            "fct_trips_usd": "157365.02",
+            "daily_revenue_usd": "157365.02",
+            "is_failing": False,
+        }
+    ]
+    beside = checks["fct_trips_is_like_its_neighbours"]
+    assert (beside["trips"]["raw_value"], beside["next_month_trips"]["raw_value"]) == (9993, 9985)
+    assert "previous_month_trips" not in beside
+
+
+def test_month_that_lacks_trips_beside_its_neighbour_warns_with_the_numbers(runner: Runner, tmp_path: Path) -> None:
+    """Half a month is nothing to stop at, and nothing to overlook; a range is built in one step."""
+    lake = make_lake(
+        tmp_path / "lake.duckdb",
+        JANUARY,
+        FEBRUARY,
+        rows=100,
+        change="delete from silver.cleaned_trips where trip_month = '2019-02' and hash(event_id) % 3 > 0",
+    )
+    step = runner.run(month=JANUARY, last_month=FEBRUARY, lake_duckdb_path=str(lake))
+    assert step.exit_code == 0, step.failure
+    check = step.checks["fct_trips_is_like_its_neighbours"]
+    assert (check["passed"], check["severity"], check["metadata"]["failing_rows"]["raw_value"]) == (False, "WARN", 2)
+    numbers = {row["trip_month"]: row for row in check["metadata"]["numbers"]["raw_value"]}
+    assert numbers[JANUARY]["trips"] == numbers[FEBRUARY]["previous_month_trips"] == 100
+    assert numbers[FEBRUARY]["trips"] == numbers[JANUARY]["next_month_trips"] < 50
+    assert step.materializations["core/fct_trips"]["dagster/row_count"] == 100 + numbers[FEBRUARY]["trips"]
 
 
 def test_oddities_of_real_trips_warn_with_their_count(builds: Builds) -> None:

@@ -7,21 +7,33 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from dbt_runner.content import Column, Content
 from dbt_runner.errors import MartsLockedError, MartsUnreadableError
-from dbt_runner.marts import Column, open_marts
+from dbt_runner.marts import open_marts
 
 
-def test_rows_are_counted_for_all_months_and_for_one(tmp_path: Path) -> None:
-    """A month's materialization tells the month's rows."""
+def test_content_is_read_by_month_and_named_by_its_rows(tmp_path: Path) -> None:
+    """A month's version must not depend on other months, nor on the order of rows."""
     path = tmp_path / "marts.duckdb"
     with duckdb.connect(path) as connection:
         connection.execute(
-            "create table trips as select '2019-0' || n as trip_month, 1.5::decimal(10, 2) as usd "
-            "from range(1, 4) as numbers (n)"
+            "create table trips as select '2019-0' || n % 3 as trip_month, (n / 2)::decimal(10, 2) as usd "
+            "from range(1, 7) as numbers (n)"
         )
+        connection.execute("create table shuffled as select * from trips order by usd desc")
+        connection.execute("create table zones as select 1 as zone")
     with open_marts(path, tmp_path) as marts:
-        assert marts.count_rows('"marts"."main"."trips"') == 3
-        assert marts.count_rows('"marts"."main"."trips"', "2019-02") == 1
+        contents = marts.read_content('"marts"."main"."trips"')
+        assert {month: content.rows for month, content in contents.items()} == {
+            "2019-00": 2,
+            "2019-01": 2,
+            "2019-02": 2,
+        }
+        assert marts.read_content("shuffled") == contents
+        assert marts.read_content("trips", ["2019-02"]) == {"2019-02": contents["2019-02"]}
+        assert len({content.version for content in contents.values()}) == 3
+        assert Content.total(contents.values()).rows == 6
+        assert marts.read_content("zones", ["2019-02"]) == {"": marts.read_content("zones")[""]}
         assert marts.list_columns("trips") == [Column("trip_month", "VARCHAR"), Column("usd", "DECIMAL(10,2)")]
 
 

@@ -53,7 +53,7 @@ def test_node_of_another_images_manifest_is_refused(project: Project) -> None:
     [
         ("unique_fct_trips_trip_id", "model.nyc_taxi.fct_trips"),
         ("fct_trips_payment_type_is_a_member", "model.nyc_taxi.fct_trips"),
-        ("fct_trips_has_silver_money", "model.nyc_taxi.fct_trips"),
+        ("daily_revenue_has_silver_money", "model.nyc_taxi.daily_revenue"),
         ("daily_revenue_covers_every_day", "model.nyc_taxi.daily_revenue"),
         ("taxi_zones_has_265_rows", "seed.nyc_taxi.taxi_zones"),
         ("fct_trips", None),

@@ -15,7 +15,7 @@ from dagster_pipes import (
 )
 
 from dbt_runner.errors import RequestError
-from dbt_runner.request import read_request
+from dbt_runner.request import read_publication, read_request
 
 KEYS = {"model.nyc_taxi.fct_trips": "core/fct_trips", "model.nyc_taxi.stg_trips": "staging/stg_trips"}
 
@@ -51,9 +51,9 @@ def test_month_and_extras_become_the_request(tmp_path: Path) -> None:
     extras = {"select": ["model.nyc_taxi.fct_trips"], "asset_keys": KEYS, "vars": {"last_date": "2040-12-31"}}
     with context(tmp_path, extras) as pipes:
         request = read_request(pipes)
-    assert request.month == "2019-01"
+    assert request.months == ("2019-01",)
     assert request.select == ("model.nyc_taxi.fct_trips",)
-    assert request.vars == {"last_date": "2040-12-31", "trip_month": "2019-01"}
+    assert request.vars == {"last_date": "2040-12-31", "trip_months": ["2019-01"]}
 
 
 def test_only_assets_of_the_step_are_reported_on(tmp_path: Path) -> None:
@@ -70,8 +70,48 @@ def test_step_without_partition_builds_every_month(tmp_path: Path) -> None:
     """The unpartitioned marts have no month to give."""
     with context(tmp_path, {"asset_keys": KEYS}, partition_key=None, partition_key_range=None) as pipes:
         request = read_request(pipes)
-    assert request.month is None
-    assert request.vars == {"trip_month": None}
+    assert request.months == ()
+    assert request.vars == {"trip_months": []}
+
+
+def test_step_of_several_partitions_builds_each_month_from_the_first_to_the_last(tmp_path: Path) -> None:
+    """A single-run backfill has a range and no key."""
+    span = {"start": "2018-11", "end": "2019-02"}
+    with context(tmp_path, {"asset_keys": KEYS}, partition_key=None, partition_key_range=span) as pipes:
+        request = read_request(pipes)
+    assert request.months == ("2018-11", "2018-12", "2019-01", "2019-02")
+    assert request.vars == {"trip_months": ["2018-11", "2018-12", "2019-01", "2019-02"]}
+
+
+TABLES = {
+    "marts/fct_trips": {"relation": "core.fct_trips", "by_month": True},
+    "marts/dim_dates": {"relation": "core.dim_dates", "by_month": False},
+}
+
+
+def test_only_tables_of_the_step_are_published(tmp_path: Path) -> None:
+    """The host sends all of them, and the UI may have selected one."""
+    with context(tmp_path, {"tables": TABLES}, asset_keys=["marts/fct_trips"]) as pipes:
+        publication = read_publication(pipes)
+    assert publication.months == ("2019-01",)
+    assert {key: mart.relation for key, mart in publication.tables.items()} == {"marts/fct_trips": "core.fct_trips"}
+
+
+@pytest.mark.parametrize(
+    ("tables", "expected"),
+    [
+        ({"marts/dim_dates": TABLES["marts/dim_dates"]}, "no mart: marts/fct_trips"),
+        ({"marts/fct_trips": {"relation": "core.fct_trips; drop table x", "by_month": True}}, "match pattern"),
+        ({"marts/fct_trips": {"relation": "core.fct_trips"}}, "by_month: Field required"),
+    ],
+)
+def test_publication_that_does_not_fit_is_refused(tmp_path: Path, tables: dict[str, Any], expected: str) -> None:
+    """Names become SQL; a table without its mart would be left as it was, and green."""
+    with (
+        context(tmp_path, {"tables": tables}, asset_keys=["marts/fct_trips"]) as pipes,
+        pytest.raises(RequestError, match=expected),
+    ):
+        read_publication(pipes)
 
 
 @pytest.mark.parametrize(
@@ -81,13 +121,12 @@ def test_step_without_partition_builds_every_month(tmp_path: Path) -> None:
         ({}, {}, "asset_keys: Field required"),
         ({"asset_keys": KEYS, "selct": []}, {}, "selct: Extra inputs are not permitted"),
         ({"asset_keys": KEYS, "select": "fct_trips"}, {}, "select: Input should be a valid list"),
-        ({"asset_keys": KEYS}, {"partition_key": "2019-01-05"}, "'2019-01-05'; expected a month"),
-        ({"asset_keys": KEYS}, {"partition_key": "2019-13"}, "'2019-13'; expected a month"),
         (
             {"asset_keys": KEYS},
-            {"partition_key": None, "partition_key_range": {"start": "2019-01", "end": "2019-03"}},
-            "partitions 2019-01 to 2019-03",
+            {"partition_key_range": {"start": "2019-01-05", "end": "2019-01-05"}},
+            "a month such as",
         ),
+        ({"asset_keys": KEYS}, {"partition_key_range": {"start": "2019-01", "end": "2019-13"}}, "'2019-13'"),
     ],
 )
 def test_context_that_does_not_fit_is_refused(

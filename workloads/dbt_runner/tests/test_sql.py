@@ -11,6 +11,14 @@ from pathlib import Path
 from lake_file import make_lake
 from step import PROJECT
 
+# Rows counted without looking at any column.
+COUNTS = {
+    "hourly_demand.calendar_days",
+    "int_daily_summary.trips",
+    "int_hourly_patterns.trips",
+    "location_performance.dropoffs",
+    "location_performance.pickups",
+}
 # The TLC's taxi_zone_lookup.csv, as published.
 TAXI_ZONES_SHA256 = "5e8f5ff10175d75f468c6fbdf0f68ca93e77ecd48942718d5403f8b7232e90b0"
 
@@ -60,6 +68,28 @@ def test_no_mart_depends_on_the_hour_of_its_building() -> None:
     """Building a month again must change no row."""
     clocks = re.compile(r"\b(now|current_timestamp|current_date|today|random|uuid)\b", re.IGNORECASE)
     assert [file.name for file in (PROJECT / "models").rglob("*.sql") if clocks.search(file.read_text())] == []
+
+
+def test_every_column_of_a_model_leads_back_to_what_it_is_made_from(baked: Path) -> None:
+    """Only the calendar and a count of rows are made from none; names are written as the project writes them."""
+    lineage = json.loads((baked / "column_lineage.json").read_bytes())
+    nodes = json.loads((baked / "manifest.json").read_bytes())["nodes"]
+    models = {key: set(node["columns"]) for key, node in nodes.items() if node["resource_type"] == "model"}
+    assert {key: set(columns) for key, columns in lineage.items()} == models
+    rootless = {
+        f"{key.rpartition('.')[2]}.{column}"
+        for key, columns in lineage.items()
+        for column, origins in columns.items()
+        if not origins and key != "model.nyc_taxi.dim_dates"
+    }
+    assert rootless == COUNTS
+    revenue = lineage["model.nyc_taxi.daily_revenue"]
+    assert revenue["tip_share_of_fare"] == [
+        ["model.nyc_taxi.int_daily_summary", "fare_amount_usd"],
+        ["model.nyc_taxi.int_daily_summary", "tip_amount_usd"],
+    ]
+    assert lineage["model.nyc_taxi.stg_zones"]["zone_name"] == [["seed.nyc_taxi.taxi_zones", "Zone"]]
+    assert lineage["model.nyc_taxi.stg_trips"]["trip_id"] == [["source.nyc_taxi.lake.cleaned_trips", "trip_id"]]
 
 
 def test_manifest_is_the_same_when_baked_again(environment: dict[str, str], baked: Path, tmp_path: Path) -> None:

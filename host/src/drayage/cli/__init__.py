@@ -1,7 +1,8 @@
-"""The command line, for people who look into one step.
+"""The command line, for people who look into one step, or add one.
 
 Reading order: ``screen`` (what all share) → ``listing``, ``output`` (what happened) → ``shell``, ``replay``,
-``capsule`` (doing it again) → ``doctor``, ``prune`` (the machine) → ``conform`` (an image).
+``capsule`` (doing it again) → ``doctor`` with ``finding`` and ``services``, ``prune`` (the machine) → ``new`` (one more
+workload), ``conform`` (whether an image will do).
 """
 
 from pathlib import Path
@@ -14,6 +15,7 @@ from drayage.cli.capsule import capsule
 from drayage.cli.conform import conform
 from drayage.cli.doctor import doctor
 from drayage.cli.listing import runs, steps
+from drayage.cli.new import new
 from drayage.cli.output import logs, messages
 from drayage.cli.prune import prune
 from drayage.cli.replay import replay
@@ -49,7 +51,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Look into the steps that ran in containers, run one again, and look after what they leave.",
+    help="Look into the steps that ran in containers, run one again, look after what they leave, and add workloads.",
 )
 
 
@@ -65,7 +67,7 @@ def _setup(
     ctx.obj = Setup(ClientSettings.load(exchange_root=exchange_root, deployment=deployment))
 
 
-for command in (runs, steps, logs, messages, shell, replay, capsule, doctor, prune, conform):
+for command in (runs, steps, logs, messages, shell, replay, capsule, doctor, prune, new, conform):
     app.command()(command)
 
 

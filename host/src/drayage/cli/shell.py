@@ -75,9 +75,9 @@ class _Shell:
         )
         created = self.setup.engine.create(spec)
         try:
-            return self.debugger.attach(created, lambda: self.setup.engine.start(created))
+            return self.debugger.attach(created.id, lambda: self.setup.engine.start(created.id))
         finally:
-            self.setup.engine.remove(created)
+            self.setup.engine.remove(created.id)
 
     def in_copy(self, found: RecordedStep, container: ContainerState | None) -> int:
         """In a copy of the kept container, or a new one of the same image; a toolbox in its place as a last resort."""
@@ -123,10 +123,10 @@ class _Shell:
                 on_launched=_nothing,
                 on_leftover=lambda error: note(str(error)),
             )
-            container_id, volume = launcher.create(rerun.attempt, bootstrap=rerun.bootstrap, fingerprint="shell")
-            if not self.debugger.has_file(container_id, _SHELL):
+            state, volume = launcher.create(rerun.attempt, bootstrap=rerun.bootstrap, fingerprint="shell")
+            if not self.debugger.has_file(state.id, _SHELL):
                 return None
-            return self.debugger.attach(container_id, lambda: launcher.start(container_id, volume))
+            return self.debugger.attach(state.id, lambda: launcher.start(state.id, volume))
         finally:
             for container_id in created:
                 remove_container(setup.engine, setup.engine.state(container_id).labels, container_id)

@@ -9,7 +9,7 @@ from nyc_taxi import receipts
 from nyc_taxi.assets.kafka import GENERATE_EVENTS, TOPIC
 from nyc_taxi.partitions import MONTHS
 from nyc_taxi.reports import LakeReport
-from nyc_taxi.settings import Services
+from nyc_taxi.settings import Services, Surroundings
 from nyc_taxi.workloads import Workload
 
 BRONZE = dg.AssetKey(["bronze", "raw_trips"])
@@ -19,11 +19,12 @@ SILVER = dg.AssetKey(["silver", "cleaned_trips"])
 BRONZE_POOL = "bronze"
 
 
-def build_lake_assets(flink_submit: Workload) -> list[dg.AssetsDefinition]:
+def build_lake_assets(flink_submit: Workload, surroundings: Surroundings) -> list[dg.AssetsDefinition]:
     """Define the assets that the flink_submit image makes.
 
     Args:
         flink_submit: The flink_submit workload.
+        surroundings: The pages that the assets link.
 
     Returns:
         bronze/raw_trips and silver/cleaned_trips.
@@ -52,7 +53,7 @@ def build_lake_assets(flink_submit: Workload) -> list[dg.AssetsDefinition]:
         owners=["team:taxi"],
         tags={"layer": "bronze"},
         code_version=flink_submit.image_id,
-        metadata=promises(LakeReport),
+        metadata=promises(LakeReport) | surroundings.table_links(*BRONZE.path),
         check_specs=[receipts.accounted_for_spec(BRONZE)],
         description=(
             "Every event of the topic as received, with its Kafka partition, offset and times. One step takes in all "
@@ -73,7 +74,7 @@ def build_lake_assets(flink_submit: Workload) -> list[dg.AssetsDefinition]:
         owners=["team:taxi"],
         tags={"layer": "silver"},
         code_version=flink_submit.image_id,
-        metadata=promises(LakeReport),
+        metadata=promises(LakeReport) | surroundings.table_links(*SILVER.path),
         check_specs=[receipts.accounted_for_spec(SILVER)],
         description=(
             "The month's valid trips, one row a trip: typed, named with units, repeats dropped. Rows that break a rule "

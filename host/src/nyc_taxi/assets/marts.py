@@ -1,20 +1,32 @@
-"""Every dbt seed and model: one step, one asset each."""
+"""Every dbt seed and model, and the finished marts as Iceberg tables: two steps, one asset each."""
 
 from collections.abc import Iterator
 
 import dagster as dg
 
-from drayage import DrayageClient, Mount
-from nyc_taxi.dbt_manifest import DbtProject
+from drayage import DrayageClient, Mount, promises
+from nyc_taxi.assets.lake import SILVER
+from nyc_taxi.dbt_manifest import DbtProject, Publication
+from nyc_taxi.freshness import FRESH_EACH_MONTH
 from nyc_taxi.partitions import MONTHS
+from nyc_taxi.reports import PublicationReport
 from nyc_taxi.settings import Services
 from nyc_taxi.workloads import MARTS_FOLDER, Workload
 
-# One process at a time can write a DuckDB file.
+# One process at a time can have a DuckDB file open for writing, and none beside it for reading.
 DUCKDB_POOL = "duckdb"
 
+NAMESPACE = "marts"
+PUBLISHED_CHECK = "published_rows_are_the_marts"
 
-def build_marts(dbt_runner: Workload, project: DbtProject) -> dg.AssetsDefinition:
+FOLLOW_SILVER = dg.AutomationCondition.any_deps_updated().since_last_handled()
+"""Asks for a month as soon as what it is made from was made anew; the sensor that acts on it is off by default."""
+
+# Several months at once are one container's work, not one's each.
+_RANGE = dg.BackfillPolicy.single_run()
+
+
+def build_marts(dbt_runner: Workload, project: DbtProject) -> list[dg.AssetsDefinition]:
     """Define the assets that the dbt_runner image makes.
 
     Args:
@@ -22,17 +34,22 @@ def build_marts(dbt_runner: Workload, project: DbtProject) -> dg.AssetsDefinitio
         project: What the image's manifest holds.
 
     Returns:
-        One definition with every seed and model.
+        One definition with every seed and model, one with every published table.
     """
+    specs = _following_silver([*project.specs, *map(_publication_spec, project.publications)])
+    models = {spec.key for spec in project.specs}
+    # Sources are read and not made, and a column's lineage leads to them.
+    keys = {**project.asset_keys, **project.source_keys}
 
     @dg.multi_asset(
         name="dbt_build",
-        specs=project.specs,
+        specs=[spec for spec in specs if spec.key in models],
         check_specs=project.check_specs,
         can_subset=True,
         partitions_def=MONTHS,
+        backfill_policy=_RANGE,
         pool=DUCKDB_POOL,
-        description="`dbt build` of the selected seeds and models with their tests, for one month of silver.",
+        description="`dbt build` of the selected seeds and models with their tests, for the run's months of silver.",
     )
     def dbt_build(
         context: dg.AssetExecutionContext, drayage: DrayageClient, services: dg.ResourceParam[Services]
@@ -40,10 +57,11 @@ def build_marts(dbt_runner: Workload, project: DbtProject) -> dg.AssetsDefinitio
         yield from drayage.stream(
             context=context,
             image=dbt_runner.image,
+            image_id=dbt_runner.image_id,
             command=["build"],
             extras={
                 "select": select_nodes(context, project) if context.is_subset else [],
-                "asset_keys": {name: key.to_user_string() for name, key in project.asset_keys.items()},
+                "asset_keys": {name: key.to_user_string() for name, key in keys.items()},
                 "vars": {},
             },
             env=dbt_runner.environment(services),
@@ -52,7 +70,46 @@ def build_marts(dbt_runner: Workload, project: DbtProject) -> dg.AssetsDefinitio
             ),
         )
 
-    return dbt_build
+    @dg.multi_asset(
+        name="publish_marts",
+        specs=[spec for spec in specs if spec.key not in models],
+        check_specs=[
+            dg.AssetCheckSpec(
+                PUBLISHED_CHECK,
+                asset=_table_key(publication),
+                blocking=True,
+                description="Read back after the commit, the table holds the rows of its mart and no others.",
+            )
+            for publication in project.publications
+        ],
+        can_subset=True,
+        partitions_def=MONTHS,
+        backfill_policy=_RANGE,
+        pool=DUCKDB_POOL,
+        description="The finished marts as Iceberg tables: one catalog commit each, none where no row has changed.",
+    )
+    def publish_marts(
+        context: dg.AssetExecutionContext, drayage: DrayageClient, services: dg.ResourceParam[Services]
+    ) -> Iterator[dg.PipesExecutionResult]:
+        yield from drayage.stream(
+            context=context,
+            image=dbt_runner.image,
+            image_id=dbt_runner.image_id,
+            command=["publish"],
+            extras={
+                "tables": {
+                    _table_key(publication).to_user_string(): {
+                        "relation": ".".join(publication.mart.path),
+                        "by_month": publication.by_month,
+                    }
+                    for publication in project.publications
+                }
+            },
+            env=dbt_runner.environment(services),
+            **dbt_runner.settings(Mount(services.taxi_marts_volume, MARTS_FOLDER, kind="volume")),
+        )
+
+    return [dbt_build, publish_marts]
 
 
 def select_nodes(context: dg.AssetExecutionContext, project: DbtProject) -> list[str]:
@@ -66,3 +123,36 @@ def select_nodes(context: dg.AssetExecutionContext, project: DbtProject) -> list
         [name for name, key in project.asset_keys.items() if key in assets]
         + [name for name, key in project.check_keys.items() if key in checks]
     )
+
+
+def _table_key(publication: Publication) -> dg.AssetKey:
+    return dg.AssetKey([NAMESPACE, publication.mart.path[-1]])
+
+
+def _publication_spec(publication: Publication) -> dg.AssetSpec:
+    mart = publication.mart
+    return dg.AssetSpec(
+        key=_table_key(publication),
+        deps=[mart],
+        description=f"{publication.description.strip()} This is the Iceberg table of {mart.to_user_string()}.",
+        group_name="published",
+        kinds={"iceberg", "duckdb"},
+        tags={"layer": "published"},
+        owners=["team:taxi"],
+        # It is a copy: what it holds is its mart's, whatever the image.
+        code_version="1",
+        metadata=promises(PublicationReport),
+        freshness_policy=FRESH_EACH_MONTH if publication.by_month else None,
+    )
+
+
+def _following_silver(specs: list[dg.AssetSpec]) -> list[dg.AssetSpec]:
+    """Let everything downstream of silver follow it."""
+    following: set[dg.AssetKey] = {SILVER}
+    while more := {
+        spec.key for spec in specs if spec.key not in following and any(dep.asset_key in following for dep in spec.deps)
+    }:
+        following |= more
+    return [
+        spec.replace_attributes(automation_condition=FOLLOW_SILVER) if spec.key in following else spec for spec in specs
+    ]

@@ -64,7 +64,9 @@ class Step:
 
     @property
     def amount(self) -> tuple[Number, str] | None:
-        """How many events or rows the step has made, and which of the two."""
+        """How many events or rows the step has made, and which of the two; None of a step with many assets."""
+        if self.materialized > 1:
+            return None
         for name, noun in _AMOUNTS:
             if isinstance(number := self.numbers.get(name), int | float):
                 return number, noun
@@ -85,8 +87,8 @@ class Step:
 
     @property
     def tests(self) -> str:
-        """What dbt built and tested; empty if the step is not dbt's."""
-        if "dbt_status" not in self.numbers:
+        """What was built and tested; empty if the step is neither dbt's nor one of many assets."""
+        if "dbt_status" not in self.numbers and self.materialized < 2:  # noqa: PLR2004  many are two or more
             return ""
         counted = [f"{self.checks[kind]} {kind}" for kind in ("passed", "failed", "warned") if self.checks[kind]]
         return f"{self.materialized} built; tests: {', '.join(counted) or 'none'}"

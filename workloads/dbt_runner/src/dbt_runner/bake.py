@@ -1,12 +1,13 @@
 """The command ``bake``: what the image's build prepares, so that no step has to.
 
 The parsed project (dbt would parse it anew for each month, since its cache depends on ``--vars``), the manifest that
-the host makes assets from, and DuckDB's extensions in the folder where DuckDB looks for them.
+the host makes assets from, the columns' lineage, and DuckDB's extensions in the folder where DuckDB looks for them.
 """
 
 import hashlib
 import importlib.util
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ import duckdb
 from dbt.cli.main import dbtRunner
 
 from dbt_runner.errors import ProjectError
-from dbt_runner.project import BAKED_MANIFEST
+from dbt_runner.iceberg import EXTENSIONS
+from dbt_runner.lineage import read_lineage
+from dbt_runner.project import BAKED_LINEAGE, BAKED_MANIFEST, load_manifest
 from dbt_runner.settings import Settings
 
-EXTENSIONS = ("httpfs", "avro", "iceberg")
 MANIFEST = "manifest.json"
+_EMPTY_PROFILE = {"nyc_taxi": {"target": "lake", "outputs": {"lake": {"type": "duckdb", "path": ":memory:"}}}}
 # What differs from one parse of the same files to the next.
 _VOLATILE = {
     "generated_at": "1970-01-01T00:00:00Z",
@@ -31,17 +34,19 @@ _VOLATILE = {
 
 
 def bake(settings: Settings) -> None:
-    """Parse the project and lay out DuckDB's extensions.
+    """Parse the project, read its columns' lineage and lay out DuckDB's extensions.
 
     Args:
         settings: Where the project is and where both go. Addresses and credentials are not used, and not kept.
 
     Raises:
-        ProjectError: The project does not parse, or an extension's package is not installed.
+        ProjectError: The project does not parse or compile, or an extension's package is not installed.
     """
     settings.export()
     _parse(settings)
     _settle_manifest(settings.dbt_baked_path / MANIFEST)
+    lineage = read_lineage(_compile(settings))
+    (settings.dbt_baked_path / BAKED_LINEAGE).write_text(json.dumps(lineage), encoding="utf-8")
     lay_out_extensions(settings.duckdb_extension_directory)
 
 
@@ -69,6 +74,35 @@ def _parse(settings: Settings) -> None:
         raise ProjectError(
             f"dbt parsed the project and did not write {file}. Look at dbt's setting for partial parsing."
         )
+
+
+def _compile(settings: Settings) -> dict[str, Any]:
+    """Give the manifest with the models' SQL as the database gets it, for every month."""
+    with tempfile.TemporaryDirectory(prefix="dbt-") as folder:
+        scratch = Path(folder)
+        # Compiling connects to the database, and the catalog that the project's own profile attaches is not here.
+        (scratch / "profiles.yml").write_text(json.dumps(_EMPTY_PROFILE), encoding="utf-8")
+        manifest = load_manifest(settings.dbt_baked_path / BAKED_MANIFEST)
+        result = dbtRunner(manifest=manifest).invoke(
+            [
+                "compile",
+                "--project-dir", str(settings.dbt_project_dir),
+                "--profiles-dir", str(scratch),
+                "--target-path", str(scratch / "target"),
+                "--log-level-file", "none",
+                "--no-use-colors",
+                "--quiet",
+                "--no-introspect",
+                "--select", "resource_type:model",
+            ]
+        )  # fmt: skip
+        if not result.success or result.exception is not None:
+            raise ProjectError(
+                f"The dbt project in {settings.dbt_project_dir} does not compile: {result.exception}. "
+                "Mend it and build again."
+            ) from result.exception
+        compiled: dict[str, Any] = json.loads((scratch / "target" / MANIFEST).read_bytes())
+        return compiled
 
 
 def _settle_manifest(file: Path) -> None:

@@ -8,7 +8,7 @@ from dagster_pipes import PipesContext
 from dbt_runner.lake import require_source
 from dbt_runner.marts import open_marts
 from dbt_runner.outcome import require_all_good, summarize
-from dbt_runner.request import read_request
+from dbt_runner.request import describe_months, read_request
 from dbt_runner.settings import Settings
 
 
@@ -23,7 +23,7 @@ def build(pipes: PipesContext, settings: Settings) -> None:
         DbtRunnerError: Anything that makes the step red; the message says what to do.
     """
     request = read_request(pipes)
-    what = request.month or "every month"
+    what = describe_months(request.months)
     source = require_source(settings)
     pipes.log.info("building %s from %s, snapshot %s", what, source.name, source.snapshot_id)
     settings.export()

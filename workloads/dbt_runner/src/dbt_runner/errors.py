@@ -8,9 +8,11 @@
     │   ├── CatalogError            the Iceberg REST catalog
     │   ├── SourceMissingError      the catalog has no such table
     │   └── ObjectStoreError        the store that holds the table's files
-    ├── MartsError              what dbt would write to cannot be opened
+    ├── MartsError              the DuckDB file of the marts cannot be used
     │   ├── MartsLockedError        another process has it open
-    │   └── MartsUnreadableError    it is not a DuckDB file of ours, or may not be written
+    │   ├── MartsUnreadableError    it is not a DuckDB file of ours, or may not be written
+    │   └── MartMissingError        it lacks a mart that is to be published
+    ├── PublishError            a mart could not become an Iceberg table
     ├── DbtError                dbt itself gave up, before or between nodes
     ├── BuildFailedError        dbt ran, and nodes of the build failed
     └── CancelledError          the step was told to stop
@@ -57,7 +59,7 @@ class ObjectStoreError(LakeError):
 
 
 class MartsError(DbtRunnerError):
-    """The DuckDB file of the marts cannot be opened."""
+    """The DuckDB file of the marts cannot be used."""
 
 
 class MartsLockedError(MartsError):
@@ -66,6 +68,14 @@ class MartsLockedError(MartsError):
 
 class MartsUnreadableError(MartsError):
     """The file is damaged, is not DuckDB's, or may not be written."""
+
+
+class MartMissingError(MartsError):
+    """The file lacks a mart that is to be published."""
+
+
+class PublishError(DbtRunnerError):
+    """The catalog or the object store refused an Iceberg table, or it has other columns than its mart."""
 
 
 class DbtError(DbtRunnerError):

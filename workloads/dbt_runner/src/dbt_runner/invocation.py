@@ -51,7 +51,7 @@ def invoke(
             "--no-write-json",
             "--vars", encode_vars(request.vars),
             # Every month is built: the incremental table may as well be made anew, with the columns of today.
-            *(() if request.month else ("--full-refresh",)),
+            *(() if request.months else ("--full-refresh",)),
             *selection,
         ]
     )  # fmt: skip

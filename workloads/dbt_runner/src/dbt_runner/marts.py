@@ -1,26 +1,14 @@
 """The DuckDB file that dbt writes the marts to."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
+from dbt_runner.content import Column, Content, has_months, list_columns, read_contents
 from dbt_runner.errors import MartsError, MartsLockedError, MartsUnreadableError
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column as DuckDB has it.
-
-    Args:
-        name: Its name.
-        type: DuckDB's name of its type, such as ``DECIMAL(10,2)``.
-    """
-
-    name: str
-    type: str
 
 
 class Marts:
@@ -33,21 +21,33 @@ class Marts:
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
 
-    def count_rows(self, relation: str, month: str | None = None) -> int:
-        """Count the rows of a table or view.
+    def read_content(self, relation: str, months: Sequence[str] = ()) -> dict[str, Content]:
+        """Read what a table or view holds, month by month.
 
         Args:
             relation: Its quoted name.
-            month: Count only rows whose ``trip_month`` is this; None for all rows.
+            months: Only rows of these months, if the relation has months; empty for all rows.
 
         Returns:
-            The number of rows.
+            Contents by month; of a relation without months one, under an empty name.
         """
-        where, values = (" where trip_month = ?", [month]) if month else ("", [])
         with self._connection.cursor() as cursor:
-            # The name comes from the project's manifest, and an identifier cannot be a parameter.
-            row = cursor.execute(f"select count(*) from {relation}{where}", values).fetchone()  # noqa: S608
-        return int(row[0]) if row else 0
+            columns = list_columns(cursor, relation)
+            return read_contents(cursor, relation, columns, months, by_month=has_months(columns))
+
+    def read_rows(self, relation: str) -> list[dict[str, Any]]:
+        """Read all rows of a small table.
+
+        Args:
+            relation: Its quoted name.
+
+        Returns:
+            The rows, values by column.
+        """
+        with self._connection.cursor() as cursor:
+            rows = cursor.execute(f"select * from {relation} order by all")  # noqa: S608  as in read_contents
+            names = [column[0] for column in rows.description]
+            return [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
 
     def list_columns(self, relation: str) -> list[Column]:
         """List the columns of a table or view, in order.
@@ -59,7 +59,7 @@ class Marts:
             The columns.
         """
         with self._connection.cursor() as cursor:
-            return [Column(row[0], row[1]) for row in cursor.execute(f"describe {relation}").fetchall()]
+            return list_columns(cursor, relation)
 
 
 @contextmanager
@@ -80,12 +80,13 @@ def open_marts(path: Path, extension_directory: Path) -> Iterator[Marts]:
     try:
         connection = duckdb.connect(path, config={"extension_directory": str(extension_directory)})
     except duckdb.Error as error:
-        raise _explain(path, str(error)) from error
+        raise explain_marts_error(path, str(error)) from error
     with connection:
         yield Marts(connection)
 
 
-def _explain(path: Path, reason: str) -> MartsError:
+def explain_marts_error(path: Path, reason: str) -> MartsError:
+    """Tell why the file could not be opened, from DuckDB's words for it."""
     if "lock on file" in reason:
         return MartsLockedError(
             f"The marts' DuckDB file {path} is open in another process ({reason}); one process at a time can write it. "

@@ -1,6 +1,7 @@
 """The dbt project as the image's build parsed it."""
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from dbt.artifacts.resources.types import NodeType
@@ -11,9 +12,11 @@ from dbt_runner.errors import ProjectError, RequestError
 from dbt_runner.outcome import Kind
 
 BAKED_MANIFEST = "partial_parse.msgpack"
+BAKED_LINEAGE = "column_lineage.json"
 _ASSET_TYPES = (NodeType.Seed, NodeType.Model)
 
 Node = ManifestNode | UnitTestDefinition
+Lineage = Mapping[str, Mapping[str, Sequence[tuple[str, str]]]]
 
 
 class Project:
@@ -21,10 +24,20 @@ class Project:
 
     Args:
         manifest: What dbt parsed; a build with it parses nothing again.
+        lineage: As ``bake`` read it from the SQL: for each model and column the columns that it is made from.
     """
 
-    def __init__(self, manifest: Manifest) -> None:
+    def __init__(self, manifest: Manifest, lineage: Lineage) -> None:
         self.manifest = manifest
+        self._lineage = lineage
+
+    def column_lineage(self, unique_id: str) -> Mapping[str, Sequence[tuple[str, str]]]:
+        """Tell what each column of a model is made from; nothing of a seed.
+
+        Returns:
+            Unique ids and columns of the seeds, models and sources that the model reads, by its own columns.
+        """
+        return self._lineage.get(unique_id, {})
 
     def node(self, unique_id: str) -> Node | None:
         """Look a seed, model or test up; None if the project has no such node."""
@@ -138,6 +151,11 @@ def is_month_scoped(node: Node) -> bool:
     return not isinstance(node, SeedNode) and (node.config.meta or {}).get("scope") == "month"
 
 
+def is_receipt(node: Node) -> bool:
+    """Tell whether a test keeps the numbers that it compared, by its ``config.meta.receipt``."""
+    return not isinstance(node, UnitTestDefinition) and bool((node.config.meta or {}).get("receipt"))
+
+
 def load_project(baked_path: Path) -> Project:
     """Read the project that the image's build parsed.
 
@@ -150,12 +168,27 @@ def load_project(baked_path: Path) -> Project:
     Raises:
         ProjectError: It is not there, or of another dbt version.
     """
-    file = baked_path / BAKED_MANIFEST
+    manifest, file = load_manifest(baked_path / BAKED_MANIFEST), baked_path / BAKED_LINEAGE
     try:
-        manifest = Manifest.from_msgpack(file.read_bytes())
+        return Project(manifest, json.loads(file.read_bytes()))
+    except (OSError, ValueError) as error:
+        raise _unreadable(file, error) from error
+
+
+def load_manifest(file: Path) -> Manifest:
+    """Read what dbt parsed.
+
+    Raises:
+        ProjectError: It is not there, or of another dbt version.
+    """
+    try:
+        return Manifest.from_msgpack(file.read_bytes())
     except Exception as error:  # mashumaro raises whatever the first misfit field causes
-        raise ProjectError(
-            f"The parsed dbt project {file} cannot be read ({type(error).__name__}: {error}). Expected the file that "
-            "'dbt_runner bake' writes when the image is built, with this very dbt. Build the image again."
-        ) from error
-    return Project(manifest)
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: Path, error: Exception) -> ProjectError:
+    return ProjectError(
+        f"The parsed dbt project {file} cannot be read ({type(error).__name__}: {error}). Expected the file that "
+        "'dbt_runner bake' writes when the image is built, with this very dbt. Build the image again."
+    )

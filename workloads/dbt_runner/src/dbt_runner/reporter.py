@@ -1,7 +1,8 @@
 """dbt's events, told to Dagster while the build runs."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from textwrap import shorten
 from threading import Lock
 from typing import Any, Protocol
@@ -9,14 +10,24 @@ from typing import Any, Protocol
 from dagster_pipes import PipesContext, PipesMetadataRawValue, PipesMetadataValue
 from dbt_common.events.base_types import EventMsg
 
-from dbt_runner.marts import Column
+from dbt_runner.content import Column, Content
 from dbt_runner.outcome import NodeOutcome
-from dbt_runner.project import Node, Project, describe_columns, describe_kind, is_month_scoped, relation_name
+from dbt_runner.project import (
+    Node,
+    Project,
+    describe_columns,
+    describe_kind,
+    is_month_scoped,
+    is_receipt,
+    relation_name,
+)
 from dbt_runner.request import Request
 
 Metadata = dict[str, PipesMetadataRawValue | PipesMetadataValue]
 
 _NODE_FINISHED = "NodeFinished"
+# Others have no table: an error came before it was made.
+_JUDGED = ("pass", "warn", "fail")
 # DuckDB repeats its advice; the whole text is in the step's stdout.
 _MESSAGE_CHARACTERS = 600
 
@@ -24,11 +35,14 @@ _MESSAGE_CHARACTERS = 600
 class Relations(Protocol):
     """What is asked of the database about a relation that dbt has built."""
 
-    def count_rows(self, relation: str, month: str | None = None) -> int:
-        """Count its rows, or those of one month."""
+    def read_content(self, relation: str, months: Sequence[str] = ()) -> dict[str, Content]:
+        """Read its content by month, or that of some months; of a relation without months under an empty name."""
 
     def list_columns(self, relation: str) -> list[Column]:
         """List its columns in order."""
+
+    def read_rows(self, relation: str) -> list[dict[str, Any]]:
+        """Read all its rows."""
 
 
 class Reporter:
@@ -84,27 +98,31 @@ class Reporter:
             if outcome.kind not in ("test", "unit_test"):
                 self._pipes.log.warning("%s %s: left out, since something before it failed", outcome.kind, outcome.name)
         elif outcome.kind in ("test", "unit_test"):
-            self._report_check(outcome, tested)
+            self._report_check(outcome, node, tested)
         elif outcome.good:
             self._report_materialization(outcome, node)
         else:
             self._pipes.log.error(outcome.describe())
 
     def _report_materialization(self, outcome: NodeOutcome, node: Node) -> None:
-        month = self._request.month if is_month_scoped(node) else None
+        months = self._request.months
         relation = relation_name(node)
-        rows = self._relations.count_rows(relation, month)
+        contents = self._relations.read_content(relation, months if is_month_scoped(node) else ())
+        rows = Content.total(contents.values()).rows
         metadata: Metadata = {
             "execution_s": {"raw_value": outcome.execution_s, "type": "float"},
             "dagster/row_count": {"raw_value": rows, "type": "int"},
             "dagster/column_schema": self._column_schema(node, relation),
+            "dagster/column_lineage": self._column_lineage(outcome.unique_id),
             "dbt_status": {"raw_value": outcome.status, "type": "text"},
             "dbt_unique_id": {"raw_value": outcome.unique_id, "type": "text"},
         }
         self._pipes.log.info("%s %s: %d rows in %.2f s", outcome.kind, outcome.name, rows, outcome.execution_s)
         key = self._request.reportable_key(outcome.unique_id)
         if key is not None:
-            self._pipes.report_asset_materialization(metadata=metadata, asset_key=key)
+            # Named by the built months' rows, so that what follows is stale only if just these have changed.
+            built = Content.total(part for month, part in contents.items() if month in {"", *months} or not months)
+            self._pipes.report_asset_materialization(metadata=metadata, asset_key=key, data_version=built.version)
 
     def _column_schema(self, node: Node, relation: str) -> PipesMetadataValue:
         descriptions = describe_columns(node)
@@ -114,7 +132,20 @@ class Reporter:
         ]
         return {"raw_value": {"columns": columns}, "type": "table_schema"}
 
-    def _report_check(self, outcome: NodeOutcome, tested: str | None) -> None:
+    def _column_lineage(self, unique_id: str) -> PipesMetadataValue:
+        keys = self._request.asset_keys
+        by_column = {
+            column: [
+                # The key in parts: Dagster takes text for a key of one part.
+                {"asset_key": keys[origin].split("/"), "column_name": name}
+                for origin, name in origins
+                if origin in keys
+            ]
+            for column, origins in self._project.column_lineage(unique_id).items()
+        }
+        return {"raw_value": {"deps_by_column": by_column}, "type": "table_column_lineage"}
+
+    def _report_check(self, outcome: NodeOutcome, node: Node, tested: str | None) -> None:
         if not outcome.good:
             self._pipes.log.error(outcome.describe())
         elif outcome.status == "warn":
@@ -130,6 +161,8 @@ class Reporter:
         }
         if outcome.message and not outcome.good:
             metadata["dbt_message"] = {"raw_value": outcome.message, "type": "text"}
+        if is_receipt(node) and outcome.status in _JUDGED:
+            metadata |= _numbers(self._relations.read_rows(relation_name(node)))
         self._pipes.report_asset_check(
             check_name=outcome.name,
             passed=outcome.status == "pass",
@@ -137,6 +170,20 @@ class Reporter:
             metadata=metadata,
             asset_key=key,
         )
+
+
+def _numbers(rows: Sequence[Mapping[str, Any]]) -> Metadata:
+    """Give the rows that a receipt kept, and the numbers of a single one under their own names."""
+    listed = [
+        {name: str(value) if isinstance(value, Decimal) else value for name, value in row.items()} for row in rows
+    ]
+    metadata: Metadata = {"numbers": {"raw_value": listed, "type": "json"}}
+    for name, value in rows[0].items() if len(rows) == 1 else ():
+        if isinstance(value, Decimal):
+            metadata[name] = {"raw_value": float(value), "type": "float"}
+        elif isinstance(value, int) and not isinstance(value, bool):
+            metadata[name] = {"raw_value": value, "type": "int"}
+    return metadata
 
 
 def encode_vars(variables: Mapping[str, Any]) -> str:

@@ -1,16 +1,18 @@
-"""What the step was asked to do: month, nodes and their asset keys, from the Pipes context."""
+"""What the step was asked to do: months, nodes or tables and their asset keys, from the Pipes context."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
-from dagster_pipes import DagsterPipesError, PipesContext
-from pydantic import BaseModel, ConfigDict, ValidationError
+from dagster_pipes import PipesContext
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dbt_runner.errors import RequestError
 
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+_NAME = "[a-z_][a-z0-9_]*"
+_Extras = TypeVar("_Extras", bound=BaseModel)
 
 
 class Extras(BaseModel):
@@ -29,19 +31,58 @@ class Extras(BaseModel):
     vars: dict[str, Any] = {}
 
 
+class Mart(BaseModel):
+    """A mart to publish.
+
+    Args:
+        relation: Its table as ``schema.name``.
+        by_month: Whether it is published month by month, by its column ``trip_month``; else as a whole.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    relation: str = Field(pattern=rf"^{_NAME}\.{_NAME}$")
+    by_month: bool
+
+
+class PublishExtras(BaseModel):
+    """The Pipes extras of ``publish``.
+
+    Args:
+        tables: The marts by the asset keys of their Iceberg tables, such as ``marts/fct_trips``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tables: dict[Annotated[str, Field(pattern=rf"^{_NAME}/{_NAME}$")], Mart]
+
+
+@dataclass(frozen=True)
+class Publication:
+    """One publication as it was asked for.
+
+    Args:
+        months: The months whose rows to publish; empty means all.
+        tables: The step's marts by the asset keys of their Iceberg tables.
+    """
+
+    months: tuple[str, ...]
+    tables: Mapping[str, Mart]
+
+
 @dataclass(frozen=True)
 class Request:
     """One build as it was asked for.
 
     Args:
-        month: The month to build, such as ``2019-01``; None for every month that silver holds.
+        months: The months to build, such as ``2019-01``; empty for every month that silver holds.
         select: dbt's unique ids of the nodes to build; empty means all.
         asset_keys: Dagster's asset key by dbt's unique id.
         step_assets: The asset keys that this step may report on.
-        vars: Variables for dbt, the month among them.
+        vars: Variables for dbt, the months among them.
     """
 
-    month: str | None
+    months: tuple[str, ...]
     select: tuple[str, ...]
     asset_keys: Mapping[str, str]
     step_assets: frozenset[str]
@@ -54,7 +95,7 @@ class Request:
 
 
 def read_request(pipes: PipesContext) -> Request:
-    """Read the request from the Pipes context.
+    """Read the request of a build from the Pipes context.
 
     Args:
         pipes: The context of the step.
@@ -63,47 +104,79 @@ def read_request(pipes: PipesContext) -> Request:
         The request, in itself consistent; whether the image's project has such nodes is not looked at.
 
     Raises:
-        RequestError: The step has no assets, several partitions or a partition that is no month, or the extras are
-            not those of ``build``.
+        RequestError: The step has no assets, a partition that is no month, or the extras are not those of ``build``.
     """
-    if not pipes.is_asset_step:
-        raise RequestError(
-            "This Dagster step has no assets; expected the dbt seeds and models that it builds. "
-            "Start dbt_runner from an asset, as the multi-asset of the dbt project does."
-        )
-    try:
-        extras = Extras.model_validate(pipes.extras)
-    except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise RequestError(
-            f"The Pipes extras do not fit dbt_runner's build: {problems}. Expected select (a list of dbt unique ids), "
-            "asset_keys (dbt unique id to asset key) and vars. "
-            "Compare the host's extras with workloads/dbt_runner's README."
-        ) from error
-    month = _read_month(pipes)
+    extras = _read_extras(
+        pipes, Extras, "build", "select (a list of dbt unique ids), asset_keys (dbt unique id to asset key) and vars"
+    )
+    months = _read_months(pipes)
     return Request(
-        month=month,
+        months=months,
         select=tuple(extras.select),
         asset_keys=extras.asset_keys,
         step_assets=frozenset(pipes.asset_keys),
-        vars={**extras.vars, "trip_month": month},
+        vars={**extras.vars, "trip_months": list(months)},
     )
 
 
-def _read_month(pipes: PipesContext) -> str | None:
-    if not pipes.is_partition_step:
-        return None
-    try:
-        month = pipes.partition_key
-    except DagsterPipesError as error:
-        keys = pipes.partition_key_range
+def read_publication(pipes: PipesContext) -> Publication:
+    """Read the request of a publication from the Pipes context.
+
+    Args:
+        pipes: The context of the step.
+
+    Returns:
+        The request; whether the marts are there is not looked at.
+
+    Raises:
+        RequestError: The step has no assets, a partition that is no month, or the extras are not those of ``publish``.
+    """
+    extras = _read_extras(pipes, PublishExtras, "publish", "tables (asset key to the mart's relation and by_month)")
+    unknown = sorted(set(pipes.asset_keys) - set(extras.tables))
+    if unknown:
         raise RequestError(
-            f"The step has the partitions {keys['start']} to {keys['end']}; dbt_runner builds one month a step, "
-            "or all when the step has no partition. Launch a run for each month."
-        ) from error
-    if not _MONTH.fullmatch(month):
-        raise RequestError(
-            f"The partition key is {month!r}; expected a month such as 2019-01. "
-            "Use monthly partitions with the format %Y-%m."
+            f"The step has assets of which the extras name no mart: {', '.join(unknown)}. Expected each in tables. "
+            "Compare the host's extras with workloads/dbt_runner's README."
         )
-    return month
+    return Publication(
+        months=_read_months(pipes), tables={key: extras.tables[key] for key in extras.tables if key in pipes.asset_keys}
+    )
+
+
+def describe_months(months: Sequence[str]) -> str:
+    """Name months in a few words, for logs and errors."""
+    if not months:
+        return "every month"
+    return months[0] if len(months) == 1 else f"{months[0]} to {months[-1]}"
+
+
+def _read_extras(pipes: PipesContext, model: type[_Extras], command: str, expected: str) -> _Extras:
+    if not pipes.is_asset_step:
+        raise RequestError(
+            f"This Dagster step has no assets; expected those that dbt_runner's {command} makes. "
+            "Start dbt_runner from an asset, as the multi-assets of the marts do."
+        )
+    try:
+        return model.model_validate(pipes.extras)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise RequestError(
+            f"The Pipes extras do not fit dbt_runner's {command}: {problems}. Expected {expected}. "
+            "Compare the host's extras with workloads/dbt_runner's README."
+        ) from error
+
+
+def _read_months(pipes: PipesContext) -> tuple[str, ...]:
+    """Tell the months of the step's partitions, the first to the last; none without a partition."""
+    # The range is there for a single partition too; the key is not there for several.
+    span = pipes.partition_key_range if pipes.is_partition_step else None
+    if span is None:
+        return ()
+    for key in (span["start"], span["end"]):
+        if not _MONTH.fullmatch(key):
+            raise RequestError(
+                f"The partition key is {key!r}; expected a month such as 2019-01. "
+                "Use monthly partitions with the format %Y-%m."
+            )
+    first, last = (int(key[:4]) * 12 + int(key[5:]) - 1 for key in (span["start"], span["end"]))
+    return tuple(f"{number // 12:04d}-{number % 12 + 1:02d}" for number in range(first, last + 1))

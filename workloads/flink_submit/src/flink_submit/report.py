@@ -78,6 +78,7 @@ class StepReport:
                     "state": state,
                     "elapsed_s": round(elapsed_s, 1),
                     "rows_read": records,
+                    "rows_per_second": round(records / elapsed_s, 1),
                 },
             }
         )

@@ -2,7 +2,7 @@
 # Unit tests of pipes.sh: what is hard for a shell, each with what must come of it.
 set -eu
 
-here=$(cd "$(dirname "$0")/.." && pwd)
+here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

@@ -1,0 +1,1 @@
+"""The workload: what the container of WORKLOAD_NAME runs."""

@@ -1,0 +1,79 @@
+"""What may start runs by itself: off until somebody switches it on in the UI, under Automation."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+
+from nyc_taxi.assets.lake import SILVER
+from nyc_taxi.jobs import TAXI_PIPELINE
+from nyc_taxi.months import MonthError, require_month
+from nyc_taxi.settings import Services
+
+FILE_INTERVAL_S = 30
+_FILE = re.compile(r"yellow_tripdata_(?P<month>\d{4}-\d{2})\.(parquet|csv)")
+
+NEWEST_MONTH = dg.build_schedule_from_partitioned_job(
+    TAXI_PIPELINE,
+    name="newest_month",
+    description="Runs the whole pipeline for the month that is just over, on the first day of the next at 06:00 UTC.",
+    hour_of_day=6,
+    default_status=dg.DefaultScheduleStatus.STOPPED,
+)
+
+MARTS_FOLLOW_SILVER = dg.AutomationConditionSensorDefinition(
+    "marts_follow_silver",
+    target=dg.AssetSelection.assets(SILVER).downstream(include_self=False),
+    description="Builds and publishes the marts of each month whose silver has been made anew.",
+    default_status=dg.DefaultSensorStatus.STOPPED,
+)
+
+
+@dg.sensor(
+    job=TAXI_PIPELINE,
+    minimum_interval_seconds=FILE_INTERVAL_S,
+    default_status=dg.DefaultSensorStatus.STOPPED,
+    description=(
+        "Runs the whole pipeline for each monthly file of the data folder that is new or has changed, once it has "
+        "stayed the same from one look to the next."
+    ),
+)
+def new_monthly_file(
+    context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]
+) -> dg.SensorResult | dg.SkipReason:
+    """Ask for a run of every month whose file is new or has changed."""
+    folder = services.taxi_data_dir
+    if not folder.is_dir():
+        return dg.SkipReason(
+            f"The data folder {folder} is not there, or the code server does not see it: start the stack with "
+            "DATA=folder."
+        )
+    before: dict[str, str] = json.loads(context.cursor or "{}")
+    found = {path.name: _version(path) for path, _month in _monthly_files(folder)}
+    requests = [
+        # Dagster drops a request whose key it has seen: a file is asked for once in each of its versions.
+        dg.RunRequest(run_key=f"{path.name} {found[path.name]}", partition_key=month, tags={"taxi/file": path.name})
+        for path, month in _monthly_files(folder)
+        # A file that is still being copied grows; half of it would be a wrong month.
+        if before.get(path.name) == found.get(path.name)
+    ]
+    return dg.SensorResult(run_requests=requests, cursor=json.dumps(found))
+
+
+def _monthly_files(folder: Path) -> Iterator[tuple[Path, str]]:
+    """List the folder's files that stand for one of the pipeline's months."""
+    for path in sorted(folder.iterdir()):
+        named = _FILE.fullmatch(path.name)
+        if named is None or not path.is_file():
+            continue
+        try:
+            yield path, require_month(named["month"])
+        except MonthError:
+            continue
+
+
+def _version(path: Path) -> str:
+    status = path.stat()
+    return f"{status.st_size} bytes of {status.st_mtime_ns}"

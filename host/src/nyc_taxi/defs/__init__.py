@@ -1,0 +1,1 @@
+"""Workloads declared in YAML, one folder each, as `drayage new` writes them."""

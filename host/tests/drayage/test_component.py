@@ -1,0 +1,105 @@
+"""What a declaration in YAML becomes, and what is wrong with it before anything starts."""
+
+import dagster as dg
+import pydantic
+import pytest
+
+from drayage import ContainerWorkload, SettingsError
+from drayage.promises import read_promises
+
+ASSETS = [{"key": "lake/trips"}]
+TRIPS = dg.AssetKey(["lake", "trips"])
+
+
+def declared(**attributes: object) -> dg.Definitions:
+    """The definitions of one workload."""
+    context = dg.ComponentTree.for_test().load_context
+    component = ContainerWorkload.from_attributes_dict(attributes={"assets": ASSETS, **attributes}, context=context)
+    return component.build_defs(context)
+
+
+def test_a_declaration_becomes_its_assets() -> None:
+    assets = [{"key": "lake/trips", "deps": ["topic"], "partitions_def": {"type": "daily", "start_date": "2024-01-01"}}]
+    checks = [{"asset": "lake/trips", "name": "whole", "blocking": True}]
+    defs = declared(image="an/image", assets=assets, checks=checks, promises={"rows": "int"}, pool="lake")
+    definition = defs.get_assets_def(TRIPS)
+    (spec,) = definition.specs
+    assert [dep.asset_key for dep in spec.deps] == [dg.AssetKey("topic")]
+    assert isinstance(spec.partitions_def, dg.DailyPartitionsDefinition)
+    assert [check.name for check in definition.check_specs] == ["whole"]
+    assert definition.op.name == "lake__trips"
+    assert definition.op.pool == "lake"
+
+
+def test_promises_have_a_type_or_more() -> None:
+    promises = {"rows": "int", "rate": {"type": "float", "unit": "rows/s"}, "note": {"type": "any", "required": False}}
+    spec = declared(image="an/image", promises=promises).get_assets_def(TRIPS).get_asset_spec()
+    read = read_promises(spec.metadata)
+    assert read["rows"].types == ("int",)
+    assert read["rate"].types == ("float", "int"), "3.0 arrives as the JSON number 3"
+    assert read["rate"].unit == "rows/s"
+    assert (read["note"].types, read["note"].required) == ((), False)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "says"),
+    [
+        ({}, "`image` or `build` must be given"),
+        ({"build": "nowhere"}, "there is no "),
+        ({"image": "i", "assets": []}, "`assets` must name one at least"),
+        ({"image": "i", "secrets": {"password": {}}}, "`secrets.password` needs one of `env` and `file`"),
+        ({"image": "i", "secrets": {"p": {"env": "P", "file": "/p"}}}, "`secrets.p` needs one of"),
+        ({"image": "i", "adapter": "key_value", "assets": [{"key": "a"}, {"key": "b"}]}, "there are 2"),
+        (
+            {"image": "i", "adapter": "key_value", "checks": [{"asset": "lake/trips", "name": "c"}]},
+            "must speak Pipes",
+        ),
+    ],
+)
+def test_a_contradiction_is_named_when_definitions_load(attributes: dict[str, object], says: str) -> None:
+    with pytest.raises(SettingsError, match="Nothing was started") as error:
+        declared(**attributes)
+    assert says in str(error.value)
+
+
+def test_all_contradictions_are_named_together() -> None:
+    with pytest.raises(SettingsError) as error:
+        declared(assets=[], secrets={"p": {}})
+    assert all(name in str(error.value) for name in ("`image`", "`assets`", "`secrets.p`"))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "says"),
+    [
+        ({"resources": {"timeot_s": 5}}, "timeot_s"),
+        ({"resources": {"memory": "1x"}}, "expected a size such as 512m or 2g, got '1x'"),
+        ({"promises": {"rows": "integer"}}, "Input should be 'any', 'int'"),
+        ({"adapter": "xml"}, "json_lines"),
+        ({"comand": ["true"]}, "comand"),
+    ],
+)
+def test_a_malformed_field_is_named(attributes: dict[str, object], says: str) -> None:
+    with pytest.raises(pydantic.ValidationError) as error:
+        declared(image="an/image", **attributes)
+    assert says in str(error.value)
+
+
+def test_text_stays_text_and_templates_are_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dagster takes whatever looks like a number for one: 3.10 would arrive as 3.1."""
+    monkeypatch.setenv("RELEASE", "3.10")
+    component = ContainerWorkload.from_attributes_dict(
+        attributes={
+            "assets": ASSETS,
+            "image": "an/image",
+            "command": ["run", "3.10", "{{ env.RELEASE }}", "echo ${#name}"],
+            "env": {"RELEASE": "3.10", "SAME": "{{ env.RELEASE }}", "LIST": "[1, 2]"},
+            "extras": {"release": "3.10", "rows": 3, "inner": [{"none": None}]},
+        }
+    )
+    assert component.command == ["run", "3.10", "3.10", "echo ${#name}"]
+    assert component.env == {"RELEASE": "3.10", "SAME": "3.10", "LIST": "[1, 2]"}
+    assert component.extras == {"release": "3.10", "rows": 3, "inner": [{"none": None}]}
+
+
+def test_a_deployed_host_needs_no_build_folder_if_the_image_is_named() -> None:
+    assert declared(image="an/image", build="nowhere").get_assets_def(TRIPS)

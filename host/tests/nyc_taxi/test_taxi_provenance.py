@@ -1,0 +1,54 @@
+"""Every run says which month it is about, and which code and images made it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from nyc_taxi.partitions import MONTHS
+from nyc_taxi.provenance import provenance_tags, tag_run
+
+TAGS = provenance_tags({"drayage/generator": f"sha256:{'ab' * 32}"}, "4711abc")
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        yield instance
+
+
+@dg.resource
+def services(context: dg.InitResourceContext) -> str:
+    tag_run(context, TAGS)
+    return "services"
+
+
+@dg.asset(partitions_def=MONTHS, required_resource_keys={"services"})
+def trips() -> None:
+    """Stands for any step."""
+
+
+def test_a_run_of_a_month_is_tagged_however_it_was_launched(instance: dg.DagsterInstance) -> None:
+    run_id = dg.materialize(
+        [trips], instance=instance, resources={"services": services}, partition_key="2019-01"
+    ).run_id
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    found = {name: run.tags.get(name) for name in ("month", "git_revision", "image/generator")}
+    assert found == {"month": "2019-01", "git_revision": "4711abc", "image/generator": "sha256:abababababab"}
+    assert [found.run_id for found in instance.get_runs(dg.RunsFilter(tags={"git_revision": "4711abc"}))] == [run_id]
+
+
+def test_a_run_over_several_months_says_from_which_to_which(instance: dg.DagsterInstance) -> None:
+    tags = {"dagster/asset_partition_range_start": "2019-01", "dagster/asset_partition_range_end": "2019-03"}
+    run_id = dg.materialize([trips], instance=instance, resources={"services": services}, tags=tags).run_id
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    assert run.tags["month"] == "2019-01...2019-03"
+
+
+def test_what_nobody_knows_is_no_tag() -> None:
+    assert provenance_tags({}, None) == {}
+    images = {"drayage/generator": "sha256:aaaa", "drayage/dbt-runner": "sha256:bbbb"}
+    assert provenance_tags(images, None) == {"image/generator": "sha256:aaaa", "image/dbt-runner": "sha256:bbbb"}

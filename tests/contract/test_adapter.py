@@ -1,0 +1,79 @@
+"""Programs that know nothing of Pipes: their output and exit code are judged as strictly as any other's."""
+
+import dagster as dg
+import pydantic
+import pytest
+from contract_steps import Deployment, materialize, step
+from typer.testing import CliRunner
+
+from drayage import DrayageClient, promises
+from drayage.cli import app
+
+pytestmark = pytest.mark.engine
+
+
+class Report(pydantic.BaseModel):
+    rows: int
+
+
+def plain(script: str) -> list[str]:
+    """A program without a word of Pipes."""
+    return ["sh", "-c", script]
+
+
+@pytest.mark.parametrize(
+    ("adapter", "script"),
+    [
+        ("key_value", "echo loading; echo rows=3; echo rate=1.5; printf name=yellow"),
+        ("json_lines", 'echo loading; echo \'{"rows": 3, "rate": 1.5}\'; printf \'{"name": "yellow"}\''),
+    ],
+)
+def test_output_becomes_metadata(
+    instance: dg.DagsterInstance, client: DrayageClient, adapter: str, script: str
+) -> None:
+    asset = step(plain(script), adapter=adapter, asset={"metadata": promises(Report)})
+    outcome = materialize(instance, client, asset)
+    assert outcome.success, outcome.failure
+    (metadata,) = outcome.materializations
+    assert (metadata["rows"], metadata["rate"], metadata["name"], metadata["exit_code"]) == (3, 1.5, "yellow", 0)
+    assert metadata["duration_s"] > 0
+
+
+@pytest.mark.parametrize(
+    ("adapter", "script", "says"),
+    [
+        ("key_value", "true", "nothing to report (0 lines were taken for log lines)"),
+        ("key_value", "echo rows=3 >&2", "nothing to report (0 lines"),
+        ("json_lines", "echo '{\"rows\": 3'", "line 1 of standard output is no JSON object"),
+        ("key_value", "echo rows=three", "'rows' is of type text, not int"),
+        ("key_value", "echo lines=3", "'rows' (int) is missing"),
+        ("json_lines", "echo '{\"rows\": 3}'; exit 4", "it exited with code 4"),
+    ],
+)
+def test_whatever_is_wrong_makes_the_step_red(
+    instance: dg.DagsterInstance, client: DrayageClient, adapter: str, script: str, says: str
+) -> None:
+    asset = step(plain(script), adapter=adapter, asset={"metadata": promises(Report)})
+    outcome = materialize(instance, client, asset)
+    assert not outcome.success
+    assert says in outcome.failure[0]
+    assert outcome.materializations == []
+
+
+def test_what_a_failed_program_printed_is_kept_as_an_observation(
+    instance: dg.DagsterInstance, client: DrayageClient
+) -> None:
+    outcome = materialize(instance, client, step(plain("echo rows=3; exit 4"), adapter="key_value"))
+    (observation,) = outcome.observations
+    assert (observation["rows"], observation["exit_code"], observation["drayage/partial"]) == (3, 4, True)
+
+
+def test_a_replay_reads_the_output_in_the_same_way(
+    instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient
+) -> None:
+    assert materialize(instance, client, step(plain("echo rows=3"), adapter="key_value")).success
+    place = ["--exchange-root", str(deployment.exchange_root), "--deployment", deployment.name]
+    done = CliRunner().invoke(app, [*place, "replay", "last", "report", "--yes"])
+    assert "The replay is green" in done.output
+    done = CliRunner().invoke(app, [*place, "messages", "last", "report"])
+    assert "rows" in done.output

@@ -1,0 +1,287 @@
+"""The marts as Dagster and other engines see them: published tables, receipts, parts of the graph, months side by side.
+
+What needs a marts file of its own runs here, in this process as the Dagster host, with the stack's lake.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow.compute as pc
+import pytest
+from contract_steps import StepOutcome, outcome_of
+from pyiceberg.table import Table
+from stack import Stack
+
+from nyc_taxi.definitions import build_definitions
+from nyc_taxi.images import find_image_ids, inspect_images
+from nyc_taxi.settings import Images, Surroundings
+
+pytestmark = pytest.mark.stack
+
+JANUARY, FEBRUARY = "2019-01", "2019-02"
+MONTHS = {JANUARY: (9_993, Decimal("157365.02")), FEBRUARY: (9_985, Decimal("185056.70"))}
+PUBLISHED = {
+    "fct_trips",
+    "daily_revenue",
+    "hourly_demand",
+    "location_performance",
+    "dim_dates",
+    "dim_locations",
+    "dim_payment_types",
+}
+STEPS = """
+query Steps($month: String!) {
+  runsOrError(filter: {tags: [{key: "dagster/partition", value: $month}]}, limit: 1) {
+    ... on Runs { results { stepStats { startTime endTime } } }
+  }
+}
+"""
+
+
+STALE = """
+query Stale($key: AssetKeyInput!, $month: String!) {
+  assetNodeOrError(assetKey: $key) { ... on AssetNode { staleStatus(partition: $month) } }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def silver(stack: Stack) -> Stack:
+    """Both months in silver."""
+    for month in MONTHS:
+        made = stack.launch(month, "--select", "kafka,lake")
+        assert made.exit_code == 0, made.output
+    return stack
+
+
+@pytest.fixture(scope="module")
+def marts(silver: Stack) -> Stack:
+    """Both months built and published, the later one launched first and both at the same time."""
+    with ThreadPoolExecutor() as pool:
+        launched = list(pool.map(lambda month: _build(silver, month), (FEBRUARY, JANUARY)))
+    for launch in launched:
+        assert launch.exit_code == 0, launch.output
+    return silver
+
+
+def _build(stack: Stack, month: str) -> Any:
+    return stack.launch(month, "--select", "dbt_build,publish_marts")
+
+
+def _tables(stack: Stack) -> dict[str, Table]:
+    catalog = stack.catalog()
+    return {name: catalog.load_table(f"marts.{name}") for _namespace, name in catalog.list_tables("marts")}
+
+
+def _snapshots(stack: Stack) -> dict[str, list[int]]:
+    return {name: [snapshot.snapshot_id for snapshot in table.snapshots()] for name, table in _tables(stack).items()}
+
+
+def test_months_at_the_same_time_take_turns_at_the_duckdb_file(marts: Stack) -> None:
+    """One process at a time can have it open; the pool sees to it, and neither run fails."""
+    runs = [marts.query(STEPS, month=month)["runsOrError"]["results"][0] for month in MONTHS]
+    spans = sorted((step["startTime"], step["endTime"]) for run in runs for step in run["stepStats"])
+    assert len(spans) == 4
+    assert all(earlier[1] <= later[0] for earlier, later in pairwise(spans)), spans
+
+
+@pytest.mark.parametrize("month", MONTHS)
+def test_other_engines_read_the_published_months(marts: Stack, month: str) -> None:
+    """Pyiceberg knows nothing of DuckDB: the tables are for any engine."""
+    trips, total = MONTHS[month]
+    tables = _tables(marts)
+    assert set(tables) == PUBLISHED
+    rows = tables["fct_trips"].scan(row_filter=f"trip_month = '{month}'").to_arrow()
+    assert (rows.num_rows, pc.sum(rows["total_amount_usd"]).as_py()) == (trips, total)
+    revenue = tables["daily_revenue"].scan(row_filter=f"trip_month = '{month}'").to_arrow()
+    assert pc.sum(revenue["total_amount_usd"]).as_py() == total
+    assert tables["dim_dates"].scan().to_arrow().num_rows == 11_322
+
+
+def test_publication_reports_the_snapshot_and_the_months_rows(marts: Stack) -> None:
+    reported = {month: marts.materialization("marts/fct_trips", month) for month in MONTHS}
+    snapshots = [str(snapshot_id) for snapshot_id in _snapshots(marts)["fct_trips"]]
+    assert {report["snapshot_id"] for report in reported.values()} <= set(snapshots)
+    assert {month: report["dagster/row_count"] for month, report in reported.items()} == {
+        month: trips for month, (trips, _total) in MONTHS.items()
+    }
+    assert reported[JANUARY]["dagster/table_name"] == "marts.fct_trips"
+
+
+def test_publishing_again_commits_nothing(marts: Stack) -> None:
+    """A rerun leaves no trace but its receipts."""
+    before = _snapshots(marts)
+    again = _build(marts, JANUARY)
+    assert again.exit_code == 0, again.output
+    assert _snapshots(marts) == before
+    assert marts.materialization("marts/fct_trips", JANUARY)["rows_written"] == 0
+
+
+def _is_stale(stack: Stack, asset: str, month: str) -> bool:
+    node = stack.query(STALE, key={"path": asset.split("/")}, month=month)["assetNodeOrError"]
+    assert node["staleStatus"] in {"FRESH", "STALE"}, (asset, month, node)
+    return bool(node["staleStatus"] == "STALE")
+
+
+def test_new_rows_of_a_month_make_only_that_month_stale(stack: Stack) -> None:
+    """The UI then offers just what has to be built; the same rows sent again offer nothing."""
+    changed, other = "2021-03", "2021-04"
+    followers = ("staging/stg_trips", "core/fct_trips", "marts/daily_revenue")
+    for month in (changed, other):
+        made = stack.launch(month, "--events", "50")
+        assert made.exit_code == 0, made.output
+    again = stack.launch(changed, "--select", "kafka,lake", "--events", "50")
+    assert again.exit_code == 0, again.output
+    assert not any(_is_stale(stack, asset, month) for asset in followers for month in (changed, other))
+    more = stack.launch(changed, "--select", "kafka,lake", "--events", "60")
+    assert more.exit_code == 0, more.output
+    assert [_is_stale(stack, asset, changed) for asset in followers] == [True] * len(followers)
+    assert [_is_stale(stack, asset, other) for asset in followers] == [False] * len(followers)
+
+
+def test_a_few_models_selected_run_alone(marts: Stack, tmp_path: Path) -> None:
+    """With just their own tests; nothing else is built, and nothing published."""
+    before = _snapshots(marts)
+    report = tmp_path / "run.json"
+    chosen = "staging/stg_trips,intermediate/int_trip_metrics"
+    launched = marts.launch(JANUARY, "--select", chosen, "--json", str(report))
+    assert launched.exit_code == 0, launched.output
+    (step,) = json.loads(report.read_text())["steps"]
+    assert (step["step"], step["status"], step["assets"]) == ("dbt_build", "ok", 2)
+    assert step["checks"]["passed"] > 10
+    assert _snapshots(marts) == before
+
+
+class Host:
+    """This process as the Dagster host, with a marts volume of its own.
+
+    Args:
+        stack: Whose lake is read.
+        instance: Where the runs go.
+        definitions: The code location.
+    """
+
+    def __init__(self, stack: Stack, instance: dg.DagsterInstance, definitions: dg.Definitions) -> None:
+        self.stack = stack
+        self.instance = instance
+        self.definitions = definitions
+
+    def materialize(self, assets: Sequence[str] | None = None, **tags: str) -> StepOutcome:
+        """Materialize assets of the marts; none means everything that the dbt image makes."""
+        job = self.definitions.resolve_implicit_global_asset_job_def()
+        made = self.definitions.resolve_job_def("build_marts").asset_layer.selected_asset_keys
+        keys = made if assets is None else {dg.AssetKey(asset.split("/")) for asset in assets}
+        result = job.get_subset(asset_selection=keys).execute_in_process(
+            instance=self.instance, tags=tags, raise_on_error=False
+        )
+        return outcome_of(self.instance, result.run_id)
+
+
+@pytest.fixture
+def host(
+    silver: Stack, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Host]:
+    """A host beside the stack's, gone with its volume at the end."""
+    project, volume = silver.project, f"{silver.project}-marts-{uuid.uuid4().hex[:8]}"
+    settings = {
+        "DRAYAGE_EXCHANGE_ROOT": str(tmp_path / "exchange"),
+        "DRAYAGE_DEPLOYMENT": volume,
+        "DRAYAGE_NETWORK": project,
+        "KAFKA_BOOTSTRAP_SERVERS": "kafka:9092",
+        "SCHEMA_REGISTRY_URL": "http://schema-registry:8085/apis/ccompat/v7",
+        "FLINK_SQL_GATEWAY_URL": "http://flink-sql-gateway:8083",
+        "FLINK_JOBMANAGER_URL": "http://flink-jobmanager:8081",
+        "FLINK_UI_URL": silver.url("FLINK_PORT"),
+        "ICEBERG_CATALOG_URI": "http://iceberg-rest:8181",
+        "ICEBERG_WAREHOUSE": "s3://warehouse/",
+        "S3_ENDPOINT": "http://minio:9000",
+        "S3_REGION": "us-east-1",
+        "S3_ACCESS_KEY_ID": silver.environment["S3_ACCESS_KEY_ID"],
+        "S3_SECRET_ACCESS_KEY": silver.environment["S3_SECRET_ACCESS_KEY"],
+        "TAXI_DATA_DIR": str(silver.data_folder),
+        "TAXI_MARTS_VOLUME": volume,
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    images = Images()
+    inspection = inspect_images(images, find_image_ids(images))
+    try:
+        yield Host(silver, instance, build_definitions(images, inspection, Surroundings()))
+    finally:
+        for container in silver.engine.containers.list(all=True, filters={"label": f"drayage/deployment={volume}"}):
+            container.remove(force=True)
+        silver.engine.volumes.get(volume).remove()
+
+
+def _materialized(outcome: StepOutcome) -> dict[str, set[str | None]]:
+    """Give the partitions of each asset that the run materialized."""
+    found: dict[str, set[str | None]] = {}
+    for event in outcome.events:
+        if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key:
+            found.setdefault(event.asset_key.to_user_string(), set()).add(event.partition)
+    return found
+
+
+def _steps(outcome: StepOutcome, kind: dg.DagsterEventType) -> set[str | None]:
+    return {event.step_key for event in outcome.events if event.event_type == kind}
+
+
+def test_failing_model_is_named_after_green_ones_and_nothing_follows(host: Host) -> None:
+    """Here two models fail, since fct_trips was never built in this file; what stands before them is green."""
+    green = ["seeds/taxi_zones", "staging/stg_zones", "core/dim_locations"]
+    red = ["analytics/location_performance", "intermediate/int_daily_summary"]
+    after = ["analytics/daily_revenue", "marts/location_performance", "marts/daily_revenue"]
+    outcome = host.materialize([*green, *red, *after], **{"dagster/partition": JANUARY})
+    assert not outcome.success
+    assert set(_materialized(outcome)) == set(green)
+    reason, _metadata = outcome.failure
+    assert "model location_performance:" in reason
+    assert "model int_daily_summary:" in reason
+    assert "Table with name fct_trips does not exist" in reason
+    assert "Left out because of that: daily_revenue." in reason
+    assert _steps(outcome, dg.DagsterEventType.STEP_FAILURE) == {"dbt_build"}
+    assert _steps(outcome, dg.DagsterEventType.STEP_START) == {"dbt_build"}
+    assert "Dependencies for step publish_marts failed" in outcome.logged
+
+
+def test_range_of_months_is_one_run_of_one_container_a_step(host: Host) -> None:
+    """A single-run backfill; its numbers are those of the months together, and each month is materialized."""
+    span = {"dagster/asset_partition_range_start": JANUARY, "dagster/asset_partition_range_end": FEBRUARY}
+    outcome = host.materialize(**span)
+    assert outcome.success, outcome.failure
+    materialized = _materialized(outcome)
+    assert materialized["core/fct_trips"] == materialized["marts/fct_trips"] == set(MONTHS)
+    assert len({metadata["container_id"] for metadata in outcome.materializations}) == 2
+    trips = {
+        m["dagster/row_count"] for m in outcome.materializations if m.get("dbt_unique_id", "").endswith("fct_trips")
+    }
+    assert trips == {sum(rows for rows, _total in MONTHS.values())}
+
+
+def test_month_that_is_built_again_keeps_its_data_versions(host: Host) -> None:
+    """They name the months' own rows: another month in between, or the hour, does not make what follows stale."""
+    first = _data_versions(host.materialize(**{"dagster/partition": JANUARY}))
+    february = _data_versions(host.materialize(**{"dagster/partition": FEBRUARY}))
+    again = _data_versions(host.materialize(**{"dagster/partition": JANUARY}))
+    assert again == first
+    assert first["marts/fct_trips", JANUARY] != february["marts/fct_trips", FEBRUARY]
+
+
+def _data_versions(outcome: StepOutcome) -> dict[tuple[str, str | None], str]:
+    assert outcome.success, outcome.failure
+    return {
+        (event.asset_key.to_user_string(), event.partition): (
+            event.step_materialization_data.materialization.tags or {}
+        )["dagster/data_version"]
+        for event in outcome.events
+        if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key
+    }

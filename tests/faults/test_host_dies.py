@@ -1,0 +1,139 @@
+"""Parts of the running stack's host die or restart under a step; the work is neither lost nor done twice.
+
+`test_crash.py` kills a host at any moment, without a stack; here the stack's own monitor and retries do the rest.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import docker
+import pytest
+from contract_steps import EngineEvents
+from stack import Stack, wait_until
+
+pytestmark = pytest.mark.stack
+
+STEP = "generate_events"
+EVENTS, EVENTS_PER_SECOND = 1_500, 100.0
+_LONGEST_RUN_S = 300.0
+
+LAUNCH = """
+mutation Launch($params: ExecutionParams!) {
+  launchPipelineExecution(executionParams: $params) {
+    __typename
+    ... on LaunchRunSuccess { run { id } }
+    ... on Error { message }
+  }
+}
+"""
+RUNS = """
+query Runs($root: String!) {
+  runsOrError(filter: {tags: [{key: "dagster/root_run_id", value: $root}]}) {
+    ... on Runs { results { id status startTime endTime } }
+  }
+}
+"""
+RUN = "query Run($id: ID!) { runOrError(runId: $id) { ... on Run { id status startTime endTime } } }"
+RECORDED = """
+query Recorded($key: AssetKeyInput!, $partitions: [String!]) {
+  assetOrError(assetKey: $key) {
+    ... on Asset { assetMaterializations(partitions: $partitions) { runId } }
+  }
+}
+"""
+
+
+def start_slow_generation(stack: Stack, month: str) -> str:
+    """Launch a step of some fifteen seconds, and return its run's id."""
+    config = {"events": EVENTS, "mode": "realtime", "events_per_second": EVENTS_PER_SECOND}
+    params = {
+        "selector": {
+            "repositoryLocationName": "nyc_taxi",
+            "repositoryName": "__repository__",
+            "pipelineName": "generate",
+        },
+        "mode": "default",
+        "runConfigData": {"ops": {STEP: {"config": config}}},
+        "executionMetadata": {"tags": [{"key": "dagster/partition", "value": month}]},
+    }
+    answer = stack.query(LAUNCH, params=params)["launchPipelineExecution"]
+    assert answer["__typename"] == "LaunchRunSuccess", answer
+    return str(answer["run"]["id"])
+
+
+def wait_for_step(stack: Stack, run_id: str) -> Any:
+    """Wait until the step's container runs and has reported something, and return it."""
+    filters = {"label": [f"drayage/deployment={stack.project}", f"drayage/root_run_id={run_id}"]}
+    wait_until(lambda: bool(stack.engine.containers.list(filters=filters)), what="the step", timeout_s=_LONGEST_RUN_S)
+    return stack.engine.containers.list(filters=filters)[0]
+
+
+def status(stack: Stack, run_id: str) -> str:
+    return str(stack.query(RUN, id=run_id)["runOrError"]["status"])
+
+
+def wait_for_status(stack: Stack, run_id: str, wanted: str) -> None:
+    wait_until(
+        lambda: status(stack, run_id) == wanted, what=f"status {wanted} of run {run_id}", timeout_s=_LONGEST_RUN_S
+    )
+
+
+def materializations(stack: Stack, month: str) -> list[str]:
+    found = stack.query(RECORDED, key={"path": [STEP]}, partitions=[month])["assetOrError"]["assetMaterializations"]
+    return [event["runId"] for event in found]
+
+
+@pytest.fixture
+def events(stack: Stack) -> Iterator[EngineEvents]:
+    """What the engine says of the stack's step containers."""
+    heard = EngineEvents(stack.project)
+    yield heard
+    heard.close()
+
+
+def starts(events: EngineEvents, run_id: str) -> int:
+    attributes = [event["Actor"]["Attributes"] for event in events.heard("start")]
+    return sum(attribute.get("drayage/root_run_id") == run_id for attribute in attributes)
+
+
+def test_the_retry_of_a_killed_run_worker_adopts_its_container(stack: Stack, events: EngineEvents) -> None:
+    """The run shows failed; its retry, which nobody asks for, goes on with the container and ends green."""
+    month = "2015-03"
+    run_id = start_slow_generation(stack, month)
+    step = wait_for_step(stack, run_id)
+    (worker,) = stack.engine.containers.list(filters={"label": f"dagster/run_id={run_id}"})
+    worker.kill("SIGKILL")
+    wait_for_status(stack, run_id, "FAILURE")
+    wait_until(
+        lambda: any(run["status"] == "SUCCESS" for run in stack.query(RUNS, root=run_id)["runsOrError"]["results"]),
+        what="the retry's success",
+        timeout_s=_LONGEST_RUN_S,
+    )
+    assert starts(events, run_id) == 1
+    assert len(materializations(stack, month)) == 1
+    assert stack.materialization(STEP, month)["container_id"] == step.id
+    assert stack.committed_events(month) == EVENTS
+
+
+@pytest.mark.parametrize(("month", "service"), [("2015-04", "dagster-daemon"), ("2015-05", "dagster-code")])
+def test_a_restarted_service_of_the_host_disturbs_no_step(
+    stack: Stack, events: EngineEvents, month: str, service: str
+) -> None:
+    run_id = start_slow_generation(stack, month)
+    wait_for_step(stack, run_id)
+    stack.container(service).restart(timeout=5)
+    wait_for_status(stack, run_id, "SUCCESS")
+    assert starts(events, run_id) == 1
+    assert materializations(stack, month) == [run_id]
+    assert stack.committed_events(month) == EVENTS
+    wait_for_health(stack.container(service))
+
+
+def wait_for_health(container: docker.models.containers.Container) -> None:
+    """Leave the stack as it was found."""
+
+    def is_healthy() -> bool:
+        container.reload()
+        return bool(container.attrs["State"]["Health"]["Status"] == "healthy")
+
+    wait_until(is_healthy, what=f"{container.name} healthy", timeout_s=_LONGEST_RUN_S)
