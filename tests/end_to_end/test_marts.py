@@ -47,13 +47,6 @@ query Steps($month: String!) {
 """
 
 
-STALE = """
-query Stale($key: AssetKeyInput!, $month: String!) {
-  assetNodeOrError(assetKey: $key) { ... on AssetNode { staleStatus(partition: $month) } }
-}
-"""
-
-
 @pytest.fixture(scope="module")
 def silver(stack: Stack) -> Stack:
     """Both months in silver."""
@@ -124,28 +117,6 @@ def test_publishing_again_commits_nothing(marts: Stack) -> None:
     assert again.exit_code == 0, again.output
     assert _snapshots(marts) == before
     assert marts.materialization("marts/fct_trips", JANUARY)["rows_written"] == 0
-
-
-def _is_stale(stack: Stack, asset: str, month: str) -> bool:
-    node = stack.query(STALE, key={"path": asset.split("/")}, month=month)["assetNodeOrError"]
-    assert node["staleStatus"] in {"FRESH", "STALE"}, (asset, month, node)
-    return bool(node["staleStatus"] == "STALE")
-
-
-def test_new_rows_of_a_month_make_only_that_month_stale(stack: Stack) -> None:
-    """The UI then offers just what has to be built; the same rows sent again offer nothing."""
-    changed, other = "2021-03", "2021-04"
-    followers = ("staging/stg_trips", "core/fct_trips", "marts/daily_revenue")
-    for month in (changed, other):
-        made = stack.launch(month, "--events", "50")
-        assert made.exit_code == 0, made.output
-    again = stack.launch(changed, "--select", "kafka,lake", "--events", "50")
-    assert again.exit_code == 0, again.output
-    assert not any(_is_stale(stack, asset, month) for asset in followers for month in (changed, other))
-    more = stack.launch(changed, "--select", "kafka,lake", "--events", "60")
-    assert more.exit_code == 0, more.output
-    assert [_is_stale(stack, asset, changed) for asset in followers] == [True] * len(followers)
-    assert [_is_stale(stack, asset, other) for asset in followers] == [False] * len(followers)
 
 
 def test_a_few_models_selected_run_alone(marts: Stack, tmp_path: Path) -> None:

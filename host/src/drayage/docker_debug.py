@@ -99,6 +99,12 @@ class DockerDebugger:
             lines = self._client.images.get(image).attrs["Config"].get("Env") or ()
         return {name: value for name, _, value in (line.partition("=") for line in lines)}
 
+    def image_facts(self, image: str) -> tuple[int, dict[str, str]]:
+        """An image's size in bytes, and its labels."""
+        with engine_errors(f"look at image {image!r}"):
+            attributes = self._client.images.get(image).attrs
+        return int(attributes["Size"]), attributes["Config"].get("Labels") or {}
+
     def has_program(self, image: str, names: Sequence[str]) -> bool:
         """Tell whether an image has one of these programs on its path; nothing is run for it."""
         folders = self.environment(image).get("PATH", _DEFAULT_PATH).split(":")

@@ -2,7 +2,7 @@
 
 Reading order: ``screen`` (what all share) → ``listing``, ``output`` (what happened) → ``shell``, ``replay``,
 ``capsule`` (doing it again) → ``doctor`` with ``finding`` and ``services``, ``prune`` (the machine) → ``new`` (one more
-workload).
+workload), ``conform`` (whether an image will do).
 """
 
 from pathlib import Path
@@ -12,6 +12,7 @@ import typer
 import typer.core
 
 from drayage.cli.capsule import capsule
+from drayage.cli.conform import conform
 from drayage.cli.doctor import doctor
 from drayage.cli.listing import runs, steps
 from drayage.cli.new import new
@@ -66,7 +67,7 @@ def _setup(
     ctx.obj = Setup(ClientSettings.load(exchange_root=exchange_root, deployment=deployment))
 
 
-for command in (runs, steps, logs, messages, shell, replay, capsule, doctor, prune, new):
+for command in (runs, steps, logs, messages, shell, replay, capsule, doctor, prune, new, conform):
     app.command()(command)
 
 
