@@ -12,7 +12,8 @@ TOPIC = "taxi.raw_trips"
 
 def topic_id(address: str) -> str:
     """Return the id of the topic as it is now, written as Kafka's own tools and Flink do: base64 for URLs."""
-    topic = AdminClient({"bootstrap.servers": address}).describe_topics(TopicCollection([TOPIC]))[TOPIC].result(30)
+    admin = AdminClient({"bootstrap.servers": address})  # a client that is not kept answers nothing
+    topic = admin.describe_topics(TopicCollection([TOPIC]))[TOPIC].result(30)
     return str(topic.topic_id).translate(str.maketrans("+/", "-_"))
 
 

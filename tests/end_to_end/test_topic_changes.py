@@ -24,7 +24,8 @@ def test_added_partitions_are_read_from_their_beginning(stack: Stack) -> None:
     assert first.exit_code == 0, first.output
     before, rows = stack.committed_offsets(), stack.table_rows("silver.cleaned_trips", MONTH)
     partitions = 1 + max(partition for partition, _ in before)
-    stack.kafka_admin().create_partitions([NewPartitions(TOPIC, partitions + 1)])[TOPIC].result(30)
+    admin = stack.kafka_admin()
+    admin.create_partitions([NewPartitions(TOPIC, partitions + 1)])[TOPIC].result(30)
     second = stack.launch(MONTH, *INGEST)
     assert second.exit_code == 0, second.output
     after = stack.committed_offsets()
@@ -39,7 +40,8 @@ def test_records_lost_to_retention_fail_the_step_and_are_named(stack: Stack) -> 
     assert sent.exit_code == 0, sent.output
     partitions = {partition for partition, _ in stack.committed_offsets()}
     everything = [TopicPartition(TOPIC, partition, -1) for partition in partitions]
-    for done in stack.kafka_admin().delete_records(everything).values():
+    admin = stack.kafka_admin()
+    for done in admin.delete_records(everything).values():
         done.result(30)
     for _ in range(2):
         red = stack.launch(MONTH, "--select", "bronze/raw_trips")
@@ -51,10 +53,9 @@ def test_a_topic_made_anew_is_read_from_its_beginning(stack: Stack) -> None:
     """The offsets begin again, and rows of the old topic stay what they were."""
     old = len(stack.table_rows("bronze.raw_trips", MONTH))
     rows = stack.table_rows("silver.cleaned_trips", MONTH)
-    stack.kafka_admin().delete_topics([TOPIC])[TOPIC].result(30)
-    wait_until(
-        lambda: TOPIC not in stack.kafka_admin().list_topics(timeout=10).topics, what=f"{TOPIC} deleted", timeout_s=60
-    )
+    admin = stack.kafka_admin()
+    admin.delete_topics([TOPIC])[TOPIC].result(30)
+    wait_until(lambda: TOPIC not in admin.list_topics(timeout=10).topics, what=f"{TOPIC} deleted", timeout_s=60)
     green = stack.launch(MONTH, *INGEST)
     assert green.exit_code == 0, green.output
     assert sorted(stack.ingested_offsets()) == sorted(stack.committed_offsets())
