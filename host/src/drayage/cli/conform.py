@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from drayage.cli.screen import EXIT_BAD, EXIT_USAGE, AsJson, Setup, note, print_json, print_table
-from drayage.conform.bench import Bench
+from drayage.conform.bench import Bench, Report
 from drayage.conform.scenarios import SCENARIOS, Scenario
 from drayage.conform.table import Column, rows, write_markdown
 from drayage.docker_debug import DockerDebugger
@@ -32,9 +32,6 @@ def conform(
         print_json([column.as_json() for column in columns])
     else:
         print_table(rows(columns), columns=["scenario", *(column.title for column in columns)])
-    for report in [report for column in columns for report in column.reports if not report.holds]:
-        for failure in report.failures:
-            typer.secho(f"{report.image}, {report.scenario}: {failure}", err=True, fg="red")
     if table is not None:
         write_markdown(table, columns)
     if not all(column.holds for column in columns):
@@ -57,5 +54,11 @@ def _column(setup: Setup, image: str, scenarios: list[Scenario]) -> Column:
     with Bench(image, exchange_root=setup.settings.exchange_root) as bench:
         for scenario in scenarios:
             reports.append(bench.run(scenario))
-            note(f"{image}, {scenario.name}: {'holds' if reports[-1].holds else 'FAILS'}")
+            _tell(reports[-1])
     return Column(labels.get(LANGUAGE_LABEL, image), image, size_bytes, reports)
+
+
+def _tell(report: Report) -> None:
+    note(f"{report.image}, {report.scenario}: {'holds' if report.holds else 'FAILS'}")
+    for failure in report.failures:
+        typer.secho(f"  {failure}", err=True, fg="red")
