@@ -10,7 +10,7 @@ from drayage.engine import ContainerState, Engine, Output, Stream, Usage
 from drayage.errors import ContainerGoneError, EngineError, EngineUnavailableError
 from drayage.output import OutputLogs
 
-_FIRST_SAMPLE_S = 0.05
+_FIRST_SAMPLE_S = 0.1
 _SAMPLE_INTERVAL_S = 1.0
 _OUTPUT_DEADLINE_S = 15.0
 _KILL_DEADLINE_S = 15.0
@@ -158,8 +158,9 @@ class Follower:
             self._on_change()
 
     def _measure(self) -> None:
+        # Not at once: the engine answers slowly for a container that is just starting, and delays its end.
         interval_s = _FIRST_SAMPLE_S
-        while True:
+        while not self._ended.wait(interval_s):
             try:
                 usage = self._engine.usage(self._container_id)
             except EngineError:
@@ -167,8 +168,6 @@ class Follower:
                 usage = None
             if usage is not None:
                 self._note(usage)
-            if self._ended.wait(interval_s):
-                return
             interval_s = min(_SAMPLE_INTERVAL_S, interval_s * 2)
 
     def _note(self, usage: Usage) -> None:
