@@ -9,6 +9,7 @@ from drayage.conform.evidence import Evidence
 from drayage.conform.table import BEGIN, END, Column, rows, write_markdown
 from drayage.errors import NotFoundError
 
+README = Path(__file__).parents[3] / "README.md"
 GREEN = Report("my/image", "metadata", (), start_s=0.25)
 RED = Report("my/image", "logs", ("stdout: expected 'a', got 'b'",))
 
@@ -47,3 +48,11 @@ def test_the_table_is_replaced_and_nothing_around_it(tmp_path: Path) -> None:
     page.write_text("no marks")
     with pytest.raises(NotFoundError, match="no lines"):
         write_markdown(page, columns)
+
+
+def test_the_readmes_table_shows_every_scenario_and_holds_in_every_language() -> None:
+    _, _, rest = README.read_text(encoding="utf-8").partition(f"{BEGIN}\n")
+    table = [line.strip("|").split("|") for line in rest.partition(END)[0].splitlines()[2:]]
+    shown = {cells[0].strip(): {cell.strip() for cell in cells[1:]} for cells in table}
+    assert list(shown)[: len(SCENARIOS)] == [scenario.name for scenario in SCENARIOS]
+    assert all(shown[scenario.name] == {"holds"} for scenario in SCENARIOS)
