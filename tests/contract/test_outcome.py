@@ -54,7 +54,7 @@ def test_every_materialization_carries_the_steps_numbers(instance: dg.DagsterIns
             ODD,
             "the workload failed with OddError: two is odd",
         ),
-        (f"opened; send dance '{{}}'; {GREEN}", "Unknown message method: dance"),
+        (f"opened; send dance '{{}}'; {GREEN}", "unknown method 'dance'"),
         (f"opened; echo 'no json' >> $messages; {GREEN}", "is not JSON"),
         (f"opened; report '[]'; {GREEN}", "report_asset_materialization"),
         (f"{GREEN}; printf '{{\"method\":' >> $messages", "the last line is half-written"),
