@@ -18,7 +18,7 @@ opened
 log 'reading the rules'
 if grep -q '"max_fare": -' /drayage/io/context.json; then echo 'rules.csv: max_fare is negative' >&2; exit 3; fi
 send report_asset_materialization \
-'{"asset_key":"silver/cleaned_trips","metadata":{"rows_written":9876},"data_version":null}'
+'{"asset_key":"silver/cleaned_trips","metadata":{"rows_written":{"raw_value":9876,"type":"__infer__"}},"data_version":null}'
 closed
 """
 
