@@ -5,7 +5,7 @@ from typing import Any, Literal
 import dagster as dg
 import pydantic
 
-from drayage.promises import Promise
+from drayage.promises import ANY, FLOAT, Promise
 from drayage.secrets import EnvSecret, FileSecret, Secret
 from drayage.settings import StepSettings
 
@@ -42,8 +42,7 @@ class PromisedMetadata(pydantic.BaseModel, extra="forbid"):
 
     def promise(self) -> Promise:
         """The promise in the form that assets carry."""
-        # 3.0 arrives as the JSON number 3: a whole float is an int on the wire.
-        types = {"any": (), "float": ("float", "int")}.get(self.type, (self.type,))
+        types = {ANY: (), "float": FLOAT}.get(self.type, (self.type,))
         return Promise(types=types, required=self.required, unit=self.unit, description=self.description)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import dagster as dg
 
 from drayage.dagster_internals import metadata_from_pipes
-from drayage.message_schema import OWN_KINDS
+from drayage.message_schema import is_settled
 from drayage.request import Context
 
 Metadata = Mapping[str, dg.MetadataValue]
@@ -26,11 +26,6 @@ FIRST_INTERVAL_S = 5.0
 MOST_OBSERVATIONS = 30
 # 5 s, 6 s, 7.2 s …: thirty observations then cover an hour and a half rather than two and a half minutes.
 _INTERVAL_GROWTH = 1.2
-
-
-def is_settled(payload: Any) -> bool:
-    """Tell whether drayage consumes this custom message itself."""
-    return isinstance(payload, Mapping) and payload.get("kind") in OWN_KINDS
 
 
 class CustomMessages:

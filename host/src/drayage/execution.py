@@ -16,6 +16,7 @@ from drayage.engine import ContainerState, Engine, remove_container
 from drayage.errors import DrayageError
 from drayage.exchange import Attempt, Exchange
 from drayage.failure import error_failure, step_failure
+from drayage.identity import short_run_id
 from drayage.invocation import DrayageInvocation
 from drayage.launch import Launched, Launcher, find_image
 from drayage.ledger import Ledger
@@ -27,8 +28,6 @@ from drayage.request import StepRequest
 from drayage.secrets import Redactor, scrub
 from drayage.session import LedgerReader, choose_reader, open_session
 from drayage.watch import Watch
-
-_RUN_ID_PREFIX = 8
 
 
 class Execution:
@@ -237,8 +236,8 @@ class Execution:
 
     def _command(self, verb: str, attempt: Attempt) -> str:
         """A command that people can paste. An adopted attempt is found under the run that started it."""
-        run_id = attempt.name.split("/", 1)[0]
-        return f"{self._command_line} {verb} {run_id[:_RUN_ID_PREFIX]} {shlex.quote(self._request.identity.step)}"
+        run_id = short_run_id(attempt.name.split("/", 1)[0])
+        return f"{self._command_line} {verb} {run_id} {shlex.quote(self._request.identity.step)}"
 
     def _write_verdict(self, attempt: Attempt, verdict: Verdict, state: ContainerState | None) -> None:
         attempt.write_record(

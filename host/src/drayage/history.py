@@ -8,7 +8,7 @@ from typing import Any
 from drayage.engine import ContainerState, Engine
 from drayage.errors import ExchangeError, NotFoundError
 from drayage.exchange import REPLAYS, Attempt, Exchange
-from drayage.identity import EXCHANGE, RUN, slug
+from drayage.identity import EXCHANGE, RUN, short_run_id, slug
 from drayage.record import VERDICT, ContainerRecord, read_container_record
 
 LAST = "last"
@@ -119,7 +119,7 @@ class History:
         found = found or [step for step in steps if wanted in step.asset_names()]
         if not found:
             names = ", ".join(sorted({step.step for step in steps}))
-            raise NotFoundError(f"Run {steps[0].run_id[:8]} has no step or asset {wanted!r}: it has {names}.")
+            raise NotFoundError(f"Run {short_run_id(steps[0].run_id)} has no step or asset {wanted!r}: it has {names}.")
         chosen = [step for step in found if attempt in {None, step.attempt.path.name}]
         if not chosen:
             names = ", ".join(step.attempt.path.name for step in found)
@@ -142,8 +142,8 @@ def require_record(step: RecordedStep) -> ContainerRecord:
     """
     if step.record is None:
         raise ExchangeError(
-            f"Step {step.step} of run {step.run_id[:8]} has had no container yet, so that there is nothing to go by. "
-            "See its failure in Dagster, or wait until it starts."
+            f"Step {step.step} of run {short_run_id(step.run_id)} has had no container yet, so that there is nothing "
+            "to go by. See its failure in Dagster, or wait until it starts."
         )
     return step.record
 

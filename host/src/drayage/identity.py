@@ -72,7 +72,12 @@ class Identity:
         """
         digest = hashlib.sha256(f"{self.run_id}/{self.step}/{self.attempt}/{self.call}".encode())
         what = slug(prefix or self.step)[:40].strip("-.")
-        return slug(f"{self.deployment}-{what}-{self.run_id[:8]}-{digest.hexdigest()[:6]}")
+        return slug(f"{self.deployment}-{what}-{short_run_id(self.run_id)}-{digest.hexdigest()[:6]}")
+
+
+def short_run_id(run_id: str) -> str:
+    """Abbreviate a run's id as Dagster's own UI does; commands that take a run take the beginning of an id."""
+    return run_id[:8]
 
 
 def slug(text: str) -> str:

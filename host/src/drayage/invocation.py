@@ -7,8 +7,8 @@ from typing import Any
 import dagster as dg
 
 from drayage.adoption import Recorded
-from drayage.custom import is_settled
 from drayage.exchange import Attempt
+from drayage.message_schema import is_settled
 from drayage.reporting import with_metadata, without_recorded
 
 

@@ -16,7 +16,7 @@ import fastjsonschema
 _FILE = "workload-contract.schema.json"
 _CUSTOM = "report_custom_message"
 # A tuple: a payload's kind may be a list, which no set can be asked about.
-OWN_KINDS = ("progress", "partition_metadata")
+_OWN_KINDS = ("progress", "partition_metadata")
 
 
 @cache
@@ -50,6 +50,11 @@ def require_message(message: Any) -> None:
         raise TypeError(f"unknown method {method!r}; expected one of {', '.join(envelope['method']['enum'])}")
 
 
+def is_settled(payload: Any) -> bool:
+    """Tell whether drayage consumes a custom message of this payload itself."""
+    return isinstance(payload, Mapping) and payload.get("kind") in _OWN_KINDS
+
+
 def require(definition: str, content: Any, *, where: str) -> None:
     """Take content that one of the schema's definitions takes.
 
@@ -72,7 +77,7 @@ def _require_custom(params: Any) -> None:
     if not isinstance(params, Mapping) or params.keys() != {"payload"}:
         raise TypeError("params must be an object that holds `payload` and nothing else")
     payload = params["payload"]
-    if isinstance(payload, Mapping) and payload.get("kind") in OWN_KINDS:
+    if is_settled(payload):
         require(payload["kind"], payload, where="params.payload")
 
 

@@ -23,12 +23,13 @@ from drayage.errors import PromiseError
 
 PROMISES = "drayage/promises"
 ANY = "any"
+# 3.0 arrives as the JSON number 3: a whole float is an int on the wire.
+FLOAT = ("float", "int")
 
 _TYPES_OF_ANNOTATION: dict[type[Any], tuple[str, ...]] = {
     bool: ("bool",),
     int: ("int",),
-    # 3.0 arrives as the JSON number 3: a whole float is an int on the wire.
-    float: ("float", "int"),
+    float: FLOAT,
     pydantic.AnyUrl: ("url",),
     pydantic.HttpUrl: ("url",),
     str: ("text", "url", "path", "md"),

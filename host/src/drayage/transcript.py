@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from drayage.custom import is_settled
 from drayage.dagster_internals import metadata_from_pipes
+from drayage.message_schema import is_settled
 from drayage.promises import Promise, broken_promises
 
 _SHOWN_CHARACTERS = 160

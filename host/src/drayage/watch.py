@@ -40,15 +40,11 @@ class Watch:
             times = {"opened_at": self._ledger.opened_at, "last_activity_at": self._last_activity_at()}
             self.limit = self._limits.reached(time.monotonic(), **times)
             if self.limit is not None:
-                self.stop()
+                self._follower.stop(self._settings.stop_signal, self._settings.stop_grace_s)
                 return
             self._changed.wait(self._limits.wait_s(time.monotonic(), **times))
             self._changed.clear()
             yield
-
-    def stop(self) -> None:
-        """End the container, as its settings say."""
-        self._follower.stop(self._settings.stop_signal, self._settings.stop_grace_s)
 
     def _last_activity_at(self) -> float | None:
         return max(filter(None, (self._ledger.last_message_at, self._logs.last_line_at)), default=None)

@@ -51,13 +51,14 @@ def new_monthly_file(
             "DATA=folder."
         )
     before: dict[str, str] = json.loads(context.cursor or "{}")
-    found = {path.name: _version(path) for path, _month in _monthly_files(folder)}
+    files = list(_monthly_files(folder))
+    found = {path.name: _version(path) for path, _month in files}
     requests = [
         # Dagster drops a request whose key it has seen: a file is asked for once in each of its versions.
         dg.RunRequest(run_key=f"{path.name} {found[path.name]}", partition_key=month, tags={"taxi/file": path.name})
-        for path, month in _monthly_files(folder)
+        for path, month in files
         # A file that is still being copied grows; half of it would be a wrong month.
-        if before.get(path.name) == found.get(path.name)
+        if before.get(path.name) == found[path.name]
     ]
     return dg.SensorResult(run_requests=requests, cursor=json.dumps(found))
 

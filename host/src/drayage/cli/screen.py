@@ -17,20 +17,20 @@ from drayage.engine import Engine
 from drayage.errors import NotFoundError
 from drayage.exchange import Exchange
 from drayage.history import LAST, History
+from drayage.identity import short_run_id
 from drayage.settings import ClientSettings
 
 EXIT_BAD = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
-_RUN_ID_PREFIX = 8
 # Where nobody's window sets a width.
 _PLAIN_WIDTH = 160
 
 
 def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
     """What a shell offers for a run: the latest first."""
-    runs = [steps[0].run_id[:_RUN_ID_PREFIX] for steps in _history(ctx).runs()]
+    runs = [short_run_id(steps[0].run_id) for steps in _history(ctx).runs()]
     return [name for name in (LAST, *runs) if name.startswith(incomplete)]
 
 

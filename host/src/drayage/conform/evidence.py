@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from drayage.custom import is_settled
+from drayage.message_schema import is_settled
 from drayage.record import VERDICT
 
 

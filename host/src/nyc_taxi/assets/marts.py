@@ -1,6 +1,7 @@
 """Every dbt seed and model, and the finished marts as Iceberg tables: two steps, one asset each."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
@@ -41,6 +42,27 @@ def build_marts(dbt_runner: Workload, project: DbtProject) -> list[dg.AssetsDefi
     # Sources are read and not made, and a column's lineage leads to them.
     keys = {**project.asset_keys, **project.source_keys}
 
+    def run(
+        context: dg.AssetExecutionContext,
+        drayage: DrayageClient,
+        services: Services,
+        command: str,
+        extras: dict[str, Any],
+        *,
+        read_only: bool,
+    ) -> Iterator[dg.PipesExecutionResult]:
+        return drayage.stream(
+            context=context,
+            image=dbt_runner.image,
+            image_id=dbt_runner.image_id,
+            command=[command],
+            extras=extras,
+            env=dbt_runner.environment(services),
+            **dbt_runner.settings(
+                Mount(services.taxi_marts_volume, MARTS_FOLDER, read_only=read_only, kind="volume"),
+            ),
+        )
+
     @dg.multi_asset(
         name="dbt_build",
         specs=[spec for spec in specs if spec.key in models],
@@ -54,21 +76,12 @@ def build_marts(dbt_runner: Workload, project: DbtProject) -> list[dg.AssetsDefi
     def dbt_build(
         context: dg.AssetExecutionContext, drayage: DrayageClient, services: dg.ResourceParam[Services]
     ) -> Iterator[dg.PipesExecutionResult]:
-        yield from drayage.stream(
-            context=context,
-            image=dbt_runner.image,
-            image_id=dbt_runner.image_id,
-            command=["build"],
-            extras={
-                "select": select_nodes(context, project) if context.is_subset else [],
-                "asset_keys": {name: key.to_user_string() for name, key in keys.items()},
-                "vars": {},
-            },
-            env=dbt_runner.environment(services),
-            **dbt_runner.settings(
-                Mount(services.taxi_marts_volume, MARTS_FOLDER, read_only=False, kind="volume"),
-            ),
-        )
+        extras = {
+            "select": select_nodes(context, project) if context.is_subset else [],
+            "asset_keys": {name: key.to_user_string() for name, key in keys.items()},
+            "vars": {},
+        }
+        yield from run(context, drayage, services, "build", extras, read_only=False)
 
     @dg.multi_asset(
         name="publish_marts",
@@ -91,23 +104,16 @@ def build_marts(dbt_runner: Workload, project: DbtProject) -> list[dg.AssetsDefi
     def publish_marts(
         context: dg.AssetExecutionContext, drayage: DrayageClient, services: dg.ResourceParam[Services]
     ) -> Iterator[dg.PipesExecutionResult]:
-        yield from drayage.stream(
-            context=context,
-            image=dbt_runner.image,
-            image_id=dbt_runner.image_id,
-            command=["publish"],
-            extras={
-                "tables": {
-                    _table_key(publication).to_user_string(): {
-                        "relation": ".".join(publication.mart.path),
-                        "by_month": publication.by_month,
-                    }
-                    for publication in project.publications
+        extras = {
+            "tables": {
+                _table_key(publication).to_user_string(): {
+                    "relation": ".".join(publication.mart.path),
+                    "by_month": publication.by_month,
                 }
-            },
-            env=dbt_runner.environment(services),
-            **dbt_runner.settings(Mount(services.taxi_marts_volume, MARTS_FOLDER, kind="volume")),
-        )
+                for publication in project.publications
+            }
+        }
+        yield from run(context, drayage, services, "publish", extras, read_only=True)
 
     return [dbt_build, publish_marts]
 
