@@ -183,11 +183,46 @@ class Stack:
             yield
         finally:
             container.start()
-            wait_until(
-                lambda: self.container(service).attrs["State"]["Health"]["Status"] == "healthy",
-                what=f"{service} healthy again",
-                timeout_s=90,
-            )
+            self.wait_until_healthy(service)
+
+    def wait_until_healthy(self, service: str, *, timeout_s: float = 90) -> None:
+        """Wait until a service that was started again answers."""
+        wait_until(
+            lambda: self.container(service).attrs["State"]["Health"]["Status"] == "healthy",
+            what=f"{service} healthy again",
+            timeout_s=timeout_s,
+        )
+
+    def start_job(self, job: str, run_config: dict[str, Any], *, month: str | None = None) -> str:
+        """Launch a job of a month, or of none, as the UI's button does; return its run's id without waiting for it."""
+        tags = [{"key": "dagster/partition", "value": month}] if month else []
+        launched = self.query(
+            """
+            mutation Launch($params: ExecutionParams!) {
+              launchPipelineExecution(executionParams: $params) {
+                __typename
+                ... on LaunchRunSuccess { run { runId } }
+                ... on Error { message }
+              }
+            }
+            """,
+            params={
+                "selector": {
+                    "jobName": job,
+                    "repositoryName": "__repository__",
+                    "repositoryLocationName": "nyc_taxi",
+                },
+                "runConfigData": run_config,
+                "executionMetadata": {"tags": tags},
+            },
+        )["launchPipelineExecution"]
+        assert launched["__typename"] == "LaunchRunSuccess", launched
+        return str(launched["run"]["runId"])
+
+    def run_status(self, run_id: str) -> str:
+        """Return how it stands with a run, such as `STARTED` or `SUCCESS`."""
+        answer = self.query("query Status($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }", run=run_id)
+        return str(answer["runOrError"]["status"])
 
     def committed_events(self, month: str) -> int:
         """Count the topic's committed records of a month with a consumer of our own."""

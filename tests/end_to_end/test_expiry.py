@@ -19,39 +19,11 @@ def _snapshots(stack: Stack) -> dict[str, set[int]]:
 
 def _run_job(stack: Stack, job: str, run_config: dict[str, Any]) -> str:
     """Run a job without partitions to its end; return how it ended, such as `SUCCESS`."""
-    (repository,) = stack.query(
-        "query Locations { repositoriesOrError { ... on RepositoryConnection { nodes { name location { name } } } } }"
-    )["repositoriesOrError"]["nodes"]
-    launched = stack.query(
-        """
-        mutation Launch($params: ExecutionParams!) {
-          launchPipelineExecution(executionParams: $params) {
-            __typename
-            ... on LaunchRunSuccess { run { runId } }
-            ... on PythonError { message }
-          }
-        }
-        """,
-        params={
-            "selector": {
-                "jobName": job,
-                "repositoryName": repository["name"],
-                "repositoryLocationName": repository["location"]["name"],
-            },
-            "runConfigData": run_config,
-        },
-    )["launchPipelineExecution"]
-    assert launched["__typename"] == "LaunchRunSuccess", launched
-    run_id = launched["run"]["runId"]
-
-    def status() -> str:
-        answer = stack.query(
-            "query Status($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }", run=run_id
-        )
-        return str(answer["runOrError"]["status"])
-
-    wait_until(lambda: status() in {"SUCCESS", "FAILURE", "CANCELED"}, what=f"the end of {job}", timeout_s=300)
-    return status()
+    run_id = stack.start_job(job, run_config)
+    wait_until(
+        lambda: stack.run_status(run_id) in {"SUCCESS", "FAILURE", "CANCELED"}, what=f"the end of {job}", timeout_s=300
+    )
+    return stack.run_status(run_id)
 
 
 def test_expiring_keeps_the_snapshots_of_receipts_and_every_row(stack: Stack) -> None:

@@ -6,7 +6,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-import docker
 import pytest
 from contract_steps import EngineEvents
 from stack import Stack, wait_until
@@ -17,15 +16,6 @@ STEP = "generate_events"
 EVENTS, EVENTS_PER_SECOND = 1_500, 100.0
 _LONGEST_RUN_S = 300.0
 
-LAUNCH = """
-mutation Launch($params: ExecutionParams!) {
-  launchPipelineExecution(executionParams: $params) {
-    __typename
-    ... on LaunchRunSuccess { run { id } }
-    ... on Error { message }
-  }
-}
-"""
 RUNS = """
 query Runs($root: String!) {
   runsOrError(filter: {tags: [{key: "dagster/root_run_id", value: $root}]}) {
@@ -33,7 +23,6 @@ query Runs($root: String!) {
   }
 }
 """
-RUN = "query Run($id: ID!) { runOrError(runId: $id) { ... on Run { id status startTime endTime } } }"
 RECORDED = """
 query Recorded($key: AssetKeyInput!, $partitions: [String!]) {
   assetOrError(assetKey: $key) {
@@ -46,19 +35,7 @@ query Recorded($key: AssetKeyInput!, $partitions: [String!]) {
 def start_slow_generation(stack: Stack, month: str) -> str:
     """Launch a step of some fifteen seconds, and return its run's id."""
     config = {"events": EVENTS, "mode": "realtime", "events_per_second": EVENTS_PER_SECOND}
-    params = {
-        "selector": {
-            "repositoryLocationName": "nyc_taxi",
-            "repositoryName": "__repository__",
-            "pipelineName": "generate",
-        },
-        "mode": "default",
-        "runConfigData": {"ops": {STEP: {"config": config}}},
-        "executionMetadata": {"tags": [{"key": "dagster/partition", "value": month}]},
-    }
-    answer = stack.query(LAUNCH, params=params)["launchPipelineExecution"]
-    assert answer["__typename"] == "LaunchRunSuccess", answer
-    return str(answer["run"]["id"])
+    return stack.start_job("generate", {"ops": {STEP: {"config": config}}}, month=month)
 
 
 def wait_for_step(stack: Stack, run_id: str) -> Any:
@@ -68,13 +45,9 @@ def wait_for_step(stack: Stack, run_id: str) -> Any:
     return stack.engine.containers.list(filters=filters)[0]
 
 
-def status(stack: Stack, run_id: str) -> str:
-    return str(stack.query(RUN, id=run_id)["runOrError"]["status"])
-
-
 def wait_for_status(stack: Stack, run_id: str, wanted: str) -> None:
     wait_until(
-        lambda: status(stack, run_id) == wanted, what=f"status {wanted} of run {run_id}", timeout_s=_LONGEST_RUN_S
+        lambda: stack.run_status(run_id) == wanted, what=f"status {wanted} of run {run_id}", timeout_s=_LONGEST_RUN_S
     )
 
 
@@ -126,14 +99,5 @@ def test_a_restarted_service_of_the_host_disturbs_no_step(
     assert starts(events, run_id) == 1
     assert materializations(stack, month) == [run_id]
     assert stack.committed_events(month) == EVENTS
-    wait_for_health(stack.container(service))
-
-
-def wait_for_health(container: docker.models.containers.Container) -> None:
-    """Leave the stack as it was found."""
-
-    def is_healthy() -> bool:
-        container.reload()
-        return bool(container.attrs["State"]["Health"]["Status"] == "healthy")
-
-    wait_until(is_healthy, what=f"{container.name} healthy", timeout_s=_LONGEST_RUN_S)
+    # Leave the stack as it was found.
+    stack.wait_until_healthy(service, timeout_s=_LONGEST_RUN_S)
