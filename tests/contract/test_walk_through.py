@@ -59,8 +59,9 @@ def typed(folder: Path, environment: dict[str, str]) -> Iterator[subprocess.Pope
         try:
             yield shell
         finally:
+            # A shell's background jobs ignore SIGINT, and what Dagster started outlives both.
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(shell.pid, signal.SIGINT)
+                os.killpg(shell.pid, signal.SIGKILL)
             shell.wait()
 
 

@@ -104,7 +104,9 @@ class Sweeper:
             EngineError: The engine does not answer. What it merely refuses to remove is in the report.
         """
         self._report = SweepReport()
-        present = [state for state in self._engine.find({DEPLOYMENT: self._deployment}) if not self._sweep(state)]
+        # Run workers may carry the deployment too; only what a step started has a run of its own on its label.
+        steps = self._engine.find({DEPLOYMENT: self._deployment, RUN: ""})
+        present = [state for state in steps if not self._sweep(state)]
         self._sweep_run_workers()
         self._sweep_volumes()
         self._sweep_directories({state.labels.get(EXCHANGE, "") for state in present})
@@ -150,7 +152,8 @@ class Sweeper:
         for state in self._engine.find({_RUN_WORKER_LABEL: ""}):
             run = self._instance.get_run_by_id(state.labels[_RUN_WORKER_LABEL])
             # Another deployment's run is unknown here, and its worker is left alone.
-            if run is None or not run.is_finished or not state.ended or DEPLOYMENT in state.labels:
+            elsewhere = state.labels.get(DEPLOYMENT, self._deployment) != self._deployment
+            if run is None or not run.is_finished or not state.ended or elsewhere:
                 continue
             if self._try(self._engine.remove, state.id, state.short_id):
                 self._report.run_workers.append(state.id)

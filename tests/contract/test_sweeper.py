@@ -1,0 +1,67 @@
+"""What the sweeper takes, and what it leaves alone."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import dagster as dg
+import pytest
+from contract_steps import GREEN, SHELL_IMAGE, Deployment, materialize, shell, step, wait_until
+
+from drayage import DrayageClient, SweepLimits
+
+pytestmark = pytest.mark.engine
+
+
+def test_the_sweeper_removes_what_is_past_its_time_only(
+    instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient
+) -> None:
+    materialize(instance, client, step(shell("exit 1"), keep_s=3600))
+    fresh = client.sweeper(instance, SweepLimits(orphan_grace_s=-1)).sweep()
+    assert (fresh.removed, fresh.directories) == ([], [])
+    materialize(instance, client, step(shell("exit 1"), keep_s=0))
+    swept = client.sweeper(instance, SweepLimits(orphan_grace_s=-1)).sweep()
+    assert len(swept.removed) == 1
+    assert len(deployment.containers()) == 1
+    aged = client.sweeper(instance, SweepLimits(orphan_grace_s=-1, attempt_age_s=-1)).sweep()
+    assert len(aged.directories) == 1, "the other one's container is still there"
+
+
+def test_the_sweeper_stops_a_container_whose_run_is_over(
+    instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient
+) -> None:
+    labels = {"drayage/deployment": deployment.name, "drayage/run_id": "gone", "drayage/root_run_id": "gone"}
+    deployment.engine.containers.run("debian:trixie-slim", ["sleep", "600"], detach=True, labels=labels)
+    report = client.sweeper(instance).sweep()
+    assert len(report.stopped) == 1
+    assert [container.status for container in deployment.containers()] == ["exited"]
+
+
+def test_the_sweeper_leaves_a_running_step_alone(
+    instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient
+) -> None:
+    """Even with every limit at nothing: a run that goes on needs its container and its directory."""
+    script = f"while [ ! -e /drayage/io/go ]; do sleep 0.1; done; {GREEN}"
+    with ThreadPoolExecutor(1) as pool:
+        outcome = pool.submit(materialize, instance, client, step(shell(script), timeout_s=120))
+        wait_until(lambda: [c for c in deployment.containers() if c.status == "running"], what="the step's container")
+        report = client.sweeper(instance, SweepLimits(orphan_grace_s=-1, attempt_age_s=-1, attempts_bytes=0)).sweep()
+        for io in deployment.exchange_root.glob("*/report/*/io"):
+            (io / "go").touch()
+        assert outcome.result().success, outcome.result().failure
+    assert (report.stopped, report.removed, report.directories) == ([], [], [])
+
+
+def test_the_sweeper_leaves_a_running_run_worker_alone_and_removes_an_ended_one(
+    instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient
+) -> None:
+    """A run worker that carries its deployment's label is no step: killed, it would take its run with it."""
+    run = instance.create_run_for_job(dg.job(name="swept")(lambda: None))
+    labels = {"drayage/deployment": deployment.name, "drayage/role": "run-worker", "dagster/run_id": run.run_id}
+    worker = deployment.engine.containers.run(SHELL_IMAGE, ["sleep", "600"], detach=True, labels=labels)
+    client.sweeper(instance, SweepLimits(orphan_grace_s=-1)).sweep()
+    worker.reload()
+    assert worker.status == "running"
+    instance.report_run_failed(run)
+    worker.kill()
+    worker.wait()
+    report = client.sweeper(instance, SweepLimits(orphan_grace_s=-1)).sweep()
+    assert report.run_workers == [worker.id]
