@@ -24,8 +24,6 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import IO, Any, Literal, NoReturn
 
-import dagster as dg
-
 from drayage.errors import SettingsError
 from drayage.lines import OverlongLine
 
@@ -106,7 +104,7 @@ class Adapter:
 @contextlib.contextmanager
 def open_adapter(
     form: AdapterName | None,
-    assets: Collection[dg.AssetKey],
+    assets: Collection[str],
     *,
     messages: Path,
     redact: Callable[[bytes], bytes],
@@ -115,7 +113,7 @@ def open_adapter(
 
     Args:
         form: What its records look like; None for a program that speaks Pipes, which needs no adapter.
-        assets: The step's assets: the adapter needs just one.
+        assets: The keys of the step's assets, as Pipes writes them: the adapter needs just one.
         messages: The messages file; what an earlier adapter wrote there goes.
         redact: Takes secrets out of a line.
 
@@ -135,7 +133,7 @@ def open_adapter(
     (asset,) = assets
     # Opened beforehand: a workload that puts a link in its place must not make the host write elsewhere.
     with messages.open("wb") as file:
-        yield Adapter(form, asset=asset.to_escaped_user_string(), messages=file, redact=redact)
+        yield Adapter(form, asset=asset, messages=file, redact=redact)
 
 
 def _json_record(line: bytes) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dagster_pipes import PipesExtras
 
 from drayage import dagster_internals
 from drayage.adapter import AdapterName
+from drayage.dagster_internals import Context
 from drayage.docker_engine import DockerEngine
 from drayage.engine import Engine
 from drayage.errors import DrayageError, SettingsError
@@ -20,8 +21,9 @@ from drayage.execution import Execution
 from drayage.failure import error_failure
 from drayage.identity import Identity
 from drayage.invocation import DrayageInvocation
-from drayage.promises import Promise, read_promises
-from drayage.request import Context, StepRequest
+from drayage.promise import Promise
+from drayage.promise_metadata import read_promises
+from drayage.request import StepRequest
 from drayage.secrets import Secret, read_secrets
 from drayage.settings import ClientSettings, StepSettings, tag_overrides
 from drayage.sweeper import Sweeper, SweepLimits
@@ -263,9 +265,13 @@ def _asset_tags(context: Context) -> dict[str, str]:
     return tags
 
 
-def _promised(context: Context, reports: Sequence[dg.AssetKey] | None) -> dict[dg.AssetKey, dict[str, Promise]]:
+def _promised(context: Context, reports: Sequence[dg.AssetKey] | None) -> dict[str, dict[str, Promise]]:
     if not context.has_assets_def:
         return {}
     selected = context.selected_asset_keys
     wanted = set(selected) if reports is None else set(selected) & set(reports)
-    return {spec.key: read_promises(spec.metadata) for spec in context.assets_def.specs if spec.key in wanted}
+    return {
+        spec.key.to_escaped_user_string(): read_promises(spec.metadata)
+        for spec in context.assets_def.specs
+        if spec.key in wanted
+    }

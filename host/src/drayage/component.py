@@ -37,7 +37,7 @@ from drayage.component_scaffolder import ContainerWorkloadScaffolder
 from drayage.errors import BuildError, SettingsError
 from drayage.failure import error_failure
 from drayage.image_build import build_image
-from drayage.promises import PROMISES
+from drayage.promise_metadata import PROMISES
 from drayage.settings import StepSettings
 
 

@@ -5,7 +5,8 @@ from typing import Any, Literal
 import dagster as dg
 import pydantic
 
-from drayage.promises import ANY, FLOAT, Promise
+from drayage.promise import Promise
+from drayage.promise_metadata import ANY, FLOAT
 from drayage.secrets import EnvSecret, FileSecret, Secret
 from drayage.settings import StepSettings
 

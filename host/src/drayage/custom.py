@@ -16,9 +16,8 @@ from typing import Any
 
 import dagster as dg
 
-from drayage.dagster_internals import metadata_from_pipes
+from drayage.dagster_internals import Context, metadata_from_pipes
 from drayage.message_schema import is_settled
-from drayage.request import Context
 
 Metadata = Mapping[str, dg.MetadataValue]
 

@@ -13,13 +13,10 @@ Only ``io`` is mounted into the workload: it must not rewrite the evidence besid
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import dagster as dg
-from dagster_pipes import PipesContextData, PipesDefaultContextLoader, PipesParams
 
 from drayage.errors import ExchangeError
 
@@ -67,6 +64,23 @@ class Attempt:
     def stderr(self) -> Path:
         """The container's standard error."""
         return self.path / "stderr.log"
+
+    def write_context(self, context: str) -> None:
+        """Write the context, readable to every user id, whole or not at all.
+
+        Args:
+            context: Its JSON.
+
+        Raises:
+            ExchangeError: The directory cannot be written.
+        """
+        try:
+            _write_whole(self.context, context.encode(), mode=0o644)
+        except OSError as error:
+            raise ExchangeError(
+                f"The context cannot be written to {self.context}: {error.strerror}. "
+                "Free some space there, and run the step again."
+            ) from error
 
     def write_record(self, name: str, record: Mapping[str, Any]) -> None:
         """Write a JSON file beside the logs, whole or not at all.
@@ -137,36 +151,6 @@ class Exchange:
         attempt.messages.touch()
         attempt.messages.chmod(0o666)
         return attempt
-
-
-class ContextFile(dg.PipesContextInjector):
-    """Hands the context over as a file in the exchange directory, of any size, and leaves it there.
-
-    Args:
-        attempt: Where it goes.
-        write: False leaves the context that is there, for a container that has read it already.
-    """
-
-    def __init__(self, attempt: Attempt, *, write: bool = True) -> None:
-        self._attempt = attempt
-        self._write = write
-
-    @contextlib.contextmanager
-    def inject_context(self, context_data: PipesContextData) -> Iterator[PipesParams]:
-        """Write the context, readable to every user id, and tell the workload its path there."""
-        if self._write:
-            try:
-                _write_whole(self._attempt.context, json.dumps(context_data).encode(), mode=0o644)
-            except OSError as error:
-                raise ExchangeError(
-                    f"The context cannot be written to {self._attempt.context}: {error.strerror}. "
-                    "Free some space there, and run the step again."
-                ) from error
-        yield {PipesDefaultContextLoader.FILE_PATH_KEY: WORKLOAD_CONTEXT}
-
-    def no_messages_debug_text(self) -> str:
-        """Say where the context went."""
-        return f"The context was written to {self._attempt.context}, which the container sees as {WORKLOAD_CONTEXT}."
 
 
 def _write_whole(path: Path, content: bytes, *, mode: int) -> None:

@@ -204,10 +204,14 @@ class Execution:
         opened_at = self._ledger.opened_at
         # A retry that adopts a container reads its first message late: when it came is not known any more.
         start_s = None if opened_at is None or self._adopted else round(opened_at - launched.created_at, 3)
+        measures = {
+            "duration_s": round(time.monotonic() - launched.created_at, 3),
+            "start_s": start_s,
+            **launched.follower.measures(),
+        }
         return {
-            "duration_s": dg.MetadataValue.float(round(time.monotonic() - launched.created_at, 3)),
-            "start_s": dg.MetadataValue.null() if start_s is None else dg.MetadataValue.float(start_s),
-            **launched.follower.usage_metadata(),
+            name: dg.MetadataValue.null() if measured is None else dg.MetadataValue.float(measured)
+            for name, measured in measures.items()
         }
 
     def _end_early(self, error: BaseException) -> None:

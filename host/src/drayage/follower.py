@@ -4,8 +4,6 @@ import time
 from collections.abc import Callable
 from threading import Event, Lock, Thread
 
-import dagster as dg
-
 from drayage.engine import ContainerState, Engine, Output, Stream, Usage
 from drayage.errors import ContainerGoneError, EngineError, EngineUnavailableError
 from drayage.output import OutputLogs
@@ -175,12 +173,11 @@ class Follower:
             self.peak_memory_bytes = max(self.peak_memory_bytes or 0, usage.memory_bytes)
             self.cpu_s = max(self.cpu_s or 0.0, usage.cpu_s)
 
-    def usage_metadata(self) -> dict[str, dg.MetadataValue]:
-        """What the container used, as metadata; null where it ended before the first sample."""
+    def measures(self) -> dict[str, float | None]:
+        """What the container used: MiB and seconds; None where it ended before the first sample."""
         with self._lock:
             peak, cpu_s = self.peak_memory_bytes, self.cpu_s
-        null = dg.MetadataValue.null()
         return {
-            "peak_memory_mib": null if peak is None else dg.MetadataValue.float(round(peak / 2**20, 1)),
-            "cpu_s": null if cpu_s is None else dg.MetadataValue.float(round(cpu_s, 3)),
+            "peak_memory_mib": None if peak is None else round(peak / 2**20, 1),
+            "cpu_s": None if cpu_s is None else round(cpu_s, 3),
         }

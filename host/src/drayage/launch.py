@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from drayage.adoption import Adopted
 from drayage.engine import ContainerSpec, ContainerState, Engine, Mount
 from drayage.errors import EngineError, ImageChangedError
 from drayage.exchange import WORKLOAD_IO, Attempt
@@ -14,6 +14,10 @@ from drayage.output import OutputLogs
 from drayage.record import record_of
 from drayage.request import ContainerRequest, StepRequest
 from drayage.secrets import SECRETS_DIRECTORY
+
+if TYPE_CHECKING:
+    # It reads Dagster's event log; the command line launches without Dagster, whose import takes seconds.
+    from drayage.adoption import Adopted
 
 _SECRETS_OVERHEAD_BYTES = 2**20
 
@@ -149,7 +153,7 @@ class Launcher:
                 # The container runs, or its own error is on the way: neither must end here.
                 self._on_leftover(error)
 
-    def take_over(self, adopted: Adopted, logs: OutputLogs) -> Launched:
+    def take_over(self, adopted: "Adopted", logs: OutputLogs) -> Launched:
         """Follow a container that another run started."""
         self._on_created(adopted.state.id)
         to_monotonic_s = time.monotonic() - time.time()

@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from typing import Self
 
+LONGEST_LINE_BYTES = 1024 * 1024
+LONGEST_MESSAGE_BYTES = 256 * 1024 * 1024
+
 
 class LineSplitter:
     """Puts lines together from chunks that may be cut anywhere.

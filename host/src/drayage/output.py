@@ -10,10 +10,8 @@ from typing import IO, TextIO
 
 from drayage.adapter import Adapter
 from drayage.engine import Stream
-from drayage.lines import LineSplitter, OverlongLine
-from drayage.reader import LONGEST_MESSAGE_BYTES
+from drayage.lines import LONGEST_LINE_BYTES, LONGEST_MESSAGE_BYTES, LineSplitter, OverlongLine
 
-LONGEST_LINE_BYTES = 1024 * 1024
 TAIL_LINES = 30
 _TAIL_LINE_CHARACTERS = 2000
 

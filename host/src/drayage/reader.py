@@ -17,9 +17,8 @@ import dagster as dg
 from dagster_pipes import PipesDefaultMessageWriter, PipesParams
 
 from drayage.ledger import MessageSink
-from drayage.lines import LineSplitter, OverlongLine
+from drayage.lines import LONGEST_MESSAGE_BYTES, LineSplitter, OverlongLine
 
-LONGEST_MESSAGE_BYTES = 256 * 1024 * 1024
 _CHUNK_BYTES = 1024 * 1024
 _POLL_S = 0.02
 _MESSAGE_BEGINS = b'{"__dagster_pipes_version"'

@@ -20,7 +20,7 @@ from drayage.engine import ContainerState
 from drayage.errors import ExchangeError
 from drayage.exchange import Attempt
 from drayage.identity import Identity
-from drayage.promises import Promise
+from drayage.promise import Promise
 from drayage.request import ContainerRequest
 from drayage.secrets import EnvSecret, FileSecret, Redactor
 from drayage.settings import StepSettings
@@ -126,7 +126,7 @@ def record_of(
         settings=request.settings,
         passthrough=json.loads(redact(json.dumps(plain))),
         not_recorded=tuple(sorted(set(passthrough) - set(plain))),
-        promised={key.to_user_string(): dict(promised) for key, promised in request.promised.items()},
+        promised={key: dict(promised) for key, promised in request.promised.items()},
         adapter=request.adapter,
         versions=versions(),
     )

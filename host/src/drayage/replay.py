@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from threading import Event
 from typing import Any, cast
@@ -11,18 +11,22 @@ import dagster as dg
 from dagster_pipes import PipesDefaultMessageWriter, decode_param
 
 from drayage.adapter import open_adapter
+from drayage.dagster_internals import metadata_from_pipes
 from drayage.engine import Engine, remove_container
 from drayage.errors import SettingsError
 from drayage.exchange import WORKLOAD_MESSAGES
 from drayage.launch import Launched, Launcher
 from drayage.ledger import Ledger
+from drayage.message_schema import is_settled
 from drayage.outcome import Verdict, judge
 from drayage.output import OutputLogs, open_output_logs
+from drayage.promise import Promise
+from drayage.promise_metadata import broken_promises
 from drayage.reader import LogMessageReader, MessageFileReader
 from drayage.record import VERDICT
 from drayage.rerun import Rerun
 from drayage.secrets import Redactor, scrub
-from drayage.transcript import ReplayHandler
+from drayage.transcript import described
 from drayage.watch import Watch
 
 _MESSAGES = "DAGSTER_PIPES_MESSAGES"
@@ -57,7 +61,7 @@ class Replay:
         handler = ReplayHandler(
             self._show,
             assets=self._assets(),
-            promised={key.to_user_string(): kept for key, kept in self._rerun.request.promised.items()},
+            promised=self._rerun.request.promised,
         )
         reader = self._reader()
         intercept = reader.take_line if isinstance(reader, LogMessageReader) else None
@@ -142,3 +146,59 @@ class Replay:
             remove_container(self._engine, labels, self._container_id)
         if self._redact.hits:
             scrub(self._rerun.attempt.messages, self._redact)
+
+
+class ReplayHandler:
+    """Takes messages as Dagster's handler does, and shows each.
+
+    Args:
+        show: Shows one line.
+        assets: The assets that the step makes; empty takes any.
+        promised: What each of them must report.
+    """
+
+    def __init__(
+        self, show: Callable[[str], None], *, assets: set[str], promised: Mapping[str, Mapping[str, Promise]]
+    ) -> None:
+        self._show = show
+        self._assets = assets
+        self._promised = promised
+        self._reported: set[str] = set()
+        self.broken: list[str] = []
+
+    def handle_message(self, message: Any) -> None:
+        """Take one message, which the ledger has found to be one; what metadata is not understood raises."""
+        method, params = message["method"], message["params"]
+        self._show(described(message))
+        if method == "report_asset_materialization":
+            self._judge_materialization(params)
+        elif method == "report_custom_message" and is_settled(params["payload"]):
+            metadata_from_pipes(params["payload"]["metadata"])
+
+    def get_reported_results(self) -> tuple[()]:
+        """Nothing: a replay reports nothing to Dagster."""
+        return ()
+
+    def report_pipes_framework_exception(self, origin: str, exc_info: Any) -> None:
+        """Show a reader's own error; the ledger takes note of it."""
+        self._show(f"{origin}: {exc_info[1]}")
+
+    def broken_promises(self) -> list[str]:
+        """Every promise that was not kept, those about assets that were not reported included."""
+        missing = [
+            f"{asset} was promised, and no materialization of it was reported"
+            for asset, promised in self._promised.items()
+            if promised and asset not in self._reported
+        ]
+        return self.broken + missing
+
+    def _judge_materialization(self, params: Mapping[str, Any]) -> None:
+        asset = params["asset_key"]
+        self._reported.add(asset)
+        metadata = metadata_from_pipes(params.get("metadata") or {})
+        if self._assets and asset not in self._assets:
+            self.broken.append(f"a materialization of {asset} was reported, which is none of the step's assets")
+        self.broken += [
+            f"{asset} was promised metadata: {text}"
+            for text in broken_promises(self._promised.get(asset, {}), metadata)
+        ]

@@ -6,9 +6,9 @@ from typing import Any
 import dagster as dg
 
 from drayage.adoption import Recorded
-from drayage.dagster_internals import silent_check, silent_materialization
-from drayage.promises import broken_promises
-from drayage.request import Context, StepRequest
+from drayage.dagster_internals import Context, silent_check, silent_materialization
+from drayage.promise_metadata import broken_promises
+from drayage.request import StepRequest
 
 Result = dg.PipesExecutionResult
 
@@ -23,7 +23,7 @@ def broken(request: StepRequest, result: Result) -> list[str]:
     context = request.context
     if context.has_assets_def and key not in context.selected_asset_keys:
         return [f"a materialization of {key.to_user_string()} was reported, which is none of the step's assets"]
-    promised = request.promised.get(key, {})
+    promised = request.promised.get(key.to_escaped_user_string(), {})
     return [
         f"{key.to_user_string()} was promised metadata: {text}" for text in broken_promises(promised, result.metadata)
     ]
@@ -34,12 +34,12 @@ def unreported(request: StepRequest, results: Iterable[Result]) -> list[str]:
     if request.implicit_materializations:
         return []
     reported = {
-        dg.AssetKey.from_coercible(result.asset_key)
+        dg.AssetKey.from_coercible(result.asset_key).to_escaped_user_string()
         for result in results
         if isinstance(result, dg.MaterializeResult) and result.asset_key is not None
     }
     return [
-        f"{key.to_user_string()} was promised, and no materialization of it was reported"
+        f"{key} was promised, and no materialization of it was reported"
         for key, promised in request.promised.items()
         if promised and key not in reported
     ]

@@ -1,21 +1,26 @@
-"""What one call of the client asks for."""
+"""What one call of the client asks for.
+
+The command line makes containers again without Dagster, whose import takes seconds: here it is needed for types alone.
+"""
+
+from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import dagster as dg
-from dagster_pipes import PipesExtras
+if TYPE_CHECKING:
+    import dagster as dg
+    from dagster_pipes import PipesExtras
 
-from drayage.adapter import AdapterName
-from drayage.identity import Identity
-from drayage.promises import Promise
-from drayage.secrets import Secret
-from drayage.settings import StepSettings
-
-Context = dg.OpExecutionContext | dg.AssetExecutionContext
+    from drayage.adapter import AdapterName
+    from drayage.dagster_internals import Context
+    from drayage.identity import Identity
+    from drayage.promise import Promise
+    from drayage.secrets import Secret
+    from drayage.settings import StepSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +36,7 @@ class ContainerRequest:
         secrets: Names and values of the files under ``/run/secrets``.
         secret_sources: Where each of them came from, so that a replay can read it again.
         passthrough: The engine's own keyword arguments for creating a container.
-        promised: The promises of the assets that this call is to report, by asset key.
+        promised: The promises of the assets that this call is to report, by asset key as Pipes writes it.
         adapter: How metadata is read from the standard output of a program that knows nothing of Pipes.
     """
 
@@ -43,7 +48,7 @@ class ContainerRequest:
     secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     secret_sources: Mapping[str, Secret] = field(default_factory=dict)
     passthrough: Mapping[str, Any] = field(default_factory=dict)
-    promised: Mapping[dg.AssetKey, Mapping[str, Promise]] = field(default_factory=dict)
+    promised: Mapping[str, Mapping[str, Promise]] = field(default_factory=dict)
     adapter: AdapterName | None = None
 
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
-
 from drayage.engine import Engine, Mount
 from drayage.errors import ExchangeError, ImageMissingError, SettingsError
 from drayage.exchange import REPLAYS, Attempt, Exchange
@@ -111,7 +109,7 @@ def prepare(
         secrets=secrets,
         secret_sources={name: record.secrets[name] for name in secrets},
         passthrough=_passthrough(record, changes),
-        promised={dg.AssetKey.from_user_string(key): promised for key, promised in record.promised.items()},
+        promised=record.promised,
         adapter=record.adapter,
     )
     bootstrap = {name: value for name, value in environment.items() if name.startswith(_PIPES)}
@@ -178,8 +176,7 @@ def _new_attempt(step: RecordedStep, changes: Changes, exchange: Exchange) -> At
     if has_context:
         context = json.loads(step.attempt.context.read_bytes())
         context["extras"] = {**(context.get("extras") or {}), **changes.extras}
-        attempt.context.write_text(json.dumps(context), encoding="utf-8")
-        attempt.context.chmod(0o644)
+        attempt.write_context(json.dumps(context))
     return attempt
 
 

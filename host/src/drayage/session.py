@@ -1,17 +1,19 @@
 """A Pipes session with drayage between its parts: every message through the ledger, partitions in every context."""
 
 import contextlib
+import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 import dagster as dg
 from dagster_docker.pipes import PipesDockerLogsMessageReader
-from dagster_pipes import PipesContextData, PipesOpenedData, PipesParams
+from dagster_pipes import PipesContextData, PipesDefaultContextLoader, PipesOpenedData, PipesParams
 
-from drayage.exchange import WORKLOAD_MESSAGES, Attempt, ContextFile
+from drayage.dagster_internals import Context
+from drayage.exchange import WORKLOAD_CONTEXT, WORKLOAD_MESSAGES, Attempt
 from drayage.ledger import Ledger
 from drayage.reader import LogMessageReader, MessageFileReader
-from drayage.request import Context, StepRequest
+from drayage.request import StepRequest
 
 
 def choose_reader(given: dg.PipesMessageReader | None, attempt: Attempt) -> dg.PipesMessageReader:
@@ -84,6 +86,30 @@ class LedgerReader(dg.PipesMessageReader):
     def no_messages_debug_text(self) -> str:
         """As the reader says."""
         return self._reader.no_messages_debug_text()
+
+
+class ContextFile(dg.PipesContextInjector):
+    """Hands the context over as a file in the exchange directory, of any size, and leaves it there.
+
+    Args:
+        attempt: Where it goes.
+        write: False leaves the context that is there, for a container that has read it already.
+    """
+
+    def __init__(self, attempt: Attempt, *, write: bool = True) -> None:
+        self._attempt = attempt
+        self._write = write
+
+    @contextlib.contextmanager
+    def inject_context(self, context_data: PipesContextData) -> Iterator[PipesParams]:
+        """Write the context, and tell the workload its path there."""
+        if self._write:
+            self._attempt.write_context(json.dumps(context_data))
+        yield {PipesDefaultContextLoader.FILE_PATH_KEY: WORKLOAD_CONTEXT}
+
+    def no_messages_debug_text(self) -> str:
+        """Say where the context went."""
+        return f"The context was written to {self._attempt.context}, which the container sees as {WORKLOAD_CONTEXT}."
 
 
 class PartitionInjector(dg.PipesContextInjector):

@@ -1,12 +1,8 @@
-"""Messages as people read them, one line each; and a handler that judges them without Dagster's context."""
+"""Messages as people read them, one line each."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
-
-from drayage.dagster_internals import metadata_from_pipes
-from drayage.message_schema import is_settled
-from drayage.promises import Promise, broken_promises
 
 _SHOWN_CHARACTERS = 160
 
@@ -31,62 +27,6 @@ def described(message: Any) -> str:
         exception = params["exception"]
         return f"CLOSED   with {exception.get('name')}: {exception.get('message')}"
     return str(method).upper()
-
-
-class ReplayHandler:
-    """Takes messages as Dagster's handler does, and shows each.
-
-    Args:
-        show: Shows one line.
-        assets: The assets that the step makes; empty takes any.
-        promised: What each of them must report.
-    """
-
-    def __init__(
-        self, show: Callable[[str], None], *, assets: set[str], promised: Mapping[str, Mapping[str, Promise]]
-    ) -> None:
-        self._show = show
-        self._assets = assets
-        self._promised = promised
-        self._reported: set[str] = set()
-        self.broken: list[str] = []
-
-    def handle_message(self, message: Any) -> None:
-        """Take one message, which the ledger has found to be one; what metadata is not understood raises."""
-        method, params = message["method"], message["params"]
-        self._show(described(message))
-        if method == "report_asset_materialization":
-            self._judge_materialization(params)
-        elif method == "report_custom_message" and is_settled(params["payload"]):
-            metadata_from_pipes(params["payload"]["metadata"])
-
-    def get_reported_results(self) -> tuple[()]:
-        """Nothing: a replay reports nothing to Dagster."""
-        return ()
-
-    def report_pipes_framework_exception(self, origin: str, exc_info: Any) -> None:
-        """Show a reader's own error; the ledger takes note of it."""
-        self._show(f"{origin}: {exc_info[1]}")
-
-    def broken_promises(self) -> list[str]:
-        """Every promise that was not kept, those about assets that were not reported included."""
-        missing = [
-            f"{asset} was promised, and no materialization of it was reported"
-            for asset, promised in self._promised.items()
-            if promised and asset not in self._reported
-        ]
-        return self.broken + missing
-
-    def _judge_materialization(self, params: Mapping[str, Any]) -> None:
-        asset = params["asset_key"]
-        self._reported.add(asset)
-        metadata = metadata_from_pipes(params.get("metadata") or {})
-        if self._assets and asset not in self._assets:
-            self.broken.append(f"a materialization of {asset} was reported, which is none of the step's assets")
-        self.broken += [
-            f"{asset} was promised metadata: {text}"
-            for text in broken_promises(self._promised.get(asset, {}), metadata)
-        ]
 
 
 def _metadata(metadata: Mapping[str, Any] | None) -> str:

@@ -5,7 +5,7 @@ import pydantic
 import pytest
 
 from drayage import ContainerWorkload, SettingsError
-from drayage.promises import read_promises
+from drayage.promise_metadata import read_promises
 
 ASSETS = [{"key": "lake/trips"}]
 TRIPS = dg.AssetKey(["lake", "trips"])

@@ -13,8 +13,7 @@ import typer
 
 from drayage.cli.screen import AsJson, AttemptName, Follow, Run, Setup, Step
 from drayage.history import RecordedStep, container_of, read_step
-from drayage.lines import LineSplitter
-from drayage.reader import LONGEST_MESSAGE_BYTES
+from drayage.lines import LONGEST_MESSAGE_BYTES, LineSplitter
 from drayage.rerun import redactor
 from drayage.transcript import described
 

@@ -3,12 +3,9 @@
 from dataclasses import asdict
 from typing import Annotated
 
-import dagster as dg
 import typer
 
 from drayage.cli.screen import EXIT_BAD, AsJson, Setup, print_json
-from drayage.client import DrayageClient
-from drayage.sweeper import SweepLimits
 
 
 def prune(
@@ -27,6 +24,12 @@ def prune(
 
     Needs DAGSTER_HOME: Dagster knows whose run is over.
     """
+    # Of the commands only those that need Dagster import it: that takes seconds.
+    import dagster as dg  # noqa: PLC0415
+
+    from drayage.client import DrayageClient  # noqa: PLC0415
+    from drayage.sweeper import SweepLimits  # noqa: PLC0415
+
     setup: Setup = ctx.obj
     limits = SweepLimits(
         attempt_age_s=max_age_days * 24 * 3600, attempts_bytes=int(max_gib * 2**30), orphan_grace_s=orphan_grace_s

@@ -17,7 +17,6 @@ from drayage.docker_debug import DockerDebugger
 from drayage.errors import NotFoundError, SettingsError
 from drayage.history import RecordedStep
 from drayage.outcome import Verdict
-from drayage.replay import Replay
 from drayage.rerun import Rerun, mounted, prepare, read_changes
 
 _DEBUGPY_PORT = 5678
@@ -89,6 +88,9 @@ def _show(verdict: Verdict) -> None:
 
 
 def _run(setup: Setup, rerun: Rerun) -> Verdict:
+    # Of the commands only those that need Dagster import it: that takes seconds.
+    from drayage.replay import Replay  # noqa: PLC0415
+
     return Replay(rerun, engine=setup.engine, show=typer.echo).run()
 
 

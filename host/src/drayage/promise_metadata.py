@@ -20,6 +20,7 @@ import dagster as dg
 import pydantic
 
 from drayage.errors import PromiseError
+from drayage.promise import Promise
 
 PROMISES = "drayage/promises"
 ANY = "any"
@@ -57,22 +58,6 @@ _TYPE_OF_VALUE: dict[type[Any], str] = {
     dg.TableSchemaMetadataValue: "table_schema",
     dg.TableColumnLineageMetadataValue: "table_column_lineage",
 }
-
-
-class Promise(pydantic.BaseModel, frozen=True, extra="forbid"):
-    """One name that a materialization must carry.
-
-    Args:
-        types: Pipes metadata types of which the value must be one; empty allows any.
-        required: Whether it must be there at all.
-        unit: What the number counts, for people.
-        description: What it means, for people.
-    """
-
-    types: tuple[str, ...] = ()
-    required: bool = True
-    unit: str | None = None
-    description: str | None = None
 
 
 _PROMISES = pydantic.TypeAdapter(dict[str, Promise])

@@ -1,0 +1,39 @@
+"""What ``drayage conform`` does; apart from the command itself, for it needs Dagster, whose import takes seconds."""
+
+import typer
+
+from drayage.cli.screen import EXIT_USAGE, Setup, note
+from drayage.conform.bench import Bench, Report
+from drayage.conform.scenarios import SCENARIOS, Scenario
+from drayage.conform.table import Column
+from drayage.docker_debug import DockerDebugger
+
+LANGUAGE_LABEL = "drayage/language"
+
+
+def chosen(names: list[str]) -> list[Scenario]:
+    """Find the scenarios of these names; all where there are none."""
+    known = {scenario.name: scenario for scenario in SCENARIOS}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        typer.secho(f"Unknown scenario {unknown[0]!r}; expected one of: {', '.join(known)}.", err=True, fg="red")
+        raise typer.Exit(EXIT_USAGE)
+    return [known[name] for name in names] or list(SCENARIOS)
+
+
+def column(setup: Setup, image: str, scenarios: list[Scenario]) -> Column:
+    """Run an image through scenarios, and tell on standard error how each ended."""
+    setup.engine.image_id(image, pull="missing")
+    size_bytes, labels = DockerDebugger().image_facts(image)
+    reports = []
+    with Bench(image, exchange_root=setup.settings.exchange_root) as bench:
+        for scenario in scenarios:
+            reports.append(bench.run(scenario))
+            _tell(reports[-1])
+    return Column(labels.get(LANGUAGE_LABEL, image), image, size_bytes, reports)
+
+
+def _tell(report: Report) -> None:
+    note(f"{report.image}, {report.scenario}: {'holds' if report.holds else 'FAILS'}")
+    for failure in report.failures:
+        typer.secho(f"  {failure}", err=True, fg="red")

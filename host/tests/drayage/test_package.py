@@ -1,0 +1,18 @@
+"""The package's door: every public name is there, and the command line opens without Dagster."""
+
+import subprocess
+import sys
+
+import drayage
+
+
+def test_every_public_name_is_there() -> None:
+    assert [getattr(drayage, name).__name__ for name in drayage.__all__] == drayage.__all__
+    assert set(drayage.__all__) <= set(dir(drayage))
+
+
+def test_the_command_line_opens_without_dagster() -> None:
+    """Its import takes seconds, and most commands have no use for it."""
+    code = "import sys, drayage.cli; print('dagster' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    assert done.stdout.strip() == "False"
