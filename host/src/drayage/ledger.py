@@ -137,7 +137,7 @@ class Ledger:
         self._on_activity()
 
     def _understand(self, message: Any, handler: dg.PipesMessageHandler) -> None:
-        if isinstance(message, Mapping) and message.get("method") == "closed":
+        if isinstance(message, dict) and message.get("method") == "closed":
             # Before anything else is asked of it: the judgement needs the exception, also of a library that leaves
             # some of its fields out, and Dagster's handler only logs it.
             params = message.get("params")
