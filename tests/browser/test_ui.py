@@ -5,9 +5,13 @@ With SCREENSHOTS=folder in the environment each test leaves its picture there: t
 
 import os
 import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 from plots import find_plot, plotted_values
@@ -132,3 +136,62 @@ def test_a_red_steps_page_says_the_reason_and_the_command(page: Page, stack: Sta
     for verb in ("replay", "shell"):
         expect(page.get_by_text(f"{prefix} {verb} {run['id'][:8]} generate_events").first).to_be_visible()
     take_picture(page, "failure")
+
+
+CANCELLED_MONTH = "2013-05"
+EVENTS = 1_000
+GONE_WITHIN_S = 5.0
+
+
+def test_a_cancelled_step_leaves_neither_container_nor_flink_job(page: Page, stack: Stack) -> None:
+    """Who presses Terminate means it: what goes on unseen would write to a table later."""
+    made = stack.launch(CANCELLED_MONTH, "--select", "kafka_topics,generate_events", "--events", str(EVENTS))
+    assert made.exit_code == 0, made.output
+    with slow_flink(stack) as let_go:
+        run_id = stack.start_job("process", {}, month=CANCELLED_MONTH)
+        page.goto(f"/runs/{run_id}")
+        wait_until(lambda: running_flink_jobs(stack) != [], what="a running Flink job", timeout_s=120)
+        page.get_by_role("button", name="Terminate").first.click()
+        expect(page.get_by_text("1 run will be terminated")).to_be_visible()
+        confirm = page.get_by_role("button", name=re.compile("terminate", re.IGNORECASE)).last
+        assert running_flink_jobs(stack), "the job must not have ended by itself meanwhile"
+        started = time.monotonic()
+        confirm.click()
+        let_go()
+        wait_until(
+            lambda: not running_flink_jobs(stack) and not step_containers(stack),
+            what="neither Flink job nor container",
+            timeout_s=60,
+        )
+        took_s = time.monotonic() - started
+    wait_until(lambda: stack.run_status(run_id) == "CANCELED", what="the run shown as cancelled", timeout_s=60)
+    assert took_s < GONE_WITHIN_S
+    again = stack.launch(CANCELLED_MONTH, "--select", "bronze/raw_trips")
+    assert again.exit_code == 0, again.output
+    assert stack.materialization("bronze/raw_trips", CANCELLED_MONTH)["dagster/row_count"] == EVENTS
+
+
+@contextmanager
+def slow_flink(stack: Stack) -> Iterator[Callable[[], None]]:
+    """Leave the TaskManager so little of a processor that a small job lasts until somebody finds the button."""
+    taskmanager = stack.container("flink-taskmanager")
+
+    def let_go() -> None:
+        taskmanager.update(cpu_period=100_000, cpu_quota=-1)
+
+    taskmanager.update(cpu_period=100_000, cpu_quota=10_000)
+    try:
+        yield let_go
+    finally:
+        let_go()
+
+
+def running_flink_jobs(stack: Stack) -> list[str]:
+    jobs = httpx.get(f"{stack.url('FLINK_PORT')}/jobs", timeout=30).json()["jobs"]
+    return [job["id"] for job in jobs if job["status"] not in {"FINISHED", "FAILED", "CANCELED"}]
+
+
+def step_containers(stack: Stack) -> list[str]:
+    """Containers of steps that run; a run's worker is none of them."""
+    labels = [f"drayage/deployment={stack.project}", "drayage/step"]
+    return [container.name for container in stack.engine.containers.list(filters={"label": labels})]
