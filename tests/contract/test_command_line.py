@@ -380,6 +380,7 @@ def test_every_command_speaks_json_to_programs(
         ("drayage steps la", "last"),
         ("drayage logs last re", "report"),
         ("drayage replay last report --deb", "--debugpy"),
+        ("drayage new trips --language ja", "java"),
     ],
 )
 def test_a_shell_completes_commands_runs_and_steps(

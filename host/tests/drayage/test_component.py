@@ -31,6 +31,15 @@ def test_a_declaration_becomes_its_assets() -> None:
     assert definition.op.pool == "lake"
 
 
+def test_a_month_is_a_partition_in_one_line() -> None:
+    """Dagster's YAML has types for hours, days and weeks alone; its templates know the class."""
+    months = "{{ dg.MonthlyPartitionsDefinition('2009-01', '2009-04', fmt='%Y-%m') }}"
+    assets = [{"key": "lake/trips", "partitions_def": months}]
+    spec = declared(image="an/image", assets=assets).get_assets_def(TRIPS).get_asset_spec()
+    assert isinstance(spec.partitions_def, dg.MonthlyPartitionsDefinition)
+    assert spec.partitions_def.get_partition_keys() == ["2009-01", "2009-02", "2009-03"]
+
+
 def test_promises_have_a_type_or_more() -> None:
     promises = {"rows": "int", "rate": {"type": "float", "unit": "rows/s"}, "note": {"type": "any", "required": False}}
     spec = declared(image="an/image", promises=promises).get_assets_def(TRIPS).get_asset_spec()

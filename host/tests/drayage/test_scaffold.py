@@ -1,8 +1,10 @@
 """``drayage new`` writes what loads as it is, and never over what is there."""
 
+import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import dagster as dg
@@ -15,6 +17,13 @@ from drayage.cli import app
 from drayage.scaffold import LANGUAGES, find_project, write_workload
 
 HOST = Path(__file__).resolve().parents[2]
+REPOSITORY = HOST.parent
+# Where a language's workload has its writer, and where that is written.
+WRITERS = [
+    ("go", "pipes/pipes.go", "pipes.go"),
+    ("java", "src/drayage/pipes/Pipes.java", "src/drayage/pipes/Pipes.java"),
+    ("node", "src/pipes.ts", "src/pipes.ts"),
+]
 PROJECT = '[tool.dg]\ndirectory_type = "project"\n[tool.dg.project]\nroot_module = "pipeline"\n'
 
 
@@ -43,7 +52,7 @@ def test_every_folder_has_an_image_tests_and_a_readme_of_its_name(project: Path,
     folder = write_workload("clean_trips", language=language, workloads=project.parent, project=project).folder
     assert re.search(r"^FROM \S+ AS test$", (folder / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
     assert (folder / "README.md").read_text(encoding="utf-8").startswith("# clean_trips\n")
-    assert list((folder / "tests").iterdir())
+    assert [path for path in folder.rglob("*") if path.is_file() and "test" in path.name.lower()]
     everything = "".join(path.read_text(encoding="utf-8") for path in folder.rglob("*") if path.is_file())
     assert not re.search(r"WORKLOAD_NAME|BUILD_FOLDER", everything)
 
@@ -66,6 +75,46 @@ def test_a_python_workload_gets_the_pipes_that_the_host_has() -> None:
     """Two pins of one library, so that a test holds them together."""
     pinned = (HOST / "src" / "drayage" / "templates" / "python" / "requirements.lock").read_text(encoding="utf-8")
     assert pinned in (HOST / "requirements.lock").read_text(encoding="utf-8")
+
+
+def test_a_node_workload_gets_the_compiler_that_its_writer_is_tested_with() -> None:
+    """Two locks, as above; the template's names no package."""
+    template = json.loads((HOST / "src" / "drayage" / "templates" / "node" / "package-lock.json").read_bytes())
+    writer = json.loads((REPOSITORY / "writers" / "node" / "package-lock.json").read_bytes())
+    assert template["packages"].pop("")["devDependencies"] == writer["packages"].pop("")["devDependencies"]
+    assert template["packages"] == writer["packages"]
+
+
+@pytest.mark.parametrize(("language", "service"), [("go", "go"), ("java", "jre"), ("node", "node")])
+def test_a_toolchain_is_the_very_layer_that_the_writers_are_built_with(language: str, service: str) -> None:
+    """Word for word the same instructions, so that the engine's cache has them, and one compiler is tested."""
+    toolchain, of_writers = (
+        re.findall(r"^RUN (?:.*\\\n)*.*apt-get install.*", path.read_text(encoding="utf-8"), re.MULTILINE)
+        for path in (
+            HOST / "src" / "drayage" / "templates" / language / "Dockerfile",
+            REPOSITORY / "services" / service / "Dockerfile",
+        )
+    )
+    assert toolchain
+    assert set(toolchain) <= set(of_writers)
+
+
+def test_a_written_workload_holds_its_writer_and_no_link(project: Path) -> None:
+    """The templates link the writers, so that there is one source; what is written stands alone."""
+    for language, written, source in WRITERS:
+        folder = write_workload(f"in_{language}", language=language, workloads=project.parent, project=project).folder
+        assert (folder / written).read_bytes() == (REPOSITORY / "writers" / language / source).read_bytes()
+        assert not [path for path in folder.rglob("*") if path.is_symlink()]
+
+
+def test_the_package_without_the_repository_holds_all_that_the_templates_link() -> None:
+    """A wheel takes what a link points to; an sdist would keep a link to nothing, and names each file therefore."""
+    build = tomllib.loads((HOST / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]
+    templates = HOST / "src" / "drayage" / "templates"
+    linked = {path.relative_to(HOST).as_posix(): path.resolve() for path in templates.rglob("*") if path.is_symlink()}
+    packed = build["targets"]["sdist"]["force-include"]
+    assert {target: (HOST / source).resolve() for source, target in packed.items()} == linked
+    assert all(source.is_file() for source in linked.values())
 
 
 @pytest.mark.parametrize("name", ["Trips", "1trips", "clean-trips", "../trips", "", "trips_"])

@@ -11,7 +11,9 @@ from drayage.scaffold import LANGUAGES, find_project, write_workload
 def new(
     name: Annotated[str, typer.Argument(help="Of folder, image and asset alike, such as clean_trips.")],
     *,
-    language: Annotated[str, typer.Option(help=f"One of {', '.join(LANGUAGES)}.")],
+    language: Annotated[
+        str, typer.Option(help=f"One of {', '.join(LANGUAGES)}.", autocompletion=lambda: list(LANGUAGES))
+    ],
     workloads: Annotated[Path, typer.Option(help="Where its folder goes.")] = Path("workloads"),
     project: Annotated[
         Path | None, typer.Option(help="The Dagster project; default: above this folder, or just below it.")

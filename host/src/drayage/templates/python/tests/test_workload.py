@@ -15,8 +15,8 @@ CONTEXT = {
     "asset_keys": ["WORKLOAD_NAME"],
     "code_version_by_asset_key": {"WORKLOAD_NAME": None},
     "provenance_by_asset_key": {"WORKLOAD_NAME": None},
-    "partition_key": None,
-    "partition_key_range": None,
+    "partition_key": "2024-01",
+    "partition_key_range": {"start": "2024-01", "end": "2024-01"},
     "partition_time_window": None,
     "run_id": "a-run",
     "job_name": "a-job",
@@ -43,6 +43,7 @@ class WorkloadTest(unittest.TestCase):
     def test_it_reports_what_it_counted(self) -> None:
         exit_code, messages = run({"rows": 5})
         assert exit_code == 0
+        assert [m["params"]["message"] for m in messages if m["method"] == "log"] == ["5 rows, partition 2024-01"]
         (report,) = [m["params"] for m in messages if m["method"] == "report_asset_materialization"]
         assert report["metadata"]["rows"]["raw_value"] == 5
         assert messages[-1]["method"] == "closed"

@@ -12,8 +12,9 @@ def main() -> None:
 def report(pipes: PipesContext) -> None:
     """Report what was made. Every name that the host's entry promises must be there."""
     # What the entry's `extras` say arrives here, beside the partition, the run and the asset's key.
-    rows = int(pipes.extras.get("rows", 3))
-    pipes.log.info("%d rows", rows)
+    rows = int(pipes.get_extra("rows"))
+    partition = pipes.partition_key if pipes.is_partition_step else "none"
+    pipes.log.info("%d rows, partition %s", rows, partition)
     pipes.report_asset_materialization(metadata={"rows": rows})
 
 

@@ -1,0 +1,1 @@
+../../../../../../writers/go/pipes.go

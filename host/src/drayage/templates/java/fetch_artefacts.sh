@@ -1,0 +1,1 @@
+../../../../../services/jre/fetch_artefacts.sh

@@ -1,0 +1,1 @@
+../../../../../../../../writers/java/src/drayage/pipes/Pipes.java

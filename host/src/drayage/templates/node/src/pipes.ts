@@ -1,0 +1,1 @@
+../../../../../../writers/node/src/pipes.ts
