@@ -91,7 +91,14 @@ def _read_template(language: str, words: dict[str, str]) -> dict[Path, str]:
         # What Python compiled beside a template belongs to this machine.
         if source.is_dir() or "__pycache__" in source.parts:
             continue
-        text = source.read_text(encoding="utf-8")
+        try:
+            text = source.read_text(encoding="utf-8")
+        except FileNotFoundError as error:
+            # The writers are links into the repository, which a bare copy of this folder leaves behind.
+            raise SettingsError(
+                f"{source} leads nowhere, so the template of {language} is not whole here: install drayage with pip "
+                "from its repository or a wheel. Nothing was written."
+            ) from error
         for word, value in words.items():
             text = text.replace(word, value)
         texts[source.relative_to(template)] = text

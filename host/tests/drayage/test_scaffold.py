@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -12,7 +13,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from drayage import ContainerWorkload, SettingsError
+from drayage import ContainerWorkload, SettingsError, scaffold
 from drayage.cli import app
 from drayage.scaffold import LANGUAGES, find_project, write_workload
 
@@ -158,3 +159,15 @@ def test_the_command_says_where_everything_is(project: Path, monkeypatch: pytest
     done = CliRunner().invoke(app, ["new", "other_trips", "--language", "cobol"])
     assert done.exit_code != 0
     assert f"expected {', '.join(LANGUAGES)}" in done.output.replace("\n", " ")
+
+
+def test_a_template_without_its_writer_is_refused(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So it is where somebody copied this package's folder and nothing around it."""
+    copied = tmp_path / "templates"
+    shutil.copytree(Path(scaffold.__file__).with_name("templates"), copied, symlinks=True)
+    monkeypatch.setattr(scaffold, "_TEMPLATES", copied)
+    with pytest.raises(SettingsError, match="leads nowhere"):
+        write_workload("clean_trips", language="go", workloads=project.parent, project=project)
+    assert not (project.parent / "clean_trips").exists()
