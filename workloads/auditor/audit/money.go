@@ -93,6 +93,7 @@ func checkMoney(silver, facts, revenue money, month trips.Month) Check {
 			if difference := differ(silver[day], layer.money[day]); difference != "" {
 				differing.add(fmt.Sprintf("%s: silver.cleaned_trips and %s have %s",
 					time.Unix(day*24*3600, 0).UTC().Format(time.DateOnly), layer.name, difference))
+				break
 			}
 		}
 	}

@@ -77,8 +77,10 @@ func (t *tally) checkAccounted(ledger *ledger, month trips.Month) Check {
 	check.number("rows_rejected", rejected)
 	check.number("rows_undecodable", undecodable)
 	check.number("rows_unaccounted", unaccounted)
-	if unaccounted != 0 {
+	if unaccounted > 0 {
 		check.disagree(fmt.Sprintf("%d of %d rows of bronze.raw_trips became nothing that is there", unaccounted, bronze))
+	} else if unaccounted < 0 {
+		check.disagree(fmt.Sprintf("%d rows of bronze.raw_trips became %d", bronze, bronze-unaccounted))
 	}
 	check.fault("rows_without_fate", ledger.oddRows, "rows of bronze.raw_trips have neither month nor reason, or both")
 	check.fault("trips_missing", t.silver.missing, "trips of bronze are not in silver.cleaned_trips")
