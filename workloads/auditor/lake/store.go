@@ -5,11 +5,15 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 )
+
+// schemes by which tables name objects of S3.
+var schemes = []string{"s3", "s3a", "s3n"}
 
 // ObjectStore is an S3 store.
 type ObjectStore struct {
@@ -46,13 +50,12 @@ func (s *ObjectStore) Open(ctx context.Context, location string, size int64) (io
 }
 
 func (s *ObjectStore) get(ctx context.Context, location string, options minio.GetObjectOptions) (io.ReadCloser, error) {
-	address, err := url.Parse(location)
-	if err != nil || !strings.HasPrefix(address.Scheme, "s3") {
+	scheme, place, _ := strings.Cut(location, "://") // no URL to parse: a key may hold anything
+	bucket, key, _ := strings.Cut(place, "/")
+	if !slices.Contains(schemes, scheme) {
 		return nil, fmt.Errorf("%q is no object of S3, and nothing else can be read", location)
 	}
-	// Keys may hold what a URL would escape.
-	_, key, _ := strings.Cut(strings.TrimPrefix(location, address.Scheme+"://"), "/")
-	content, _, _, err := s.core.GetObject(ctx, address.Host, key, options)
+	content, _, _, err := s.core.GetObject(ctx, bucket, key, options)
 	if err != nil {
 		return nil, fmt.Errorf("%s could not be read from the object store at %s: %w", location, s.endpoint, err)
 	}
