@@ -48,7 +48,8 @@ type Record struct {
 
 // Open finds a topic and its bounds.
 func Open(ctx context.Context, bootstrapServers, name string) (*Topic, error) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(bootstrapServers), kgo.ClientID("auditor"), kgo.RetryTimeout(requestTimeout))
+	client, err := kgo.NewClient(kgo.SeedBrokers(bootstrapServers), kgo.ClientID("auditor"),
+		kgo.RetryTimeout(requestTimeout), kgo.DisableClientMetrics())
 	if err != nil {
 		return nil, fmt.Errorf("KAFKA_BOOTSTRAP_SERVERS %q cannot be used: %w", bootstrapServers, err)
 	}
