@@ -73,6 +73,7 @@ flink_submit() {
 dbt_runner() {
     build dbt-runner "$(inputs "$python" workloads/dbt_runner sql/dbt)" --file workloads/dbt_runner/Dockerfile .
 }
+auditor() { build auditor "$(inputs "$go" workloads/auditor writers/go)" --file workloads/auditor/Dockerfile .; }
 
 writer() { build "writer-$1" "$(inputs "$2" "writers/$1")" "writers/$1"; }
 
@@ -82,7 +83,7 @@ added_workloads() {
     for folder in workloads/*/; do
         folder=${folder%/}
         case ${folder#workloads/} in
-            dbt_runner | flink_submit | generator) ;;
+            auditor | dbt_runner | flink_submit | generator) ;;
             *) build "${folder#workloads/}" "$(inputs "$base" "$folder")" "$folder" ;;
         esac
     done
@@ -101,7 +102,9 @@ python_images() {
 
 go_images() {
     build go-build "$go" services/go
-    writer go "$go"
+    auditor
+    # Programs in other languages are tried by the tests alone.
+    [ -z "${DEVELOPMENT:-}" ] || writer go "$go"
 }
 node_images() {
     build node-build "$node" --target build services/node
@@ -109,9 +112,8 @@ node_images() {
     writer node "$node"
 }
 
-together minio java_images python_images postgres added_workloads
-# Programs in other languages are tried by the tests alone.
+together minio java_images python_images go_images postgres added_workloads
 if [ -n "${DEVELOPMENT:-}" ]; then
     writer shell "$base"
-    together go_images node_images "writer java $java"
+    together node_images "writer java $java"
 fi

@@ -5,7 +5,7 @@ set -euo pipefail
 environment_file=$1
 started=$EPOCHREALTIME
 # What the code location is made from: compose.yml has it read anew when one of these was built again.
-WORKLOAD_IMAGES=$(docker image inspect --format '{{.Id}}' drayage/generator drayage/flink-submit drayage/dbt-runner | tr '\n' ' ')
+WORKLOAD_IMAGES=$(docker image inspect --format '{{.Id}}' drayage/generator drayage/flink-submit drayage/dbt-runner drayage/auditor | tr '\n' ' ')
 export WORKLOAD_IMAGES
 if ! docker compose --progress quiet --env-file "$environment_file" up --detach --remove-orphans --wait --wait-timeout 300; then
     docker compose --env-file "$environment_file" ps --all >&2

@@ -30,7 +30,7 @@ def test_make_run_shows_every_step_its_numbers_and_the_uis_address(stack: Stack)
     """The newcomer's first command, on a real month."""
     done = make(stack, "run", f"DATA={stack.data_folder}")
     assert done.returncode == 0, done.stdout + done.stderr
-    for step in ("kafka_topics", "generate_events", "bronze/raw_trips", "silver/cleaned_trips", "dbt_build"):
+    for step in ("kafka_topics", "generate_events", "bronze/raw_trips", "silver/cleaned_trips", "dbt_build", "audit"):
         assert re.search(rf"^ ?{step} +ok ", done.stdout, re.MULTILINE), done.stdout
     assert "10,000 events" in done.stdout
     assert "9,993 rows" in done.stdout

@@ -38,7 +38,7 @@ def find_image_ids(images: Images) -> Mapping[str, str]:
     """
     if images.dbt_manifest is not None:
         return {}
-    names = (images.generator_image, images.flink_submit_image, images.dbt_runner_image)
+    names = (images.generator_image, images.flink_submit_image, images.dbt_runner_image, images.auditor_image)
     return {name: read_image_id(name) for name in names}
 
 

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from nyc_taxi.assets.audit import AUDIT
 from nyc_taxi.assets.care import CARE_GROUP
 from nyc_taxi.assets.kafka import GENERATE_EVENTS, KAFKA_TOPICS
 from nyc_taxi.assets.lake import BRONZE, SILVER
@@ -9,12 +10,12 @@ from nyc_taxi.assets.throughput import THROUGHPUT
 
 _PIPELINE = dg.AssetSelection.all() - dg.AssetSelection.groups(CARE_GROUP)
 # Seeds are upstream of nothing that Flink makes, so that "downstream of silver" would leave them out.
-_MARTS = _PIPELINE - dg.AssetSelection.assets(KAFKA_TOPICS, GENERATE_EVENTS, BRONZE, SILVER, THROUGHPUT)
+_MARTS = _PIPELINE - dg.AssetSelection.assets(KAFKA_TOPICS, GENERATE_EVENTS, BRONZE, SILVER, AUDIT, THROUGHPUT)
 
 TAXI_PIPELINE = dg.define_asset_job(
     "taxi_pipeline",
     selection=_PIPELINE,
-    description="A month of taxi trips from the generator to the published marts.",
+    description="A month of taxi trips from the generator to the published marts, and their audit.",
 )
 
 JOBS = [
@@ -38,6 +39,11 @@ JOBS = [
         "build_marts",
         selection=_MARTS,
         description="Builds, tests and publishes the marts of a month from silver.",
+    ),
+    dg.define_asset_job(
+        "audit_month",
+        selection=dg.AssetSelection.assets(AUDIT),
+        description="Counts a month anew, from the topic to the published marts, and confirms what was reported.",
     ),
     dg.define_asset_job(
         "compare_throughput",

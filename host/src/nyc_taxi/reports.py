@@ -72,6 +72,25 @@ class BronzeReport(LakeReport):
     offset_gaps: int = Field(ge=0, description="Offsets that are no record: ends of transactions, and aborted events.")
 
 
+class AuditReport(Report):
+    """A month was counted anew."""
+
+    records_read: int = Field(ge=0, description="Committed records that the topic holds.")
+    records_audited: int = Field(ge=0, description="Of them, those of the month.")
+    records_undecodable: int = Field(ge=0, description="Of them, those that nobody can decode.")
+    rows_in_bronze: Rows = Field(description="The month's rows in bronze.")
+    rows_in_silver: Rows = Field(description="The month's rows in silver.")
+    rows_in_fct_trips: Rows = Field(description="The month's rows in the published fct_trips.")
+    rows_rejected: Rows = Field(description="Events that break a rule, by the auditor's own judgement.")
+    rows_undecodable: Rows = Field(description="Rows of bronze that hold a record that nobody can decode.")
+    duplicates: Rows = Field(description="Rows of bronze that repeat an event or a trip.")
+    total_amount_usd: str = Field(description="What silver's trips cost in all, exactly.")
+    checks_failed: int = Field(ge=0, description="Checks that did not pass.")
+    topic_s: float = Field(description="Seconds that reading the topic took.", json_schema_extra={"unit": "s"})
+    tables_s: float = Field(description="Seconds that reading the tables took.", json_schema_extra={"unit": "s"})
+    snapshots: dict[str, Any] = Field(description="The snapshots that were read, by table.")
+
+
 class ExpiryReport(Report):
     """Old snapshots of the lake's tables are gone."""
 

@@ -23,6 +23,7 @@ class Images(BaseSettings):
     generator_image: str = "drayage/generator"
     flink_submit_image: str = "drayage/flink-submit"
     dbt_runner_image: str = "drayage/dbt-runner"
+    auditor_image: str = "drayage/auditor"
     dbt_manifest: Path | None = Field(
         default=None,
         description=(

@@ -1,4 +1,4 @@
-"""The three workloads, and how this pipeline's containers of them are started."""
+"""The workloads, and how this pipeline's containers of them are started."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -75,6 +75,7 @@ class Workloads:
     generator: Workload
     flink_submit: Workload
     dbt_runner: Workload
+    auditor: Workload
 
 
 def describe_workloads(images: Images, image_ids: Mapping[str, str] | None = None) -> Workloads:
@@ -115,5 +116,12 @@ def describe_workloads(images: Images, image_ids: Mapping[str, str] | None = Non
             needs=_LAKE,
             secrets=tuple(SECRETS),
             image_id=ids.get(images.dbt_runner_image),
+        ),
+        auditor=Workload(
+            image=images.auditor_image,
+            container="audit",
+            needs=("kafka_bootstrap_servers", "schema_registry_url", *_LAKE),
+            secrets=tuple(SECRETS),
+            image_id=ids.get(images.auditor_image),
         ),
     )

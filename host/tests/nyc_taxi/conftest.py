@@ -13,6 +13,7 @@ IMAGE_IDS = {
     "drayage/generator": "sha256:aaaa",
     "drayage/flink-submit": "sha256:bbbb",
     "drayage/dbt-runner": "sha256:cccc",
+    "drayage/auditor": "sha256:dddd",
 }
 
 

@@ -40,7 +40,9 @@ def manifest() -> dict[str, Any]:
             "model.taxi.dim_payment_types": node(
                 "model", "dim_payment_types", "core", ("seed.taxi.payment_types",), config=published("whole")
             ),
-            "model.taxi.daily_revenue": node("model", "daily_revenue", "analytics", (fct,)),
+            "model.taxi.daily_revenue": node(
+                "model", "daily_revenue", "analytics", (fct,), config=published("by_month")
+            ),
             "test.taxi.not_null": node(
                 "test",
                 "not_null_fct_trips_trip_id",

@@ -20,7 +20,7 @@ loaded = defs()
 graph = loaded.resolve_asset_graph()
 print(json.dumps({
     "assets": sorted(key.to_user_string() for key in graph.get_all_asset_keys()),
-    "group": graph.get(next(key for key in graph.get_all_asset_keys() if key.path == ["audit"])).group_name,
+    "group": graph.get(next(key for key in graph.get_all_asset_keys() if key.path == ["census"])).group_name,
     "executor": loaded.executor.name,
 }))
 """
@@ -35,7 +35,7 @@ def host(tmp_path: Path) -> Path:
 
 
 def test_it_joins_the_pipeline(host: Path, tmp_path: Path) -> None:
-    write_workload("audit", language="shell", workloads=tmp_path / "workloads", project=host)
+    write_workload("census", language="shell", workloads=tmp_path / "workloads", project=host)
     manifest = tmp_path / "manifest.json"
     manifest.write_bytes(manifest_json())
     environment = {
@@ -48,6 +48,6 @@ def test_it_joins_the_pipeline(host: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     assert done.returncode == 0, done.stderr
     loaded = json.loads(done.stdout)
-    assert {"audit", "generate_events", "silver/cleaned_trips"} <= set(loaded["assets"])
+    assert {"census", "generate_events", "silver/cleaned_trips"} <= set(loaded["assets"])
     assert loaded["group"] == "workloads"
     assert loaded["executor"] == "in_process", "a step is a container already"

@@ -28,6 +28,8 @@ def test_every_step_hangs_on_the_one_before(specs: Mapping[str, dg.AssetSpec]) -
         "analytics/daily_revenue": {"core/fct_trips"},
         "marts/fct_trips": {"core/fct_trips"},
         "marts/dim_payment_types": {"core/dim_payment_types"},
+        "marts/daily_revenue": {"analytics/daily_revenue"},
+        "audit": {"bronze/raw_trips", "silver/cleaned_trips", "marts/fct_trips", "marts/daily_revenue"},
         "throughput": {"generate_events", "bronze/raw_trips", "silver/cleaned_trips", "core/fct_trips"},
         "lake/expired_snapshots": set(),
     }
@@ -55,6 +57,8 @@ def test_groups_follow_the_layers(specs: Mapping[str, dg.AssetSpec]) -> None:
         "analytics/daily_revenue": "marts",
         "marts/fct_trips": "published",
         "marts/dim_payment_types": "published",
+        "marts/daily_revenue": "published",
+        "audit": "reports",
         "throughput": "reports",
         "lake/expired_snapshots": "care",
     }
@@ -100,11 +104,13 @@ def test_numbers_that_the_ui_plots_are_promised_under_their_fixed_names(specs: M
     assert {"execution_s", "dagster/row_count", "dbt_unique_id"} <= promised["core/fct_trips"]
     assert {"dagster/column_schema", "dagster/column_lineage"} <= promised["core/fct_trips"]
     assert {"rows_written", "snapshot_id", "dagster/row_count", "dagster/table_name"} <= promised["marts/fct_trips"]
+    assert {"records_audited", "rows_in_bronze", "rows_in_silver", "checks_failed"} <= promised["audit"]
 
 
 def test_a_rebuilt_image_changes_the_code_version_of_its_own_assets(specs: Mapping[str, dg.AssetSpec]) -> None:
     assert specs["generate_events"].code_version == "sha256:aaaa"
     assert specs["silver/cleaned_trips"].code_version == "sha256:bbbb"
+    assert specs["audit"].code_version == "sha256:dddd"
     # A model's is its SQL: an image that changed elsewhere leaves it fresh.
     assert specs["core/fct_trips"].code_version == "sum-of-fct_trips"
 
@@ -121,9 +127,9 @@ def test_the_pipeline_job_holds_every_asset_but_the_care_and_runs_in_one_process
 def test_the_smaller_jobs_share_the_pipeline_out(definitions: dg.Definitions) -> None:
     parts = [
         definitions.resolve_job_def(name).asset_layer.selected_asset_keys
-        for name in ("create_topics", "generate", "process", "build_marts", "compare_throughput")
+        for name in ("create_topics", "generate", "process", "build_marts", "audit_month", "compare_throughput")
     ]
-    assert sum(len(part) for part in parts) == len(set().union(*parts)) == 12
+    assert sum(len(part) for part in parts) == len(set().union(*parts)) == 14
 
 
 def test_bronze_and_duckdb_admit_one_step_at_a_time(definitions: dg.Definitions) -> None:
@@ -134,10 +140,11 @@ def test_bronze_and_duckdb_admit_one_step_at_a_time(definitions: dg.Definitions)
         "silver__cleaned_trips": None,
         "dbt_build": "duckdb",
         "publish_marts": "duckdb",
+        "audit": None,
     }
 
 
-_STEPS = ("generate_events", "bronze__raw_trips", "silver__cleaned_trips", "dbt_build", "publish_marts")
+_STEPS = ("generate_events", "bronze__raw_trips", "silver__cleaned_trips", "dbt_build", "publish_marts", "audit")
 
 
 def test_several_months_of_marts_are_one_run(definitions: dg.Definitions) -> None:
@@ -148,7 +155,7 @@ def test_several_months_of_marts_are_one_run(definitions: dg.Definitions) -> Non
     assert single == {key for key in policies if key.split("/")[0] not in _ONE_MONTH_A_RUN}
 
 
-_ONE_MONTH_A_RUN = ("kafka_topics", "generate_events", "bronze", "silver", "throughput", "lake")
+_ONE_MONTH_A_RUN = ("kafka_topics", "generate_events", "bronze", "silver", "audit", "throughput", "lake")
 
 
 def test_checks_that_can_fail_block_and_those_that_warn_do_not(definitions: dg.Definitions) -> None:

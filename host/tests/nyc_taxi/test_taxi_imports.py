@@ -37,7 +37,7 @@ def test_a_workload_imports_neither_the_host_nor_another_workload(workload: Path
     assert not offences(workload / "src", {"nyc_taxi", "drayage", "dagster"} | others)
 
 
-def test_all_three_workloads_are_looked_at() -> None:
+def test_all_three_workloads_in_python_are_looked_at() -> None:
     assert {workload.name for workload in WORKLOADS} == {"dbt_runner", "flink_submit", "generator"}
 
 

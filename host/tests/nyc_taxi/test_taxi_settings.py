@@ -29,6 +29,7 @@ def test_all_that_is_missing_is_reported_together(monkeypatch: pytest.MonkeyPatc
 def test_a_workload_gets_what_it_needs_and_no_more() -> None:
     workloads, services = describe_workloads(Images()), load_services()
     assert set(workloads.generator.environment(services)) == {"KAFKA_BOOTSTRAP_SERVERS", "SCHEMA_REGISTRY_URL"}
+    assert not [name for name in workloads.auditor.environment(services) if name.startswith("FLINK")]
     assert not [name for name in workloads.dbt_runner.environment(services) if name.startswith(("KAFKA", "FLINK"))]
 
 
@@ -36,7 +37,7 @@ def test_credentials_are_files_and_no_environment() -> None:
     """Whoever may look at a container must not see them."""
     workloads = describe_workloads(Images())
     credentials = {"s3_access_key_id", "s3_secret_access_key"}
-    for workload in (workloads.flink_submit, workloads.dbt_runner):
+    for workload in (workloads.flink_submit, workloads.dbt_runner, workloads.auditor):
         assert set(workload.settings()["secrets"]) == credentials
         assert not credentials & set(workload.needs)
     assert workloads.generator.settings()["secrets"] == ()
@@ -44,7 +45,7 @@ def test_credentials_are_files_and_no_environment() -> None:
 
 def test_no_step_runs_as_root_or_with_capabilities() -> None:
     workloads = describe_workloads(Images())
-    for workload in (workloads.generator, workloads.flink_submit, workloads.dbt_runner):
+    for workload in (workloads.generator, workloads.flink_submit, workloads.dbt_runner, workloads.auditor):
         settings = workload.settings()
         assert settings["user"] == "10001:10001"
         assert settings["cap_drop"] == ("ALL",)

@@ -1,0 +1,40 @@
+"""The audit's definition, and the receipts that it is handed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from nyc_taxi.assets.audit import AUDIT, CHECKS, read_receipts
+from nyc_taxi.assets.kafka import GENERATE_EVENTS
+from nyc_taxi.assets.lake import BRONZE, SILVER
+
+MONTH = "2024-01"
+
+
+def report(instance: dg.DagsterInstance, key: dg.AssetKey, metadata: Mapping[str, Any], month: str = MONTH) -> None:
+    instance.report_runless_asset_event(dg.AssetMaterialization(asset_key=key, metadata=metadata, partition=month))
+
+
+def test_receipts_are_the_months_last_ones_and_those_that_are_not_there_are_left_out() -> None:
+    silver = {"rows_read": 9, "rows_written": 7, "rows_rejected": 1, "duplicates": 1, "snapshot_id": "4"}
+    with dg.DagsterInstance.ephemeral() as instance:
+        report(instance, GENERATE_EVENTS, {"events_committed": 8, "offsets": {"0": [0, 7]}})
+        report(instance, GENERATE_EVENTS, {"events_committed": 9, "offsets": {"0": [0, 8]}})
+        report(instance, SILVER, silver)
+        report(instance, SILVER, {**silver, "rows_read": 1}, month="2024-02")
+        report(instance, BRONZE, {"duration_s": 1.5, "dagster/row_count": 3}, month="2024-02")
+        receipts = read_receipts(instance, MONTH)
+    assert all(receipt.pop("recorded_at_s") > 0 for receipt in receipts.values())
+    assert receipts == {
+        "generate_events": {"events_committed": 9, "offsets": {"0": [0, 8]}},
+        "silver/cleaned_trips": {name: silver[name] for name in silver if name != "snapshot_id"},
+    }
+
+
+def test_whatever_the_audit_finds_makes_its_run_red(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    blocking = {
+        key.name: graph.get_check_spec(key).blocking for key in graph.asset_check_keys if key.asset_key == AUDIT
+    }
+    assert blocking == dict.fromkeys(CHECKS, True)

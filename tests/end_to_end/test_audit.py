@@ -1,0 +1,190 @@
+"""The audit passes on a month in order, and sees what somebody else does to its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from pyiceberg.expressions import And, BooleanExpression, EqualTo
+from stack import Stack
+
+pytestmark = pytest.mark.stack
+
+MONTH = "2015-06"
+EVENTS = 600
+CHECKS = {
+    "every_record_is_in_bronze_once",
+    "every_bronze_row_is_accounted_for",
+    "silver_trip_ids_are_unique",
+    "published_trips_are_silvers",
+    "money_is_the_same_everywhere",
+    "receipts_are_confirmed",
+}
+FINDINGS = """
+query Findings($run: ID!) {
+  logsForRun(runId: $run, limit: 1000) {
+    ... on EventConnection {
+      events {
+        ... on AssetCheckEvaluationEvent {
+          evaluation { checkName metadataEntries { label ... on TextMetadataEntry { text } } }
+        }
+      }
+    }
+  }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def month(stack: Stack) -> Stack:
+    """Run a small month once, as a whole."""
+    launch = stack.launch(MONTH, "--events", str(EVENTS))
+    assert launch.exit_code == 0, launch.output
+    assert stack.checks("audit", launch.run_id) == dict.fromkeys(CHECKS, ("ERROR", True))
+    return stack
+
+
+def test_a_month_in_order_passes_with_its_numbers(month: Stack) -> None:
+    """The auditor's numbers are those of the topic and the tables, read here in a third way, and of the receipts."""
+    audit = month.materialization("audit", MONTH)
+    silver = month.table_rows("silver.cleaned_trips", MONTH)
+    reported = month.materialization("silver/cleaned_trips", MONTH)
+    assert audit["records_audited"] == month.committed_events(MONTH) == EVENTS
+    assert audit["rows_in_bronze"] == len(month.table_rows("bronze.raw_trips", MONTH)) == EVENTS
+    assert audit["rows_in_silver"] == audit["rows_in_fct_trips"] == len(silver)
+    assert audit["rows_rejected"] == len(month.table_rows("silver.rejected_trips", MONTH)) == reported["rows_rejected"]
+    assert audit["duplicates"] == reported["duplicates"] > 0
+    assert Decimal(audit["total_amount_usd"]) == sum(row["total_amount_usd"] for row in silver)
+    assert audit["checks_failed"] == 0
+
+
+def test_auditing_again_after_the_month_was_sent_again_passes(month: Stack) -> None:
+    """Bronze then has each event twice, and nothing else has changed."""
+    again = month.launch(
+        MONTH, "--events", str(EVENTS), "--select", "kafka_topics,generate_events,bronze/raw_trips,audit"
+    )
+    assert again.exit_code == 0, again.output
+    audit = month.materialization("audit", MONTH)
+    assert audit["rows_in_bronze"] == audit["records_audited"] == 2 * EVENTS
+    assert audit["rows_in_silver"] == month.materialization("silver/cleaned_trips", MONTH)["rows_written"]
+
+
+@dataclass(frozen=True)
+class Harm:
+    """What pyiceberg does to a row of a table, and what the audit then says.
+
+    Args:
+        table: The table.
+        key: Columns that tell its rows apart.
+        copies: How many of the row there are then.
+        findings: By the check that fails, a part of what it finds.
+    """
+
+    table: str
+    key: tuple[str, ...]
+    copies: int
+    findings: dict[str, str]
+
+
+HARMS = {
+    "a row of bronze is there twice": Harm(
+        "bronze.raw_trips",
+        ("kafka_topic_id", "kafka_partition", "kafka_offset"),
+        2,
+        {"every_record_is_in_bronze_once": "1 rows of bronze.raw_trips are there more than once (partition "},
+    ),
+    "a row of silver is gone": Harm(
+        "silver.cleaned_trips",
+        ("trip_id",),
+        0,
+        {
+            "every_bronze_row_is_accounted_for": "1 trips of bronze are not in silver.cleaned_trips (trip_id ",
+            "published_trips_are_silvers": "1 rows of marts.fct_trips are no trip of silver (trip_id ",
+            "money_is_the_same_everywhere": "1 days have other sums in the marts than in silver",
+            "receipts_are_confirmed": "silver/cleaned_trips reported rows_written",
+        },
+    ),
+    "a row of silver is there twice": Harm(
+        "silver.cleaned_trips",
+        ("trip_id",),
+        2,
+        {
+            "every_bronze_row_is_accounted_for": "rows of bronze.raw_trips became ",
+            "silver_trip_ids_are_unique": "1 rows of silver.cleaned_trips repeat another one's trip_id (trip_id ",
+            "money_is_the_same_everywhere": "have trips",
+            "receipts_are_confirmed": "silver/cleaned_trips reported rows_written",
+        },
+    ),
+    "a row of the published trips is gone": Harm(
+        "marts.fct_trips",
+        ("trip_id",),
+        0,
+        {
+            "published_trips_are_silvers": "1 trips of silver are not in marts.fct_trips (trip_id ",
+            "money_is_the_same_everywhere": "silver.cleaned_trips and marts.fct_trips have trips",
+        },
+    ),
+}
+
+
+@contextmanager
+def _harmed(stack: Stack, harm: Harm) -> Iterator[None]:
+    """Take out or double a row of the month, and put it right in the end."""
+    table = stack.catalog().load_table(harm.table)
+    of_month = EqualTo("trip_month", MONTH)
+    # The dearest trip: one whose money is missed.
+    rows = table.scan(row_filter=of_month).to_arrow()
+    amount = next(name for name in rows.column_names if name.startswith("total_amount"))
+    row = rows.take([pc.sort_indices(rows, [(amount, "descending")])[0].as_py()])
+    this: BooleanExpression = of_month
+    for name in harm.key:
+        this = And(this, EqualTo(name, row[name][0].as_py()))
+
+    def leave(copies: int) -> None:
+        table.refresh()
+        with table.transaction() as transaction:
+            transaction.delete(this)
+            if copies:
+                transaction.append(pa.concat_tables([row] * copies))
+
+    try:
+        leave(harm.copies)
+        yield
+    finally:
+        leave(1)
+    assert table.refresh().scan(row_filter=of_month).to_arrow().num_rows == rows.num_rows
+
+
+@pytest.mark.parametrize("name", HARMS)
+def test_what_another_tool_did_to_a_table_makes_the_audit_red(month: Stack, name: str) -> None:
+    """The checks that it concerns fail, and no others, and say what is wrong."""
+    harm = HARMS[name]
+    with _harmed(month, harm):
+        red = month.launch(MONTH, "--select", "audit")
+    assert red.exit_code != 0
+    assert month.run_status(red.run_id) == "FAILURE"
+    outcomes = month.checks("audit", red.run_id)
+    assert outcomes == {check: ("ERROR", check not in harm.findings) for check in CHECKS}
+    findings = _findings(month, red.run_id)
+    for check, finding in harm.findings.items():
+        assert finding in findings[check]
+        assert MONTH in findings[check]
+    green = month.launch(MONTH, "--select", "audit")
+    assert green.exit_code == 0, green.output
+
+
+def _findings(stack: Stack, run_id: str) -> dict[str, str]:
+    """Return what each check of a run says, by its name."""
+    events = stack.query(FINDINGS, run=run_id)["logsForRun"]["events"]
+    return {
+        event["evaluation"]["checkName"]: entry["text"]
+        for event in events
+        if "evaluation" in event
+        for entry in event["evaluation"]["metadataEntries"]
+        if entry["label"] == "finding"
+    }

@@ -1,0 +1,217 @@
+package audit
+
+import (
+	"cmp"
+	"context"
+	"encoding/hex"
+
+	"drayage/workloads/auditor/lake"
+	"drayage/workloads/auditor/rows"
+	"drayage/workloads/auditor/trips"
+)
+
+// sortOut judges every row of bronze of the month by the documented rules, and compares silver and fct_trips with the
+// outcome.
+//
+// Of a repeated event the earliest arrival stays, then invalid trips go, then of each trip the latest arrival stays.
+// What is the same event, or the same trip, has the same key; so a pass over a part of the keys sees all that it needs.
+func sortOut(ctx context.Context, job Job, bronzeRows int64) (*tally, error) {
+	passes := max(1, (bronzeRows+job.RowsAPass-1)/job.RowsAPass)
+	var firsts rows.Bits
+	for pass := range passes {
+		if err := findFirsts(ctx, job, part{pass, passes}, &firsts); err != nil {
+			return nil, err
+		}
+	}
+	found := newTally(bronzeRows - firsts.Count())
+	for pass := range passes {
+		if err := found.compare(ctx, job, part{pass, passes}, firsts); err != nil {
+			return nil, err
+		}
+	}
+	if err := found.readRejected(ctx, job); err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+// part is some of all keys.
+type part struct{ number, of int64 }
+
+func (p part) has(key rows.Key) bool {
+	return (int64(key[0])<<8|int64(key[1]))*p.of>>16 == p.number
+}
+
+// arrival is when and where an event came in.
+type arrival struct{ ingestedAt, partition, offset int64 }
+
+func (a arrival) compare(other arrival) int {
+	return cmp.Or(
+		cmp.Compare(a.ingestedAt, other.ingestedAt), cmp.Compare(a.partition, other.partition), cmp.Compare(a.offset, other.offset))
+}
+
+func monthOf(job Job) lake.Months { return lake.Months{Column: MonthColumn, Month: job.Month.Text} }
+
+// findFirsts marks, by its number in the scan, the earliest arrival of each event.
+func findFirsts(ctx context.Context, job Job, part part, firsts *rows.Bits) error {
+	type first struct {
+		arrival
+		row int64
+	}
+	earliest := map[rows.Key]first{}
+	var number int64
+	all := trips.Bronze()
+	columns := []lake.Column{all[trips.EventID], all[trips.IngestedAt], all[trips.KafkaPartition], all[trips.KafkaOffset]}
+	err := job.Tables.Bronze.Scan(ctx, monthOf(job), columns, func(row []rows.Value) error {
+		this := first{arrival{row[1].Int, row[2].Int, row[3].Int}, number}
+		number++
+		key := rows.KeyOf(row[0].Text)
+		if !part.has(key) {
+			return nil
+		}
+		if other, ok := earliest[key]; !ok || this.compare(other.arrival) < 0 {
+			earliest[key] = this
+		}
+		return nil
+	})
+	for _, event := range earliest {
+		firsts.Set(event.row)
+	}
+	return err
+}
+
+// trip is what bronze says that a trip should be, and what silver and fct_trips have of it.
+type trip struct {
+	latest     arrival
+	valid      bool // whether bronze has it
+	expected   uint64
+	asFact     uint64 // what fct_trips should have, by silver's word
+	silverRows uint8
+	factRows   uint8
+}
+
+func (t *tally) compare(ctx context.Context, job Job, part part, firsts rows.Bits) error {
+	all := map[rows.Key]trip{}
+	if err := t.expect(ctx, job, part, firsts, all); err != nil {
+		return err
+	}
+	if err := t.seeSilver(ctx, job, part, all); err != nil {
+		return err
+	}
+	if err := t.seeFacts(ctx, job, part, all); err != nil {
+		return err
+	}
+	for key, trip := range all {
+		name := "trip_id " + hex.EncodeToString(key[:])
+		if trip.valid && trip.silverRows == 0 {
+			t.silver.missing.add(name)
+		}
+		if trip.silverRows > 0 && trip.factRows == 0 {
+			t.facts.missing.add(name)
+		}
+	}
+	return nil
+}
+
+// expect works out which trips silver should hold, and counts the events that are none.
+func (t *tally) expect(ctx context.Context, job Job, part part, firsts rows.Bits, all map[rows.Key]trip) error {
+	var number int64
+	var prints rows.Fingerprint
+	cleaned := make([]rows.Value, trips.SilverColumns)
+	return job.Tables.Bronze.Scan(ctx, monthOf(job), trips.Bronze(), func(event []rows.Value) error {
+		number++
+		if !firsts.Has(number - 1) {
+			return nil
+		}
+		if reason := job.Month.Reject(event); reason != "" {
+			if part.number == 0 {
+				t.rejected.add(event[trips.EventID], reason)
+			}
+			return nil
+		}
+		key := trips.Clean(event, cleaned)
+		if !part.has(key) {
+			return nil
+		}
+		this := arrival{event[trips.IngestedAt].Int, event[trips.KafkaPartition].Int, event[trips.KafkaOffset].Int}
+		other, known := all[key]
+		if known {
+			t.repeatedTrips++
+		}
+		if !known || this.compare(other.latest) > 0 {
+			all[key] = trip{latest: this, valid: true, expected: prints.Of(cleaned...)}
+		}
+		return nil
+	})
+}
+
+func (t *tally) seeSilver(ctx context.Context, job Job, part part, all map[rows.Key]trip) error {
+	var prints rows.Fingerprint
+	return job.Tables.Silver.Scan(ctx, monthOf(job), trips.Silver, func(row []rows.Value) error {
+		if part.number == 0 {
+			t.silver.rows++
+			if err := t.silverMoney.add(row); err != nil {
+				return err
+			}
+		}
+		key, name := takeID(row)
+		if !part.has(key) {
+			return nil
+		}
+		trip := all[key]
+		switch {
+		case !trip.valid:
+			t.silver.unexpected.add(name)
+		case prints.Of(row...) != trip.expected:
+			t.silver.differing.add(name)
+		}
+		if trip.silverRows > 0 {
+			t.silver.repeated.add(name)
+		}
+		trip.silverRows = 1
+		trip.asFact = prints.Of(row[:trips.FactColumns]...)
+		all[key] = trip
+		return nil
+	})
+}
+
+func (t *tally) seeFacts(ctx context.Context, job Job, part part, all map[rows.Key]trip) error {
+	var prints rows.Fingerprint
+	return job.Tables.Facts.Scan(ctx, monthOf(job), trips.Facts, func(row []rows.Value) error {
+		if part.number == 0 {
+			t.facts.rows++
+			if err := t.factsMoney.add(row); err != nil {
+				return err
+			}
+		}
+		key, name := takeID(row)
+		if !part.has(key) {
+			return nil
+		}
+		trip := all[key]
+		switch {
+		case trip.silverRows == 0:
+			t.facts.unexpected.add(name)
+		case prints.Of(row...) != trip.asFact:
+			t.facts.differing.add(name)
+		}
+		if trip.factRows > 0 {
+			t.facts.repeated.add(name)
+		}
+		trip.factRows = 1
+		all[key] = trip
+		return nil
+	})
+}
+
+// takeID takes the trip's id out of a row: it is the key, and no value to compare once more.
+func takeID(row []rows.Value) (key rows.Key, name string) {
+	id := row[trips.TripID].Text
+	row[trips.TripID] = rows.Value{}
+	name = "trip_id " + string(id)
+	decoded, err := hex.DecodeString(string(id))
+	if err != nil || len(decoded) != len(key) || hex.EncodeToString(decoded) != string(id) {
+		return rows.KeyOf(id), name // no MD5 in lower-case hexadecimal, and so none that bronze expects
+	}
+	return rows.Key(decoded), name
+}

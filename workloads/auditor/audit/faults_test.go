@@ -1,0 +1,150 @@
+package audit
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// faults are things that can go wrong, each with the checks that must see it.
+var faults = map[string]struct {
+	harm   func(w *world)
+	seenBy map[string]string // check, and what it must say
+}{
+	"a row of bronze is lost": {
+		func(w *world) { w.bronze = slices.Delete(w.bronze, 10, 11) },
+		map[string]string{
+			once:      "1 committed records of the topic have no row in bronze.raw_trips (partition 0 offset 10)",
+			accounted: "rows of silver.cleaned_trips are no valid trip of bronze",
+			confirmed: "bronze/raw_trips reported dagster/row_count 42, and there are only 41",
+		},
+	},
+	"the last rows of bronze are lost, and they were sent before": {
+		func(w *world) { w.bronze = w.bronze[:len(w.bronze)-3] },
+		map[string]string{
+			once:      "2 committed records of the topic have no row",
+			accounted: "trip_id", confirmed: "dagster/row_count 42, and there are only 40",
+		},
+	},
+	"a row of bronze is there twice": {
+		func(w *world) { w.bronze = append(w.bronze, w.bronze[10]) },
+		map[string]string{once: "1 rows of bronze.raw_trips are there more than once (partition 0 offset 10)"},
+	},
+	"a row of bronze is no record": {
+		func(w *world) {
+			row := maps.Clone(w.bronze[10])
+			row["kafka_offset"] = whole(40) // the end of a transaction
+			w.bronze = append(w.bronze, row)
+		},
+		map[string]string{once: "1 rows of bronze.raw_trips are no committed record of the topic (partition 0 offset 40)"},
+	},
+	"a row of bronze has another value than its record": {
+		func(w *world) { w.bronze[10]["store_and_fwd_flag"] = text("Y") },
+		map[string]string{
+			once:      "have other values than their record (partition 0 offset 10)",
+			accounted: "rows of silver.cleaned_trips have other values than bronze gives",
+		},
+	},
+	"an undecodable record is lost": {
+		func(w *world) {
+			w.bronze = slices.DeleteFunc(w.bronze, func(row values) bool { return row["kafka_offset"].Int == 41 })
+		},
+		map[string]string{once: "(partition 0 offset 41)"},
+	},
+	"a decodable record passes for an undecodable one": {
+		func(w *world) {
+			w.bronze[10] = maps.Clone(w.bronze[10])
+			delete(w.bronze[10], "trip_month")
+			w.bronze[10]["undecodable_reason"] = text("nonsense")
+		},
+		map[string]string{once: "have no row", accounted: "no valid trip of bronze", confirmed: "only 41"},
+	},
+	"a row of bronze has neither month nor reason": {
+		func(w *world) { w.bronze = append(w.bronze, values{"kafka_topic_id": text("earlier")}) },
+		map[string]string{accounted: "1 rows of bronze.raw_trips have neither month nor reason, or both"},
+	},
+	"a row of silver is lost": {
+		func(w *world) { w.silver = w.silver[1:] },
+		map[string]string{
+			accounted: "1 trips of bronze are not in silver.cleaned_trips (trip_id ", published: "1 rows of marts.fct_trips are no trip of silver",
+			same: "2024-01-01: silver.cleaned_trips and marts.fct_trips have trips", confirmed: "rows_written 39, and there are 38",
+		},
+	},
+	"a row of silver is there twice": {
+		func(w *world) { w.silver = append(w.silver, w.silver[5]) },
+		map[string]string{
+			accounted: "44 rows of bronze.raw_trips became 45", unique: "1 rows of silver.cleaned_trips repeat another one's trip_id",
+			same: "days have other sums", confirmed: "rows_written 39, and there are 40",
+		},
+	},
+	"a row of silver has another value than bronze": {
+		func(w *world) { w.silver[5]["passenger_count"] = whole(9) },
+		map[string]string{
+			accounted: "1 rows of silver.cleaned_trips have other values than bronze gives",
+			published: "1 rows of marts.fct_trips have other values than silver",
+		},
+	},
+	"the earlier of two arrivals of a trip is kept": {
+		func(w *world) { w.silver[3]["event_id"], w.facts[3]["event_id"] = text("e3"), text("e3") },
+		map[string]string{accounted: "have other values than bronze gives"},
+	},
+	"a trip's id is written in capitals": {
+		func(w *world) {
+			for _, trips := range []fakeTable{w.silver, w.facts} {
+				trips[5]["trip_id"] = text(strings.ToUpper(string(trips[5]["trip_id"].Text)))
+			}
+		},
+		map[string]string{accounted: "are no valid trip of bronze"},
+	},
+	"a rejected row is lost": {
+		func(w *world) { w.rejected = nil },
+		map[string]string{accounted: "1 events are to be rejected for distance_missing, and silver.rejected_trips has 0"},
+	},
+	"another event was rejected": {
+		func(w *world) { w.rejected[0]["event_id"] = text("e38") },
+		map[string]string{accounted: "silver.rejected_trips has other events"},
+	},
+	"a trip is not published": {
+		func(w *world) { w.facts = w.facts[1:] },
+		map[string]string{published: "1 trips of silver are not in marts.fct_trips", same: "days have other sums"},
+	},
+	"a trip is published twice": {
+		func(w *world) { w.facts = append(w.facts, w.facts[5]) },
+		map[string]string{published: "1 rows of marts.fct_trips repeat another one's trip_id", same: "days have other sums"},
+	},
+	"a cent is lost on the way to a day's revenue": {
+		func(w *world) {
+			w.dailyRevenue[4]["total_amount_usd"] = whole(w.dailyRevenue[4]["total_amount_usd"].Int - 1)
+		},
+		map[string]string{same: "1 days have other sums in the marts than in silver (2024-01-0"},
+	},
+	"a step reported other numbers": {
+		func(w *world) { w.receipts.Silver.Duplicates, w.receipts.Silver.Rejected = 1, 2 },
+		map[string]string{confirmed: "silver/cleaned_trips reported rows_rejected 2, and there are 1; silver/cleaned_trips reported duplicates 1, and there are 2"},
+	},
+	"more was reported than was sent": {
+		func(w *world) { w.receipts.Generated.Committed = 43 },
+		map[string]string{confirmed: "generate_events reported events_committed 43, and there are only 42"},
+	},
+	"a step has no report": {
+		func(w *world) { w.receipts.Bronze = nil },
+		map[string]string{confirmed: "bronze/raw_trips has no report"},
+	},
+}
+
+func TestWhateverIsWrongIsSeenByTheChecksThatItConcerns(t *testing.T) {
+	for name, fault := range faults {
+		w := healthy()
+		fault.harm(w)
+		for _, check := range w.audit(t).Checks {
+			want, harmed := fault.seenBy[check.Name]
+			switch {
+			case check.Passed == harmed:
+				t.Errorf("%s: %s passed: %v; %s", name, check.Name, check.Passed, check.Finding)
+			case !strings.Contains(check.Finding, want):
+				t.Errorf("%s: %s should say %q, and says %s", name, check.Name, want, check.Finding)
+			}
+		}
+	}
+}

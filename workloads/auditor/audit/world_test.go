@@ -1,0 +1,183 @@
+package audit
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"time"
+
+	"drayage/workloads/auditor/lake"
+	"drayage/workloads/auditor/rows"
+	"drayage/workloads/auditor/topic"
+	"drayage/workloads/auditor/trips"
+)
+
+const month = "2024-01"
+
+// values is a row of a fake table by its columns' names; a column that is not there is null.
+type values map[string]rows.Value
+
+// fakeTable is a table in memory.
+type fakeTable []values
+
+func (f *fakeTable) Scan(_ context.Context, months lake.Months, columns []lake.Column, see func([]rows.Value) error) error {
+	for _, held := range *f {
+		of := held[months.Column]
+		if of.Set && string(of.Text) != months.Month || !of.Set && !months.None {
+			continue
+		}
+		row := make([]rows.Value, len(columns))
+		for place, column := range columns {
+			row[place] = held[column.Name]
+		}
+		if err := see(row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fakeTopic has one partition, and its records' values are the places of events, or nonsense.
+type fakeTopic struct {
+	bounds  []topic.Partition
+	records []topic.Record
+	events  []values
+}
+
+func (f *fakeTopic) ID() string                { return "topic" }
+func (f *fakeTopic) Bounds() []topic.Partition { return f.bounds }
+
+func (f *fakeTopic) Read(_ context.Context, see func(topic.Record) error) error {
+	for _, record := range f.records {
+		if err := see(record); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *fakeTopic) Decode(_ context.Context, value []byte, row []rows.Value) (bool, error) {
+	clear(row)
+	if len(value) != 8 {
+		return false, nil
+	}
+	for place, column := range trips.Event {
+		row[place] = f.events[binary.BigEndian.Uint64(value)][column.Name]
+	}
+	return true, nil
+}
+
+func text(of string) rows.Value      { return rows.Value{Set: true, Text: []byte(of)} }
+func whole(of int64) rows.Value      { return rows.Value{Set: true, Int: of} }
+func fraction(of float64) rows.Value { return rows.Value{Set: true, Float: of} }
+
+// event is the number-th trip of the month, and worth as many dollars.
+func event(number int) values {
+	pickup := time.Date(2024, 1, 1+number%28, 12, 0, number, 0, time.UTC).UnixMicro()
+	return values{
+		"event_id": text(fmt.Sprint("e", number)), "trip_month": text(month), "sent_at": whole(1),
+		"VendorID": whole(1), "tpep_pickup_datetime": whole(pickup), "tpep_dropoff_datetime": whole(pickup + 60_000_000),
+		"trip_distance": fraction(1), "fare_amount": fraction(float64(number)), "total_amount": fraction(float64(number)),
+	}
+}
+
+// world is a month as the pipeline leaves it, made by the shortest means.
+type world struct {
+	topic                                         fakeTopic
+	bronze, silver, rejected, facts, dailyRevenue fakeTable
+	receipts                                      Receipts
+	rowsAPass                                     int64
+}
+
+// send puts events into topic and bronze, as of one ingestion.
+func (w *world) send(ingestedAt int64, events ...values) {
+	for _, event := range events {
+		w.sendRaw(ingestedAt, event, binary.BigEndian.AppendUint64(nil, uint64(len(w.topic.events))))
+		w.topic.events = append(w.topic.events, event)
+	}
+	w.topic.bounds[0].End++ // the end of the transaction
+}
+
+func (w *world) sendRaw(ingestedAt int64, event values, value []byte) {
+	row := values{}
+	maps.Copy(row, event)
+	row["kafka_topic_id"], row["kafka_partition"], row["kafka_offset"] = text("topic"), whole(0), whole(w.topic.bounds[0].End)
+	row["ingested_at"] = whole(ingestedAt)
+	w.topic.records = append(w.topic.records, topic.Record{Offset: w.topic.bounds[0].End, Value: value})
+	w.topic.bounds[0].End++
+	if len(event) == 0 {
+		row["undecodable_reason"], row["undecodable_value"] = text("nonsense"), rows.Value{Set: value != nil, Text: value}
+	}
+	w.bronze = append(w.bronze, row)
+}
+
+// keep puts the trip of a row of bronze into silver and the marts.
+func (w *world) keep(row values) {
+	event := make([]rows.Value, trips.BronzeColumns)
+	for place, column := range trips.Bronze() {
+		event[place] = row[column.Name]
+	}
+	cleaned := make([]rows.Value, trips.SilverColumns)
+	id := trips.Clean(event, cleaned)
+	trip := values{"trip_month": text(month)}
+	for place, column := range trips.Silver {
+		trip[column.Name] = cleaned[place]
+	}
+	trip["trip_id"] = text(hex.EncodeToString(id[:]))
+	w.silver = append(w.silver, trip)
+	w.facts = append(w.facts, maps.Clone(trip))
+	for _, day := range w.dailyRevenue {
+		if day["pickup_date"].Int == trip["pickup_date"].Int {
+			day["trips"] = whole(day["trips"].Int + 1)
+			day["fare_amount_usd"] = whole(day["fare_amount_usd"].Int + trip["fare_amount_usd"].Int)
+			day["total_amount_usd"] = whole(day["total_amount_usd"].Int + trip["total_amount_usd"].Int)
+			return
+		}
+	}
+	w.dailyRevenue = append(w.dailyRevenue, values{
+		"trip_month": text(month), "pickup_date": trip["pickup_date"], "trips": whole(1),
+		"fare_amount_usd": trip["fare_amount_usd"], "tip_amount_usd": whole(0), "tolls_amount_usd": whole(0),
+		"total_amount_usd": trip["total_amount_usd"],
+	})
+}
+
+// healthy is a month in order: 40 trips, of which one was sent twice, one anew under another id, and one is invalid;
+// another month's event, and two records that nobody can decode.
+func healthy() *world {
+	w := &world{rowsAPass: 7}
+	w.topic.bounds = []topic.Partition{{Number: 0}}
+	var events []values
+	for number := range 40 {
+		events = append(events, event(number))
+	}
+	delete(events[39], "trip_distance")
+	anew := event(3)
+	anew["event_id"] = text("anew")
+	other := event(5)
+	other["trip_month"] = text("2024-02")
+	w.send(1, events...)
+	w.sendRaw(1, nil, []byte("no Avro"))
+	w.sendRaw(1, nil, nil)
+	w.send(2, event(7), anew, other)
+	for place, row := range w.bronze {
+		if number := place; number < 39 && number != 3 || place == 43 {
+			w.keep(row)
+		}
+	}
+	w.rejected = fakeTable{{"trip_month": text(month), "event_id": text("e39"), "rejection_reason": text("distance_missing")}}
+	w.report()
+	return w
+}
+
+// report makes the receipts of a healthy month.
+func (w *world) report() {
+	extras := `{"generate_events": {"recorded_at_s": 10, "events_committed": 42, "offsets": {"0": [0, 44]}},
+		"bronze/raw_trips": {"recorded_at_s": 20, "duration_s": 5.5, "dagster/row_count": 42},
+		"silver/cleaned_trips": {"rows_read": 42, "rows_written": 39, "rows_rejected": 1, "duplicates": 2}}`
+	if err := json.Unmarshal([]byte(extras), &w.receipts); err != nil {
+		panic(err)
+	}
+}

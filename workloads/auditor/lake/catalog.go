@@ -1,0 +1,193 @@
+// Package lake reads Iceberg tables: catalog, metadata, manifests, Parquet files. It is read top-down in that order.
+//
+// Source: Apache Iceberg table specification, format version 2, and its REST catalog's OpenAPI description. What the
+// specification allows and this reader does not know is refused: a row that is not understood must not be left out.
+package lake
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	formatVersion    = 2
+	requestTimeout   = 30 * time.Second
+	noSnapshot       = int64(-1)
+	mostAnswerBytes  = 256 << 20
+	identityOfColumn = "identity"
+)
+
+// Catalog is an Iceberg REST catalog and the object store that its tables lie in.
+type Catalog struct {
+	uri    string
+	prefix string
+	store  Store
+	client *http.Client
+}
+
+// Store opens the files of tables.
+type Store interface {
+	// Open returns a file's bytes by their place; size is its length in bytes.
+	Open(ctx context.Context, location string, size int64) (io.ReaderAt, error)
+	// Read returns a whole file.
+	Read(ctx context.Context, location string) (io.ReadCloser, error)
+}
+
+// Table is one table as of its current snapshot; later commits do not change what is read of it.
+type Table struct {
+	name      string
+	snapshot  int64
+	store     Store
+	fields    map[string]field
+	monthPart map[int]string // by partition spec, the name of the part that is the month
+	dataFiles []dataFile
+	deletes   []dataFile
+}
+
+// Snapshot is the id of the snapshot that is read, as text, since its 63 bits exceed what JavaScript can count; or "none".
+func (t *Table) Snapshot() string {
+	if t.snapshot == noSnapshot {
+		return "none"
+	}
+	return strconv.FormatInt(t.snapshot, 10)
+}
+
+type field struct {
+	ID   int             `json:"id"`
+	Name string          `json:"name"`
+	Type json.RawMessage `json:"type"`
+}
+
+type tableMetadata struct {
+	FormatVersion     int    `json:"format-version"`
+	CurrentSchemaID   int    `json:"current-schema-id"`
+	CurrentSnapshotID *int64 `json:"current-snapshot-id"`
+	Schemas           []struct {
+		ID     int     `json:"schema-id"`
+		Fields []field `json:"fields"`
+	} `json:"schemas"`
+	Specs []struct {
+		ID     int `json:"spec-id"`
+		Fields []struct {
+			Name      string `json:"name"`
+			Transform string `json:"transform"`
+			SourceID  int    `json:"source-id"`
+		} `json:"fields"`
+	} `json:"partition-specs"`
+	Snapshots []struct {
+		ID           int64  `json:"snapshot-id"`
+		ManifestList string `json:"manifest-list"`
+	} `json:"snapshots"`
+}
+
+// OpenCatalog asks a catalog for its configuration.
+func OpenCatalog(ctx context.Context, uri, warehouse string, store Store) (*Catalog, error) {
+	catalog := &Catalog{uri: strings.TrimRight(uri, "/"), store: store, client: &http.Client{Timeout: requestTimeout}}
+	var config struct {
+		Defaults  map[string]string `json:"defaults"`
+		Overrides map[string]string `json:"overrides"`
+	}
+	if _, err := catalog.get(ctx, "/v1/config?warehouse="+url.QueryEscape(warehouse), &config); err != nil {
+		return nil, err
+	}
+	prefix := config.Defaults["prefix"]
+	if override, ok := config.Overrides["prefix"]; ok {
+		prefix = override
+	}
+	if prefix != "" {
+		catalog.prefix = "/" + url.PathEscape(prefix)
+	}
+	return catalog, nil
+}
+
+// Load reads a table's metadata and manifests.
+//
+// name is "namespace.table"; month is the name of the column that its partitions are made of.
+func (c *Catalog) Load(ctx context.Context, name, month string) (*Table, error) {
+	namespace, table, _ := strings.Cut(name, ".")
+	var answer struct {
+		Metadata tableMetadata `json:"metadata"`
+	}
+	path := fmt.Sprintf("/v1%s/namespaces/%s/tables/%s", c.prefix, url.PathEscape(namespace), url.PathEscape(table))
+	found, err := c.get(ctx, path, &answer)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, fmt.Errorf("the catalog at %s has no table %s: materialize what makes it, then audit again", c.uri, name)
+	}
+	loaded := &Table{name: name, snapshot: noSnapshot, store: c.store, fields: map[string]field{}, monthPart: map[int]string{}}
+	if err := loaded.take(ctx, answer.Metadata, month); err != nil {
+		return nil, fmt.Errorf("table %s cannot be read: %w", name, err)
+	}
+	return loaded, nil
+}
+
+func (t *Table) take(ctx context.Context, metadata tableMetadata, month string) error {
+	if metadata.FormatVersion != formatVersion {
+		return fmt.Errorf("its format version is %d, and this auditor knows version %d alone", metadata.FormatVersion, formatVersion)
+	}
+	for _, schema := range metadata.Schemas {
+		if schema.ID != metadata.CurrentSchemaID {
+			continue
+		}
+		for _, column := range schema.Fields {
+			t.fields[column.Name] = column
+		}
+	}
+	monthField, ok := t.fields[month]
+	if !ok {
+		return fmt.Errorf("it has no column %s", month)
+	}
+	for _, spec := range metadata.Specs {
+		for _, part := range spec.Fields {
+			if part.SourceID == monthField.ID && part.Transform == identityOfColumn {
+				t.monthPart[spec.ID] = part.Name
+			}
+		}
+	}
+	if metadata.CurrentSnapshotID == nil || *metadata.CurrentSnapshotID == noSnapshot {
+		return nil
+	}
+	for _, snapshot := range metadata.Snapshots {
+		if snapshot.ID == *metadata.CurrentSnapshotID {
+			t.snapshot = snapshot.ID
+			return t.readManifests(ctx, snapshot.ManifestList)
+		}
+	}
+	return fmt.Errorf("its current snapshot %d is not among its snapshots", *metadata.CurrentSnapshotID)
+}
+
+// get reads an answer as JSON; false stands for "not found".
+func (c *Catalog) get(ctx context.Context, path string, into any) (bool, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.uri+path, nil)
+	if err != nil {
+		return false, fmt.Errorf("ICEBERG_CATALOG_URI %q is no address: %w", c.uri, err)
+	}
+	response, err := c.client.Do(request)
+	if err != nil {
+		return false, fmt.Errorf("the Iceberg catalog does not answer (is iceberg-rest healthy?): %w", err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, mostAnswerBytes))
+	if err != nil {
+		return false, fmt.Errorf("the Iceberg catalog's answer to %s broke off: %w", path, err)
+	}
+	if response.StatusCode == http.StatusNotFound {
+		return false, nil
+	}
+	if response.StatusCode != http.StatusOK {
+		return false, fmt.Errorf("the Iceberg catalog at %s answered %s with %s: %.300s", c.uri, path, response.Status, body)
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return false, fmt.Errorf("the Iceberg catalog's answer to %s is not understood: %w", path, err)
+	}
+	return true, nil
+}

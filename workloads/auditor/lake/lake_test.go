@@ -1,0 +1,189 @@
+package lake
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+
+	"drayage/workloads/auditor/rows"
+)
+
+// monthly makes trips whose miles count up from 0.
+func monthly(month string, count int) []trip {
+	var all []trip
+	for number := range count {
+		one := trip{Miles: float64(number), USD: int64(-number), Started: int64(number)}
+		if month != "" {
+			one.Month = &month
+		}
+		if vendor := int32(number); number%2 == 0 {
+			one.Vendor = &vendor
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+func unchanged(map[string]any) {}
+
+var wanted = []Column{
+	{"miles", "double"}, {"usd", "decimal(10,2)"}, {"started", "timestamp"}, {"vendor", "int"}, {"younger", "string"},
+}
+
+func miles(t *testing.T, table *Table, months Months) []int {
+	t.Helper()
+	months.Column = "trip_month"
+	var found []int
+	err := table.Scan(context.Background(), months, wanted, func(row []rows.Value) error {
+		number := int64(row[0].Float)
+		if row[1].Int != -number || row[2].Int != number || row[3].Set != (number%2 == 0) || row[4].Set {
+			t.Errorf("row %d is %v", number, row)
+		}
+		found = append(found, int(number))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func upTo(count int) []int {
+	var all []int
+	for number := range count {
+		all = append(all, number)
+	}
+	return all
+}
+
+func TestRowsOfAMonthAreReadInWholeFromFilesOfAnySize(t *testing.T) {
+	store := memory{
+		"a": parquetFile(t, monthly("2024-01", 5000)...),
+		"b": parquetFile(t, monthly("2024-02", 3)...),
+		"c": parquetFile(t, monthly("", 2)...),
+		"d": parquetFile(t, monthly("2024-01", 1)...),
+	}
+	loaded, err := table(t, store, unchanged,
+		file{"a", "2024-01", 0, "PARQUET", 5000, nil, 1}, file{"b", "2024-02", 0, "PARQUET", 3, nil, 0},
+		file{"c", nil, 0, "PARQUET", 2, nil, 1}, file{"d", "2024-01", 0, "PARQUET", 1, nil, 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := miles(t, loaded, Months{Month: "2024-01"}); !slices.Equal(got, upTo(5000)) {
+		t.Errorf("got %d rows", len(got))
+	}
+	if got := miles(t, loaded, Months{Month: "2024-02", None: true}); !slices.Equal(got, []int{0, 1, 2, 0, 1}) {
+		t.Errorf("got %v", got)
+	}
+	if loaded.Snapshot() != "5" {
+		t.Errorf("got the snapshot %s", loaded.Snapshot())
+	}
+}
+
+func TestAFileThatHoldsSeveralMonthsIsReadRowByRow(t *testing.T) {
+	store := memory{"a": parquetFile(t, append(monthly("2024-01", 2), monthly("2024-02", 3)...)...)}
+	loaded, err := table(t, store, func(metadata map[string]any) {
+		metadata["partition-specs"] = []any{map[string]any{"spec-id": 0, "fields": []any{}}}
+	}, file{"a", nil, 0, "PARQUET", 5, nil, 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := miles(t, loaded, Months{Month: "2024-02"}); !slices.Equal(got, upTo(3)) {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestDeletedPositionsAreGoneFromOlderFilesAlone(t *testing.T) {
+	store := memory{
+		"a": parquetFile(t, monthly("2024-01", 4)...),
+		"x": parquetFile(t, position{"a", 1}, position{"a", 3}, position{"b", 0}),
+		"b": parquetFile(t, monthly("2024-01", 2)...),
+	}
+	loaded, err := table(t, store, unchanged, file{"a", "2024-01", 0, "PARQUET", 4, nil, 1},
+		file{"x", "2024-01", 1, "PARQUET", 3, nil, 1}, file{"b", "2024-01", 0, "PARQUET", 2, nil, 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := miles(t, loaded, Months{Month: "2024-01"}); !slices.Equal(got, []int{0, 2, 0, 1}) {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestATableWithoutSnapshotHasNoRows(t *testing.T) {
+	loaded, err := table(t, memory{}, func(metadata map[string]any) { metadata["current-snapshot-id"] = -1 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := miles(t, loaded, Months{Month: "2024-01"}); got != nil || loaded.Snapshot() != "none" {
+		t.Errorf("got %v of snapshot %s", got, loaded.Snapshot())
+	}
+}
+
+func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
+	good := file{"a", "2024-01", 0, "PARQUET", 4, nil, 1}
+	for want, change := range map[string]struct {
+		metadata func(map[string]any)
+		file     file
+	}{
+		"format version is 3":               {func(metadata map[string]any) { metadata["format-version"] = 3 }, good},
+		"is not among its snapshots":        {func(metadata map[string]any) { metadata["current-snapshot-id"] = 6 }, good},
+		"deletes rows by their values":      {unchanged, file{"a", "2024-01", 2, "PARQUET", 4, nil, 1}},
+		"is of format PUFFIN":               {unchanged, file{"a", "2024-01", 1, "PUFFIN", 4, nil, 1}},
+		"is of format ORC":                  {unchanged, file{"a", "2024-01", 0, "ORC", 4, nil, 1}},
+		"its manifest says 5":               {unchanged, file{"a", "2024-01", 0, "PARQUET", 5, nil, 1}},
+		"have no field ids":                 {unchanged, file{"unnumbered", "2024-01", 0, "PARQUET", 1, nil, 1}},
+		"cannot be opened as Parquet":       {unchanged, file{"text", "2024-01", 0, "PARQUET", 1, nil, 1}},
+		"which this auditor does not know":  {unchanged, file{"milliseconds", "2024-01", 0, "PARQUET", 1, nil, 1}},
+		"its column usd is of type long":    {retype("usd", "long"), good},
+		"its column miles is of type float": {retype("miles", "float"), good},
+		"it has no column vendor":           {retype("vendor", ""), good},
+	} {
+		store := memory{
+			"a":          parquetFile(t, monthly("2024-01", 4)...),
+			"unnumbered": parquetFile(t, struct{ Month string }{"2024-01"}),
+			"text":       []byte("no Parquet, but long enough to be mistaken for it"),
+			"milliseconds": parquetFile(t, struct {
+				Month   string  `parquet:"trip_month,id(1)"`
+				Miles   float64 `parquet:"miles,id(2)"`
+				USD     int64   `parquet:"usd,id(3),decimal(2:10)"`
+				Started int64   `parquet:"started,id(4),timestamp(millisecond)"`
+			}{"2024-01", 1, 1, 1}),
+		}
+		loaded, err := table(t, store, change.metadata, change.file)
+		if err == nil {
+			err = loaded.Scan(context.Background(), Months{Column: "trip_month", Month: "2024-01"}, wanted,
+				func([]rows.Value) error { return nil })
+		}
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "silver.trips") {
+			t.Errorf("expected an error of silver.trips with %q, got %v", want, err)
+		}
+	}
+}
+
+// retype gives a column another type, or takes it out of the table.
+func retype(name, typ string) func(map[string]any) {
+	return func(metadata map[string]any) {
+		schema := metadata["schemas"].([]any)[0].(map[string]any)
+		schema["fields"] = slices.DeleteFunc(schema["fields"].([]any), func(field any) bool {
+			isIt := field.(map[string]any)["name"] == name
+			if isIt {
+				field.(map[string]any)["type"] = typ
+			}
+			return isIt && typ == ""
+		})
+	}
+}
+
+func TestLongDecimalsAreReadIfTheirValueIsShort(t *testing.T) {
+	for digits, want := range map[string]int64{
+		"\x00": 0, "\xff": -1, "\x00\x00\x00\x00\x00\x00\x00\x00\x01\x02": 258, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00": -256,
+	} {
+		if got, err := bigEndian([]byte(digits)); err != nil || got.Int != want {
+			t.Errorf("%x: expected %d, got %d, %v", digits, want, got.Int, err)
+		}
+	}
+	if _, err := bigEndian([]byte("\x01\x00\x00\x00\x00\x00\x00\x00\x00")); err == nil {
+		t.Error("2^64 passed for a number of 64 bits")
+	}
+}

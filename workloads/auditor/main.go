@@ -1,0 +1,121 @@
+// The auditor: a step that reads topic and tables with code of its own, and confirms what the others reported.
+package main
+
+import (
+	"context"
+	"errors"
+	"math"
+
+	pipes "drayage/writers/go"
+
+	"drayage/workloads/auditor/audit"
+	"drayage/workloads/auditor/lake"
+	"drayage/workloads/auditor/topic"
+	"drayage/workloads/auditor/trips"
+)
+
+const (
+	bronzeTable   = "bronze.raw_trips"
+	silverTable   = "silver.cleaned_trips"
+	rejectedTable = "silver.rejected_trips"
+	factsTable    = "marts.fct_trips"
+	revenueTable  = "marts.daily_revenue"
+)
+
+func main() { pipes.Run(step) }
+
+func step(session *pipes.Session) error {
+	read, err := readSettings(secretsFolder)
+	if err != nil {
+		return err
+	}
+	month, extras, err := readRequest(session.Context)
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	tables, err := load(ctx, read)
+	if err != nil {
+		return err
+	}
+	// The tables first: whatever bronze holds, the topic then has.
+	sent, err := topic.Open(ctx, read.kafkaBootstrapServers, extras.Topic)
+	if err != nil {
+		return err
+	}
+	defer sent.Close()
+	result, err := audit.Run(ctx, audit.Job{
+		Month:   month,
+		Topic:   sent,
+		Decoder: topic.NewDecoder(read.schemaRegistryURL, trips.Event),
+		Tables: audit.Tables{
+			Bronze: tables[bronzeTable], Silver: tables[silverTable], Rejected: tables[rejectedTable],
+			Facts: tables[factsTable], DailyRevenue: tables[revenueTable],
+		},
+		Receipts:  extras.Receipts,
+		RowsAPass: audit.RowsAPass,
+		Say:       func(text string) error { return session.Log("INFO", text) },
+	})
+	if err != nil {
+		return err
+	}
+	return report(session, result, tables)
+}
+
+func load(ctx context.Context, read settings) (map[string]*lake.Table, error) {
+	store, err := lake.OpenStore(read.s3Endpoint, read.s3Region, read.s3AccessKeyID, read.s3SecretAccessKey)
+	if err != nil {
+		return nil, err
+	}
+	catalog, err := lake.OpenCatalog(ctx, read.icebergCatalogURI, read.icebergWarehouse, store)
+	if err != nil {
+		return nil, err
+	}
+	tables := map[string]*lake.Table{}
+	for _, name := range []string{bronzeTable, silverTable, rejectedTable, factsTable, revenueTable} {
+		if tables[name], err = catalog.Load(ctx, name, audit.MonthColumn); err != nil {
+			return nil, err
+		}
+	}
+	return tables, nil
+}
+
+func report(session *pipes.Session, result audit.Result, tables map[string]*lake.Table) error {
+	failed := 0
+	var err error
+	for _, check := range result.Checks {
+		level := "INFO"
+		if !check.Passed {
+			failed++
+			level = "ERROR"
+		}
+		metadata := pipes.Metadata{"finding": check.Finding}
+		for name, value := range check.Numbers {
+			metadata[name] = value
+		}
+		err = errors.Join(err,
+			session.Log(level, check.Name+": "+check.Finding),
+			session.Check("", check.Name, check.Passed, "ERROR", metadata))
+	}
+	snapshots := map[string]any{}
+	for name, table := range tables {
+		snapshots[name] = table.Snapshot()
+	}
+	counts := result.Counts
+	return errors.Join(err, session.Materialize("", "", pipes.Metadata{
+		"records_read":        counts.RecordsRead,
+		"records_audited":     counts.RecordsAudited,
+		"records_undecodable": counts.RecordsUndecodable,
+		"rows_in_bronze":      counts.RowsInBronze,
+		"rows_in_silver":      counts.RowsInSilver,
+		"rows_in_fct_trips":   counts.RowsInFacts,
+		"rows_rejected":       counts.RowsRejected,
+		"rows_undecodable":    counts.RowsUndecodable,
+		"duplicates":          counts.Duplicates,
+		"total_amount_usd":    trips.Dollars(counts.TotalCents), // text: a float would not be exact
+		"checks_failed":       failed,
+		"topic_s":             math.Round(counts.TopicSeconds*1000) / 1000,
+		"tables_s":            math.Round(counts.TablesSeconds*1000) / 1000,
+		"snapshots":           pipes.Typed("json", snapshots),
+	}))
+}
