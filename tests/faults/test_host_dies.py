@@ -59,7 +59,7 @@ def materializations(stack: Stack, month: str) -> list[str]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _topic(stack: Stack) -> None:
-    launch = stack.launch("2015-03", "--select", "kafka_topics")
+    launch = stack.launch("2012-03", "--select", "kafka_topics")
     assert launch.exit_code == 0, launch.output
 
 
@@ -78,7 +78,7 @@ def starts(events: EngineEvents, run_id: str) -> int:
 
 def test_the_retry_of_a_killed_run_worker_adopts_its_container(stack: Stack, events: EngineEvents) -> None:
     """The run shows failed; its retry, which nobody asks for, goes on with the container and ends green."""
-    month = "2015-03"
+    month = "2012-03"
     run_id = start_slow_generation(stack, month)
     step = wait_for_step(stack, run_id)
     (worker,) = stack.engine.containers.list(filters={"label": f"dagster/run_id={run_id}"})
@@ -95,7 +95,7 @@ def test_the_retry_of_a_killed_run_worker_adopts_its_container(stack: Stack, eve
     assert stack.committed_events(month) == EVENTS
 
 
-@pytest.mark.parametrize(("month", "service"), [("2015-04", "dagster-daemon"), ("2015-05", "dagster-code")])
+@pytest.mark.parametrize(("month", "service"), [("2012-04", "dagster-daemon"), ("2012-05", "dagster-code")])
 def test_a_restarted_service_of_the_host_disturbs_no_step(
     stack: Stack, events: EngineEvents, month: str, service: str
 ) -> None:
