@@ -21,10 +21,11 @@ type Receipts struct {
 		Rows       int64   `json:"dagster/row_count"`
 	} `json:"bronze/raw_trips"`
 	Silver *struct {
-		Read       int64 `json:"rows_read"`
-		Written    int64 `json:"rows_written"`
-		Rejected   int64 `json:"rows_rejected"`
-		Duplicates int64 `json:"duplicates"`
+		RecordedAt float64 `json:"recorded_at_s"`
+		Read       int64   `json:"rows_read"`
+		Written    int64   `json:"rows_written"`
+		Rejected   int64   `json:"rows_rejected"`
+		Duplicates int64   `json:"duplicates"`
 	} `json:"silver/cleaned_trips"`
 }
 

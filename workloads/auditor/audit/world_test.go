@@ -176,7 +176,7 @@ func healthy() *world {
 func (w *world) report() {
 	extras := `{"generate_events": {"recorded_at_s": 10, "events_committed": 42, "offsets": {"0": [0, 44]}},
 		"bronze/raw_trips": {"recorded_at_s": 20, "duration_s": 5.5, "dagster/row_count": 42},
-		"silver/cleaned_trips": {"rows_read": 42, "rows_written": 39, "rows_rejected": 1, "duplicates": 2}}`
+		"silver/cleaned_trips": {"recorded_at_s": 30, "rows_read": 42, "rows_written": 39, "rows_rejected": 1, "duplicates": 2}}`
 	if err := json.Unmarshal([]byte(extras), &w.receipts); err != nil {
 		panic(err)
 	}

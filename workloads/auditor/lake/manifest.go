@@ -3,6 +3,7 @@ package lake
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/hamba/avro/v2/ocf"
 )
@@ -88,7 +89,8 @@ func (t *Table) add(manifest manifestFile, entry manifestEntry) error {
 		}
 		file.hasMonth, file.month = true, month
 	}
-	if entry.File.Format != parquetFormat {
+	// Iceberg's own writers have it in upper case, DuckDB in lower case.
+	if !strings.EqualFold(entry.File.Format, parquetFormat) {
 		return fmt.Errorf("%s is of format %s, and this auditor reads %s alone", file.path, entry.File.Format, parquetFormat)
 	}
 	switch isDeletes := manifest.Content == manifestOfDeletes; {
