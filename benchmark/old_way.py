@@ -27,7 +27,9 @@ from running_stack import BenchmarkError, RunningStack
 IMAGE = "drayage/benchmark-sql-client"
 BLIND_WAIT_S = 60.0
 TOPIC = "benchmark.old_way"
-"""Not the pipeline's: its bronze takes up whatever is new in its own, and would take these events in once more."""
+NAMESPACE = "benchmark"
+"""Bronze's place in the lake, and the topic, are not the pipeline's: its bronze step takes up whatever is new in its
+topic, and reports whatever is new in its table."""
 
 _SQL = Path(__file__).resolve().parents[1] / "sql" / "flink"
 _CLIENT = (
@@ -73,7 +75,7 @@ def run_month(stack: RunningStack, containers: list[RecordedContainer], month: s
         time.sleep(BLIND_WAIT_S)
         steps.append({"step": "blind wait", "seconds": BLIND_WAIT_S})
         silver_was_ready = files.job_state(job_id) == "FINISHED"
-        steps.append(_build_marts(stack, by_step["dbt_build"], month))
+        steps.append(_build_marts(stack, by_step["dbt_build"], month, may_fail=not silver_was_ready))
         wall_s = time.monotonic() - started
     finally:
         client.remove(force=True, v=True)
@@ -143,7 +145,7 @@ class _Files:
         Args:
             job_id: The Flink job's id.
         """
-        catalog = f"{self._stack.url('CATALOG_PORT')}/v1/namespaces/bronze/tables/raw_trips"
+        catalog = f"{self._stack.url('CATALOG_PORT')}/v1/namespaces/{NAMESPACE}/tables/raw_trips"
         snapshot = _get(catalog)["metadata"]["current-snapshot-id"]
         values = {"month": self._month, "bronze_snapshot_id": str(snapshot)}
         job = {"job_name": f"old way: silver {self._month}", "job_id": job_id}
@@ -165,7 +167,7 @@ def _run_file(client: Container, name: str, sql: str) -> dict[str, Any]:
     return {"step": f"SQL client {name}", "seconds": round(seconds, 2)}
 
 
-def _build_marts(stack: RunningStack, container: RecordedContainer, month: str) -> dict[str, Any]:
+def _build_marts(stack: RunningStack, container: RecordedContainer, month: str, *, may_fail: bool) -> dict[str, Any]:
     record = container.record
     mount = record["settings"]["mounts"][0]
     environment = {name: record["environment"][name] for name in ("ICEBERG_CATALOG_URI", "ICEBERG_WAREHOUSE")}
@@ -184,17 +186,19 @@ def _build_marts(stack: RunningStack, container: RecordedContainer, month: str) 
     try:
         made.start()
         exit_code = made.wait()["StatusCode"]
-        if exit_code != 0:
+        # Where the blind wait was too short, a red dbt is what the old way then gave.
+        if exit_code != 0 and not may_fail:
             log = made.logs().decode(errors="replace")[-_LOG_CHARACTERS:]
             raise BenchmarkError(f"The old way's dbt build of {month} ended with code {exit_code}:\n{log}")
     finally:
         made.remove(force=True, v=True)
-    return {"step": "docker run dbt build", "seconds": round(time.monotonic() - started, 2)}
+    seconds = round(time.monotonic() - started, 2)
+    return {"step": "docker run dbt build", "seconds": seconds, "exit_code": exit_code}
 
 
 def _render(name: str, values: dict[str, str]) -> str:
     text = Template((_SQL / name).read_text(encoding="utf-8")).substitute(values)
-    return _COMMENT.sub("", text)
+    return _COMMENT.sub("", text).replace("lake.bronze", f"lake.{NAMESPACE}")
 
 
 def _offsets(by_partition: dict[str, int]) -> str:
