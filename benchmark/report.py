@@ -71,7 +71,7 @@ def draw_seconds(title: str, runs: Sequence[dict[str, Any]]) -> Any:
     chart.x_labels = [f"{run['way']}, {run['events']:,}" for run in runs]
     names = list(dict.fromkeys(step["step"] for run in runs for step in run["steps"]))
     for name in names:
-        chart.add(name, [_seconds_of(run, name) for run in runs])
+        chart.add(name, [_reported(run, name, "seconds") for run in runs])
     chart.add(_REST, [rest_s(run) for run in runs])
     return chart
 
@@ -90,7 +90,7 @@ def as_markdown(result: dict[str, Any]) -> str:
     )
     typical = typical_runs(result["runs"])
     parts = [head, _ways_table(list(typical.values()), result["runs"])]
-    parts += [_steps_table(run) for run in typical.values()]
+    parts += [_steps_table(list(typical.values()), way) for way in dict.fromkeys(way for way, _ in typical)]
     parts.append(_memory_table([run for (way, _), run in typical.items() if way == "pipeline"]))
     if result.get("generator"):
         parts.append(_generator_table(result["generator"]))
@@ -109,18 +109,17 @@ def _ways_table(typical: Sequence[dict[str, Any]], runs: Sequence[dict[str, Any]
     return _table(["way", "events", "seconds", "all runs", "events/s", "of the pipeline"], rows)
 
 
-def _steps_table(run: dict[str, Any]) -> str:
-    rows = [[step["step"], f"{step['seconds']:.1f}"] for step in run["steps"]]
-    rows.append([_REST, f"{rest_s(run):.1f}"])
-    return _table([f"{run['way']}, {run['events']:,} events", "seconds"], rows)
+def _steps_table(typical: Sequence[dict[str, Any]], way: str) -> str:
+    runs = [run for run in typical if run["way"] == way]
+    names = list(dict.fromkeys(step["step"] for run in runs for step in run["steps"]))
+    rows = [[name, *(_figure(_reported(run, name, "seconds"), 1) for run in runs)] for name in names]
+    rows.append([_REST, *(_figure(rest_s(run), 1) for run in runs)])
+    return _table([f"seconds, {way}", *(f"{run['events']:,} events" for run in runs)], rows)
 
 
 def _memory_table(runs: Sequence[dict[str, Any]]) -> str:
     names = list(dict.fromkeys(step["step"] for run in runs for step in run["steps"]))
-    rows = []
-    for name in names:
-        peaks = [next(s["peak_memory_mib"] for s in run["steps"] if s["step"] == name) for run in runs]
-        rows.append([name, *(f"{peak:.0f}" for peak in peaks)])
+    rows = [[name, *(_figure(_reported(run, name, "peak_memory_mib"), 0) for run in runs)] for name in names]
     return _table(["peak memory of the step, MiB", *(f"{run['events']:,} events" for run in runs)], rows)
 
 
@@ -136,5 +135,9 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
 
 
-def _seconds_of(run: dict[str, Any], name: str) -> float | None:
-    return next((step["seconds"] for step in run["steps"] if step["step"] == name), None)
+def _figure(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:,.{digits}f}"
+
+
+def _reported(run: dict[str, Any], step: str, number: str) -> float | None:
+    return next((found.get(number) for found in run["steps"] if found["step"] == step), None)
