@@ -10,6 +10,7 @@ EVENTS ?= 10000
 SIZES ?= 100000 1000000
 DATA ?=
 ROUNDS ?= 50
+CHAOS_ROUNDS ?= 20
 export DATA
 
 # Which stack: the tests have one of their own, .env.test.
@@ -91,13 +92,14 @@ test: ## Set up what the tests need and pass them all
 	@tests/run
 
 .PHONY: soak
-soak: ## Kill a Dagster host at random moments, ROUNDS times over
+soak: ## Kill a Dagster host ROUNDS times, and each part of the stack CHAOS_ROUNDS times, at random moments
 	@mkdir -p .drayage
 	bootstrap/programs.sh
 	bootstrap/engine.sh
 	bootstrap/base_image.sh
 	DEVELOPMENT=1 bootstrap/python.sh
 	SOAK_ROUNDS=$(ROUNDS) .venv/bin/python -m pytest tests/faults/test_crash.py
+	CHAOS_ROUNDS=$(CHAOS_ROUNDS) tests/soak
 
 .PHONY: lint
 lint: ## Check format, types, SQL and shell scripts

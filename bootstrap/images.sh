@@ -17,7 +17,8 @@ inputs() {
     shift
     {
         echo "$parents"
-        git ls-files --cached --others --exclude-standard -z -- "$@" ':!*.md' ':!*/tests/*' \
+        # Not by git's exclusion of paths: before 2.43 or so it leaves nothing of a single folder of two levels.
+        git ls-files --cached --others --exclude-standard -z -- "$@" | grep --null-data --invert-match -E '\.md$|/tests/' \
             | sort --zero-terminated --unique | xargs --null --no-run-if-empty sha256sum
     } | sha256sum | cut -c 1-16
 }
@@ -55,6 +56,8 @@ together() {
 base=$(docker image inspect --format '{{.Id}}' debian:trixie-slim)
 java=$(inputs "$base" services/jre)
 python=$(inputs "$base" services/python)
+go=$(inputs "$base" services/go)
+node=$(inputs "$base" services/node)
 
 minio() { build minio "$(inputs "$base" services/minio)" services/minio; }
 postgres() { build postgres "$(inputs "$base" services/postgres)" services/postgres; }
@@ -70,6 +73,8 @@ flink_submit() {
 dbt_runner() {
     build dbt-runner "$(inputs "$python" workloads/dbt_runner sql/dbt)" --file workloads/dbt_runner/Dockerfile .
 }
+
+writer() { build "writer-$1" "$(inputs "$2" "writers/$1")" "writers/$1"; }
 
 # What `drayage new` added: such a workload's folder is all that its image needs.
 added_workloads() {
@@ -94,4 +99,19 @@ python_images() {
     together host dbt_runner flink_submit generator
 }
 
+go_images() {
+    build go-build "$go" services/go
+    writer go "$go"
+}
+node_images() {
+    build node-build "$node" --target build services/node
+    build node "$node" services/node
+    writer node "$node"
+}
+
 together minio java_images python_images postgres added_workloads
+# Programs in other languages are tried by the tests alone.
+if [ -n "${DEVELOPMENT:-}" ]; then
+    writer shell "$base"
+    together go_images node_images "writer java $java"
+fi

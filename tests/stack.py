@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import docker
 import httpx
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
 from pyiceberg.catalog import Catalog, load_catalog
+from topic_reader import committed_records, topic_id
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-TOPIC = "taxi.raw_trips"
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,13 @@ class Launch:
 
     exit_code: int
     output: str
+
+    @property
+    def run_id(self) -> str:
+        """Return the id of the Dagster run, which the command prints."""
+        found = re.search(r"/runs/([0-9a-f-]{36})", self.output)
+        assert found, self.output
+        return found[1]
 
 
 class Stack:
@@ -52,6 +61,11 @@ class Stack:
     def url(self, port_name: str) -> str:
         """Return the address on this machine of a service that speaks HTTP."""
         return f"http://127.0.0.1:{self.port(port_name)}"
+
+    @property
+    def kafka_address(self) -> str:
+        """Return the broker's published address."""
+        return f"127.0.0.1:{self.port('KAFKA_PORT')}"
 
     @property
     def data_folder(self) -> Path:
@@ -135,35 +149,70 @@ class Stack:
             raise LookupError(message)
         return {entry["label"]: _plain(entry) for entry in events[0]["metadataEntries"]}
 
+    def checks(self, asset: str, run_id: str) -> dict[str, tuple[str, bool]]:
+        """Return severity and outcome of each asset check that a run evaluated for an asset, by its name."""
+        data = self.query(
+            """
+            query Checks($run: ID!) {
+              logsForRun(runId: $run, limit: 1000) {
+                ... on EventConnection {
+                  events {
+                    ... on AssetCheckEvaluationEvent {
+                      evaluation { checkName severity success assetKey { path } }
+                    }
+                  }
+                }
+              }
+            }
+            """,
+            run=run_id,
+        )
+        found = [event["evaluation"] for event in data["logsForRun"]["events"] if "evaluation" in event]
+        return {
+            one["checkName"]: (one["severity"], one["success"])
+            for one in found
+            if "/".join(one["assetKey"]["path"]) == asset
+        }
+
+    @contextmanager
+    def stopped(self, service: str) -> Iterator[None]:
+        """Stop a service, and start it again at the end, until it is healthy."""
+        container = self.container(service)
+        container.stop(timeout=10)
+        try:
+            yield
+        finally:
+            container.start()
+            wait_until(
+                lambda: self.container(service).attrs["State"]["Health"]["Status"] == "healthy",
+                what=f"{service} healthy again",
+                timeout_s=90,
+            )
+
     def committed_events(self, month: str) -> int:
         """Count the topic's committed records of a month with a consumer of our own."""
-        consumer = Consumer(
-            {
-                "bootstrap.servers": f"127.0.0.1:{self.port('KAFKA_PORT')}",
-                "group.id": "end-to-end-tests",
-                "isolation.level": "read_committed",
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-            }
+        prefix = f"{month}.".encode()
+        return sum((message.key() or b"").startswith(prefix) for message in committed_records(self.kafka_address))
+
+    def kafka_admin(self) -> AdminClient:
+        """Return a client that may change the topic."""
+        return AdminClient({"bootstrap.servers": self.kafka_address})
+
+    def committed_offsets(self) -> list[tuple[int, int]]:
+        """Return partition and offset of each committed record of the topic, read by a consumer of our own."""
+        return [(message.partition(), message.offset()) for message in committed_records(self.kafka_address)]
+
+    def ingested_offsets(self) -> list[tuple[int, int]]:
+        """Return partition and offset of each row of bronze that came from the topic as it is now."""
+        scan = (
+            self.catalog()
+            .load_table("bronze.raw_trips")
+            .scan(
+                row_filter=f"kafka_topic_id = '{topic_id(self.kafka_address)}'",
+                selected_fields=("kafka_partition", "kafka_offset"),
+            )
         )
-        try:
-            partitions = consumer.list_topics(TOPIC, timeout=10).topics[TOPIC].partitions
-            consumer.assign([TopicPartition(TOPIC, number, 0) for number in partitions])
-            ended: set[int] = set()
-            count = 0
-            prefix = f"{month}.".encode()
-            while len(ended) < len(partitions):
-                message = consumer.poll(10)
-                if message is None:
-                    text = f"no record and no end of partition within 10 s; ended: {sorted(ended)}"
-                    raise TimeoutError(text)
-                if message.error():
-                    ended.add(message.partition())
-                elif (message.key() or b"").startswith(prefix):
-                    count += 1
-            return count
-        finally:
-            consumer.close()
+        return [(row["kafka_partition"], row["kafka_offset"]) for row in scan.to_arrow().to_pylist()]
 
     def catalog(self) -> Catalog:
         """Return the Iceberg catalog through its published port."""

@@ -33,5 +33,7 @@ SELECT
     kafka_partition,
     kafka_offset,
     CAST(kafka_timestamp AS TIMESTAMP(6)) AS kafka_timestamp,
-    TIMESTAMP '${ingested_at}' AS ingested_at
+    TIMESTAMP '${ingested_at}' AS ingested_at,
+    undecodable_reason,
+    undecodable_value
 FROM raw_trips_source;

@@ -1,6 +1,9 @@
 -- Grain: one row for each committed record of the topic, by (kafka_topic_id, kafka_partition, kafka_offset).
 -- Rerun: creates the table when it is missing.
 --
+-- A record that could not be decoded is a row too: with its bytes and the reason, without a month, an event or a trip.
+-- The view bronze.quarantine, which the step makes since Flink cannot, shows just those.
+--
 -- The nineteen columns of the taxi commission keep the names and types they arrive with. Writers do not shuffle:
 -- one month would else go through a single writer. Bounds on the whole topic id let a reader skip files of others.
 CREATE TABLE IF NOT EXISTS lake.bronze.raw_trips (
@@ -30,7 +33,9 @@ CREATE TABLE IF NOT EXISTS lake.bronze.raw_trips (
     kafka_partition INT NOT NULL COMMENT 'Partition the record was read from',
     kafka_offset BIGINT NOT NULL COMMENT 'Offset of the record in its partition',
     kafka_timestamp TIMESTAMP(6) COMMENT 'Time of the record in Kafka, UTC: when it was sent',
-    ingested_at TIMESTAMP(6) NOT NULL COMMENT 'When the ingesting step began, UTC; the same for all rows of one job'
+    ingested_at TIMESTAMP(6) NOT NULL COMMENT 'When the ingesting step began, UTC; the same for all rows of one job',
+    undecodable_reason STRING COMMENT 'Why the record could not be decoded; NULL for one that was',
+    undecodable_value BYTES COMMENT 'The record as it came, when it could not be decoded'
 ) PARTITIONED BY (trip_month) WITH (
     'format-version' = '2',
     'write.distribution-mode' = 'none',

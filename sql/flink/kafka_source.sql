@@ -1,13 +1,14 @@
 -- Grain: one row for each committed record between the given offsets.
 -- Rerun: a temporary table of the session; the offsets make a second read return the same rows.
 --
--- Flink resolves the writer's schema against these columns by name: a column the writer does not send is NULL.
+-- The writer's schema is resolved against these columns by name: a column the writer does not send is NULL, but for the
+-- required ones. A record that cannot be decoded has NULL in all but the last two and the metadata.
 DROP TEMPORARY TABLE IF EXISTS raw_trips_source;
 
 CREATE TEMPORARY TABLE raw_trips_source (
-    event_id STRING NOT NULL,
-    trip_month STRING NOT NULL,
-    sent_at TIMESTAMP(3) NOT NULL,
+    event_id STRING,
+    trip_month STRING,
+    sent_at TIMESTAMP(3),
     `VendorID` BIGINT,
     tpep_pickup_datetime TIMESTAMP(3),
     tpep_dropoff_datetime TIMESTAMP(3),
@@ -27,6 +28,8 @@ CREATE TEMPORARY TABLE raw_trips_source (
     total_amount DOUBLE,
     congestion_surcharge DOUBLE,
     `Airport_fee` DOUBLE,
+    undecodable_reason STRING,
+    undecodable_value BYTES,
     kafka_partition INT METADATA FROM 'partition' VIRTUAL,
     kafka_offset BIGINT METADATA FROM 'offset' VIRTUAL,
     kafka_timestamp TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL
@@ -39,6 +42,9 @@ CREATE TEMPORARY TABLE raw_trips_source (
     'scan.startup.specific-offsets' = '${start_offsets}',
     'scan.bounded.mode' = 'specific-offsets',
     'scan.bounded.specific-offsets' = '${end_offsets}',
-    'value.format' = 'avro-confluent',
-    'value.avro-confluent.url' = '${schema_registry_url}'
+    'value.format' = 'avro-confluent-quarantine',
+    'value.avro-confluent-quarantine.url' = '${schema_registry_url}',
+    'value.avro-confluent-quarantine.required-columns' = 'event_id;trip_month;sent_at',
+    'value.avro-confluent-quarantine.reason-column' = 'undecodable_reason',
+    'value.avro-confluent-quarantine.value-column' = 'undecodable_value'
 );

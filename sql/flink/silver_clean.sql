@@ -7,6 +7,8 @@
 -- with integers in decimal, times as yyyy-MM-dd HH:mm:ss.SSS, money rounded to cents with two decimals ('7.00'), and
 -- '~' for NULL. No such text holds '|' or '~', so two different keys never have the same text.
 --
+-- A record that could not be decoded belongs to no month, and so is in no month's rows here: bronze counts those.
+--
 -- rejection_reason is the first of: pickup_time_missing, dropoff_time_missing, distance_missing, distance_below_zero,
 -- fare_missing, fare_below_zero, pickup_outside_month, value_out_of_range (not a number, or beyond the type kept here).
 --

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
+from plots import take_note_of_plots
 from stack import Stack
 
 # The browser stays on this machine: whatever it would look up by itself is switched off.
@@ -29,6 +30,7 @@ def page(stack: Stack) -> Iterator[Page]:
         try:
             page = browser.new_page(viewport={"width": 1500, "height": 950}, base_url=stack.url("DAGSTER_PORT"))
             page.set_default_timeout(TIMEOUT_MS)
+            take_note_of_plots(page)
             yield page
         finally:
             browser.close()

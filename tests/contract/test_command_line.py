@@ -350,22 +350,52 @@ def test_a_capsule_is_replayed_where_the_run_is_unknown(
     assert "There is no capsule" in cli("replay", str(tmp_path / "none"), "--yes", exits=2)
 
 
-def test_doctor_finds_a_good_machine_good_and_says_what_is_bad(
-    instance: dg.DagsterInstance, client: DrayageClient, cli: CommandLine
+def test_every_command_speaks_json_to_programs(
+    instance: dg.DagsterInstance, client: DrayageClient, cli: CommandLine, tmp_path: Path
+) -> None:
+    run_id = materialize(instance, client, step(shell(FAILED))).run_id
+    lines = [json.loads(line) for line in cli("logs", "last", "report", "--json").splitlines()]
+    assert {"stream": "stdout", "line": "to-stdout"} in lines
+    assert {"stream": "stderr", "line": "to-stderr"} in lines
+    capsule = json.loads(cli("capsule", "last", "report", "-o", str(tmp_path / "step.tar.gz"), "--json"))
+    assert (capsule["run"], capsule["step"]) == (run_id, "report")
+    assert capsule["size_bytes"] == (tmp_path / "step.tar.gz").stat().st_size
+    replayed = subprocess.run(
+        cli.words("replay", "last", "report", "--yes", "--json"), capture_output=True, text=True, check=False
+    )
+    verdict = json.loads(replayed.stdout)
+    assert (verdict["green"], verdict["reasons"]) == (False, ["it exited with code 3"])
+    assert "to-stdout" in replayed.stderr
+    (tmp_path / "dagster" / "dagster.yaml").touch()
+    home = str(tmp_path / "dagster")
+    pruned = json.loads(cli("prune", "--max-age-days", "0", "--orphan-grace-s", "-1", "--json", DAGSTER_HOME=home))
+    assert len(pruned["directories"]) == 2, "the step and its replay"
+    assert pruned["errors"] == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("drayage st", "steps"),
+        ("drayage steps la", "last"),
+        ("drayage logs last re", "report"),
+        ("drayage replay last report --deb", "--debugpy"),
+    ],
+)
+def test_a_shell_completes_commands_runs_and_steps(
+    instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient, typed: str, offered: str
 ) -> None:
     materialize(instance, client, step(shell(GREEN)))
-    findings = json.loads(cli("doctor", "--json"))
-    assert {finding["what"] for finding in findings} == {
-        "engine",
-        f"image {SHELL_IMAGE}",
-        "exchange root",
-        "engine sees exchange root",
-        "disk",
-        "memory",
+    environment = {
+        **os.environ,
+        "_DRAYAGE_COMPLETE": "complete_bash",
+        "COMP_WORDS": typed,
+        "COMP_CWORD": str(len(typed.split()) - 1),
+        "DRAYAGE_EXCHANGE_ROOT": str(deployment.exchange_root),
     }
-    assert all(finding["good"] for finding in findings)
-    assert "no-such-image' is not on the engine" in cli("doctor", "--image", "no-such-image", exits=1)
-    assert "systemctl start docker" in cli("doctor", exits=1, DOCKER_HOST="unix:///no/such/socket")
+    program = str(Path(sys.executable).with_name("drayage"))
+    done = subprocess.run([program], capture_output=True, text=True, check=False, env=environment)
+    assert offered in done.stdout.splitlines(), done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from stack import REPOSITORY, Stack, wait_until
+from stack import REPOSITORY, Stack
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("topic")]
 
@@ -82,21 +80,6 @@ def test_bad_file_is_named_with_its_fault(stack: Stack, month: str, spoil: objec
         path.unlink()
 
 
-@contextmanager
-def _stopped(stack: Stack, service: str) -> Iterator[None]:
-    container = stack.container(service)
-    container.stop(timeout=10)
-    try:
-        yield
-    finally:
-        container.start()
-        wait_until(
-            lambda: stack.container(service).attrs["State"]["Health"]["Status"] == "healthy",
-            what=f"{service} healthy again",
-            timeout_s=90,
-        )
-
-
 STOPPED_SERVICES = [
     ("kafka", "generate_events", "kafka:9092"),
     ("schema-registry", "generate_events", "schema-registry:8085"),
@@ -112,7 +95,7 @@ def test_stopped_service_is_named_and_the_next_run_is_right(
 ) -> None:
     """A step that misses a service says which one, and works as soon as it is back."""
     month = "2019-02"
-    with _stopped(stack, service):
+    with stack.stopped(service):
         red = stack.launch(month, "--select", asset)
     assert red.exit_code != 0
     assert address in red.output

@@ -23,7 +23,7 @@ from stack import Stack
 
 from nyc_taxi.definitions import build_definitions
 from nyc_taxi.images import find_image_ids, inspect_images
-from nyc_taxi.settings import Images
+from nyc_taxi.settings import Images, Surroundings
 
 pytestmark = pytest.mark.stack
 
@@ -43,13 +43,6 @@ query Steps($month: String!) {
   runsOrError(filter: {tags: [{key: "dagster/partition", value: $month}]}, limit: 1) {
     ... on Runs { results { stepStats { startTime endTime } } }
   }
-}
-"""
-
-
-STALE = """
-query Stale($key: AssetKeyInput!, $month: String!) {
-  assetNodeOrError(assetKey: $key) { ... on AssetNode { staleStatus(partition: $month) } }
 }
 """
 
@@ -126,28 +119,6 @@ def test_publishing_again_commits_nothing(marts: Stack) -> None:
     assert marts.materialization("marts/fct_trips", JANUARY)["rows_written"] == 0
 
 
-def _is_stale(stack: Stack, asset: str, month: str) -> bool:
-    node = stack.query(STALE, key={"path": asset.split("/")}, month=month)["assetNodeOrError"]
-    assert node["staleStatus"] in {"FRESH", "STALE"}, (asset, month, node)
-    return bool(node["staleStatus"] == "STALE")
-
-
-def test_new_rows_of_a_month_make_only_that_month_stale(stack: Stack) -> None:
-    """The UI then offers just what has to be built; the same rows sent again offer nothing."""
-    changed, other = "2021-03", "2021-04"
-    followers = ("staging/stg_trips", "core/fct_trips", "marts/daily_revenue")
-    for month in (changed, other):
-        made = stack.launch(month, "--events", "50")
-        assert made.exit_code == 0, made.output
-    again = stack.launch(changed, "--select", "kafka,lake", "--events", "50")
-    assert again.exit_code == 0, again.output
-    assert not any(_is_stale(stack, asset, month) for asset in followers for month in (changed, other))
-    more = stack.launch(changed, "--select", "kafka,lake", "--events", "60")
-    assert more.exit_code == 0, more.output
-    assert [_is_stale(stack, asset, changed) for asset in followers] == [True] * len(followers)
-    assert [_is_stale(stack, asset, other) for asset in followers] == [False] * len(followers)
-
-
 def test_a_few_models_selected_run_alone(marts: Stack, tmp_path: Path) -> None:
     """With just their own tests; nothing else is built, and nothing published."""
     before = _snapshots(marts)
@@ -213,8 +184,9 @@ def host(
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     images = Images()
+    inspection = inspect_images(images, find_image_ids(images))
     try:
-        yield Host(silver, instance, build_definitions(images, inspect_images(images, find_image_ids(images))))
+        yield Host(silver, instance, build_definitions(images, inspection, Surroundings()))
     finally:
         for container in silver.engine.containers.list(all=True, filters={"label": f"drayage/deployment={volume}"}):
             container.remove(force=True)

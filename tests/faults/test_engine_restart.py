@@ -36,7 +36,17 @@ class OwnEngine:
 
     def start(self) -> docker.DockerClient:
         """Start it, or start it again, and wait until it answers."""
-        words = ["dockerd", "--live-restore", "--host", self.url, "--bridge", "none", "--iptables=false"]
+        # In a network of its own: an engine that has no use for docker0 removes it, and that is the machine's.
+        words = [
+            "unshare",
+            "--net",
+            "dockerd",
+            "--live-restore",
+            "--host",
+            self.url,
+            "--bridge=none",
+            "--iptables=false",
+        ]
         words += [f"--data-root={self.folder}/data", f"--exec-root={self.folder}/exec", f"--pidfile={self.folder}/pid"]
         with (self.folder / "log").open("ab") as log:
             self.processes.append(subprocess.Popen(words, stdout=log, stderr=log))  # noqa: S603 - ours

@@ -23,6 +23,8 @@ from drayage.docker_errors import engine_errors
 from drayage.errors import ContainerGoneError
 
 _CHUNK_BYTES = 64 * 1024
+# What the engine gives a container whose image sets none.
+_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,24 @@ class DockerDebugger:
         with engine_errors(f"look at image {image!r}"):
             lines = self._client.images.get(image).attrs["Config"].get("Env") or ()
         return {name: value for name, _, value in (line.partition("=") for line in lines)}
+
+    def image_facts(self, image: str) -> tuple[int, dict[str, str]]:
+        """An image's size in bytes, and its labels."""
+        with engine_errors(f"look at image {image!r}"):
+            attributes = self._client.images.get(image).attrs
+        return int(attributes["Size"]), attributes["Config"].get("Labels") or {}
+
+    def has_program(self, image: str, names: Sequence[str]) -> bool:
+        """Tell whether an image has one of these programs on its path; nothing is run for it."""
+        folders = self.environment(image).get("PATH", _DEFAULT_PATH).split(":")
+        with engine_errors(f"look into image {image!r}"):
+            # A command that is never run: an image without one could not be made a container.
+            container = self._api.create_container(image, command=["-"], entrypoint=["-"])["Id"]
+        try:
+            return any(self.has_file(container, f"{folder}/{name}") for folder in folders for name in names)
+        finally:
+            with engine_errors(f"remove container {container[:12]}"):
+                self._api.remove_container(container, force=True, v=True)
 
     def commit(self, container_id: str) -> str:
         """Make an image of a container's file system, and tell its id."""

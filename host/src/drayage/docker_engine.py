@@ -1,7 +1,7 @@
 """Docker as the engine: only this module talks to it, with docker_errors, docker_files and docker_output beside it."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ import requests.exceptions
 from drayage import docker_files
 from drayage.docker_errors import engine_errors
 from drayage.docker_output import AttachedOutput, ReplayedOutput
-from drayage.engine import ContainerSpec, ContainerState, MemoryVolumeHold, Mount, Output, Stream, Usage
+from drayage.engine import ContainerSpec, ContainerState, MemoryVolumeHold, Mount, Output, Usage
 from drayage.errors import ContainerGoneError, EngineError, ImageMissingError
 
 _UNREADABLE_LOG_DRIVERS = frozenset({"none"})
@@ -81,12 +81,6 @@ class DockerEngine:
             if from_start and self._log_driver(container_id) not in _UNREADABLE_LOG_DRIVERS:
                 return ReplayedOutput(self._api, container_id)
             return AttachedOutput(self._api, container_id)
-
-    def recorded_output(self, container_id: str, stream: Stream) -> Iterator[bytes]:
-        """Read one stream of its output up to now, as the engine recorded it."""
-        wanted = {"stdout": stream == "stdout", "stderr": stream == "stderr"}
-        with engine_errors(f"read the log of container {container_id[:12]}"):
-            yield from self._api.logs(container_id, stream=True, follow=False, **wanted)
 
     def wait(self, container_id: str) -> None:
         """Block until it has ended."""

@@ -162,9 +162,6 @@ class Engine(Protocol):
     def output(self, container_id: str, *, from_start: bool) -> Output:
         """Follow its output: live from now on, or replayed from its start and then live."""
 
-    def recorded_output(self, container_id: str, stream: Stream) -> Iterator[bytes]:
-        """Read one stream of its output up to now, as the engine recorded it."""
-
     def wait(self, container_id: str) -> None:
         """Block until it has ended."""
 

@@ -45,8 +45,9 @@ def step_failure(
     return dg.Failure(
         description="\n".join(lines),
         metadata={
-            **metadata,
+            # First, since the UI cuts a long list off until it is opened.
             **{f"{name.replace(' ', '_')}_url": dg.MetadataValue.url(url) for name, url in links.items()},
+            **metadata,
             **_failure_metadata(facts, state, last_lines),
         },
     )

@@ -1,7 +1,7 @@
 """Follows one running container: its output, its end, what it uses; and ends it when it must."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from threading import Event, Lock, Thread
 
 import dagster as dg
@@ -115,14 +115,13 @@ class Follower:
         if self._is_cut:
             self._read_rest(received)
 
-    def _read_rest(self, received: Mapping[Stream, int]) -> None:
+    def _read_rest(self, received: dict[Stream, int]) -> None:
         """Take from the engine's record what came after the cut."""
         try:
-            for stream, received_bytes in received.items():
-                left = received_bytes
-                for chunk in self._engine.recorded_output(self._container_id, stream):
-                    self._logs.feed(stream, chunk[left:])
-                    left = max(0, left - len(chunk))
+            self._output = self._engine.output(self._container_id, from_start=True)
+            for stream, chunk in self._output:
+                self._logs.feed(stream, chunk[received[stream] :])
+                received[stream] = max(0, received[stream] - len(chunk))
         except EngineError as error:
             self._logs.feed("stderr", f"drayage: the rest of the output is lost: {error}\n".encode())
 

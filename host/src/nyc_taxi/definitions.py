@@ -8,6 +8,7 @@ import dagster as dg
 
 from drayage import DrayageClient, build_sweeper_sensor
 from drayage.dagster_internals import StateBackedDefinitionsLoader
+from nyc_taxi.assets.care import build_care_assets
 from nyc_taxi.assets.kafka import build_kafka_assets
 from nyc_taxi.assets.lake import build_lake_assets
 from nyc_taxi.assets.marts import build_marts
@@ -57,6 +58,7 @@ def build_definitions(images: Images, inspection: Inspection, surroundings: Surr
             *build_lake_assets(workloads.flink_submit, surroundings),
             *build_marts(workloads.dbt_runner, project),
             throughput,
+            *build_care_assets(workloads.flink_submit),
         ],
         jobs=JOBS,
         schedules=[NEWEST_MONTH],

@@ -2,16 +2,18 @@
 
 import dagster as dg
 
+from nyc_taxi.assets.care import CARE_GROUP
 from nyc_taxi.assets.kafka import GENERATE_EVENTS, KAFKA_TOPICS
 from nyc_taxi.assets.lake import BRONZE, SILVER
 from nyc_taxi.assets.throughput import THROUGHPUT
 
+_PIPELINE = dg.AssetSelection.all() - dg.AssetSelection.groups(CARE_GROUP)
 # Seeds are upstream of nothing that Flink makes, so that "downstream of silver" would leave them out.
-_MARTS = dg.AssetSelection.all() - dg.AssetSelection.assets(KAFKA_TOPICS, GENERATE_EVENTS, BRONZE, SILVER, THROUGHPUT)
+_MARTS = _PIPELINE - dg.AssetSelection.assets(KAFKA_TOPICS, GENERATE_EVENTS, BRONZE, SILVER, THROUGHPUT)
 
 TAXI_PIPELINE = dg.define_asset_job(
     "taxi_pipeline",
-    selection=dg.AssetSelection.all(),
+    selection=_PIPELINE,
     description="A month of taxi trips from the generator to the published marts.",
 )
 
@@ -41,5 +43,10 @@ JOBS = [
         "compare_throughput",
         selection=dg.AssetSelection.assets(THROUGHPUT),
         description="Puts the rates of the last runs side by side.",
+    ),
+    dg.define_asset_job(
+        "expire_snapshots",
+        selection=dg.AssetSelection.groups(CARE_GROUP),
+        description="Expires old snapshots of the lake's tables.",
     ),
 ]

@@ -1,57 +1,115 @@
 """Asset checks that compare the numbers of one report: each row must be accounted for."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 
-ACKNOWLEDGED = "every_event_acknowledged"
+COMMITTED = "every_event_committed"
 ACCOUNTED_FOR = "every_row_accounted_for"
+COMPLETE = "every_record_once"
+DECODABLE = "every_record_decodable"
+
+FATES = ("rows_written", "rows_rejected", "duplicates")
+BRONZE_FATES = (*FATES, "rows_undecodable")
 
 
-def acknowledged_spec(asset: dg.AssetKey) -> dg.AssetCheckSpec:
-    """Describe the check that the broker acknowledged what was produced."""
+def committed_spec(asset: dg.AssetKey) -> dg.AssetCheckSpec:
+    """Describe the check that what was produced is in the topic for good."""
     return dg.AssetCheckSpec(
-        ACKNOWLEDGED,
+        COMMITTED,
         asset=asset,
         blocking=True,
-        description="The broker acknowledged as many events as were produced.",
+        description="Events produced = acknowledged by the broker = committed.",
     )
 
 
-def check_acknowledged(result: dg.MaterializeResult[Any]) -> dg.AssetCheckResult:
-    """Compare produced with acknowledged events."""
-    produced, acknowledged = _count(result, "events_produced"), _count(result, "events_acknowledged")
+def check_committed(result: dg.MaterializeResult[Any]) -> dg.AssetCheckResult:
+    """Compare produced with acknowledged and committed events."""
+    counts = _counts(result, ("events_produced", "events_acknowledged", "events_committed"))
+    produced, acknowledged, committed = counts.values()
     return dg.AssetCheckResult(
-        check_name=ACKNOWLEDGED,
-        passed=produced == acknowledged,
-        description=f"{produced} events produced, {acknowledged} acknowledged by the broker.",
-        metadata={"events_produced": produced, "events_acknowledged": acknowledged},
+        check_name=COMMITTED,
+        passed=produced == acknowledged == committed,
+        description=f"{produced} events produced, {acknowledged} acknowledged by the broker, {committed} committed.",
+        metadata=counts,
     )
 
 
-def accounted_for_spec(asset: dg.AssetKey) -> dg.AssetCheckSpec:
-    """Describe the check that no row was lost between reading and writing."""
+def accounted_for_spec(asset: dg.AssetKey, fates: Sequence[str] = FATES) -> dg.AssetCheckSpec:
+    """Describe the check that no row was lost between reading and writing.
+
+    Args:
+        asset: What is checked.
+        fates: The counts of what may become of a row.
+    """
     return dg.AssetCheckSpec(
         ACCOUNTED_FOR,
         asset=asset,
         blocking=True,
-        description="Rows read = rows written + rows rejected + duplicates.",
+        description=f"rows_read = {' + '.join(fates)}.",
     )
 
 
-def check_accounted_for(result: dg.MaterializeResult[Any]) -> dg.AssetCheckResult:
+def check_accounted_for(result: dg.MaterializeResult[Any], fates: Sequence[str] = FATES) -> dg.AssetCheckResult:
     """Compare the rows that a step read with what became of them."""
-    read = _count(result, "rows_read")
-    fates = {name: _count(result, name) for name in ("rows_written", "rows_rejected", "duplicates")}
-    written, rejected, duplicates = fates.values()
+    read, counts = _counts(result, ("rows_read",)), _counts(result, fates)
+    unaccounted = read["rows_read"] - sum(counts.values())
     return dg.AssetCheckResult(
         check_name=ACCOUNTED_FOR,
-        passed=read == written + rejected + duplicates,
+        passed=unaccounted == 0,
         description=(
-            f"{read} rows read; {written} written, {rejected} rejected, {duplicates} duplicates: "
-            f"{read - written - rejected - duplicates} unaccounted for."
+            f"{read['rows_read']} rows read; {', '.join(f'{name} {count}' for name, count in counts.items())}: "
+            f"{unaccounted} unaccounted for."
         ),
-        metadata={"rows_read": read, **fates},
+        metadata={**read, **counts},
+    )
+
+
+def complete_spec(asset: dg.AssetKey) -> dg.AssetCheckSpec:
+    """Describe the check that bronze holds each record of the topic once."""
+    return dg.AssetCheckSpec(
+        COMPLETE,
+        asset=asset,
+        blocking=True,
+        description="Each committed record since the last step has one row, by topic, partition and offset.",
+    )
+
+
+def check_complete(result: dg.MaterializeResult[Any]) -> dg.AssetCheckResult:
+    """Look at what a reader of topic and table found; gaps between offsets are told, and are no fault."""
+    counts = _counts(result, ("rows_read", "records_missing", "rows_repeated", "offset_gaps"))
+    read, missing, repeated, gaps = counts.values()
+    return dg.AssetCheckResult(
+        check_name=COMPLETE,
+        passed=missing == repeated == 0,
+        description=(
+            f"{read} committed records: {missing} without a row, {repeated} rows too many; "
+            f"{gaps} offsets are no record."
+        ),
+        metadata=counts,
+    )
+
+
+def decodable_spec(asset: dg.AssetKey) -> dg.AssetCheckSpec:
+    """Describe the check that warns of records that nobody can read."""
+    return dg.AssetCheckSpec(
+        DECODABLE,
+        asset=asset,
+        description="Each record could be decoded; those that could not are in bronze.quarantine with the reason.",
+    )
+
+
+def check_decodable(result: dg.MaterializeResult[Any]) -> dg.AssetCheckResult:
+    """Warn of undecodable records: they are kept, and the others go on."""
+    counts = _counts(result, ("rows_undecodable", "rows_in_quarantine"))
+    undecodable, kept = counts.values()
+    return dg.AssetCheckResult(
+        check_name=DECODABLE,
+        passed=undecodable == 0,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{undecodable} records could not be decoded; bronze.quarantine shows {kept} in all.",
+        metadata=counts,
     )
 
 
@@ -68,6 +126,10 @@ def with_checks(result: dg.MaterializeResult[Any], *checks: dg.AssetCheckResult)
         tags=result.tags,
         check_results=[*(result.check_results or ()), *checks],
     )
+
+
+def _counts(result: dg.MaterializeResult[Any], names: Sequence[str]) -> dict[str, int]:
+    return {name: _count(result, name) for name in names}
 
 
 def _count(result: dg.MaterializeResult[Any], name: str) -> int:

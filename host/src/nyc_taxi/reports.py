@@ -35,6 +35,7 @@ class EventsReport(Report):
 
     events_produced: Events = Field(description="Events handed to the Kafka client.")
     events_acknowledged: Events = Field(description="Events that the broker acknowledged.")
+    events_committed: Events = Field(description="Events of the transactions whose commit the broker confirmed.")
     events_per_second: float = Field(description="Acknowledged events by the seconds of sending.")
     bytes_produced: int = Field(
         description="Bytes of the encoded values, before compression.", json_schema_extra={"unit": "bytes"}
@@ -57,6 +58,27 @@ class LakeReport(Report):
     row_count: Rows = Field(alias="dagster/row_count", description="The month's rows in the table.")
     column_schema: dg.TableSchema = Field(alias="dagster/column_schema", description="The table's columns.")
     table_name: str = Field(alias="dagster/table_name", description="The table's full name.")
+
+
+class BronzeReport(LakeReport):
+    """A Flink job has taken the topic's records in; topic and table were compared offset by offset."""
+
+    rows_read: Rows = Field(description="Committed records of the topic since a step last reported.")
+    rows_written: Rows = Field(description="Of them, rows in the table that are trips.")
+    rows_undecodable: Rows = Field(description="Of them, rows that hold a record's bytes and why nobody can read it.")
+    rows_in_quarantine: Rows = Field(description="All rows that `bronze.quarantine` shows.")
+    records_missing: Rows = Field(description="Committed records without a row.")
+    rows_repeated: Rows = Field(description="Rows beyond one for each record.")
+    offset_gaps: int = Field(ge=0, description="Offsets that are no record: ends of transactions, and aborted events.")
+
+
+class ExpiryReport(Report):
+    """Old snapshots of the lake's tables are gone."""
+
+    snapshots_before: int = Field(ge=0, description="Snapshots that the tables had.")
+    snapshots_after: int = Field(ge=0, description="Snapshots that they have now.")
+    files_deleted: int = Field(ge=0, description="Files that nothing referred to any more.")
+    tables: dict[str, Any] = Field(description="The same by table.")
 
 
 class NodeReport(Report):

@@ -1,6 +1,7 @@
 """What the tests put in place of the network: Flink's REST interfaces, and a catalog in a file."""
 
 import json
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,11 @@ from dagster_pipes import (
 )
 from fake_flink import FakeFlink
 from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.exceptions import ViewAlreadyExistsError
 from pyiceberg.schema import Schema
-from pyiceberg.types import IntegerType, LongType, NestedField, StringType
+from pyiceberg.types import BinaryType, IntegerType, LongType, NestedField, StringType, TimestampType
+from pyiceberg.view import View
+from pyiceberg.view.metadata import ViewMetadata, ViewVersion
 
 from flink_submit.gateway import SqlGateway
 from flink_submit.job_runner import JobRunner
@@ -35,6 +39,10 @@ BRONZE_SCHEMA = Schema(
     NestedField(3, "kafka_topic_id", StringType(), required=True),
     NestedField(4, "kafka_partition", IntegerType(), required=True),
     NestedField(5, "kafka_offset", LongType(), required=True, doc="Offset of the record"),
+    NestedField(6, "kafka_timestamp", TimestampType(), required=False),
+    NestedField(7, "ingested_at", TimestampType(), required=False),
+    NestedField(8, "undecodable_reason", StringType(), required=False),
+    NestedField(9, "undecodable_value", BinaryType(), required=False),
 )
 
 
@@ -43,6 +51,47 @@ def bronze_rows(month: str, topic_id: str, partition: int, *offsets: int) -> pa.
     row = {"trip_month": month, "kafka_topic_id": topic_id, "kafka_partition": partition}
     rows = [{**row, "event_id": f"{partition}.{offset}", "kafka_offset": offset} for offset in offsets]
     return pa.Table.from_pylist(rows, schema=BRONZE_SCHEMA.as_arrow())
+
+
+def undecodable_rows(topic_id: str, partition: int, *offsets: int) -> pa.Table:
+    """Makes rows of records that could not be decoded."""
+    row = {"kafka_topic_id": topic_id, "kafka_partition": partition, "undecodable_reason": "why"}
+    rows = [{**row, "kafka_offset": offset, "undecodable_value": b"x"} for offset in offsets]
+    return pa.Table.from_pylist(rows, schema=BRONZE_SCHEMA.as_arrow())
+
+
+class CatalogInAFile(SqlCatalog):
+    """pyiceberg's catalog in a file, with views, which it lacks, kept in memory."""
+
+    views: dict[str, View]
+
+    def view_exists(self, identifier: Any) -> bool:
+        """Tell whether a view is there."""
+        return identifier in self.views
+
+    def load_view(self, identifier: Any) -> View:
+        """Give a view."""
+        return self.views[identifier]
+
+    def drop_view(self, identifier: Any) -> None:
+        """Forget a view."""
+        del self.views[identifier]
+
+    def create_view(self, identifier: Any, schema: Any, view_version: ViewVersion, **_: Any) -> View:  # type: ignore[override]  # as it is called here
+        """Keep a view."""
+        if identifier in self.views:
+            raise ViewAlreadyExistsError(identifier)
+        metadata = ViewMetadata(
+            view_uuid=str(uuid.uuid4()),
+            format_version=1,
+            location="memory",
+            schemas=[schema],
+            current_version_id=view_version.version_id,
+            versions=[view_version],
+            version_log=[],
+        )
+        self.views[identifier] = View((identifier,), metadata)
+        return self.views[identifier]
 
 
 @dataclass
@@ -126,11 +175,12 @@ def runner(flink: FakeFlink, report: StepReport) -> Iterator[JobRunner]:
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[SqlCatalog]:
+def catalog(tmp_path: Path) -> Iterator[CatalogInAFile]:
     """Make a catalog with its namespaces, empty."""
     warehouse = tmp_path / "warehouse"
     warehouse.mkdir()
-    catalog = SqlCatalog("lake", uri=f"sqlite:///{tmp_path}/catalog.db", warehouse=f"file://{warehouse}")
+    catalog = CatalogInAFile("lake", uri=f"sqlite:///{tmp_path}/catalog.db", warehouse=f"file://{warehouse}")
+    catalog.views = {}
     catalog.create_namespace("bronze")
     catalog.create_namespace("silver")
     yield catalog

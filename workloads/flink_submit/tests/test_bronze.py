@@ -1,17 +1,17 @@
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
+import pyarrow as pa
 import pytest
-from conftest import BRONZE_SCHEMA, PipesSession, bronze_rows
+from conftest import BRONZE_SCHEMA, CatalogInAFile, PipesSession, bronze_rows, undecodable_rows
 from fake_flink import FakeFlink, FakeJob
-from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import Table
 
 from flink_submit.bronze import TABLE, ingest
 from flink_submit.errors import LakeError, TopicError
 from flink_submit.job_runner import JobRunner, make_job_id
 from flink_submit.lake import Lake
-from flink_submit.offsets import IngestPlan, PartitionBounds, TopicBounds
+from flink_submit.offsets import PartitionBounds, TopicBounds
 from flink_submit.report import StepReport, TableReport
 from flink_submit.settings import BronzeSettings
 from flink_submit.topic import Topic
@@ -23,17 +23,18 @@ SETTINGS = BronzeSettings.model_construct(
 
 @dataclass
 class FakeTopic:
-    """The broker's answers: at the step's start, and after each job."""
+    """The broker's answers: at the step's start, and after each job; every offset but `gaps` is a record."""
 
     first: int = 0
     end: int = 0
     topic_id: str = "topic"
     first_afterwards: int = 0
-    holds_records: bool = True
+    gaps: Collection[int] = ()
 
-    def has_records(self, _plan: IngestPlan) -> bool:
-        """Tell whether a short span is more than the ends of transactions."""
-        return self.holds_records
+    def committed_offsets(self, spans: Mapping[int, tuple[int, int]]) -> Iterator[tuple[int, int]]:
+        """Give the records between offsets."""
+        for number, (start, end) in spans.items():
+            yield from ((number, offset) for offset in range(start, end) if offset not in self.gaps)
 
     def read_settled_bounds(self, _report_wait: Callable[[int], None]) -> TopicBounds:
         """Give the bounds that the step works with."""
@@ -65,12 +66,15 @@ class Bronze:
 
     def append(self, job_id: str, *offsets: int) -> None:
         """Commit rows as a Flink job does."""
-        rows = bronze_rows("2019-01", self.topic.topic_id, 0, *offsets)
+        self.commit(job_id, bronze_rows("2019-01", self.topic.topic_id, 0, *offsets))
+
+    def commit(self, job_id: str, rows: pa.Table) -> None:
+        """Commit any rows as a Flink job does."""
         self.table.refresh().append(rows, snapshot_properties={"flink.job-id": job_id})
 
 
 @pytest.fixture
-def bronze(catalog: SqlCatalog, flink: FakeFlink, lake: Lake, runner: JobRunner, report: StepReport) -> Bronze:
+def bronze(catalog: CatalogInAFile, flink: FakeFlink, lake: Lake, runner: JobRunner, report: StepReport) -> Bronze:
     """Make an empty table, and a broker whose topic is empty."""
     table = catalog.create_table(TABLE, schema=BRONZE_SCHEMA)
     with table.update_spec() as spec:
@@ -80,7 +84,7 @@ def bronze(catalog: SqlCatalog, flink: FakeFlink, lake: Lake, runner: JobRunner,
 
 def test_takes_in_what_is_new_and_no_more(bronze: Bronze) -> None:
     """Only what is new is ingested; the end of a transaction takes an offset and is no row."""
-    bronze.topic.end = 4
+    bronze.topic.end, bronze.topic.gaps = 4, (3, 6)
     bronze.flink.do = lambda job_id: bronze.append(job_id, 0, 1, 2)
     assert bronze.ingest().rows_written == 3
     bronze.topic.end = 7
@@ -94,7 +98,7 @@ def test_takes_in_what_is_new_and_no_more(bronze: Bronze) -> None:
 
 def test_reports_every_name_when_nothing_is_new(bronze: Bronze) -> None:
     """A rerun without new records is a success, and its materialization must be as complete as any other."""
-    bronze.topic.end = 2
+    bronze.topic.end, bronze.topic.gaps = 2, (1,)
     bronze.flink.do = lambda job_id: bronze.append(job_id, 0)
     first = bronze.ingest()
     again = bronze.ingest()
@@ -189,7 +193,7 @@ def test_fails_when_a_job_added_more_rows_than_there_are_records(bronze: Bronze)
 
 def test_a_topic_of_aborted_transactions_is_read_once(bronze: Bronze) -> None:
     """Flink commits nothing for no rows; the next step must not read the same offsets again and again."""
-    bronze.topic.end = 5
+    bronze.topic.end, bronze.topic.gaps = 500, range(500)
     assert bronze.ingest().rows_written == 0
     assert bronze.ingest().job_id is None
     assert len(bronze.flink.submitted) == 1
@@ -197,9 +201,80 @@ def test_a_topic_of_aborted_transactions_is_read_once(bronze: Bronze) -> None:
 
 def test_starts_no_job_for_offsets_that_hold_only_the_ends_of_transactions(bronze: Bronze) -> None:
     """Each commit of the generator leaves some: a Flink job for nothing would cost seconds in every rerun."""
-    bronze.topic.end, bronze.topic.holds_records = 5, False
+    bronze.topic.end, bronze.topic.gaps = 5, range(5)
     assert bronze.ingest().rows_written == 0
     assert bronze.flink.submitted == []
+
+
+def test_says_that_a_topic_made_anew_took_what_was_not_read(bronze: Bronze, pipes: PipesSession) -> None:
+    """Nobody can count what went with the old topic, but nobody shall believe that nothing did."""
+    bronze.topic.end = 1
+    bronze.flink.do = lambda job_id: bronze.append(job_id, 0)
+    bronze.ingest()
+    assert "made anew" not in pipes.log()
+    bronze.topic = FakeTopic(end=1, topic_id="anew")
+    bronze.ingest()
+    assert "deleted and made anew: bronze goes on with the new one (id anew)" in pipes.log()
+
+
+def test_says_that_a_topic_lost_records_before_it_was_first_read(bronze: Bronze, pipes: PipesSession) -> None:
+    """The first read begins with what is left: that is no error, and no secret."""
+    bronze.topic.first, bronze.topic.end = 3, 5
+    bronze.flink.do = lambda job_id: bronze.append(job_id, 3, 4)
+    assert bronze.ingest().rows_read == 2
+    assert "begins at partition:0,offset:3: what came before was deleted" in pipes.log()
+
+
+def test_counts_undecodable_records_apart(bronze: Bronze) -> None:
+    """Each record is accounted for, and one that nobody can read is no trip."""
+    bronze.topic.end = 5
+
+    def write(job_id: str) -> None:
+        """Commit trips and an undecodable record at once."""
+        trips = bronze_rows("2019-01", "topic", 0, 0, 1, 2)
+        bronze.commit(job_id, pa.concat_tables([trips, undecodable_rows("topic", 0, 3, 4)]))
+
+    bronze.flink.do = write
+    report = bronze.ingest()
+    assert (report.rows_read, report.rows_written, report.row_count) == (5, 3, 3)
+    assert report.counts["rows_undecodable"] == report.counts["rows_in_quarantine"] == 2
+    again = bronze.ingest()
+    assert (again.rows_read, again.counts["rows_undecodable"], again.counts["rows_in_quarantine"]) == (0, 0, 2)
+
+
+def test_finds_a_missing_record_in_every_step_until_it_is_there(bronze: Bronze) -> None:
+    """A hole that only the first step reports would be green in the second."""
+    bronze.topic.end = 4
+    bronze.flink.do = lambda job_id: bronze.append(job_id, 0, 1, 3)
+    found = [bronze.ingest() for _ in range(2)]
+    assert [(one.rows_read, one.rows_written, one.counts["records_missing"]) for one in found] == [(4, 3, 1)] * 2
+    bronze.append("repair", 2)
+    repaired = bronze.ingest()
+    assert (repaired.rows_read, repaired.rows_written, repaired.counts["records_missing"]) == (4, 4, 0)
+    assert bronze.ingest().rows_read == 0
+
+
+def test_finds_a_repeated_row_and_one_without_a_record(bronze: Bronze) -> None:
+    """Twice the same record is as wrong as none of it; the end of a transaction is no record."""
+    bronze.topic.end, bronze.topic.gaps = 4, (2,)
+    bronze.flink.do = lambda job_id: bronze.append(job_id, 0, 1, 1, 2)
+    counts = bronze.ingest().counts
+    assert (counts["records_missing"], counts["rows_repeated"], counts["offset_gaps"]) == (1, 2, 1)
+
+
+def test_shows_undecodable_records_in_a_view(bronze: Bronze, catalog: CatalogInAFile) -> None:
+    """The view is made once, and again when its text is another; each engine finds its dialect."""
+    bronze.ingest()
+    view = catalog.load_view("bronze.quarantine")
+    texts = {one.root.dialect: one.root.sql for one in view.current_version().representations}
+    assert texts.keys() >= {"spark", "trino", "duckdb"}
+    assert all("WHERE undecodable_reason IS NOT NULL" in text for text in texts.values())
+    assert view.schema().column_names[-2:] == ["undecodable_reason", "undecodable_value"]
+    bronze.ingest()
+    assert catalog.load_view("bronze.quarantine") is view
+    view.current_version().representations.pop()
+    bronze.ingest()
+    assert catalog.load_view("bronze.quarantine") is not view
 
 
 def test_tells_how_much_there_is_to_read(bronze: Bronze, pipes: PipesSession) -> None:

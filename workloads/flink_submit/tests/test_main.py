@@ -57,6 +57,13 @@ def test_reports_every_promised_name(report: StepReport, pipes: PipesSession) ->
     assert message["metadata"]["dagster/column_schema"]["type"] == "table_schema"
 
 
+def test_progress_has_the_rate_that_the_materialization_has(report: StepReport, pipes: PipesSession) -> None:
+    """Else the rate's plot would have a hole wherever the step was still running."""
+    report.progress("ab", "RUNNING", elapsed_s=8.0, records=20)
+    (message,) = pipes.messages("report_custom_message")
+    assert message["payload"]["metadata"]["rows_per_second"] == 2.5
+
+
 def test_progress_stays_within_what_the_ui_can_plot() -> None:
     """More than some 30 observations a step push older runs out of the UI's plots."""
     report = StepReport.__new__(StepReport)

@@ -35,6 +35,12 @@ def test_reads_a_partition_that_was_added_from_its_beginning() -> None:
     assert plan_ingest(bounds(p0=(0, 10), p1=(0, 7)), {0: 10}).starts == {0: 10, 1: 0}
 
 
+def test_says_that_a_partition_that_was_added_lost_records_before_it_was_read() -> None:
+    """Everything in it came after bronze first read the topic."""
+    with pytest.raises(TopicError, match="partition 1 begins at offset 2, bronze stopped before 0"):
+        plan_ingest(bounds(p0=(0, 10), p1=(2, 7)), {0: 10})
+
+
 def test_says_that_retention_took_records_that_bronze_lacks() -> None:
     """Lost records are never passed over in silence."""
     with pytest.raises(TopicError, match=r"taxi\.raw_trips .* partition 1 begins at offset 6, bronze stopped before 4"):

@@ -5,7 +5,7 @@ from pydantic import SecretStr
 
 from flink_submit import settings
 from flink_submit.errors import SettingsError
-from flink_submit.settings import BronzeSettings, SilverSettings, load_settings, parse_bronze_extras, parse_month
+from flink_submit.settings import BronzeExtras, BronzeSettings, SilverSettings, load_settings, parse_extras, parse_month
 
 ENVIRONMENT = {
     "FLINK_SQL_GATEWAY_URL": "http://gateway.test",
@@ -62,14 +62,14 @@ def test_reads_secrets_from_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_takes_the_topic_from_the_extras() -> None:
     """The host names the topic; the workload has no default."""
-    assert parse_bronze_extras({"topic": "taxi.raw_trips"}).topic == "taxi.raw_trips"
+    assert parse_extras(BronzeExtras, {"topic": "taxi.raw_trips"}).topic == "taxi.raw_trips"
 
 
 @pytest.mark.parametrize("extras", [{}, {"topic": 1}, {"topic": "t", "tpoic": "u"}])
 def test_refuses_other_extras(extras: dict[str, object]) -> None:
     """A misspelt extra would else be silently without effect."""
     with pytest.raises(SettingsError, match="The Pipes extras are wrong"):
-        parse_bronze_extras(extras)
+        parse_extras(BronzeExtras, extras)
 
 
 def test_takes_a_month() -> None:

@@ -25,6 +25,7 @@ BURST = {"topic": TOPIC, "mode": "burst", "events": 250, "seed": 42}
 METADATA = {
     "events_produced",
     "events_acknowledged",
+    "events_committed",
     "events_per_second",
     "bytes_produced",
     "offsets",
@@ -78,7 +79,7 @@ def test_a_synthetic_month_arrives_whole_and_is_reported_with_every_number(
     assert {event["trip_month"] for event in events} == {"2024-01"}
     metadata = host.metadata
     assert set(metadata) == METADATA
-    assert metadata["events_produced"] == metadata["events_acknowledged"] == 250
+    assert metadata["events_produced"] == metadata["events_acknowledged"] == metadata["events_committed"] == 250
     assert metadata["schema_id"] == 7
     assert (metadata["duplicates_sent"], metadata["invalid_sent"]) == (2, 4)
     assert (metadata["source"], metadata["source_file"]) == ("synthetic", "")

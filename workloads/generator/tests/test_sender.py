@@ -22,7 +22,7 @@ def test_what_is_counted_is_what_the_broker_holds(kafka: MockKafka) -> None:
         sender.send(keys[:600], values[:600])
         sender.send(keys[600:], values[600:])
     assert sender.produced == sender.acknowledged.count == 1000
-    assert sender.transactions == 1
+    assert (sender.transactions, sender.committed) == (1, 1000)
     assert sender.produced_bytes == sum(map(len, values))
     records = kafka.read_all()
     assert {(record.key(), record.value()) for record in records} == set(zip(keys, values, strict=True))
@@ -72,7 +72,7 @@ def test_an_error_while_sending_aborts_the_transaction_and_stays_the_error(kafka
 
     with sender_of(kafka) as sender, pytest.raises(LookupError, match="bad row"):
         fail_half_way()
-    assert sender.transactions == 0
+    assert (sender.transactions, sender.committed) == (0, 0)
 
 
 def test_a_delivery_report_with_an_error_counts_nothing() -> None:

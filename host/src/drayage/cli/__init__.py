@@ -1,7 +1,8 @@
 """The command line, for people who look into one step, or add one.
 
 Reading order: ``screen`` (what all share) → ``listing``, ``output`` (what happened) → ``shell``, ``replay``,
-``capsule`` (doing it again) → ``doctor``, ``prune`` (the machine) → ``new`` (one more workload).
+``capsule`` (doing it again) → ``doctor`` with ``finding`` and ``services``, ``prune`` (the machine) → ``new`` (one more
+workload), ``conform`` (whether an image will do).
 """
 
 from pathlib import Path
@@ -11,6 +12,7 @@ import typer
 import typer.core
 
 from drayage.cli.capsule import capsule
+from drayage.cli.conform import conform
 from drayage.cli.doctor import doctor
 from drayage.cli.listing import runs, steps
 from drayage.cli.new import new
@@ -65,7 +67,7 @@ def _setup(
     ctx.obj = Setup(ClientSettings.load(exchange_root=exchange_root, deployment=deployment))
 
 
-for command in (runs, steps, logs, messages, shell, replay, capsule, doctor, prune, new):
+for command in (runs, steps, logs, messages, shell, replay, capsule, doctor, prune, new, conform):
     app.command()(command)
 
 

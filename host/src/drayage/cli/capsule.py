@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from drayage.capsule import write_capsule
-from drayage.cli.screen import AttemptName, Run, Setup, Step
+from drayage.cli.screen import AsJson, AttemptName, Run, Setup, Step, print_json
 
 
 def capsule(
@@ -16,8 +16,13 @@ def capsule(
     *,
     file: Annotated[Path, typer.Option("--output", "-o", help="The file to write, such as step.tar.gz.")],
     attempt: AttemptName = None,
+    as_json: AsJson = False,
 ) -> None:
     """Put a step's context, messages, logs and records in a file; `drayage replay FILE` runs it elsewhere."""
     setup: Setup = ctx.obj
-    write_capsule(setup.history.step(run, step, attempt), file)
+    found = setup.history.step(run, step, attempt)
+    write_capsule(found, file)
+    if as_json:
+        print_json({"file": str(file), "size_bytes": file.stat().st_size, "run": found.run_id, "step": found.step})
+        return
     typer.echo(f"{file}: {file.stat().st_size / 1024:.1f} KiB. To run it elsewhere: drayage replay {file}")

@@ -2,16 +2,16 @@
 
 import shutil
 import uuid
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from drayage.cli.finding import Finding, examined
 from drayage.cli.screen import EXIT_BAD, AsJson, Setup, print_json
+from drayage.cli.services import service_findings
 from drayage.docker_debug import DockerDebugger, write_probe
-from drayage.errors import DrayageError
 from drayage.exchange import REPLAYS
 from drayage.history import require_record
 
@@ -20,37 +20,23 @@ _LEAST_MEMORY_BYTES = 512 * 2**20
 _MEMINFO = Path("/proc/meminfo")
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What was found of one thing.
-
-    Args:
-        what: The thing.
-        good: Whether it is as it must be.
-        text: What was found, and what to do if that is bad.
-    """
-
-    what: str
-    good: bool
-    text: str
-
-
 def doctor(
     ctx: typer.Context,
     *,
     image: Annotated[list[str] | None, typer.Option(help="An image that must be there; may be given again.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Examine engine, images, exchange root, disk and memory; exit code 1 if one of them is bad."""
+    """Examine engine, images, exchange root, disk, memory, services and ports; exit code 1 if one of them is bad."""
     setup: Setup = ctx.obj
     debugger = DockerDebugger()
     findings = [
-        _examined("engine", lambda: _engine(debugger)),
+        examined("engine", lambda: _engine(debugger)),
         *_images(setup, image or []),
-        _examined("exchange root", lambda: _exchange_root(setup)),
-        _examined("engine sees exchange root", lambda: _reachable(setup, debugger)),
-        _examined("disk", lambda: _disk(setup)),
-        _examined("memory", _memory),
+        examined("exchange root", lambda: _exchange_root(setup)),
+        examined("engine sees exchange root", lambda: _reachable(setup, debugger)),
+        examined("disk", lambda: _disk(setup)),
+        examined("memory", _memory),
+        *service_findings(setup.settings.network),
     ]
     if as_json:
         print_json([asdict(finding) for finding in findings])
@@ -60,16 +46,6 @@ def doctor(
             typer.echo(f"{finding.what}: {finding.text}")
     if not all(finding.good for finding in findings):
         raise typer.Exit(EXIT_BAD)
-
-
-def _examined(what: str, examine: Callable[[], tuple[bool, str]]) -> Finding:
-    try:
-        good, text = examine()
-    except DrayageError as error:
-        good, text = False, str(error)
-    except OSError as error:
-        good, text = False, f"{error}. Let this user read and write there, or set DRAYAGE_EXCHANGE_ROOT elsewhere."
-    return Finding(what, good, text)
 
 
 def _engine(debugger: DockerDebugger) -> tuple[bool, str]:
@@ -90,7 +66,7 @@ def _images(setup: Setup, asked: list[str]) -> list[Finding]:
     def examine(name: str) -> tuple[bool, str]:
         return True, setup.engine.image_id(name, pull="never")[:19]
 
-    return [_examined(f"image {name}", lambda name=name: examine(name)) for name in names]  # type: ignore[misc]
+    return [examined(f"image {name}", lambda name=name: examine(name)) for name in names]  # type: ignore[misc]
 
 
 def _exchange_root(setup: Setup) -> tuple[bool, str]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from drayage.cli.screen import AsJson, Setup, print_json, print_table
+from drayage.cli.screen import AsJson, Setup, complete_run, print_json, print_table
 from drayage.engine import ContainerState
 from drayage.history import LAST, RecordedStep, states, status
 
@@ -29,7 +29,9 @@ def runs(ctx: typer.Context, *, as_json: AsJson = False) -> None:
 
 def steps(
     ctx: typer.Context,
-    run: Annotated[str, typer.Argument(help="A run's id, the beginning of one, or `last`.")] = LAST,
+    run: Annotated[
+        str, typer.Argument(help="A run's id, the beginning of one, or `last`.", autocompletion=complete_run)
+    ] = LAST,
     *,
     as_json: AsJson = False,
 ) -> None:

@@ -4,9 +4,10 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TextIO
 
 import typer
 
@@ -31,8 +32,9 @@ def logs(
     follow: Follow = False,
     stream: Annotated[Literal["stdout", "stderr"] | None, typer.Option(help="Only this one.")] = None,
     attempt: AttemptName = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Print a step's standard output and error, each to this command's own."""
+    """Print a step's standard output and error, each to this command's own; as JSON, one object a line."""
     setup: Setup = ctx.obj
     found = setup.history.step(run, step, attempt)
     over = _end_of(setup, found) if follow else _now
@@ -41,8 +43,8 @@ def logs(
     for name, (path, target) in files.items():
         if stream in {None, name}:
             # The files are clean: what wrote them took the secrets out.
-            arguments = (path, over, lambda line, target=target: print(line, file=target, flush=True))
-            threads.append(Thread(target=_each_line, args=arguments, daemon=True))
+            show = partial(_print_json, name) if as_json else partial(_print, target)
+            threads.append(Thread(target=_each_line, args=(path, over, show), daemon=True))
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -65,9 +67,19 @@ def messages(
 
     def show(line: str) -> None:
         clean = redact.text(line)
-        print(clean if as_json else _readable(clean), flush=True)  # noqa: T201 - printing is what the command does
+        _print(sys.stdout, clean if as_json else _readable(clean))
 
     _each_line(found.attempt.messages, _end_of(setup, found) if follow else _now, show)
+
+
+def _print(target: TextIO, line: str) -> None:
+    # In one piece: the other stream's thread may write to the same place.
+    target.write(f"{line}\n")
+    target.flush()
+
+
+def _print_json(stream: str, line: str) -> None:
+    _print(sys.stdout, json.dumps({"stream": stream, "line": line}))
 
 
 def _readable(line: str) -> str:

@@ -1,11 +1,12 @@
 """``drayage prune``."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 import dagster as dg
 import typer
 
-from drayage.cli.screen import EXIT_BAD, Setup
+from drayage.cli.screen import EXIT_BAD, AsJson, Setup, print_json
 from drayage.client import DrayageClient
 from drayage.sweeper import SweepLimits
 
@@ -20,6 +21,7 @@ def prune(
     max_age_days: Annotated[float, typer.Option(help="Attempt directories older than this go.")] = 7.0,
     max_gib: Annotated[float, typer.Option(help="Beyond this the oldest attempt directories go.")] = 10.0,
     orphan_grace_s: Annotated[float, typer.Option(help="How long a retry may take to come.")] = 300.0,
+    as_json: AsJson = False,
 ) -> None:
     """Remove what is past its time: containers, volumes, run workers and attempt directories.
 
@@ -35,6 +37,9 @@ def prune(
     )
     with dg.DagsterInstance.get() as instance:
         report = client.sweeper(instance, limits).sweep()
-    typer.echo(str(report))
+    if as_json:
+        print_json(asdict(report))
+    else:
+        typer.echo(str(report))
     if report.errors:
         raise typer.Exit(EXIT_BAD)

@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,17 +11,30 @@ from typing import Annotated
 import typer
 
 from drayage.capsule import open_capsule
-from drayage.cli.screen import EXIT_BAD, AttemptName, Setup, note
+from drayage.cli.screen import EXIT_BAD, AsJson, AttemptName, Setup, complete_run, complete_step, note, print_json
+from drayage.debugpy_hook import debugged, has_waited
+from drayage.docker_debug import DockerDebugger
 from drayage.errors import NotFoundError, SettingsError
 from drayage.history import RecordedStep
+from drayage.outcome import Verdict
 from drayage.replay import Replay
-from drayage.rerun import mounted, prepare, read_changes
+from drayage.rerun import Rerun, mounted, prepare, read_changes
+
+_DEBUGPY_PORT = 5678
 
 
 def replay(
     ctx: typer.Context,
-    run: Annotated[str, typer.Argument(help="A run's id, the beginning of one, `last`, or a capsule's file.")],
-    step: Annotated[str | None, typer.Argument(help="A step key, or an asset's name; not with a capsule.")] = None,
+    run: Annotated[
+        str,
+        typer.Argument(
+            help="A run's id, the beginning of one, `last`, or a capsule's file.", autocompletion=complete_run
+        ),
+    ],
+    step: Annotated[
+        str | None,
+        typer.Argument(help="A step key, or an asset's name; not with a capsule.", autocompletion=complete_step),
+    ] = None,
     *,
     image: Annotated[str | None, typer.Option(help="Another image.")] = None,
     extras: Annotated[list[str] | None, typer.Option("--set", help="key=value: an extra of the context.")] = None,
@@ -29,10 +43,20 @@ def replay(
     ] = None,
     environment: Annotated[list[str] | None, typer.Option("--env", help="NAME=value.")] = None,
     network: Annotated[str | None, typer.Option(help="Join this network instead of the recorded ones.")] = None,
+    debugpy: Annotated[
+        bool, typer.Option("--debugpy", help="Let the step's Python wait for a debugger before it begins.")
+    ] = False,
+    debugpy_port: Annotated[int, typer.Option(help="The port on 127.0.0.1 that the debugger connects to.")] = (
+        _DEBUGPY_PORT
+    ),
     attempt: AttemptName = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Run a step again with the very same context, show what it says, and judge it. Nothing is written to Dagster."""
+    """Run a step again with the very same context, show what it says, and judge it. Nothing is written to Dagster.
+
+    With --json what it says goes to standard error, and the verdict alone to standard output.
+    """
     setup: Setup = ctx.obj
     changes = read_changes(
         image=image, extras=extras or [], mounts=mounts or [], environment=environment or [], network=network
@@ -42,8 +66,19 @@ def replay(
         rerun = prepare(found, mounted(changes, setup.engine), engine=setup.engine, exchange=setup.exchange)
         for text in rerun.notes:
             note(f"Note: {text}.")
-        verdict = Replay(rerun, engine=setup.engine, show=typer.echo).run()
+        with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+            verdict = _run_debugged(setup, rerun, debugpy_port) if debugpy else _run(setup, rerun)
     note(f"Its context, messages and logs: {rerun.attempt.path}")
+    if as_json:
+        reasons = [reason.text for reason in verdict.reasons]
+        print_json({"green": verdict.green, "reasons": reasons, "directory": str(rerun.attempt.path)})
+    else:
+        _show(verdict)
+    if not verdict.green:
+        raise typer.Exit(EXIT_BAD)
+
+
+def _show(verdict: Verdict) -> None:
     if verdict.green:
         typer.secho("The replay is green.", fg="green")
         return
@@ -51,7 +86,19 @@ def replay(
     typer.secho(f"The replay is red: {first}.", fg="red")
     for text in others:
         typer.echo(f"Also: {text}.")
-    raise typer.Exit(EXIT_BAD)
+
+
+def _run(setup: Setup, rerun: Rerun) -> Verdict:
+    return Replay(rerun, engine=setup.engine, show=typer.echo).run()
+
+
+def _run_debugged(setup: Setup, rerun: Rerun, port: int) -> Verdict:
+    with debugged(rerun, port=port, engine=setup.engine, debugger=DockerDebugger()) as waiting:
+        note(f"Attach a debugger to 127.0.0.1:{port} as soon as the step says that it waits; Ctrl-C ends the replay.")
+        verdict = _run(setup, waiting)
+    if not has_waited(rerun):
+        note("It waited for no debugger: no Python began in it, or one with -I or -E, which leave PYTHONPATH alone.")
+    return verdict
 
 
 @contextlib.contextmanager

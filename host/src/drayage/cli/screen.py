@@ -14,19 +14,48 @@ from rich.table import Table
 
 from drayage.docker_engine import DockerEngine
 from drayage.engine import Engine
+from drayage.errors import NotFoundError
 from drayage.exchange import Exchange
-from drayage.history import History
+from drayage.history import LAST, History
 from drayage.settings import ClientSettings
 
 EXIT_BAD = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
+_RUN_ID_PREFIX = 8
 # Where nobody's window sets a width.
 _PLAIN_WIDTH = 160
 
-Run = Annotated[str, typer.Argument(help="A run's id, the beginning of one, or `last`.")]
-Step = Annotated[str, typer.Argument(help="A step key, or the name of an asset such as silver/cleaned_trips.")]
+
+def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
+    """What a shell offers for a run: the latest first."""
+    runs = [steps[0].run_id[:_RUN_ID_PREFIX] for steps in _history(ctx).runs()]
+    return [name for name in (LAST, *runs) if name.startswith(incomplete)]
+
+
+def complete_step(ctx: typer.Context, incomplete: str) -> list[str]:
+    """What a shell offers for a step: those of the run that stands before it."""
+    try:
+        steps = _history(ctx).run(ctx.params["run"])
+    except NotFoundError:
+        return []
+    return [name for name in dict.fromkeys(step.step for step in steps) if name.startswith(incomplete)]
+
+
+def _history(ctx: typer.Context) -> History:
+    # A shell that completes has read the options and run nothing.
+    root = ctx.parent.params.get("exchange_root") if ctx.parent else None
+    return History(Exchange(ClientSettings.load(exchange_root=root).exchange_root))
+
+
+Run = Annotated[str, typer.Argument(help="A run's id, the beginning of one, or `last`.", autocompletion=complete_run)]
+Step = Annotated[
+    str,
+    typer.Argument(
+        help="A step key, or the name of an asset such as silver/cleaned_trips.", autocompletion=complete_step
+    ),
+]
 AttemptName = Annotated[str | None, typer.Option("--attempt", help="Which attempt; by default the latest.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on until the step has ended.")]

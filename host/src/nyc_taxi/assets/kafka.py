@@ -74,7 +74,7 @@ def build_kafka_assets(generator: Workload) -> list[dg.AssetsDefinition]:
         tags={"layer": "source"},
         code_version=generator.image_id,
         metadata=promises(EventsReport),
-        check_specs=[receipts.acknowledged_spec(GENERATE_EVENTS)],
+        check_specs=[receipts.committed_spec(GENERATE_EVENTS)],
         description=(
             "The month's taxi trips as Avro events in Kafka: replayed from the TLC's own file if the data folder "
             "holds one for the month, else synthesised. Materializing it again sends the month again; silver drops "
@@ -95,6 +95,6 @@ def build_kafka_assets(generator: Workload) -> list[dg.AssetsDefinition]:
             env=generator.environment(services),
             **generator.settings(Mount(str(services.taxi_data_dir), TRIPS_FOLDER)),
         ).get_materialize_result()
-        return receipts.with_checks(result, receipts.check_acknowledged(result))
+        return receipts.with_checks(result, receipts.check_committed(result))
 
     return [kafka_topics, generate_events]

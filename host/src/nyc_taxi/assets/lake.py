@@ -8,7 +8,7 @@ from drayage import DrayageClient, promises
 from nyc_taxi import receipts
 from nyc_taxi.assets.kafka import GENERATE_EVENTS, TOPIC
 from nyc_taxi.partitions import MONTHS
-from nyc_taxi.reports import LakeReport
+from nyc_taxi.reports import BronzeReport, LakeReport
 from nyc_taxi.settings import Services, Surroundings
 from nyc_taxi.workloads import Workload
 
@@ -33,7 +33,7 @@ def build_lake_assets(flink_submit: Workload, surroundings: Surroundings) -> lis
     def submit(
         context: dg.AssetExecutionContext, drayage: DrayageClient, services: Services, command: str
     ) -> dg.MaterializeResult[Any]:
-        result = drayage.run(
+        return drayage.run(
             context=context,
             image=flink_submit.image,
             command=[command],
@@ -41,7 +41,6 @@ def build_lake_assets(flink_submit: Workload, surroundings: Surroundings) -> lis
             env=flink_submit.environment(services),
             **flink_submit.settings(),
         ).get_materialize_result()
-        return receipts.with_checks(result, receipts.check_accounted_for(result))
 
     @dg.asset(
         key=BRONZE,
@@ -53,17 +52,28 @@ def build_lake_assets(flink_submit: Workload, surroundings: Surroundings) -> lis
         owners=["team:taxi"],
         tags={"layer": "bronze"},
         code_version=flink_submit.image_id,
-        metadata=promises(LakeReport) | surroundings.table_links(*BRONZE.path),
-        check_specs=[receipts.accounted_for_spec(BRONZE)],
+        metadata=promises(BronzeReport) | surroundings.table_links(*BRONZE.path),
+        check_specs=[
+            receipts.complete_spec(BRONZE),
+            receipts.accounted_for_spec(BRONZE, receipts.BRONZE_FATES),
+            receipts.decodable_spec(BRONZE),
+        ],
         description=(
             "Every event of the topic as received, with its Kafka partition, offset and times. One step takes in all "
-            "that is new in the topic, whatever its month; each record arrives exactly once."
+            "that is new in the topic, whatever its month; each record arrives exactly once. A record that cannot be "
+            "decoded belongs to no month: the view `bronze.quarantine` shows its bytes and the reason."
         ),
     )
     def raw_trips(
         context: dg.AssetExecutionContext, drayage: DrayageClient, services: dg.ResourceParam[Services]
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster knows the bare class only
-        return submit(context, drayage, services, "bronze")
+        result = submit(context, drayage, services, "bronze")
+        return receipts.with_checks(
+            result,
+            receipts.check_complete(result),
+            receipts.check_accounted_for(result, receipts.BRONZE_FATES),
+            receipts.check_decodable(result),
+        )
 
     @dg.asset(
         key=SILVER,
@@ -84,6 +94,7 @@ def build_lake_assets(flink_submit: Workload, surroundings: Surroundings) -> lis
     def cleaned_trips(
         context: dg.AssetExecutionContext, drayage: DrayageClient, services: dg.ResourceParam[Services]
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster knows the bare class only
-        return submit(context, drayage, services, "silver")
+        result = submit(context, drayage, services, "silver")
+        return receipts.with_checks(result, receipts.check_accounted_for(result))
 
     return [raw_trips, cleaned_trips]

@@ -21,6 +21,8 @@ EXIT_INTERRUPTED = 130
 # A webserver that is busy with another run's events takes a while; one that is not there refuses at once.
 _TIMEOUT_S = 30.0
 _CONNECTION_RETRIES = 3
+# The webserver hangs up on a connection after five idle seconds, and a request that meets the hanging up is lost.
+_KEPT_CONNECTION_S = 2.0
 # Where nobody's window sets a width: wide enough for the table with a Flink job's id.
 _PLAIN_WIDTH = 120
 
@@ -52,7 +54,8 @@ def launch(
     address = url or f"http://127.0.0.1:{os.environ.get('DAGSTER_PORT', '3000')}"
     generate = {name: value for name, value in (("events", events), ("seed", seed)) if value is not None}
     wanted = tuple(item.strip() for text in select or [] for item in text.split(",") if item.strip())
-    transport = httpx.HTTPTransport(retries=_CONNECTION_RETRIES)
+    limits = httpx.Limits(keepalive_expiry=_KEPT_CONNECTION_S)
+    transport = httpx.HTTPTransport(retries=_CONNECTION_RETRIES, limits=limits)
     with httpx.Client(timeout=_TIMEOUT_S, transport=transport) as client:
         try:
             order = Order(require_month(month), job=job, wanted=wanted, generate=generate, json_file=json_file)

@@ -1,20 +1,31 @@
-"""The commands of the image: `bronze` and `silver`, each one step of the pipeline."""
+"""The commands of the image: `bronze`, `silver` and `expire`, each one step of the pipeline."""
 
 import argparse
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from types import FrameType
 
 from dagster_pipes import PipesContext, PipesEnvVarParamsLoader, open_dagster_pipes
 
 from flink_submit import bronze, silver
 from flink_submit.errors import FlinkSubmitError, SettingsError, StepCancelledError
+from flink_submit.expiry import expire
 from flink_submit.job_runner import open_job_runner
 from flink_submit.lake import Lake
 from flink_submit.preflight import check_services
 from flink_submit.report import StepReport
-from flink_submit.settings import BronzeSettings, SilverSettings, load_settings, parse_bronze_extras, parse_month
+from flink_submit.settings import (
+    BronzeExtras,
+    BronzeSettings,
+    ExpireExtras,
+    SilverSettings,
+    load_settings,
+    parse_extras,
+    parse_month,
+)
 from flink_submit.topic import Topic
 
 
@@ -28,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0, or that of the error.
     """
     parser = argparse.ArgumentParser(prog="flink-submit", description=__doc__)
-    parser.add_argument("command", choices=["bronze", "silver"])
+    parser.add_argument("command", choices=["bronze", "silver", "expire"])
     command = parser.parse_args(arguments).command
     signal.signal(signal.SIGTERM, _cancel_step)
     signal.signal(signal.SIGINT, _cancel_step)
@@ -47,6 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(command: str, context: PipesContext) -> None:
+    if command == "expire":
+        _run_expire(context)
+        return
     month = parse_month(context.partition_key if context.is_partition_step else None)
     if command == "bronze":
         _run_bronze(context, month)
@@ -56,7 +70,7 @@ def _run(command: str, context: PipesContext) -> None:
 
 def _run_bronze(context: PipesContext, month: str) -> None:
     settings = load_settings(BronzeSettings)
-    topic = Topic(settings.kafka_bootstrap_servers, parse_bronze_extras(context.extras).topic)
+    topic = Topic(settings.kafka_bootstrap_servers, parse_extras(BronzeExtras, context.extras).topic)
     report = StepReport(context, settings.flink_ui_url)
     check_services(settings)
     with open_job_runner(settings, report) as runner:
@@ -71,6 +85,19 @@ def _run_silver(context: PipesContext, month: str) -> None:
     check_services(settings)
     with open_job_runner(settings, report) as runner:
         report.materialize(silver.clean(month, lake=Lake.connect(settings), runner=runner))
+
+
+def _run_expire(context: PipesContext) -> None:
+    settings = load_settings(SilverSettings)
+    extras = parse_extras(ExpireExtras, context.extras)
+    report = StepReport(context, settings.flink_ui_url)
+    done = expire(
+        Lake.connect(settings),
+        older_than=datetime.now(UTC) - timedelta(days=extras.older_than_days),
+        keep={int(snapshot_id) for snapshot_id in extras.keep_snapshots},
+        report=report,
+    )
+    report.expired({name: asdict(table) for name, table in done.items()})
 
 
 def _cancel_step(number: int, _frame: FrameType | None) -> None:

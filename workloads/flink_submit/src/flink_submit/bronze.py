@@ -7,16 +7,25 @@ from datetime import UTC, datetime, timedelta
 from pyiceberg.table import Table
 
 from flink_submit.errors import LakeError
-from flink_submit.ingested import current_snapshot_id, find_unreported_jobs, read_ingested_ends, write_note
+from flink_submit.ingested import (
+    current_snapshot_id,
+    find_unreported_jobs,
+    read_ingested_ends,
+    read_noted_topics,
+    read_reported_ends,
+    write_note,
+)
 from flink_submit.job_runner import FinishedJob, JobRunner
 from flink_submit.lake import Lake, column_schema, current_job_id, find_snapshot_of, rows_added_by
-from flink_submit.offsets import IngestPlan, check_nothing_lost_since, format_offsets, plan_ingest
+from flink_submit.offsets import IngestPlan, TopicBounds, check_nothing_lost_since, format_offsets, plan_ingest
+from flink_submit.receipt import Receipt, compare
 from flink_submit.report import StepReport, TableReport
 from flink_submit.settings import BronzeSettings
 from flink_submit.sql_files import read_statements
 from flink_submit.topic import Topic
 
 TABLE = "bronze.raw_trips"
+QUARANTINE_VIEW = "bronze.quarantine"
 # So few offsets may well be nothing but ends of transactions, which is quicker asked of the broker than of Flink.
 PROBED_SPAN = 100
 
@@ -35,7 +44,7 @@ def ingest(
         report: Told what goes on.
 
     Returns:
-        Counts of the rows that came in since a step last reported, and of the month.
+        Counts of the records and rows that came in since a step last reported, and of the month.
 
     Raises:
         FlinkSubmitError: Something failed; the error says what to do.
@@ -43,21 +52,29 @@ def ingest(
     topic.read_bounds()  # a broker or a topic that is not there is told before anything is made
     jobs = runner.finish_earlier_jobs(TABLE)
     runner.execute(read_statements("bronze_tables.sql", {}))
+    (view,) = read_statements("bronze_quarantine.sql", {})
+    lake.make_view(QUARANTINE_VIEW, view, lake.load_table(TABLE))
     ingestion = _Ingestion(settings, topic, lake, runner, report)
     read = ingestion.run()
     jobs += ingestion.jobs
     table = lake.load_table(TABLE)
-    result = _make_report(lake, table, month, sum(job.seconds for job in jobs))
-    with lake.reading():
-        write_note(table, read.topic_id, read.ends, read.snapshot_id)
+    reported = read_reported_ends(table, read.topic_id)
+    spans = {number: (max(first, reported.get(number, 0)), read.ends[number]) for number, first in read.firsts.items()}
+    receipt = compare(topic, lake, TABLE, read.topic_id, spans)
+    result = _make_report(lake, table, month, receipt, sum(job.seconds for job in jobs))
+    if receipt.records_missing == receipt.rows_repeated == 0:
+        # What is not as it should be is not noted: every further step finds it again.
+        with lake.reading():
+            write_note(table, read.topic_id, read.ends, read.snapshot_id)
     return result
 
 
 @dataclass(frozen=True)
 class _Read:
-    """What the table holds of the topic: all before `ends`, and in `snapshot_id` nothing beyond them."""
+    """What the table holds of the topic: all from `firsts` to `ends`, and in `snapshot_id` nothing beyond them."""
 
     topic_id: str
+    firsts: Mapping[int, int]
     ends: Mapping[int, int]
     snapshot_id: int | None
 
@@ -79,8 +96,12 @@ class _Ingestion:
             before = self.lake.load_table(TABLE)
             bounds = self.topic.read_settled_bounds(self.report.waiting_for_transactions)
             with self.lake.reading():
-                plan = plan_ingest(bounds, read_ingested_ends(before, bounds.topic_id))
-            unchanged = _Read(plan.topic_id, plan.ends, current_snapshot_id(before))
+                ingested_ends = read_ingested_ends(before, bounds.topic_id)
+            if not ingested_ends:
+                self._tell_of_a_first_read(before, bounds)
+            plan = plan_ingest(bounds, ingested_ends)
+            firsts = {number: held.first for number, held in bounds.partitions.items()}
+            unchanged = _Read(plan.topic_id, firsts, plan.ends, current_snapshot_id(before))
             if not self._has_records(plan):
                 self.report.say(f"Nothing more to read in topic {bounds.name}")
                 return unchanged
@@ -94,10 +115,28 @@ class _Ingestion:
                 return unchanged  # the records were all aborted: Flink commits nothing for no rows
             snapshot = after.snapshot_by_id(snapshot_id)
             if snapshot and snapshot.parent_snapshot_id == unchanged.snapshot_id:
-                return _Read(plan.topic_id, plan.ends, snapshot_id)
+                return _Read(plan.topic_id, firsts, plan.ends, snapshot_id)
 
     def _has_records(self, plan: IngestPlan) -> bool:
-        return plan.span > PROBED_SPAN or (plan.span > 0 and self.topic.has_records(plan))
+        if plan.span > PROBED_SPAN:
+            return True
+        spans = {number: (start, plan.ends[number]) for number, start in plan.starts.items()}
+        return any(True for _ in self.topic.committed_offsets(spans))
+
+    def _tell_of_a_first_read(self, table: Table, bounds: TopicBounds) -> None:
+        earlier = sorted(read_noted_topics(table))
+        if earlier:
+            self.report.warn(
+                f"Topic {bounds.name} was deleted and made anew: bronze goes on with the new one (id "
+                f"{bounds.topic_id}) from its beginning. What it had not read of {', '.join(earlier)} is gone: send "
+                "the months concerned again."
+            )
+        cut_off = {number: held.first for number, held in bounds.partitions.items() if held.first > 0}
+        if cut_off:
+            self.report.warn(
+                f"Topic {bounds.name} begins at {format_offsets(cut_off)}: what came before was deleted before bronze "
+                "first read the topic. Send the months concerned again."
+            )
 
     def _run_job(self, topic_name: str, plan: IngestPlan, before: Table) -> FinishedJob:
         starts, ends = format_offsets(plan.starts), format_offsets(plan.ends)
@@ -143,9 +182,8 @@ def _ingestion_time(table: Table) -> datetime:
     return max(now, datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC) + timedelta(milliseconds=1))
 
 
-def _make_report(lake: Lake, table: Table, month: str, job_seconds: float) -> TableReport:
+def _make_report(lake: Lake, table: Table, month: str, receipt: Receipt, job_seconds: float) -> TableReport:
     unreported_jobs = find_unreported_jobs(table)
-    rows = sum(rows_added_by(table, job_id) for job_id in unreported_jobs)
     return TableReport(
         table_name=TABLE,
         column_schema=column_schema(table),
@@ -153,9 +191,16 @@ def _make_report(lake: Lake, table: Table, month: str, job_seconds: float) -> Ta
         snapshot_id=current_snapshot_id(table),
         job_id=unreported_jobs[-1] if unreported_jobs else current_job_id(table),
         job_seconds=job_seconds,
-        rows_read=rows,
-        rows_written=rows,
+        rows_read=receipt.records,
+        rows_written=receipt.rows_decoded,
         rows_rejected=0,
         duplicates=0,
         data_version=lake.month_version(table, month),
+        counts={
+            "rows_undecodable": receipt.rows_undecodable,
+            "rows_in_quarantine": lake.undecodable_rows(table),
+            "offset_gaps": receipt.offset_gaps,
+            "records_missing": receipt.records_missing,
+            "rows_repeated": receipt.rows_repeated,
+        },
     )

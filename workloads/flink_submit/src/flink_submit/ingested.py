@@ -47,6 +47,18 @@ def read_ingested_ends(table: Table, topic_id: str) -> dict[int, int]:
     return {number: max(noted.get(number, 0), scanned.get(number, 0)) for number in noted.keys() | scanned.keys()}
 
 
+def read_reported_ends(table: Table, topic_id: str) -> dict[int, int]:
+    """Returns, for each partition, the offset after the last that a step has reported; empty when nobody can tell."""
+    note = _read_note(table)
+    is_history = note.snapshot_id is None or note.snapshot_id in {one.snapshot_id for one in _history(table)}
+    return dict(note.ends.get(topic_id, {})) if is_history else {}
+
+
+def read_noted_topics(table: Table) -> frozenset[str]:
+    """Returns the ids of the topics that were read so far: of one name, when it was deleted and made anew."""
+    return frozenset(_read_note(table).ends)
+
+
 def find_unreported_jobs(table: Table) -> list[str]:
     """Returns the Flink jobs that committed since the last note, oldest first.
 
@@ -60,6 +72,13 @@ def find_unreported_jobs(table: Table) -> list[str]:
     newer = history if note.snapshot_id is None else history[: known.index(note.snapshot_id)]
     jobs = [snapshot.summary.get("flink.job-id") for snapshot in reversed(newer) if snapshot.summary]
     return [job_id for job_id in jobs if job_id]
+
+
+def find_needed_snapshots(table: Table) -> set[int]:
+    """Returns the snapshots that the next step asks for: the noted one and all after it, all of them without a note."""
+    note = _read_note(table)
+    known = [snapshot.snapshot_id for snapshot in _history(table)]
+    return set(known[: known.index(note.snapshot_id) + 1] if note.snapshot_id in known else known)
 
 
 def write_note(table: Table, topic_id: str, ends: Mapping[int, int], snapshot_id: int | None) -> None:

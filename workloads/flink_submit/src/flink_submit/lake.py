@@ -1,6 +1,7 @@
 """The Iceberg tables, read without Flink: counts, snapshots, the few deletes that Flink cannot do."""
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,12 +10,15 @@ from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.exceptions import NoSuchTableError, RESTError
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import ancestors_of
+from pyiceberg.view.metadata import ViewVersion
 
 from flink_submit.deadline import deadline
 from flink_submit.errors import LakeError, ServiceError
 from flink_submit.settings import SilverSettings
 
 CALL_DEADLINE_S = 60.0
+# Each engine that reads a catalog's views looks for its own; the text is the same.
+VIEW_DIALECTS = ("spark", "trino", "duckdb")
 _S3_CONNECT_TIMEOUT_S = "3"
 _S3_REQUEST_TIMEOUT_S = "10"
 
@@ -96,6 +100,60 @@ class Lake:
         """Removes a month's partition in one commit."""
         with self.reading():
             table.delete(_of_month(month), snapshot_properties={"drayage.reason": "the month has no rows"})
+
+    def offsets(self, name: str, topic_id: str, *, at_least: int) -> Iterator[tuple[int, int, bool]]:
+        """Reads where each row of a topic came from: three narrow columns of the files that can hold such rows.
+
+        Yields:
+            Partition, offset, and whether the record could not be decoded.
+        """
+        with self.reading():
+            batches = iter(
+                self._catalog.load_table(name)
+                .scan(
+                    row_filter=f"kafka_topic_id = '{topic_id}' AND kafka_offset >= {at_least}",
+                    selected_fields=("kafka_partition", "kafka_offset", "undecodable_reason"),
+                )
+                .to_arrow_batch_reader()
+            )
+        while True:
+            with self.reading():
+                batch = next(batches, None)
+            if batch is None:
+                return
+            undecodable = batch["undecodable_reason"].is_valid()
+            yield from zip(
+                batch["kafka_partition"].to_pylist(),
+                batch["kafka_offset"].to_pylist(),
+                undecodable.to_pylist(),
+                strict=True,
+            )
+
+    def undecodable_rows(self, table: Table) -> int:
+        """Counts, from the manifests, the rows of bronze that belong to no month."""
+        with self.reading():
+            return table.scan(row_filter="trip_month IS NULL").count() if table.current_snapshot() else 0
+
+    def make_view(self, name: str, sql: str, table: Table) -> None:
+        """Makes a view in the catalog, or makes it anew when its text is another.
+
+        Args:
+            name: Namespace and view.
+            sql: A SELECT of columns of the table, in words that every dialect has.
+            table: What it selects from.
+        """
+        namespace = self._catalog.identifier_to_tuple(name)[:-1]
+        texts = [{"type": "sql", "sql": sql, "dialect": dialect} for dialect in VIEW_DIALECTS]
+        version = ViewVersion.model_validate(
+            {"schema-id": 0, "representations": texts, "default-namespace": namespace},
+        )
+        with self.reading():
+            if self._catalog.view_exists(name):
+                if self._catalog.load_view(name).current_version().representations == version.representations:
+                    return
+                self._catalog.drop_view(name)
+            columns = [column for column in table.schema().column_names if re.search(rf"\b{column}\b", sql)]
+            self._catalog.create_view(name, table.schema().select(*columns), version)
 
     def month_version(self, table: Table, month: str) -> str:
         """Names the content of a month in an append-only table: another name as soon as rows are added."""

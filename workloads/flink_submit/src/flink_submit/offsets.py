@@ -47,14 +47,16 @@ def plan_ingest(bounds: TopicBounds, ingested_ends: Mapping[int, int]) -> Ingest
 
     Args:
         bounds: What the broker holds.
-        ingested_ends: For each partition of this very topic that the table has rows of, the offset after the last.
+        ingested_ends: For each partition of this very topic that was read before, the offset after the last; a
+            partition added since then is read from offset 0. Empty for a topic that is read for the first time, which
+            begins with what retention has left.
 
     Raises:
         TopicError: Records that the table lacks are gone from the broker, or the broker holds less than the table.
     """
     starts, ends = {}, {}
     for partition, held in sorted(bounds.partitions.items()):
-        start = ingested_ends.get(partition, held.first)
+        start = ingested_ends.get(partition, 0 if ingested_ends else held.first)
         if held.first > start:
             raise _lost(bounds, f"partition {partition} begins at offset {held.first}, bronze stopped before {start}")
         if held.stable_end < start:

@@ -1,7 +1,8 @@
 """What Dagster is told: log lines, Flink jobs, progress, and the metadata of the materialization."""
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from dagster_pipes import PipesContext
@@ -26,6 +27,7 @@ class TableReport:
         rows_rejected: Rows refused with a reason.
         duplicates: Rows dropped as repeats.
         data_version: Name of the month's content.
+        counts: Further counts, which only one of the steps has, by their names in the metadata.
     """
 
     table_name: str
@@ -39,6 +41,7 @@ class TableReport:
     rows_rejected: int
     duplicates: int
     data_version: str
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 class StepReport:
@@ -78,6 +81,7 @@ class StepReport:
                     "state": state,
                     "elapsed_s": round(elapsed_s, 1),
                     "rows_read": records,
+                    "rows_per_second": round(records / elapsed_s, 1),
                 },
             }
         )
@@ -95,6 +99,19 @@ class StepReport:
                 f"Waiting for open transactions: {undecided} offsets of the topic are neither committed nor aborted"
             )
 
+    def expired(self, tables: Mapping[str, Mapping[str, int]]) -> None:
+        """Reports what `expire` did: the sums over all tables, and each table's own."""
+        sums = {
+            name: sum(table[name] for table in tables.values())
+            for name in ("snapshots_before", "snapshots_after", "files_deleted")
+        }
+        self._context.report_asset_materialization(
+            metadata={
+                **sums,
+                "tables": {"raw_value": {name: dict(table) for name, table in tables.items()}, "type": "json"},
+            }
+        )
+
     def materialize(self, report: TableReport) -> None:
         """Reports the materialization with every promised name."""
         job_url = self.job_url(report.job_id) if report.job_id else self._flink_ui_url
@@ -107,6 +124,7 @@ class StepReport:
                 "rows_written": report.rows_written,
                 "rows_rejected": report.rows_rejected,
                 "duplicates": report.duplicates,
+                **report.counts,
                 "rows_per_second": round(rate, 1),
                 # Text: its 63 bits exceed what JavaScript can count, and a plot of it would tell nothing.
                 "snapshot_id": str(report.snapshot_id or NO_JOB),

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from flink_submit.errors import SettingsError
@@ -15,6 +15,7 @@ SECRETS_DIRECTORY = Path("/run/secrets")
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 _Settings = TypeVar("_Settings", bound=BaseSettings)
+_Extras = TypeVar("_Extras", bound=BaseModel)
 
 
 class SilverSettings(BaseSettings):
@@ -57,6 +58,16 @@ class BronzeExtras(BaseModel):
     topic: str
 
 
+class ExpireExtras(BaseModel):
+    """What the host passes to `expire` in the Pipes extras."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    older_than_days: float = Field(gt=0)
+    # Text: JSON's readers may lose digits of such large numbers.
+    keep_snapshots: list[str]
+
+
 def load_settings(model: type[_Settings]) -> _Settings:
     """Reads the settings from the environment and, where they exist, from files in `/run/secrets`.
 
@@ -76,18 +87,21 @@ def load_settings(model: type[_Settings]) -> _Settings:
         ) from error
 
 
-def parse_bronze_extras(extras: Mapping[str, Any]) -> BronzeExtras:
-    """Checks the Pipes extras of `bronze`.
+def parse_extras(model: type[_Extras], extras: Mapping[str, Any]) -> _Extras:
+    """Checks the Pipes extras of a command.
+
+    Returns:
+        An instance of `model`.
 
     Raises:
         SettingsError: An extra is missing, unknown or of the wrong type.
     """
     try:
-        return BronzeExtras.model_validate(dict(extras))
+        return model.model_validate(dict(extras))
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors())
         raise SettingsError(
-            f'The Pipes extras are wrong: {faults}. Expected {{"topic": "<Kafka topic>"}}, got keys '
+            f"The Pipes extras are wrong: {faults}. Expected the keys {sorted(model.model_fields)}, got "
             f"{sorted(extras)}. Correct the extras in the asset that starts this step."
         ) from error
 

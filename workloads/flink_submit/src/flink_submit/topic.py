@@ -1,7 +1,7 @@
 """The Kafka topic, as its broker describes it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from typing import Any
 
@@ -9,12 +9,15 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # not in its __all__
 
 from flink_submit.errors import ServiceError, TopicError
-from flink_submit.offsets import IngestPlan, PartitionBounds, TopicBounds
+from flink_submit.offsets import PartitionBounds, TopicBounds
 
 REQUEST_TIMEOUT_S = 10.0
 # A broker ends any transaction after transaction.max.timeout.ms, 15 minutes where it is not set otherwise.
 TRANSACTION_DEADLINE_S = 960.0
 _POLL_S = 0.5
+_BATCH = 10_000
+# The client waits this long for a batch to be full, and so at the end of a topic for nothing.
+_BATCH_WAIT_S = 0.05
 _EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # not annotated
 _LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # not annotated
 
@@ -75,12 +78,21 @@ class Topic:
             self._name, topic_id, {number: PartitionBounds(first[number], stable[number]) for number in partitions}
         )
 
-    def has_records(self, plan: IngestPlan) -> bool:
-        """Tells whether there is a committed record between a plan's offsets, and not just ends of transactions.
+    def committed_offsets(self, spans: Mapping[int, tuple[int, int]]) -> Iterator[tuple[int, int]]:
+        """Reads the committed records between offsets, and not the ends of transactions, with a consumer of its own.
+
+        Args:
+            spans: For each partition the first offset, and the one after the last.
+
+        Yields:
+            Partition and offset of each record, in order within a partition.
 
         Raises:
             ServiceError: The broker does not answer in time.
         """
+        ends = {number: end for number, (start, end) in spans.items() if end > start}
+        if not ends:
+            return
         consumer = Consumer(
             {
                 "bootstrap.servers": self._bootstrap_servers,
@@ -90,29 +102,31 @@ class Topic:
                 "isolation.level": "read_committed",
                 "auto.offset.reset": "error",
                 "fetch.wait.max.ms": 10,
+                "queued.max.messages.kbytes": 16_384,  # memory stays flat, however long the topic is
             }
         )
         try:
-            return self._find_record(consumer, {n: end for n, end in plan.ends.items() if end > plan.starts[n]}, plan)
+            consumer.assign([TopicPartition(self._name, number, spans[number][0]) for number in ends])
+            yield from self._read(consumer, ends)
         finally:
             consumer.close()
 
-    def _find_record(self, consumer: Consumer, ends: dict[int, int], plan: IngestPlan) -> bool:
-        consumer.assign([TopicPartition(self._name, number, plan.starts[number]) for number in ends])
-        started = time.monotonic()
+    def _read(self, consumer: Consumer, ends: dict[int, int]) -> Iterator[tuple[int, int]]:
+        answered = time.monotonic()
         while ends:
-            if time.monotonic() - started > self._request_timeout_s:
+            messages = consumer.consume(_BATCH, _BATCH_WAIT_S)
+            if messages:
+                answered = time.monotonic()
+            elif time.monotonic() - answered > self._request_timeout_s:
                 raise self._unanswered(f"partitions {sorted(ends)} could not be read to their ends")
-            message = consumer.poll(_POLL_S)
-            if message is None:
-                continue
-            number, offset, error = message.partition() or 0, message.offset() or 0, message.error()
-            if error and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's own name for it
-                raise self._error(error)
-            if error is None and offset < ends.get(number, 0):
-                return True
-            ends.pop(number, None)
-        return False
+            for message in messages:
+                number, offset, error = message.partition() or 0, message.offset() or 0, message.error()
+                if error and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's own name for it
+                    raise self._error(error)
+                if error is None and offset < ends.get(number, 0):
+                    yield number, offset
+                if error is not None or offset + 1 >= ends.get(number, 0):
+                    ends.pop(number, None)
 
     def _describe(self) -> tuple[str, list[int]]:
         request = self._admin.describe_topics(TopicCollection([self._name]), request_timeout=self._request_timeout_s)

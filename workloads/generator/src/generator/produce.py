@@ -176,11 +176,11 @@ def _send(outlet: EventOutlet, source: TripSource, extras: ProduceExtras) -> Non
         burst_size = _burst_size(extras, total)
         send_in_bursts(outlet, trips, total=total, burst_size=burst_size, pause_s=extras.pause_s or 0.0)
     sender = outlet.sender
-    if not total == sender.produced == sender.acknowledged.count:
+    if not total == sender.produced == sender.acknowledged.count == sender.committed:
         raise DeliveryError(
             "the numbers of events disagree after the last commit",
-            expected=f"{total} to send = produced = acknowledged",
-            got=f"{sender.produced} produced, {sender.acknowledged.count} acknowledged",
+            expected=f"{total} to send = produced = acknowledged = committed",
+            got=f"{sender.produced} produced, {sender.acknowledged.count} acknowledged, {sender.committed} committed",
             todo="materialize again and report this as a defect of the generator",
         )
 
@@ -193,6 +193,7 @@ def _metadata(sender: Sender, source: TripSource, schema_id: int, produce_s: flo
     return {
         "events_produced": sender.produced,
         "events_acknowledged": sender.acknowledged.count,
+        "events_committed": sender.committed,
         "events_per_second": sender.acknowledged.count / produce_s,
         "bytes_produced": sender.produced_bytes,
         "offsets": {"type": "json", "raw_value": sender.acknowledged.offsets},

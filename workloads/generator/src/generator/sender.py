@@ -98,6 +98,7 @@ class Sender:
         self.produced = 0
         self.produced_bytes = 0
         self.transactions = 0
+        self.committed = 0
         self._broker = broker
         self._topic = topic
         self._on_served = on_served
@@ -146,6 +147,8 @@ class Sender:
         except BaseException:
             self._abort()
             raise
+        # The coordinator has written its decision down: what was acknowledged so far is committed, come what may.
+        self.committed = self.acknowledged.count
         # An empty transaction never reaches the broker.
         self.transactions += self.produced > produced_before
 

@@ -1,0 +1,160 @@
+"""Runs scenarios under a Dagster instance of its own, and leaves nothing behind."""
+
+import contextlib
+import io
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import dagster as dg
+
+from drayage.client import DrayageClient
+from drayage.conform.evidence import Evidence
+from drayage.conform.expectations import TOKEN, messages_per_second
+from drayage.conform.scenarios import SECRET, Scenario
+from drayage.exchange import REPLAYS
+from drayage.secrets import FileSecret
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a scenario showed.
+
+    Args:
+        image: The image under test.
+        scenario: Name of the scenario.
+        failures: Everything that does not hold; empty if all does.
+        start_s: Seconds from the container's creation to the first message; None if none came.
+        messages_per_second: How fast messages were written and read; only of the scenario that measures it.
+    """
+
+    image: str
+    scenario: str
+    failures: tuple[str, ...]
+    start_s: float | None = None
+    messages_per_second: float | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether everything holds."""
+        return not self.failures
+
+    def must_hold(self) -> None:
+        """Raise an assertion error that says what does not hold."""
+        if self.failures:
+            raise AssertionError(f"{self.image} does not keep scenario {self.scenario!r}: " + "; ".join(self.failures))
+
+
+class Bench:
+    """Where one image is tried; a context manager.
+
+    Args:
+        image: Name or id of the image.
+        exchange_root: A directory of this machine that the engine can mount.
+    """
+
+    def __init__(self, image: str, *, exchange_root: Path) -> None:
+        self._image = image
+        name = f"conform-{uuid.uuid4().hex[:12]}"
+        self._root = exchange_root / REPLAYS / name
+        self._deployment = name
+        self._cleanup = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        """Make the instance and the client."""
+        with self._cleanup:
+            self._root.mkdir(parents=True)
+            self._cleanup.callback(shutil.rmtree, self._root, ignore_errors=True)
+            home = self._cleanup.enter_context(tempfile.TemporaryDirectory())
+            token = Path(home) / SECRET
+            token.write_text(TOKEN, encoding="utf-8")
+            self._instance = self._cleanup.enter_context(dg.DagsterInstance.local_temp(home))
+            self._client = DrayageClient(
+                exchange_root=self._root,
+                deployment=self._deployment,
+                network="none",
+                secrets={SECRET: FileSecret(str(token))},
+            )
+            self._cleanup = self._cleanup.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Remove both, and the exchange directories."""
+        self._cleanup.close()
+
+    def run(self, scenario: Scenario) -> Report:
+        """Run a scenario, and compare what came of it with what must.
+
+        Args:
+            scenario: One of :data:`drayage.conform.SCENARIOS`.
+        """
+
+        def step(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> Iterator[Any]:
+            completed = self._client.run(
+                context=context,
+                image=self._image,
+                extras=scenario.asked,
+                secrets=scenario.secrets,
+                keep="never",
+                # A workload that hangs must not hang who tries it.
+                **{"timeout_s": 120.0, **scenario.settings},
+            )
+            yield from completed.get_results()
+
+        # What Dagster and the program print is in the evidence already.
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            result = self._execute(scenario, step)
+        entries = self._instance.all_logs(result.run_id)
+        directory = next(iter(self._root.glob(f"{result.run_id}/*/*")), None)
+        if directory is None or not (directory / "verdict.json").is_file():
+            return Report(self._image, scenario.name, (f"no container ran: {_failure(entries)}",))
+        evidence = Evidence(entries, directory)
+        failures = list(scenario.expect(evidence))
+        if result.success != scenario.green:
+            failures.insert(0, "the step succeeded" if result.success else _failure(entries))
+        return Report(
+            self._image,
+            scenario.name,
+            tuple(failures),
+            start_s=evidence.start_s,
+            messages_per_second=messages_per_second(evidence),
+        )
+
+    def _execute(self, scenario: Scenario, step: Any) -> Any:
+        asked = scenario.step
+        if asked.assets:
+            return dg.materialize(
+                [asked.definition(step)],
+                instance=self._instance,
+                partition_key=asked.partition_key,
+                tags=dict(asked.tags),
+                raise_on_error=False,
+            )
+
+        @dg.op(name="step")
+        def op(context: dg.OpExecutionContext) -> None:
+            for _ in step(context):
+                pass
+
+        @dg.job(name="conform")
+        def job() -> None:
+            op()
+
+        return job.execute_in_process(instance=self._instance, raise_on_error=False)
+
+
+def _failure(entries: Sequence[dg.EventLogEntry]) -> str:
+    """Why the step failed, as Dagster recorded it."""
+    for entry in entries:
+        event = entry.dagster_event
+        if event is not None and event.event_type == dg.DagsterEventType.STEP_FAILURE:
+            told = event.step_failure_data.user_failure_data
+            return (told.description if told is not None else None) or str(event.step_failure_data.error)
+    return "the step failed, and Dagster recorded no reason"

@@ -1,0 +1,113 @@
+"""What is known of a scenario once its container has ended: Dagster's event log, and the exchange directory."""
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from drayage.custom import is_settled
+from drayage.record import VERDICT
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One scenario's run.
+
+    Args:
+        entries: Dagster's event log of the run.
+        directory: The step's exchange directory.
+    """
+
+    entries: Sequence[dg.EventLogEntry]
+    directory: Path
+
+    @cached_property
+    def context(self) -> Mapping[str, Any]:
+        """What the program was told."""
+        content: dict[str, Any] = json.loads((self.directory / "io" / "context.json").read_bytes())
+        return content
+
+    @cached_property
+    def custom(self) -> Sequence[Any]:
+        """Payloads of the custom messages that are the program's own."""
+        payloads = [params["payload"] for params in self._sent("report_custom_message")]
+        return [payload for payload in payloads if not is_settled(payload)]
+
+    @cached_property
+    def exception(self) -> Mapping[str, Any] | None:
+        """The exception that came with the close; None without one, and without a close."""
+        closed = list(self._sent("closed"))
+        return closed[-1].get("exception") if closed else None
+
+    @cached_property
+    def verdict(self) -> Mapping[str, Any]:
+        """The runner's judgement, with the container's state and measures."""
+        content: dict[str, Any] = json.loads((self.directory / VERDICT).read_bytes())
+        return content
+
+    @property
+    def exit_code(self) -> int:
+        """The container's."""
+        return int(self.verdict["state"]["exit_code"])
+
+    @property
+    def start_s(self) -> float | None:
+        """Seconds from the container's creation to its first message."""
+        start: float | None = self.verdict["measures"].get("start_s")
+        return start
+
+    def output(self, stream: str) -> str:
+        """What the program printed.
+
+        Args:
+            stream: ``stdout`` or ``stderr``.
+        """
+        return (self.directory / f"{stream}.log").read_text(encoding="utf-8", errors="backslashreplace")
+
+    @property
+    def materializations(self) -> Sequence[dg.AssetMaterialization]:
+        """What was recorded as materialized, one for each partition."""
+        return [
+            event.step_materialization_data.materialization
+            for event in self._events(dg.DagsterEventType.ASSET_MATERIALIZATION)
+        ]
+
+    @property
+    def observations(self) -> Sequence[dg.AssetObservation]:
+        """What was observed while the step ran."""
+        return [
+            event.asset_observation_data.asset_observation
+            for event in self._events(dg.DagsterEventType.ASSET_OBSERVATION)
+        ]
+
+    @property
+    def checks(self) -> Sequence[Any]:
+        """The recorded evaluations of asset checks."""
+        return [event.asset_check_evaluation_data for event in self._events(dg.DagsterEventType.ASSET_CHECK_EVALUATION)]
+
+    @property
+    def logs(self) -> Sequence[tuple[int, str, float]]:
+        """Level, text and time of the lines that were logged for people."""
+        return [
+            (int(entry.level), entry.user_message, entry.timestamp)
+            for entry in self.entries
+            if entry.dagster_event is None and entry.step_key is not None
+        ]
+
+    def _events(self, kind: dg.DagsterEventType) -> list[dg.DagsterEvent]:
+        events = [entry.dagster_event for entry in self.entries if entry.dagster_event is not None]
+        return [event for event in events if event.event_type == kind]
+
+    def _sent(self, method: str) -> Iterator[Mapping[str, Any]]:
+        """Parameters of the messages of one method; lines that are none are in the verdict."""
+        with (self.directory / "io" / "messages.jsonl").open("rb") as lines:
+            for line in lines:
+                with contextlib.suppress(ValueError):
+                    message = json.loads(line)
+                    if isinstance(message, Mapping) and message.get("method") == method:
+                        yield message.get("params") or {}

@@ -1,0 +1,136 @@
+"""What must come of each scenario: generators of everything that does not hold, one sentence part each."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+
+from drayage.conform.evidence import Evidence
+from drayage.conform.values import PAYLOADS, TEXT, metadata
+
+LARGE_CHARACTERS = 4_000_000
+MANY_MESSAGES = 20_000
+TOKEN = "conformance-token-0f2c"  # noqa: S105 - a secret for nothing
+_SIGTERM_EXIT_CODE = 143
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_SHOWN_CHARACTERS = 200
+
+
+def knows_context(evidence: Evidence) -> Iterator[str]:
+    """The program read its context: it told all of it again, printed a text of it, and made every asset."""
+    told: Mapping[str, Any] = next(
+        (p["context"] for p in evidence.custom if isinstance(p, Mapping) and "context" in p), {}
+    )
+    for name, given in evidence.context.items():
+        yield from differs(f"context.{name}", told.get(name, "nothing"), given)
+    yield from differs("stdout", evidence.output("stdout"), f"{TEXT}\n")
+    made = {materialization.asset_key.to_escaped_user_string() for materialization in evidence.materializations}
+    yield from differs("the materialized assets", made, set(evidence.context["asset_keys"] or ()))
+
+
+def has_metadata(evidence: Evidence) -> Iterator[str]:
+    """One materialization carries a value of every type, and the data version."""
+    made = _only_materialization(evidence)
+    for name, value in metadata(str(evidence.context["run_id"])).items():
+        yield from differs(f"metadata {name}", made.metadata.get(name, "nothing"), value)
+    yield from differs("the data version", (made.tags or {}).get("dagster/data_version"), "v1")
+
+
+def has_checks(evidence: Evidence) -> Iterator[str]:
+    """One check passed, one failed as a warning, each with a number."""
+    found = {
+        check.check_name: (check.passed, check.severity.value, check.metadata.get(name))
+        for check in evidence.checks
+        for name in [{"whole": "rows", "fresh": "age_s"}.get(check.check_name, "")]
+    }
+    yield from differs("check whole", found.get("whole"), (True, "ERROR", dg.MetadataValue.int(3)))
+    yield from differs("check fresh", found.get("fresh"), (False, "WARN", dg.MetadataValue.float(1.5)))
+
+
+def has_logs(evidence: Evidence) -> Iterator[str]:
+    """Every level was logged, and what was printed lies in its own file."""
+    logged = {(level, text) for level, text, _ in evidence.logs}
+    for level in _LEVELS:
+        if (logging.getLevelNamesMapping()[level], f"{level} {TEXT}") not in logged:
+            yield f"the event log has no line of level {level} with the text {f'{level} {TEXT}'!r}"
+    for stream in ("stdout", "stderr"):
+        yield from differs(stream, evidence.output(stream), f"to {stream}\n")
+
+
+def has_custom(evidence: Evidence) -> Iterator[str]:
+    """Every kind of JSON arrived as it was, and progress was plotted."""
+    yield from differs("the custom messages", list(evidence.custom), PAYLOADS)
+    observed = [observation.metadata.get("rows") for observation in evidence.observations]
+    yield from differs("the observed progress", observed, [dg.MetadataValue.int(1)])
+
+
+def has_large(evidence: Evidence) -> Iterator[str]:
+    """A large context was read, and a large message arrived whole."""
+    reported = _only_materialization(evidence).metadata
+    large = reported.get("large")
+    yield from differs("metadata padding", reported.get("padding"), dg.MetadataValue.int(1_000_000))
+    if not isinstance(large, dg.TextMetadataValue) or large.value != "x" * LARGE_CHARACTERS:
+        yield f"metadata large: expected {LARGE_CHARACTERS} times x, got {_shown(large)}"
+
+
+def has_many(evidence: Evidence) -> Iterator[str]:
+    """Every message arrived, in order."""
+    numbers = [payload.get("number") for payload in evidence.custom if isinstance(payload, Mapping)]
+    if numbers != list(range(MANY_MESSAGES)):
+        yield f"expected the numbers 0 to {MANY_MESSAGES - 1} in order, got {len(numbers)}: {_shown(numbers)}"
+    if messages_per_second(evidence) is None:
+        yield "the event log has no line `begin` before, and no line `end` after the messages"
+
+
+def messages_per_second(evidence: Evidence) -> float | None:
+    """How fast the many messages were written and read; None if their begin and end are not logged."""
+    times = {text: time for _, text, time in evidence.logs if text in {"begin", "end"}}
+    if len(times) < 2 or times["end"] <= times["begin"]:  # noqa: PLR2004 - the two
+        return None
+    return MANY_MESSAGES / (times["end"] - times["begin"])
+
+
+def has_exception(evidence: Evidence) -> Iterator[str]:
+    """Pipes was closed with an exception and its cause, and the exit code is not 0."""
+    exception = evidence.exception or {}
+    if not exception.get("name"):
+        yield "the exception has no name"
+    if "no trips" not in str(exception.get("message")):
+        yield f"the exception's message: expected `no trips`, got {_shown(exception.get('message'))}"
+    if "the file is empty" not in str((exception.get("cause") or {}).get("message")):
+        yield f"the exception's cause: expected `the file is empty`, got {_shown(exception.get('cause'))}"
+    if evidence.exit_code == 0:
+        yield "the exit code is 0"
+
+
+def ends_by_sigterm(evidence: Evidence) -> Iterator[str]:
+    """SIGTERM ended it in time, and it said so."""
+    yield from differs("the exit code", evidence.exit_code, _SIGTERM_EXIT_CODE)
+    exception = evidence.exception or {}
+    if "SIGTERM" not in f"{exception.get('name')} {exception.get('message')}":
+        yield f"the exception does not name SIGTERM: {_shown(exception or None)}"
+    yield from differs("the custom messages", list(evidence.custom), ["ready"])
+
+
+def keeps_secret(evidence: Evidence) -> Iterator[str]:
+    """The secret was read, and is nowhere else."""
+    characters = _only_materialization(evidence).metadata.get("characters")
+    yield from differs("metadata characters", characters, dg.MetadataValue.int(len(TOKEN)))
+    yield from differs("stdout", evidence.output("stdout"), "[secret]\n")
+
+
+def differs(what: str, got: Any, expected: Any) -> Iterator[str]:
+    """Say what was expected and what came, if they differ."""
+    if got != expected:
+        yield f"{what}: expected {_shown(expected)}, got {_shown(got)}"
+
+
+def _only_materialization(evidence: Evidence) -> dg.AssetMaterialization:
+    made = evidence.materializations
+    return made[0] if len(made) == 1 else dg.AssetMaterialization("none")
+
+
+def _shown(content: Any) -> str:
+    text = repr(content)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"

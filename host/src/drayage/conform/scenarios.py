@@ -1,0 +1,126 @@
+"""The scenarios, in the order in which they are run and shown."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from drayage.conform import expectations as expected
+from drayage.conform.evidence import Evidence
+from drayage.conform.values import TEXT
+
+SECRET = "token"  # noqa: S105 - its name
+
+_DAYS = dg.DailyPartitionsDefinition(start_date="2024-01-01")
+_RANGE = {"dagster/asset_partition_range_start": "2024-01-01", "dagster/asset_partition_range_end": "2024-01-03"}
+_CONTEXT: dict[str, Any] = {
+    "text": TEXT,
+    "kinds": [None, True, 0, -1.5, "", [], {"a b": {"c": [1]}}],
+    "control": "\u0001\b\f\r",
+    # A key that must be looked up, and not be found inside of another value.
+    "partition_key": '"},]\\',
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What Dagster runs.
+
+    Args:
+        assets: Keys of the assets that the step makes; empty for an op without assets.
+        checks: Names of the first asset's checks.
+        partitioned: Whether the assets have a partition a day.
+        partition_key: The partition to make.
+        tags: Tags of the run.
+    """
+
+    assets: tuple[dg.AssetKey, ...] = (dg.AssetKey(["lake", "trips"]),)
+    checks: tuple[str, ...] = ()
+    partitioned: bool = False
+    partition_key: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def definition(self, run: Callable[[Any], Any]) -> dg.AssetsDefinition:
+        """An asset definition whose step runs this.
+
+        Args:
+            run: Takes Dagster's context, and gives the step's results.
+        """
+
+        @dg.multi_asset(
+            name="step",
+            specs=[dg.AssetSpec(key, code_version="1") for key in self.assets],
+            check_specs=[dg.AssetCheckSpec(name, asset=self.assets[0]) for name in self.checks],
+            partitions_def=_DAYS if self.partitioned else None,
+            backfill_policy=dg.BackfillPolicy.single_run() if self.partitioned else None,
+        )
+        def step(context: dg.AssetExecutionContext) -> Iterator[Any]:
+            yield from run(context)
+
+        return step
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """One thing that a workload must be able to do.
+
+    Args:
+        name: What it is called in tables.
+        expect: Yields what does not hold.
+        program: What the program is asked for; the contract says what each demands.
+        extras: What it is told beside that.
+        step: What Dagster runs.
+        settings: How its container is made and limited.
+        secrets: Names of the secrets that it gets.
+        green: Whether the step must succeed; else it must fail.
+    """
+
+    name: str
+    expect: Callable[[Evidence], Iterator[str]]
+    program: str = ""
+    extras: Mapping[str, Any] = field(default_factory=dict)
+    step: Step = Step()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+    green: bool = True
+
+    @property
+    def asked(self) -> Mapping[str, Any]:
+        """The extras that the program gets."""
+        return {"drayage/scenario": self.program or self.name, **self.extras}
+
+
+def _context(name: str, step: Step) -> Scenario:
+    return Scenario(
+        name=f"context: {name}", program="context", extras=_CONTEXT, step=step, expect=expected.knows_context
+    )
+
+
+SCENARIOS: tuple[Scenario, ...] = (
+    _context("an asset", Step()),
+    _context("an asset once more", Step()),
+    _context("a partition", Step(partitioned=True, partition_key="2024-01-01")),
+    _context("a range of partitions", Step(partitioned=True, tags=_RANGE)),
+    _context("several assets", Step(assets=(dg.AssetKey(["lake", "a"]), dg.AssetKey(["lake", "b"])))),
+    _context("no asset", Step(assets=())),
+    Scenario(name="metadata", expect=expected.has_metadata),
+    Scenario(
+        name="metadata, confined",
+        program="metadata",
+        expect=expected.has_metadata,
+        settings={"user": "12345:12345", "read_only_root": True, "no_new_privileges": True, "cap_drop": ("ALL",)},
+    ),
+    Scenario(name="checks", expect=expected.has_checks, step=Step(checks=("whole", "fresh"))),
+    Scenario(name="logs", expect=expected.has_logs),
+    Scenario(name="custom", expect=expected.has_custom),
+    Scenario(
+        name="large",
+        expect=expected.has_large,
+        extras={"characters": expected.LARGE_CHARACTERS, "padding": "x" * 1_000_000},
+    ),
+    Scenario(name="many", expect=expected.has_many, extras={"count": expected.MANY_MESSAGES}),
+    Scenario(name="exception", expect=expected.has_exception, green=False),
+    Scenario(name="sigterm", expect=expected.ends_by_sigterm, green=False, settings={"idle_timeout_s": 2.0}),
+    Scenario(name="secret", expect=expected.keeps_secret, secrets=(SECRET,)),
+)

@@ -1,0 +1,58 @@
+"""What the conformance program is to report, word for word as in docs/workload-contract.md."""
+
+from typing import cast
+
+import dagster as dg
+
+# What breaks encoders: quotes, backslashes, control characters, and characters of two, three and four bytes.
+TEXT = 'quote " backslash \\ newline \n tab \t umlaut ü euro € smile 😀'
+
+PAYLOADS = [None, True, 7, 0.5, TEXT, [1, [2]], {"kind": "own", "a": {"b": None}}]
+
+
+def metadata(run_id: str) -> dict[str, dg.MetadataValue]:
+    """One value of every type.
+
+    Args:
+        run_id: The run's own id.
+    """
+    value = dg.MetadataValue
+    fare = dg.TableColumn(
+        "fare",
+        "decimal",
+        description="What was paid",
+        tags={"unit": "usd"},
+        constraints=dg.TableColumnConstraints(nullable=False, unique=False, other=["> 0"]),
+    )
+    days = dg.TableSchema([dg.TableColumn("day", "date"), dg.TableColumn("trips", "int")])
+    records = [
+        dg.TableRecord({"day": "2024-01-01", "trips": 2}),
+        # Null is left out of the declared types of a record's values, and taken all the same.
+        dg.TableRecord(cast("dict[str, str]", {"day": "2024-01-02", "trips": None})),
+    ]
+    source = dg.AssetKey(["silver", "cleaned_trips"])
+    return {
+        "text": value.text(TEXT),
+        "url": value.url("https://example.org/a?b=c&d"),
+        "path": value.path("/data/a.parquet"),
+        "notebook": value.notebook("/data/a.ipynb"),
+        "md": value.md("**bold**"),
+        "json": value.json({"a": [1, None, True]}),
+        # The largest integer that every language's JSON keeps whole.
+        "int": value.int(2**53 - 1),
+        "float": value.float(0.1),
+        "whole": value.float(3.0),
+        "bool": value.bool(True),
+        "null": value.null(),
+        "timestamp": value.timestamp(1704067200.5),
+        "run": value.dagster_run(run_id),
+        "asset": value.asset(source),
+        "inferred": value.json([1, "a"]),
+        "table": value.table(records, days),
+        "schema": value.table_schema(dg.TableSchema([fare, dg.TableColumn("note", "text")])),
+        "lineage": value.column_lineage(
+            dg.TableColumnLineage(
+                {"fare": [dg.TableColumnDep(source, "fare_amount"), dg.TableColumnDep(source, "tip")]}
+            )
+        ),
+    }

@@ -1,0 +1,82 @@
+package drayage.flink;
+
+import static org.apache.flink.configuration.ConfigOptions.key;
+
+import java.util.List;
+import java.util.Set;
+import org.apache.flink.api.common.serialization.DeserializationSchema;
+import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.configuration.ReadableConfig;
+import org.apache.flink.table.connector.ChangelogMode;
+import org.apache.flink.table.connector.format.DecodingFormat;
+import org.apache.flink.table.connector.source.DynamicTableSource;
+import org.apache.flink.table.data.RowData;
+import org.apache.flink.table.factories.DeserializationFormatFactory;
+import org.apache.flink.table.factories.DynamicTableFactory;
+import org.apache.flink.table.factories.FactoryUtil;
+import org.apache.flink.table.types.DataType;
+import org.apache.flink.table.types.logical.RowType;
+
+/**
+ * The SQL format {@value #IDENTIFIER}: Avro in the schema registry's framing, where a message that cannot be decoded
+ * becomes a row too, with the reason and the message's bytes in two columns of the table and nothing in the others.
+ *
+ * <p>Flink's own {@code avro-confluent} ends the job at such a message, and the next job at the same one.
+ */
+public final class QuarantineFormatFactory implements DeserializationFormatFactory {
+
+    static final String IDENTIFIER = "avro-confluent-quarantine";
+
+    static final ConfigOption<String> URL =
+            key("url").stringType().noDefaultValue().withDescription("Root of an API like Confluent's registry's.");
+    static final ConfigOption<List<String>> REQUIRED_COLUMNS =
+            key("required-columns")
+                    .stringType()
+                    .asList()
+                    .noDefaultValue()
+                    .withDescription("Columns that a message must have a value for; a schema without one is refused.");
+    static final ConfigOption<String> REASON_COLUMN =
+            key("reason-column").stringType().noDefaultValue().withDescription("STRING column for the reason.");
+    static final ConfigOption<String> VALUE_COLUMN =
+            key("value-column").stringType().noDefaultValue().withDescription("BYTES column for the message.");
+
+    @Override
+    public DecodingFormat<DeserializationSchema<RowData>> createDecodingFormat(
+            DynamicTableFactory.Context context, ReadableConfig options) {
+        FactoryUtil.validateFactoryOptions(this, options);
+        return new DecodingFormat<>() {
+            @Override
+            public DeserializationSchema<RowData> createRuntimeDecoder(
+                    DynamicTableSource.Context source, DataType physicalType) {
+                TableColumns columns =
+                        TableColumns.of(
+                                (RowType) physicalType.getLogicalType(),
+                                options.get(REQUIRED_COLUMNS),
+                                options.get(REASON_COLUMN),
+                                options.get(VALUE_COLUMN));
+                return new QuarantineDeserializationSchema(
+                        columns, options.get(URL), source.createTypeInformation(physicalType));
+            }
+
+            @Override
+            public ChangelogMode getChangelogMode() {
+                return ChangelogMode.insertOnly();
+            }
+        };
+    }
+
+    @Override
+    public String factoryIdentifier() {
+        return IDENTIFIER;
+    }
+
+    @Override
+    public Set<ConfigOption<?>> requiredOptions() {
+        return Set.of(URL, REQUIRED_COLUMNS, REASON_COLUMN, VALUE_COLUMN);
+    }
+
+    @Override
+    public Set<ConfigOption<?>> optionalOptions() {
+        return Set.of();
+    }
+}

@@ -1,0 +1,60 @@
+"""What may start runs by itself, as the code server evaluates it; nothing is switched on here."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from stack import Stack
+
+pytestmark = pytest.mark.stack
+
+REPOSITORY = {"repositoryName": "__repository__", "repositoryLocationName": "nyc_taxi"}
+STATUSES = """
+query Statuses($repository: RepositorySelector!) {
+  sensorsOrError(repositorySelector: $repository) { ... on Sensors { results { name sensorState { status } } } }
+  schedulesOrError(repositorySelector: $repository) { ... on Schedules { results { name scheduleState { status } } } }
+}
+"""
+LOOK = """
+mutation Look($sensor: SensorSelector!, $cursor: String) {
+  sensorDryRun(selectorData: $sensor, cursor: $cursor) {
+    ... on DryRunInstigationTick {
+      evaluationResult { cursor error { message } runRequests { runKey tags { key value } } }
+    }
+  }
+}
+"""
+
+
+def test_nothing_but_the_clean_up_is_switched_on(stack: Stack) -> None:
+    """A fresh stack waits for somebody to click."""
+    found = stack.query(STATUSES, repository=REPOSITORY)
+    sensors = {each["name"]: each["sensorState"]["status"] for each in found["sensorsOrError"]["results"]}
+    schedules = {each["name"]: each["scheduleState"]["status"] for each in found["schedulesOrError"]["results"]}
+    assert sensors["drayage_sweeper"] == "RUNNING"
+    assert (sensors["new_monthly_file"], sensors["marts_follow_silver"]) == ("STOPPED", "STOPPED")
+    assert schedules == {"newest_month": "STOPPED"}
+
+
+def test_sensor_sees_the_files_of_the_data_folder(stack: Stack) -> None:
+    """The code server has the folder under the path that the steps' containers get it from."""
+    first = _look(stack, None)
+    second = _look(stack, first["cursor"])
+    assert first["runRequests"] == []
+    months = {
+        tag["value"]
+        for request in second["runRequests"]
+        for tag in request["tags"]
+        if tag["key"] == "dagster/partition"
+    }
+    assert months >= {"2019-01", "2019-02"}
+    assert set(json.loads(second["cursor"])) >= {"yellow_tripdata_2019-01.parquet"}
+
+
+def _look(stack: Stack, cursor: str | None) -> dict[str, Any]:
+    tick = stack.query(LOOK, sensor={**REPOSITORY, "sensorName": "new_monthly_file"}, cursor=cursor)
+    result: dict[str, Any] = tick["sensorDryRun"]["evaluationResult"]
+    assert result["error"] is None, result
+    return result

@@ -1,0 +1,217 @@
+"""Anything is killed at a random moment of a month's run; after another run each record is where it belongs, once.
+
+``CHAOS_ROUNDS`` says how many rounds (``make soak``: twenty), ``CHAOS_SEED`` which victims at which moments. Each
+round's story is a line of ``.drayage/chaos.jsonl``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import docker.errors
+import httpx
+import pytest
+from stack import REPOSITORY, Launch, Stack, wait_until
+
+pytestmark = pytest.mark.stack
+
+ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "3"))
+SEED = int(os.environ.get("CHAOS_SEED", "20260101"))
+JOURNAL = REPOSITORY / ".drayage" / "chaos.jsonl"
+
+MONTH = "2016-06"
+EVENTS = 300
+STEPS = "kafka_topics,generate_events,bronze/raw_trips,silver/cleaned_trips"
+# A step's container is killed within so many seconds of its start: a step of so few events takes little longer.
+STEP_LIFE_S = 2.5
+# A step may be over before its moment comes: then it is tried again, at half the time.
+MOST_ATTEMPTS = 4
+# A run that was disturbed may leave work that the next one still stumbles over, such as a transaction to be fenced.
+MOST_RUNS = 2
+
+RUN_WORKER = "run-worker"
+STEP_VICTIMS = {"generator": "data-generator", "flink_submit": "flink-submit"}
+SERVICE_VICTIMS = (
+    "flink-taskmanager",
+    "flink-jobmanager",
+    "flink-sql-gateway",
+    "kafka",
+    "iceberg-rest",
+    "minio",
+    "postgres",
+    "dagster-code",
+)
+VICTIMS = (*STEP_VICTIMS, *SERVICE_VICTIMS, RUN_WORKER)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One round: who is killed, and at which share of its life or of an undisturbed run's time."""
+
+    number: int
+    victim: str
+    share: float
+
+
+def _plans() -> Iterator[Plan]:
+    """Draw the rounds: everybody once, in random order, before anybody is killed again."""
+    draw = random.Random(SEED)  # noqa: S311 - moments, no secrets
+    order: list[str] = []
+    for number in range(ROUNDS):
+        order = order or draw.sample(VICTIMS, len(VICTIMS))
+        yield Plan(number, order.pop(), draw.random())
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """The month as a run leaves it that nobody disturbs."""
+
+    seconds: float
+    silver: list[dict[str, Any]]
+    rejected: list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(stack: Stack) -> Undisturbed:
+    """Run the month once to know what it holds and how long it takes."""
+    started = time.monotonic()
+    launch = _run(stack)
+    assert launch.exit_code == 0, launch.output
+    seconds = time.monotonic() - started
+    silver, rejected = (stack.table_rows(f"silver.{name}", MONTH) for name in ("cleaned_trips", "rejected_trips"))
+    assert silver
+    assert rejected
+    return Undisturbed(seconds, silver, rejected)
+
+
+@pytest.mark.parametrize("plan", _plans(), ids=lambda plan: f"{plan.number}-{plan.victim}-{plan.share:.2f}")
+def test_nothing_is_lost_or_doubled_whatever_is_killed(stack: Stack, undisturbed: Undisturbed, plan: Plan) -> None:
+    """Topic and tables are judged by a reader of their own, after the run that was disturbed and another one."""
+    started = time.monotonic()
+    for attempt in range(MOST_ATTEMPTS):
+        with ThreadPoolExecutor(1) as threads:
+            run = threads.submit(_run, stack)
+            earlier = replace(plan, share=plan.share / 2**attempt)
+            killed_after_s = _kill(stack, earlier, undisturbed.seconds, run)
+            _start_what_is_down(stack)
+            disturbed = run.result()
+        if killed_after_s is not None:
+            break
+    assert killed_after_s is not None, f"{plan.victim} was never there to be killed: {disturbed.output}"
+    _settle(stack)
+    runs = 0
+    while runs < MOST_RUNS:
+        runs += 1
+        launch = _run(stack)
+        if launch.exit_code == 0:
+            break
+        _settle(stack)
+    story = {
+        "seed": SEED,
+        **asdict(plan),
+        "killed_after_s": killed_after_s,
+        "disturbed_run": "green" if disturbed.exit_code == 0 else "red",
+        "runs_until_green": runs,
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    JOURNAL.parent.mkdir(exist_ok=True)
+    with JOURNAL.open("a") as journal:
+        journal.write(json.dumps(story) + "\n")
+    assert launch.exit_code == 0, f"{story}\n{disturbed.output}\n{launch.output}"
+    _judge(stack, undisturbed)
+
+
+def _run(stack: Stack) -> Launch:
+    return stack.launch(MONTH, "--events", str(EVENTS), "--select", STEPS)
+
+
+def _kill(stack: Stack, plan: Plan, run_s: float, run: Future[Launch]) -> float | None:
+    """Kill the victim at its moment; return the seconds since the round began, None when it was over before."""
+    started = time.monotonic()
+    if plan.victim in SERVICE_VICTIMS:
+        wait([run], timeout=plan.share * run_s)
+        stack.container(plan.victim).kill()
+        return round(time.monotonic() - started, 1)
+    life_s = run_s if plan.victim == RUN_WORKER else min(run_s, STEP_LIFE_S)
+    while not run.done():
+        victims = _find(stack, plan.victim)
+        wait([run], timeout=plan.share * life_s if victims else 0.1)
+        if victims and _is_killed(victims[0]):
+            return round(time.monotonic() - started, 1)
+    return None
+
+
+def _find(stack: Stack, victim: str) -> list[Any]:
+    running = stack.engine.containers.list(filters={"network": stack.project})
+    if victim == RUN_WORKER:
+        others = ("com.docker.compose.project", "drayage/deployment")
+        return [one for one in running if not any(label in one.labels for label in others)]
+    return [one for one in running if STEP_VICTIMS[victim] in one.name]
+
+
+def _is_killed(container: Any) -> bool:
+    try:
+        container.kill()
+    except (docker.errors.NotFound, docker.errors.APIError):
+        return False  # it ended by itself a moment ago
+    return True
+
+
+def _start_what_is_down(stack: Stack) -> None:
+    """Start what was killed, and wait for all services: some restart themselves when another was away."""
+    for service in SERVICE_VICTIMS:
+        stack.container(service).start()
+    of_stack = {"label": f"com.docker.compose.project={stack.project}"}
+
+    def ill() -> list[str]:
+        services = stack.engine.containers.list(all=True, filters=of_stack, ignore_removed=True)
+        # One of them has done its work, and ended well.
+        return [one.name for one in services if one.health != "healthy" and not _is_done(one)]
+
+    wait_until(lambda: not ill(), what="all services healthy", timeout_s=120)
+
+
+def _is_done(container: Any) -> bool:
+    return container.status == "exited" and container.attrs["State"]["ExitCode"] == 0
+
+
+def _settle(stack: Stack) -> None:
+    """Wait until no run is under way and none will be tried again by Dagster itself."""
+    query = "query Runs { runsOrError(limit: 20) { ... on Runs { results { status tags { key value } } } } }"
+    over = {"SUCCESS", "FAILURE", "CANCELED"}
+
+    def is_quiet() -> bool:
+        try:
+            runs = stack.query(query)["runsOrError"]["results"]
+        except httpx.HTTPError:
+            return False  # the webserver itself comes back
+        for run in runs:
+            tags = {tag["key"]: tag["value"] for tag in run["tags"]}
+            is_retried_later = tags.get("dagster/will_retry") == "true" and "dagster/auto_retry_run_id" not in tags
+            if run["status"] not in over or is_retried_later:
+                return False
+        return True
+
+    wait_until(is_quiet, what="no run under way", timeout_s=180)
+
+
+def _judge(stack: Stack, undisturbed: Undisturbed) -> None:
+    topic = Counter(stack.committed_offsets())
+    bronze = Counter(stack.ingested_offsets())
+    assert set(bronze.values()) == {1}, "a record is in bronze twice"
+    assert bronze == topic
+    assert stack.committed_events(MONTH) % EVENTS == 0, "half a month is visible"
+    assert stack.table_rows("silver.cleaned_trips", MONTH) == undisturbed.silver
+    assert stack.table_rows("silver.rejected_trips", MONTH) == undisturbed.rejected
+    silver = stack.materialization("silver/cleaned_trips", MONTH)
+    arrivals = len(stack.table_rows("bronze.raw_trips", MONTH))
+    assert arrivals == silver["rows_read"] == silver["rows_written"] + silver["rows_rejected"] + silver["duplicates"]
+    stack.assert_nothing_is_left()

@@ -1,0 +1,74 @@
+"""The README's way from a red step to its reason, in the stack: commands as they stand there, or as the step says."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from stack import REPOSITORY, Stack
+
+pytestmark = pytest.mark.stack
+
+MONTH = "2019-01"
+FAILING_MONTH = "2014-08"
+
+
+def run_inside(stack: Stack, command: str) -> subprocess.CompletedProcess[str]:
+    """Run what people paste, in this stack's webserver, without their terminal."""
+    words = shlex.split(command.replace("docker exec -it p09-", f"docker exec -it {stack.project}-"))
+    assert words[:3] == ["docker", "exec", "-it"]
+    return subprocess.run(  # noqa: S603 - ours
+        ["docker", "exec", *words[3:]],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def month(stack: Stack) -> Stack:
+    launch = stack.launch(MONTH)
+    assert launch.exit_code == 0, launch.output
+    return stack
+
+
+def test_every_debugging_command_of_the_readme_works(month: Stack) -> None:
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^ {4}(docker exec -it p09-dagster-webserver drayage .*)$", readme, re.MULTILINE)
+    assert len(commands) >= 3
+    said = {command: run_inside(month, command) for command in commands}
+    assert {command: done.stderr for command, done in said.items() if done.returncode} == {}
+    text = "".join(done.stdout for done in said.values())
+    for expected in ("bronze__raw_trips", "MATERIALIZED silver/cleaned_trips", f"service {month.project}-kafka"):
+        assert expected in text
+    assert "BAD" not in text
+
+
+@pytest.fixture
+def red_step(stack: Stack) -> Iterator[str]:
+    """What the launcher says of a step that fails for its file, which stays bad until the test is over."""
+    file = stack.data_folder / f"yellow_tripdata_{FAILING_MONTH}.csv"
+    file.write_text("VendorID,fare\n1,2\n")
+    try:
+        red = stack.launch(FAILING_MONTH, "--select", "kafka_topics,generate_events")
+        assert red.exit_code != 0
+        yield red.output
+    finally:
+        file.unlink()
+
+
+def test_the_commands_of_a_red_step_say_the_same_reason_again(stack: Stack, red_step: str) -> None:
+    """Pasted from the message: the replay fails for the same file, and the shell opens where it lies."""
+    pasted = dict(re.findall(r"^ *(docker exec -it .* drayage (replay|shell) .*)$", red_step, re.MULTILINE))
+    commands = {verb: command for command, verb in pasted.items()}
+    replayed = run_inside(stack, f"{commands['replay']} --yes")
+    assert replayed.returncode == 1, replayed.stderr
+    assert "The replay is red" in replayed.stdout
+    assert f"yellow_tripdata_{FAILING_MONTH}.csv" in replayed.stdout
+    looked = run_inside(stack, f"{commands['shell']} --command 'ls /data/trips'")
+    assert looked.returncode == 0, looked.stderr
+    assert f"yellow_tripdata_{FAILING_MONTH}.csv" in looked.stdout

@@ -1,0 +1,83 @@
+"""Old snapshots go, what somebody may still look at stays, and no row changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from stack import Stack, wait_until
+
+pytestmark = pytest.mark.stack
+
+MONTH = "2017-02"
+TABLES = ("bronze.raw_trips", "silver.cleaned_trips", "silver.rejected_trips", "silver.month_counts")
+
+
+def _snapshots(stack: Stack) -> dict[str, set[int]]:
+    return {name: {one.snapshot_id for one in stack.catalog().load_table(name).snapshots()} for name in TABLES}
+
+
+def _run_job(stack: Stack, job: str, run_config: dict[str, Any]) -> str:
+    """Run a job without partitions to its end; return how it ended, such as `SUCCESS`."""
+    (repository,) = stack.query(
+        "query Locations { repositoriesOrError { ... on RepositoryConnection { nodes { name location { name } } } } }"
+    )["repositoriesOrError"]["nodes"]
+    launched = stack.query(
+        """
+        mutation Launch($params: ExecutionParams!) {
+          launchPipelineExecution(executionParams: $params) {
+            __typename
+            ... on LaunchRunSuccess { run { runId } }
+            ... on PythonError { message }
+          }
+        }
+        """,
+        params={
+            "selector": {
+                "jobName": job,
+                "repositoryName": repository["name"],
+                "repositoryLocationName": repository["location"]["name"],
+            },
+            "runConfigData": run_config,
+        },
+    )["launchPipelineExecution"]
+    assert launched["__typename"] == "LaunchRunSuccess", launched
+    run_id = launched["run"]["runId"]
+
+    def status() -> str:
+        answer = stack.query(
+            "query Status($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }", run=run_id
+        )
+        return str(answer["runOrError"]["status"])
+
+    wait_until(lambda: status() in {"SUCCESS", "FAILURE", "CANCELED"}, what=f"the end of {job}", timeout_s=300)
+    return status()
+
+
+def test_expiring_keeps_the_snapshots_of_receipts_and_every_row(stack: Stack) -> None:
+    """Two runs leave snapshots that no receipt names: those go with their files, and all else can be read."""
+    for _ in range(2):
+        launch = stack.launch(
+            MONTH, "--events", "300", "--select", "kafka_topics,generate_events,bronze/raw_trips,silver/cleaned_trips"
+        )
+        assert launch.exit_code == 0, launch.output
+    named = {
+        int(stack.materialization(name, MONTH)["snapshot_id"]) for name in ("bronze/raw_trips", "silver/cleaned_trips")
+    }
+    before, rows = _snapshots(stack), {name: stack.table_rows(name, MONTH) for name in TABLES[:3]}
+    config = {"ops": {"lake__expired_snapshots": {"config": {"older_than_days": 1e-6}}}}
+    assert _run_job(stack, "expire_snapshots", config) == "SUCCESS"
+    numbers, after = stack.materialization("lake/expired_snapshots", None), _snapshots(stack)
+    assert numbers["snapshots_before"] == sum(map(len, before.values()))
+    assert numbers["snapshots_after"] == sum(map(len, after.values())) < numbers["snapshots_before"]
+    assert numbers["files_deleted"] > 0
+    assert len(after["silver.month_counts"]) == 1
+    assert named <= after["bronze.raw_trips"] | after["silver.cleaned_trips"]
+    assert {name: stack.table_rows(name, MONTH) for name in TABLES[:3]} == rows
+    again = stack.launch(
+        MONTH, "--events", "300", "--select", "kafka_topics,generate_events,bronze/raw_trips,silver/cleaned_trips"
+    )
+    assert again.exit_code == 0, again.output
+    assert stack.materialization("silver/cleaned_trips", MONTH)["dagster/row_count"] == len(
+        rows["silver.cleaned_trips"]
+    )

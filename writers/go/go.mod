@@ -1,0 +1,3 @@
+module drayage/writers/go
+
+go 1.24

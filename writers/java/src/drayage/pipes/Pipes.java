@@ -1,0 +1,215 @@
+package drayage.pipes;
+
+import com.google.gson.Gson;
+import com.google.gson.GsonBuilder;
+import com.google.gson.ToNumberPolicy;
+import java.io.ByteArrayInputStream;
+import java.io.FileOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Base64;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.zip.InflaterInputStream;
+
+/**
+ * Lets a Java program speak Dagster Pipes 0.1 to the runner that started it.
+ *
+ * <p>{@link #run} is all that most programs need: it opens Pipes, calls the program, and closes Pipes with what became
+ * of it. Several threads may use one session at once.
+ */
+public final class Pipes {
+    private static final Gson GSON =
+            new GsonBuilder()
+                    .serializeNulls()
+                    .disableHtmlEscaping()
+                    .setObjectToNumberStrategy(ToNumberPolicy.LONG_OR_DOUBLE)
+                    .create();
+
+    /** The exit code of a program that SIGTERM ended is the virtual machine's own: 143. */
+    private static final int FAILED = 1;
+
+    /** A program that uses a session. */
+    @FunctionalInterface
+    public interface Program {
+        void run(Pipes pipes) throws Exception;
+    }
+
+    /**
+     * A value with one of the types of the contract, such as "url", "md", "timestamp" or "table_schema".
+     *
+     * @param type the type's name
+     * @param value null, Boolean, Number, String, List or Map
+     */
+    public record Typed(String type, Object value) {}
+
+    /** What the runner says of the step, as context.json holds it; whole numbers are Long, others Double. */
+    public final Map<String, Object> context;
+
+    private final OutputStream out;
+    private boolean closed;
+
+    private Pipes(Map<String, Object> context, OutputStream out) {
+        this.context = context;
+        this.out = out;
+    }
+
+    /**
+     * Opens Pipes, calls the program, closes Pipes and ends the virtual machine: with 0, with 1 after an exception, and
+     * with 143 after SIGTERM.
+     */
+    public static void run(Program program) throws IOException {
+        Pipes pipes = open();
+        // SIGTERM runs the hooks while the program goes on; after a close of the program's own this does nothing.
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> pipes.close(new Exception("ended by SIGTERM"))));
+        int code = 0;
+        try {
+            program.run(pipes);
+            pipes.close(null);
+        } catch (Throwable error) {
+            error.printStackTrace();
+            pipes.close(error);
+            code = FAILED;
+        }
+        System.exit(code);
+    }
+
+    /** Reads the context and says "opened". Every opened session must be closed. */
+    public static Pipes open() throws IOException {
+        Map<String, Object> from = bootstrap("DAGSTER_PIPES_CONTEXT");
+        Map<String, Object> to = bootstrap("DAGSTER_PIPES_MESSAGES");
+        String context = Files.readString(Path.of(String.valueOf(from.get("path"))));
+        OutputStream out =
+                to.get("path") instanceof String path
+                        ? new FileOutputStream(path, true)
+                        : "stdout".equals(to.get("stdio")) ? System.out : System.err;
+        Pipes pipes = new Pipes(object(context), out);
+        pipes.send("opened", Map.of("extras", Map.of()));
+        return pipes;
+    }
+
+    /** The extras that the host handed over. */
+    @SuppressWarnings("unchecked")
+    public Map<String, Object> extras() {
+        return (Map<String, Object>) context.get("extras");
+    }
+
+    /** The assets that the step makes; empty in a step that makes none. */
+    @SuppressWarnings("unchecked")
+    public List<String> assetKeys() {
+        return context.get("asset_keys") == null ? List.of() : (List<String>) context.get("asset_keys");
+    }
+
+    /** Reports an asset, which may be null in a step of one asset; so may the data version always. */
+    public void materialize(String asset, String dataVersion, Map<String, ?> metadata) {
+        Map<String, Object> params = reported(asset, metadata);
+        params.put("data_version", dataVersion);
+        send("report_asset_materialization", params);
+    }
+
+    /** Reports the result of an asset check; the severity is "WARN" or "ERROR", the asset as in materialize. */
+    public void check(String asset, String name, boolean passed, String severity, Map<String, ?> metadata) {
+        Map<String, Object> params = reported(asset, metadata);
+        params.putAll(Map.of("check_name", name, "passed", passed, "severity", severity));
+        send("report_asset_check", params);
+    }
+
+    /** Writes to the run's event log; the level is "DEBUG", "INFO", "WARNING", "ERROR" or "CRITICAL". */
+    public void log(String level, String message) {
+        send("log", Map.of("level", level, "message", message));
+    }
+
+    /** Sends any JSON to the host: null, Boolean, Number, String, List or Map. */
+    public void custom(Object payload) {
+        send("report_custom_message", Collections.singletonMap("payload", payload));
+    }
+
+    /** Has numbers plotted while the step runs. */
+    public void progress(Map<String, ?> metadata) {
+        custom(Map.of("kind", "progress", "metadata", wire(metadata)));
+    }
+
+    /** Says "closed", with the error and its causes unless it is null; a second call does nothing. */
+    public synchronized void close(Throwable error) {
+        send("closed", error == null ? Map.of() : Map.of("exception", exception(error)));
+        closed = true;
+    }
+
+    private Map<String, Object> reported(String asset, Map<String, ?> metadata) {
+        if (asset == null && assetKeys().size() != 1) {
+            throw new IllegalArgumentException(
+                    "pipes: the step has " + assetKeys().size() + " assets: name the one that is reported");
+        }
+        Map<String, Object> params = new LinkedHashMap<>();
+        params.put("asset_key", asset == null ? assetKeys().get(0) : asset);
+        params.put("metadata", wire(metadata));
+        return params;
+    }
+
+    private synchronized void send(String method, Map<String, Object> params) {
+        if (closed) {
+            return;
+        }
+        Map<String, Object> message = Map.of("__dagster_pipes_version", "0.1", "method", method, "params", params);
+        try {
+            // One write a message: the lines of several writers stay whole.
+            out.write((GSON.toJson(message) + "\n").getBytes(StandardCharsets.UTF_8));
+        } catch (IOException error) {
+            throw new UncheckedIOException(error);
+        }
+    }
+
+    private static Map<String, Object> wire(Map<String, ?> metadata) {
+        Map<String, Object> wire = new LinkedHashMap<>();
+        metadata.forEach(
+                (name, value) -> {
+                    Typed typed = value instanceof Typed given ? given : new Typed("__infer__", value);
+                    Map<String, Object> entry = new LinkedHashMap<>();
+                    entry.put("type", typed.type());
+                    entry.put("raw_value", typed.value());
+                    wire.put(name, entry);
+                });
+        return wire;
+    }
+
+    private static Map<String, Object> exception(Throwable error) {
+        if (error == null) {
+            return null;
+        }
+        List<String> stack = new ArrayList<>();
+        for (StackTraceElement frame : error.getStackTrace()) {
+            stack.add(0, "at " + frame + "\n");
+        }
+        Map<String, Object> exception = new LinkedHashMap<>();
+        exception.put("name", error.getClass().getSimpleName());
+        exception.put("message", String.valueOf(error.getMessage()));
+        exception.put("stack", stack);
+        exception.put("cause", exception(error.getCause()));
+        exception.put("context", null);
+        return exception;
+    }
+
+    private static Map<String, Object> bootstrap(String variable) throws IOException {
+        String packed = System.getenv().getOrDefault(variable, "");
+        try {
+            byte[] zipped = Base64.getDecoder().decode(packed);
+            var unpacked = new InflaterInputStream(new ByteArrayInputStream(zipped));
+            return object(new String(unpacked.readAllBytes(), StandardCharsets.UTF_8));
+        } catch (IOException | IllegalArgumentException error) {
+            throw new IOException(
+                    "pipes: " + variable + " holds no bootstrap parameters: was this started by Dagster?", error);
+        }
+    }
+
+    @SuppressWarnings("unchecked")
+    private static Map<String, Object> object(String json) {
+        return GSON.fromJson(json, Map.class);
+    }
+}

@@ -1,0 +1,192 @@
+// Lets a Node program speak Dagster Pipes 0.1 to the runner that started it.
+//
+// run() is all that most programs need: it opens Pipes, calls the program, and closes Pipes with what became of it.
+
+import { openSync, readFileSync, writeSync } from "node:fs";
+import { inflateSync } from "node:zlib";
+
+export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
+
+/** From start to end: partition keys (the end belongs to it) or ISO 8601 times (the end does not). */
+export interface Range {
+  start: string;
+  end: string;
+}
+
+/** What an asset was made from the last time. */
+export interface Provenance {
+  code_version: string;
+  input_data_versions: { [asset: string]: string };
+  is_user_provided: boolean;
+}
+
+/** What the runner says of the step, as context.json holds it. */
+export interface Context {
+  asset_keys: string[] | null;
+  code_version_by_asset_key: { [asset: string]: string | null } | null;
+  provenance_by_asset_key: { [asset: string]: Provenance | null } | null;
+  partition_key: string | null;
+  partition_key_range: Range | null;
+  partition_time_window: Range | null;
+  run_id: string;
+  job_name: string | null;
+  retry_number: number;
+  extras: { [name: string]: Json };
+}
+
+/** A value with one of the types of the contract. */
+export class Typed {
+  constructor(
+    readonly type: string,
+    readonly value: Json,
+  ) {}
+}
+
+/** Gives a value a type, such as "url", "md", "float", "timestamp" or "table_schema". */
+export function typed(type: string, value: Json): Typed {
+  return new Typed(type, value);
+}
+
+/** Names with values: plain ones, whose type the runner infers, or those of typed(). */
+export interface Metadata {
+  [name: string]: Json | Typed;
+}
+
+/** What became of an asset check. */
+export interface Check {
+  name: string;
+  passed: boolean;
+  severity?: "WARN" | "ERROR";
+  metadata?: Metadata;
+  asset?: string;
+}
+
+export type Level = "DEBUG" | "INFO" | "WARNING" | "ERROR" | "CRITICAL";
+
+const SIGTERM_EXIT_CODE = 143;
+
+/** An open Pipes session. */
+export class Session {
+  private closed = false;
+
+  private constructor(
+    readonly context: Context,
+    private readonly file: number,
+  ) {}
+
+  /** Reads the context and says "opened". Every opened session must be closed. */
+  static open(): Session {
+    const from = bootstrap("DAGSTER_PIPES_CONTEXT");
+    const to = bootstrap("DAGSTER_PIPES_MESSAGES");
+    const context = JSON.parse(readFileSync(from.path ?? "", "utf8")) as Context;
+    const standard = to.stdio === "stdout" ? 1 : 2;
+    const session = new Session(context, to.path === undefined ? standard : openSync(to.path, "a"));
+    session.send("opened", '{"extras":{}}');
+    return session;
+  }
+
+  /** Reports an asset; it need not be named in a step of one asset. */
+  materialize(metadata: Metadata = {}, options: { asset?: string; dataVersion?: string } = {}): void {
+    const version = JSON.stringify(options.dataVersion ?? null);
+    const asset = this.assetKey(options.asset);
+    const params = `{"asset_key":${asset},"data_version":${version},"metadata":${encode(metadata)}}`;
+    this.send("report_asset_materialization", params);
+  }
+
+  /** Reports the result of an asset check; an error unless its severity is WARN. */
+  check({ name, passed, severity = "ERROR", metadata = {}, asset }: Check): void {
+    const rest = JSON.stringify({ check_name: name, passed, severity }).slice(1, -1);
+    const params = `{"asset_key":${this.assetKey(asset)},${rest},"metadata":${encode(metadata)}}`;
+    this.send("report_asset_check", params);
+  }
+
+  /** Writes to the run's event log. */
+  log(level: Level, message: string): void {
+    this.send("log", JSON.stringify({ level, message }));
+  }
+
+  /** Sends any JSON to the host. */
+  custom(payload: Json): void {
+    this.send("report_custom_message", JSON.stringify({ payload }));
+  }
+
+  /** Has numbers plotted while the step runs. */
+  progress(metadata: Metadata): void {
+    this.send("report_custom_message", `{"payload":{"kind":"progress","metadata":${encode(metadata)}}}`);
+  }
+
+  /** Says "closed", with the error and its causes if there is one; a second call does nothing. */
+  close(error?: unknown): void {
+    this.send("closed", error === undefined ? "{}" : JSON.stringify({ exception: exception(error) }));
+    this.closed = true;
+  }
+
+  private assetKey(asset: string | undefined): string {
+    const keys = this.context.asset_keys ?? [];
+    if (asset === undefined && keys.length !== 1) {
+      throw new Error(`pipes: the step has ${keys.length} assets: name the one that is reported`);
+    }
+    return JSON.stringify(asset ?? keys[0]);
+  }
+
+  private send(method: string, params: string): void {
+    if (this.closed) {
+      return;
+    }
+    const line = Buffer.from(`{"__dagster_pipes_version":"0.1","method":"${method}","params":${params}}\n`);
+    for (let written = 0; written < line.length; ) {
+      written += writeSync(this.file, line, written);
+    }
+  }
+}
+
+/**
+ * Opens Pipes, calls the program, closes Pipes and ends the process: with 0, with 1 after an error, and with 143 after
+ * SIGTERM, which a program hears while it awaits something.
+ */
+export async function run(program: (session: Session) => void | Promise<void>): Promise<never> {
+  const session = Session.open();
+  const end = (code: number, error?: unknown): never => {
+    session.close(error);
+    process.exit(code);
+  };
+  process.once("SIGTERM", () => end(SIGTERM_EXIT_CODE, new Error("ended by SIGTERM")));
+  try {
+    await program(session);
+  } catch (error) {
+    console.error(error);
+    return end(1, error);
+  }
+  return end(0);
+}
+
+function bootstrap(variable: string): { path?: string; stdio?: string } {
+  try {
+    const packed = Buffer.from(process.env[variable] ?? "", "base64");
+    return JSON.parse(inflateSync(packed).toString("utf8")) as { path?: string; stdio?: string };
+  } catch (error) {
+    throw new Error(`pipes: ${variable} holds no bootstrap parameters: was this started by Dagster?`, { cause: error });
+  }
+}
+
+function encode(metadata: Metadata): string {
+  const entries = Object.entries(metadata).map(([name, value]) => {
+    const { type, value: raw } = value instanceof Typed ? value : typed("__infer__", value);
+    // JSON.stringify would write a whole float as an integer, which is none.
+    const text = type === "float" && Number.isInteger(raw) ? (raw as number).toFixed(1) : JSON.stringify(raw);
+    return `${JSON.stringify(name)}:{"type":"${type}","raw_value":${text}}`;
+  });
+  return `{${entries.join(",")}}`;
+}
+
+function exception(error: unknown): Json {
+  if (error === undefined || error === null) {
+    return null;
+  }
+  if (!(error instanceof Error)) {
+    return { name: typeof error, message: String(error), stack: [], cause: null, context: null };
+  }
+  // The first line repeats name and message.
+  const stack = (error.stack ?? "").split("\n").slice(1).reverse();
+  return { name: error.name, message: error.message, stack, cause: exception(error.cause), context: null };
+}
