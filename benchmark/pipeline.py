@@ -35,26 +35,26 @@ def main() -> None:
     options = arguments.parse_args()
     if options.runs < 1:
         arguments.error("--runs must be 1 or more: the other ways start the containers of such a run again")
+    result: dict[str, Any] = {"date": time.strftime("%Y-%m-%d"), "machine": describe_machine(), "runs": []}
     try:
-        stack = RunningStack.read(options.environment_file)
-        result = measure(stack, options)
+        measure(RunningStack.read(options.environment_file), options, result)
     except BenchmarkError as error:
         sys.exit(str(error))
-    path = write_results(result)
-    print(f"\n{as_markdown(result)}\n\n{path}")
+    finally:
+        # Also what was measured before a failure: it took minutes.
+        if result["runs"]:
+            path = write_results(result)
+            print(f"\n{as_markdown(result)}\n\n{path}")
 
 
-def measure(stack: RunningStack, options: argparse.Namespace) -> dict[str, Any]:
+def measure(stack: RunningStack, options: argparse.Namespace, result: dict[str, Any]) -> None:
     """Run everything that is asked for.
 
     Args:
         stack: Where.
         options: As on the command line.
-
-    Returns:
-        Machine, date, every run with its steps, and the generator's comparison.
+        result: Takes every run with its steps, and the generator's comparison, as they end.
     """
-    result: dict[str, Any] = {"date": time.strftime("%Y-%m-%d"), "machine": describe_machine(), "runs": []}
     sizes = [size for size in options.sizes if size != options.events]
     months = iter(stack.take_months(2 * options.runs + options.old_runs + len(sizes)))
     for number in range(max(options.runs, options.old_runs)):
@@ -68,7 +68,6 @@ def measure(stack: RunningStack, options: argparse.Namespace) -> dict[str, Any]:
     result["runs"] += [_told(dagster_way.run_month(stack, next(months), size)) for size in sizes]
     if options.rate_events:
         result["generator"] = measure_generator(stack, options.rate_events, GENERATOR_ROUNDS)
-    return result
 
 
 def _told(run: dict[str, Any]) -> dict[str, Any]:
