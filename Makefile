@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory
 
 MONTH ?= 2024-01
 EVENTS ?= 10000
+SIZES ?= 100000 1000000
 DATA ?=
 ROUNDS ?= 50
 CHAOS_ROUNDS ?= 20
@@ -22,7 +23,7 @@ LAUNCH := env DAGSTER_PORT=$$(sed -n 's/^DAGSTER_PORT=//p' $(ENV_FILE)) .venv/bi
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	echo
-	echo '  Variables: MONTH=2024-01 EVENTS=10000 ROUNDS=50 DATA=folder with yellow_tripdata_YYYY-MM.parquet or .csv'
+	echo '  Variables: MONTH=2024-01 EVENTS=10000 ROUNDS=50 SIZES="100000 1000000" DATA=folder with yellow_tripdata_YYYY-MM.parquet or .csv'
 
 .PHONY: run
 run: up ## Set everything up, run the pipeline for MONTH and show the result
@@ -54,8 +55,10 @@ dagster-ui: up ## Start everything and print the address of the UI
 	@echo "Dagster: http://127.0.0.1:$$(sed -n 's/^DAGSTER_PORT=//p' $(ENV_FILE))"
 
 .PHONY: benchmark
-benchmark: up ## Run 10,000 events three times, each in a fresh month, and write JSON
-	@DAGSTER_PORT=$$(sed -n 's/^DAGSTER_PORT=//p' $(ENV_FILE)) .venv/bin/python benchmark/pipeline.py --events $(EVENTS)
+benchmark: up ## Time EVENTS three times, beside the old way and bare steps, then SIZES; JSON and pictures
+	@DOCKER_BUILDKIT=1 docker build --quiet --tag drayage/benchmark-sql-client \
+	    --secret "id=ca,src=$${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" benchmark/sql_client > /dev/null
+	.venv/bin/python benchmark/pipeline.py --environment-file $(ENV_FILE) --events $(EVENTS) --sizes $(SIZES)
 
 .PHONY: benchmark-runner
 benchmark-runner: ## Time one step bare, with the stock client and with drayage, and write JSON

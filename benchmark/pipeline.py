@@ -1,100 +1,78 @@
-"""Time the whole pipeline: three runs, each in a month that was never run, written as JSON.
+"""Time the pipeline on the running stack, side by side with the old way and with its bare steps; `make benchmark`.
 
-Each run is launched through the webserver as the UI does, so that queueing, run worker and step containers all count.
+Every run has a month that was never run. The ways take turns, so that a busy moment hits all of them: their ratios
+compare, seconds of two machines or days do not. Reading order: this module, then `running_stack`, `dagster_way`,
+`bare_steps`, `old_way`, `generator_rate` and `report`.
 """
 
 import argparse
-import json
-import os
-import platform
-import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-import httpx
+import bare_steps
+import dagster_way
+import old_way
+from generator_rate import measure_generator
+from report import as_markdown, write_results
+from running_stack import BenchmarkError, RunningStack, describe_machine
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-RESULTS = REPOSITORY / "benchmark" / "results"
-
-_MATERIALIZED = """
-query Materialized($key: AssetKeyInput!) {
-  assetNodeOrError(assetKey: $key) {
-    ... on AssetNode {
-      partitionKeys
-      assetMaterializations { partition }
-    }
-  }
-}
-"""
+GENERATOR_ROUNDS = 3
 
 
 def main() -> None:
-    """Run the benchmark and say where its result is."""
+    """Run the benchmark, print its tables and say where its result is."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--events", type=int, default=10_000, help="trips of each month")
-    arguments.add_argument("--runs", type=int, default=3, help="how many months")
-    options = arguments.parse_args()
-
-    url = f"http://127.0.0.1:{os.environ.get('DAGSTER_PORT', '3000')}"
-    months = fresh_months(url, options.runs)
-    runs = [run_month(url, month, options.events) for month in months]
-    walls = [run["wall_s"] for run in runs]
-    result = {
-        "events": options.events,
-        "runs": runs,
-        "wall_s": {"min": min(walls), "median": statistics.median(walls), "max": max(walls)},
-        "machine": describe_machine(),
-    }
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / f"pipeline-{time.strftime('%Y%m%dT%H%M%S')}.json"
-    path.write_text(json.dumps(result, indent=2) + "\n")
-    print(f"{options.events:,} events, {options.runs} months: median {statistics.median(walls):.1f} s; {path}")
-
-
-def fresh_months(url: str, count: int) -> list[str]:
-    """Return the latest months that were never generated, newest first.
-
-    Raises:
-        SystemExit: Fewer than `count` are left.
-    """
-    answer = httpx.post(
-        f"{url}/graphql",
-        json={"query": _MATERIALIZED, "variables": {"key": {"path": ["generate_events"]}}},
-        timeout=30,
+    arguments.add_argument("--environment-file", type=Path, default=Path(".env"), help="what `make up` wrote")
+    arguments.add_argument("--events", type=int, default=10_000, help="trips of each month where the ways take turns")
+    arguments.add_argument("--runs", type=int, default=3, help="months through Dagster, and as many bare")
+    arguments.add_argument("--old-runs", type=int, default=1, help="months the old way, each a minute and more")
+    arguments.add_argument("--sizes", type=int, nargs="*", default=[], help="more numbers of events, once each")
+    arguments.add_argument(
+        "--rate-events", type=int, default=500_000, help="events of the generator's comparison; 0: none"
     )
-    answer.raise_for_status()
-    node = answer.json()["data"]["assetNodeOrError"]
-    used = {event["partition"] for event in node["assetMaterializations"]}
-    fresh = [month for month in reversed(node["partitionKeys"]) if month not in used][:count]
-    if len(fresh) < count:
-        sys.exit(f"Only {len(fresh)} months were never run: start afresh with 'make clean'.")
-    return fresh
+    options = arguments.parse_args()
+    if options.runs < 1:
+        arguments.error("--runs must be 1 or more: the other ways start the containers of such a run again")
+    result: dict[str, Any] = {"date": time.strftime("%Y-%m-%d"), "machine": describe_machine(), "runs": []}
+    try:
+        measure(RunningStack.read(options.environment_file), options, result)
+    except BenchmarkError as error:
+        sys.exit(str(error))
+    finally:
+        # Also what was measured before a failure: it took minutes.
+        if result["runs"]:
+            path = write_results(result)
+            print(f"\n{as_markdown(result)}\n\n{path}")
 
 
-def run_month(url: str, month: str, events: int) -> dict[str, Any]:
-    """Launch one month, wait for its end and return its wall time in seconds with its steps."""
-    with tempfile.TemporaryDirectory() as folder:
-        steps = Path(folder) / "steps.json"
-        command = [sys.executable, "-m", "nyc_taxi.launch", "--url", url, "--month", month]
-        started = time.monotonic()
-        subprocess.run([*command, "--events", str(events), "--json", str(steps)], check=True)  # noqa: S603 - ours
-        wall_s = time.monotonic() - started
-        return {"wall_s": round(wall_s, 2), **json.loads(steps.read_text())}
+def measure(stack: RunningStack, options: argparse.Namespace, result: dict[str, Any]) -> None:
+    """Run everything that is asked for.
+
+    Args:
+        stack: Where.
+        options: As on the command line.
+        result: Takes every run with its steps, and the generator's comparison, as they end.
+    """
+    sizes = [size for size in options.sizes if size != options.events]
+    months = iter(stack.take_months(2 * options.runs + options.old_runs + len(sizes)))
+    for number in range(max(options.runs, options.old_runs)):
+        if number < options.runs:
+            run = dagster_way.run_month(stack, next(months), options.events)
+            result["runs"] += [_told(run)]
+            containers = bare_steps.read_containers(stack, run["run_id"])
+            result["runs"] += [_told(bare_steps.run_month(stack, containers, next(months), options.events))]
+        if number < options.old_runs:
+            result["runs"] += [_told(old_way.run_month(stack, containers, next(months), options.events))]
+    result["runs"] += [_told(dagster_way.run_month(stack, next(months), size)) for size in sizes]
+    if options.rate_events:
+        result["generator"] = measure_generator(stack, options.rate_events, GENERATOR_ROUNDS)
 
 
-def describe_machine() -> dict[str, Any]:
-    """Return what a reader needs to compare figures: processors, memory in MiB, system and architecture."""
-    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return {
-        "processors": os.cpu_count(),
-        "memory_mib": memory_bytes // 2**20,
-        "system": platform.platform(),
-        "architecture": platform.machine(),
-    }
+def _told(run: dict[str, Any]) -> dict[str, Any]:
+    print(f"{run['way']}: {run['events']:,} events of {run['month']} in {run['wall_s']:.1f} s", flush=True)
+    return run
 
 
 if __name__ == "__main__":

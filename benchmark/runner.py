@@ -27,7 +27,8 @@ from typing import Any
 import dagster as dg
 import docker
 from dagster_docker import PipesDockerClient
-from pipeline import RESULTS, describe_machine
+from report import RESULTS
+from running_stack import describe_machine
 
 from drayage import DrayageClient
 

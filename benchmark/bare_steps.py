@@ -1,0 +1,162 @@
+"""The floor: the containers of a run that was, started again by the engine alone, for a month that was never run.
+
+Image, command, environment, mounts and network are those that the run's exchange directories record, and so is the
+Pipes context but for the month in it. So the work is the same, and fresh: nothing finds its rows there already. What
+is missing is Dagster, the webserver's queue, the run worker, the following of messages and logs, and the judgement.
+"""
+
+import io
+import json
+import tarfile
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from running_stack import BenchmarkError, RunningStack
+
+_EXCHANGE_ROOT = "/var/lib/drayage/exchange"
+_WORKLOAD_IO = "/drayage/io"
+_LOG_LINES = 20
+
+
+@dataclass(frozen=True)
+class RecordedContainer:
+    """How one step's container was made.
+
+    Args:
+        record: Its `container.json`.
+        context: Its Pipes context.
+    """
+
+    record: dict[str, Any]
+    context: dict[str, Any]
+
+    @property
+    def step(self) -> str:
+        """The step's name as people write it."""
+        return str(self.record["step"]).replace("__", "/")
+
+    def context_of(self, month: str, topic: str | None) -> dict[str, Any]:
+        """Give the context with another month in it.
+
+        The window of time is left out: it would still be the recorded month's, and no workload here reads it.
+
+        Args:
+            month: The month.
+            topic: Another topic; None keeps the recorded one.
+        """
+        extras = {**(self.context.get("extras") or {}), **({"topic": topic} if topic else {})}
+        changed = {**self.context, "partition_time_window": None, "extras": extras}
+        if self.context.get("partition_key") is not None:
+            changed["partition_key"] = month
+        if self.context.get("partition_key_range") is not None:
+            changed["partition_key_range"] = {"start": month, "end": month}
+        return changed
+
+
+def read_containers(stack: RunningStack, run_id: str) -> list[RecordedContainer]:
+    """Read how the containers of a run were made, in the order in which they were.
+
+    Raises:
+        BenchmarkError: The run recorded none.
+    """
+    host = stack.engine.containers.get(f"{stack.project}-dagster-webserver")
+    chunks, _ = host.get_archive(f"{_EXCHANGE_ROOT}/{run_id}")
+    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+        folders = [Path(name).parent for name in tar.getnames() if Path(name).name == "container.json"]
+        found = [
+            RecordedContainer(_read(tar, folder / "container.json"), _read(tar, folder / "io" / "context.json"))
+            for folder in folders
+        ]
+    if not found:
+        raise BenchmarkError(f"Run {run_id} recorded no container under {_EXCHANGE_ROOT}.")
+    return sorted(found, key=lambda container: float(container.record["created_at_s"]))
+
+
+def run_month(stack: RunningStack, containers: list[RecordedContainer], month: str, events: int) -> dict[str, Any]:
+    """Run all steps of a month, one after the other.
+
+    Args:
+        stack: Where.
+        containers: Those of a run with as many events.
+        month: A month that was never run.
+        events: Trips that they synthesise.
+
+    Returns:
+        As of a run through Dagster, without what only its host measures.
+    """
+    stack.mark_generated(month, "its steps' containers without Dagster")
+    started = time.monotonic()
+    steps = [run_step(stack, container, month)[0] for container in containers]
+    wall_s = time.monotonic() - started
+    return {"way": "bare", "events": events, "month": month, "wall_s": round(wall_s, 2), "steps": steps}
+
+
+def run_step(
+    stack: RunningStack, container: RecordedContainer, month: str, *, topic: str | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Create, start, await and remove one step's container.
+
+    Args:
+        stack: Where.
+        container: How it was made for a run that was.
+        month: The month to run it for.
+        topic: Another topic than the recorded one.
+
+    Returns:
+        The step with its seconds, and the metadata of its last materialization.
+
+    Raises:
+        BenchmarkError: It did not exit with 0, or closed Pipes with an exception.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        exchange = Path(folder)
+        exchange.chmod(0o755)
+        (exchange / "context.json").write_text(json.dumps(container.context_of(month, topic)), encoding="utf-8")
+        messages = exchange / "messages.jsonl"
+        messages.touch()
+        messages.chmod(0o666)
+        started = time.monotonic()
+        made = stack.engine.containers.create(**_creation(stack, container.record, exchange))
+        try:
+            made.start()
+            exit_code = made.wait()["StatusCode"]
+            said = [json.loads(line) for line in messages.read_text(encoding="utf-8").splitlines()]
+            closed = [message for message in said if message["method"] == "closed"]
+            if exit_code != 0 or not closed or (closed[0]["params"] or {}).get("exception"):
+                log = made.logs(tail=_LOG_LINES).decode(errors="replace")
+                raise BenchmarkError(f"The bare step {container.step} of {month} ended with code {exit_code}:\n{log}")
+        finally:
+            made.remove(force=True, v=True)
+        seconds = time.monotonic() - started
+    reported = [message["params"] for message in said if message["method"] == "report_asset_materialization"]
+    return {"step": container.step, "seconds": round(seconds, 2)}, reported[-1]["metadata"] if reported else {}
+
+
+def _creation(stack: RunningStack, record: dict[str, Any], exchange: Path) -> dict[str, Any]:
+    settings = record["settings"]
+    volumes = {
+        mount["source"]: {"bind": mount["target"], "mode": "ro" if mount["read_only"] else "rw"}
+        for mount in settings.get("mounts", ())
+    }
+    environment = {name: value for name, value in record["environment"].items() if value is not None}
+    return {
+        "image": record["image_id"],
+        "command": record["command"],
+        # Drayage hands credentials over as files; the workloads take them from the environment as well.
+        "environment": environment | stack.credentials(list(record["secrets"])),
+        "volumes": volumes | {str(exchange): {"bind": _WORKLOAD_IO, "mode": "rw"}},
+        "network": stack.project,
+        "user": settings.get("user"),
+        "init": True,
+    }
+
+
+def _read(tar: tarfile.TarFile, name: Path) -> dict[str, Any]:
+    file = tar.extractfile(str(name))
+    if file is None:
+        raise BenchmarkError(f"{name} of the exchange directory is no file.")
+    content: dict[str, Any] = json.load(file)
+    return content

@@ -1,0 +1,142 @@
+"""Runs in the generator's image: `python -c <this> EVENTS ROUNDS` prints events per second of three ways as JSON.
+
+- `generator`: what the step does, from the seed to the committed transaction.
+- `sender`: the step's sender with messages already encoded, its acknowledgements counted in Python one by one.
+- `librdkafka`: a plain idempotent producer with the same settings and the same messages, nothing counted.
+"""
+
+import json
+import os
+import sys
+import time
+import uuid
+from collections.abc import Callable
+
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+
+from generator.broker import Broker
+from generator.month import Month
+from generator.pacing import TripStream, send_in_bursts
+from generator.produce import EventOutlet
+from generator.sender import Sender
+from generator.synthesis import SyntheticTrips
+from generator.topics import create_topic
+
+MONTH = Month.parse("2024-01")
+PARTITIONS = 3
+SCHEMA_ID = 1
+ENCODED_EVENTS = 100_000
+DELETION_TIMEOUT_S = 30
+FLUSH_TIMEOUT_S = 120
+
+Batches = list[tuple[list[bytes], list[bytes]]]
+
+
+class _Collector:
+    """Takes the place of the sender, and keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.batches: Batches = []
+
+    def send(self, keys: list[bytes], values: list[bytes]) -> None:
+        self.batches.append((keys, values))
+
+
+def main() -> None:
+    """Measure, and print the rates."""
+    events, rounds = int(sys.argv[1]), int(sys.argv[2])
+    broker = Broker(os.environ["KAFKA_BOOTSTRAP_SERVERS"])
+    topic = f"benchmark.{uuid.uuid4().hex[:8]}"
+    create_topic(broker, topic, PARTITIONS)
+    try:
+        encoded = _encode(events)
+        ways: dict[str, Callable[[], float]] = {
+            "generator": lambda: _time_generator(broker, topic, events),
+            "sender": lambda: _time_sender(broker, topic, encoded),
+            "librdkafka": lambda: _time_librdkafka(broker, topic, encoded),
+        }
+        rates: dict[str, list[float]] = {way: [] for way in ways}
+        for _ in range(rounds):
+            for way, run in ways.items():
+                rates[way].append(round(events / run()))
+    finally:
+        AdminClient(broker.settings()).delete_topics([topic])[topic].result(DELETION_TIMEOUT_S)
+    print(json.dumps(rates))
+
+
+def _encode(events: int) -> Batches:
+    """Encode as the step does; beyond a number that fits into memory the same messages come again."""
+    collector = _Collector()
+    count = min(events, ENCODED_EVENTS)
+    trips = SyntheticTrips(MONTH, seed=42, events=count)
+    EventOutlet(collector, MONTH, SCHEMA_ID).send(TripStream(trips.batches()).take(count))  # type: ignore[arg-type]
+    batches = collector.batches * -(-events // count)
+    surplus = sum(len(keys) for keys, _ in batches) - events
+    while surplus > 0:
+        keys, values = batches.pop()
+        kept = max(0, len(keys) - surplus)
+        surplus -= len(keys) - kept
+        if kept:
+            batches.append((keys[:kept], values[:kept]))
+    return batches
+
+
+def _sender(broker: Broker, topic: str, events: int) -> Sender:
+    return Sender(broker, topic, transactional_id=topic, transaction_events=events)
+
+
+def _time_generator(broker: Broker, topic: str, events: int) -> float:
+    trips = SyntheticTrips(MONTH, seed=42, events=events)
+    with _sender(broker, topic, events) as sender:
+        started = time.monotonic()
+        outlet = EventOutlet(sender, MONTH, SCHEMA_ID)
+        send_in_bursts(outlet, TripStream(trips.batches()), total=events, burst_size=events, pause_s=0.0)
+        seconds = time.monotonic() - started
+        _require_all(sender.acknowledged.count, events)
+    return seconds
+
+
+def _time_sender(broker: Broker, topic: str, encoded: Batches) -> float:
+    events = sum(len(keys) for keys, _ in encoded)
+    with _sender(broker, topic, events) as sender:
+        started = time.monotonic()
+        with sender.transaction():
+            for keys, values in encoded:
+                sender.send(keys, values)
+        seconds = time.monotonic() - started
+        _require_all(sender.acknowledged.count, events)
+    return seconds
+
+
+def _time_librdkafka(broker: Broker, topic: str, encoded: Batches) -> float:
+    batches = [
+        [{"key": key, "value": value} for key, value in zip(keys, values, strict=True)] for keys, values in encoded
+    ]
+    events = sum(map(len, batches))
+    # The sender's settings, without the transaction; a queue that holds them all, so that nothing waits in Python.
+    settings = {
+        "acks": "all",
+        "enable.idempotence": True,
+        "compression.type": "lz4",
+        "linger.ms": 20,
+        "queue.buffering.max.messages": events + 1,
+        "queue.buffering.max.kbytes": 2**21 - 1,
+    }
+    producer = Producer(broker.settings() | settings)
+    producer.list_topics(topic, timeout=10)  # connected, as the sender is once its transactions are initialised
+    started = time.monotonic()
+    queued = sum(producer.produce_batch(topic, messages) for messages in batches)
+    left = producer.flush(FLUSH_TIMEOUT_S)
+    seconds = time.monotonic() - started
+    _require_all(queued - left, events)
+    return seconds
+
+
+def _require_all(sent: int, events: int) -> None:
+    if sent != events:
+        sys.exit(f"{sent} of {events} events were sent: the figures would be of something else.")
+
+
+if __name__ == "__main__":
+    main()
