@@ -173,6 +173,7 @@ def test_what_another_tool_did_to_a_table_makes_the_audit_red(month: Stack, name
     findings = _findings(month, red.run_id)
     for check, finding in harm.findings.items():
         assert finding in findings[check]
+        assert finding in red.output
         assert MONTH in findings[check]
     green = month.launch(MONTH, "--select", "audit")
     assert green.exit_code == 0, green.output

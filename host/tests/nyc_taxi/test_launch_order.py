@@ -61,6 +61,15 @@ def test_a_green_run_ends_with_a_table_of_its_steps_and_the_address_of_the_ui() 
     assert out.rstrip().endswith(f"In the UI: {URL}/runs/0")
 
 
+def test_a_failed_check_says_what_it_found() -> None:
+    found = checked("dbt_build", "money_is_the_same_everywhere", passed=False, description="1 days have other sums")
+    events = [started("dbt_build", 1), found, failed("dbt_build", "1 blocking asset checks failed", 2)]
+    success, out, err = carry_out(FakeDagster([FakeRun([events], "FAILURE")]))
+    assert not success
+    assert "Check failed: core/fct_trips money_is_the_same_everywhere: 1 days have other sums" in err
+    assert line(out, "dbt_build") == "dbt_build failed 1.0 checks: 1 failed"
+
+
 def test_a_pipe_gets_a_line_when_a_step_begins_and_when_it_ends() -> None:
     _, out, _ = carry_out(FakeDagster([GREEN]))
     assert "generate_events: running\ngenerate_events: ok after 1.5 s, 10,000 events, 98,765/s\n" in out

@@ -32,6 +32,14 @@ def test_receipts_are_the_months_last_ones_and_those_that_are_not_there_are_left
     }
 
 
+def test_a_materialization_without_numbers_is_no_receipt() -> None:
+    """The UI's "Report materialization" makes one."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        report(instance, GENERATE_EVENTS, {"events_committed": 8, "offsets": {"0": [0, 7]}})
+        report(instance, GENERATE_EVENTS, {})
+        assert read_receipts(instance, MONTH) == {}
+
+
 def test_whatever_the_audit_finds_makes_its_run_red(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     blocking = {

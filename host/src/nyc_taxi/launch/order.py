@@ -92,8 +92,9 @@ def _launch_and_follow(order: Order, webserver: Webserver, console: Console, pat
 
 
 def _failures(run: FollowedRun) -> list[str]:
-    """Tell what failed: each failed step's own words, or the run's if no step failed."""
+    """Tell what failed: each failed step's own words and each failed check, or the run's words if no step failed."""
     failed = [f"{step.name} failed: {step.failure}" for step in run.progress.steps.values() if step.failure]
+    failed += [f"Check failed: {check}" for check in run.progress.failed_checks]
     if failed or run.status == "SUCCESS":
         return failed
     if run.status == "CANCELED":

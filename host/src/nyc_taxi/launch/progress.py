@@ -87,10 +87,10 @@ class Step:
 
     @property
     def tests(self) -> str:
-        """What was built and tested; empty if the step is neither dbt's nor one of many assets."""
-        if "dbt_status" not in self.numbers and self.materialized < 2:  # noqa: PLR2004  many are two or more
-            return ""
+        """What was built and tested; of a step that is neither dbt's nor one of many assets only its checks."""
         counted = [f"{self.checks[kind]} {kind}" for kind in ("passed", "failed", "warned") if self.checks[kind]]
+        if "dbt_status" not in self.numbers and self.materialized < 2:  # noqa: PLR2004  many are two or more
+            return f"checks: {', '.join(counted)}" if counted else ""
         return f"{self.materialized} built; tests: {', '.join(counted) or 'none'}"
 
 
@@ -103,12 +103,14 @@ class RunProgress:
         failure: Why the run failed, if no step did.
         engine_error: What Dagster itself last failed at, such as starting the run's worker.
         warnings: A sentence for each check that did not pass and stops nothing.
+        failed_checks: A sentence for each check that did not pass and stops what follows.
     """
 
     steps: dict[str, Step] = field(default_factory=dict)
     failure: str | None = None
     engine_error: str | None = None
     warnings: list[str] = field(default_factory=list)
+    failed_checks: list[str] = field(default_factory=list)
 
     def plan(self, run: Mapping[str, Any]) -> None:
         """Take over which steps the run will execute, upstream ones first."""
@@ -147,15 +149,16 @@ class RunProgress:
     def begin_again(self) -> None:
         """Forget what a retry does anew: all steps but those that ended well."""
         self.failure = self.engine_error = None
+        self.failed_checks = []
         self.steps = {key: step if step.status == "ok" else Step(key) for key, step in self.steps.items()}
 
     def _count_check(self, step: Step, evaluation: Mapping[str, Any]) -> None:
         warned = not evaluation["success"] and evaluation["severity"] == "WARN"
         step.checks["passed" if evaluation["success"] else "warned" if warned else "failed"] += 1
-        if warned:
+        if not evaluation["success"]:
             asset = "/".join(evaluation["assetKey"]["path"])
             said = f": {evaluation['description']}" if evaluation.get("description") else ""
-            self.warnings.append(f"{asset} {evaluation['checkName']}{said}")
+            (self.warnings if warned else self.failed_checks).append(f"{asset} {evaluation['checkName']}{said}")
 
 
 def _move(step: Step, event: Mapping[str, Any], *, at: float) -> None:
