@@ -47,7 +47,7 @@ func readSettings(folder string) (settings, error) {
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return settings{}, fmt.Errorf("the secret %s cannot be read: %w", name, err)
 		}
-		if *into = string(content); err != nil {
+		if *into = strings.TrimSpace(string(content)); err != nil {
 			*into = os.Getenv(name)
 		}
 		if *into == "" {

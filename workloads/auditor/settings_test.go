@@ -19,7 +19,7 @@ func TestSettingsComeFromTheEnvironmentAndSecretsFromFiles(t *testing.T) {
 	}
 	folder := t.TempDir()
 	for _, name := range []string{"s3_access_key_id", "s3_secret_access_key"} {
-		if err := os.WriteFile(filepath.Join(folder, name), []byte("secret "+name), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(" secret "+name+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

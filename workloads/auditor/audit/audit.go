@@ -20,7 +20,7 @@ import (
 const MonthColumn = "trip_month"
 
 // RowsAPass bounds memory: of a month with more rows only a part is compared at a time, and the tables are read again.
-const RowsAPass = 500_000
+const RowsAPass = 4_000_000
 
 // Table is a table of the lake as of one snapshot.
 type Table interface {

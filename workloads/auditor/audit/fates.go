@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/hex"
+	"fmt"
 
 	"drayage/workloads/auditor/lake"
 	"drayage/workloads/auditor/rows"
@@ -19,12 +20,18 @@ func sortOut(ctx context.Context, job Job, bronzeRows int64) (*tally, error) {
 	passes := max(1, (bronzeRows+job.RowsAPass-1)/job.RowsAPass)
 	var firsts rows.Bits
 	for pass := range passes {
+		if err := job.Say(fmt.Sprintf("Looking for repeated events: pass %d of %d", pass+1, passes)); err != nil {
+			return nil, err
+		}
 		if err := findFirsts(ctx, job, part{pass, passes}, &firsts); err != nil {
 			return nil, err
 		}
 	}
 	found := newTally(bronzeRows - firsts.Count())
 	for pass := range passes {
+		if err := job.Say(fmt.Sprintf("Comparing trips: pass %d of %d", pass+1, passes)); err != nil {
+			return nil, err
+		}
 		if err := found.compare(ctx, job, part{pass, passes}, firsts); err != nil {
 			return nil, err
 		}
@@ -83,9 +90,9 @@ func findFirsts(ctx context.Context, job Job, part part, firsts *rows.Bits) erro
 // trip is what bronze says that a trip should be, and what silver and fct_trips have of it.
 type trip struct {
 	latest     arrival
-	valid      bool // whether bronze has it
 	expected   uint64
 	asFact     uint64 // what fct_trips should have, by silver's word
+	valid      bool   // whether bronze has it
 	silverRows uint8
 	factRows   uint8
 }

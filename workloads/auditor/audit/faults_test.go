@@ -125,11 +125,29 @@ var faults = map[string]struct {
 	},
 	"more was reported than was sent": {
 		func(w *world) { w.receipts.Generated.Committed = 43 },
-		map[string]string{confirmed: "generate_events reported events_committed 43, and there are only 42"},
+		map[string]string{confirmed: "generate_events reported events_committed 43, and there are 42"},
+	},
+	"less was reported than was sent": {
+		func(w *world) { w.receipts.Generated.Committed = 41 },
+		map[string]string{confirmed: "generate_events reported events_committed 41, and there are 42"},
+	},
+	"the registry has lost a schema": {
+		func(w *world) { w.topic.records[10].Value = []byte("of a schema that is gone") },
+		map[string]string{
+			once:      "1 rows of bronze.raw_trips are records that nobody can decode now: has the schema registry lost their schema since?",
+			confirmed: "events_committed 42, and there are 41",
+		},
+	},
+	"the registry has lost the schema of another month's record": {
+		func(w *world) {
+			w.topic.records[44].Value = []byte("of a schema that is gone")
+			w.receipts.Generated.Offsets["0"] = [2]int64{0, 45}
+		},
+		map[string]string{once: "has the schema registry lost their schema since? (partition 0 offset 45)"},
 	},
 	"a step has no report": {
-		func(w *world) { w.receipts.Bronze = nil },
-		map[string]string{confirmed: "bronze/raw_trips has no report"},
+		func(w *world) { w.receipts.Silver = nil },
+		map[string]string{confirmed: "silver/cleaned_trips has no report"},
 	},
 }
 

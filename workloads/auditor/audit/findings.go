@@ -61,7 +61,8 @@ func (c *Check) done(ifPassed string) Check {
 	c.Passed = len(c.faults) == 0
 	c.Finding = ifPassed
 	if !c.Passed {
-		c.Finding = fmt.Sprintf("%s: %s. %s", c.month, strings.Join(c.faults, "; "), c.advice)
+		c.Finding = fmt.Sprintf("%s: %s. %s Or another run is rebuilding this month: audit again afterwards.",
+			c.month, strings.Join(c.faults, "; "), c.advice)
 	}
 	return *c
 }

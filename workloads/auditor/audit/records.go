@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
 
 	"drayage/workloads/auditor/lake"
 	"drayage/workloads/auditor/rows"
@@ -33,10 +34,14 @@ type ledger struct {
 	earlierTopics int64 // rows of the month from topics of that name that were deleted
 	expired       int64 // rows of records that retention has taken away
 	pending       int64 // records that bronze has not come to yet
-	missing       examples
-	unexpected    examples
-	repeated      examples
-	differing     examples
+
+	decodableSince   int64    // rows whose schema the registry has learnt since they were taken in
+	undecodableSince examples // rows whose record can be decoded no more
+
+	missing    [kinds]examples
+	unexpected examples
+	repeated   examples
+	differing  examples
 }
 
 type partition struct {
@@ -71,7 +76,6 @@ func readTopic(ctx context.Context, job Job) (*ledger, error) {
 	}
 	for place, bounds := range job.Topic.Bounds() {
 		read.partitions[place].bounds = bounds
-		read.partitions[place].end = job.Receipts.sentEnd(bounds)
 	}
 	return read, nil
 }
@@ -89,6 +93,7 @@ func (l *ledger) count(which kind) int64 {
 // Bronze must have each record up to its own last row, and up to what was sent before bronze last took anything in.
 func (l *ledger) holdAgainstBronze(ctx context.Context, job Job) error {
 	var prints rows.Fingerprint
+	event := make([]rows.Value, trips.EventColumns)
 	months := lake.Months{Column: MonthColumn, Month: job.Month.Text, None: true}
 	err := job.Tables.Bronze.Scan(ctx, months, trips.Bronze(), func(row []rows.Value) error {
 		hasMonth, hasReason := row[trips.TripMonth].Set, row[trips.UndecodableReason].Set
@@ -108,7 +113,17 @@ func (l *ledger) holdAgainstBronze(ctx context.Context, job Job) error {
 		case hasMonth:
 			l.find(row, ofMonth, prints.Of(row[:trips.EventColumns]...))
 		default:
-			l.find(row, undecodable, prints.Of(row[trips.UndecodableValue]))
+			since, err := isDecodableSince(ctx, job.Decoder, row, event)
+			switch {
+			case err != nil:
+				return err
+			case !since:
+				l.find(row, undecodable, prints.Of(row[trips.UndecodableValue]))
+				return nil
+			case string(event[trips.TripMonth].Text) == job.Month.Text: // another month's is for that month's audit
+				l.find(row, ofMonth, prints.Of(event...))
+			}
+			l.decodableSince++
 		}
 		return nil
 	})
@@ -116,9 +131,23 @@ func (l *ledger) holdAgainstBronze(ctx context.Context, job Job) error {
 		return err
 	}
 	for _, partition := range l.partitions {
+		partition.end = max(partition.end, job.Receipts.sentEnd(l, partition.bounds))
 		l.lookForMissing(partition)
 	}
 	return nil
+}
+
+// unknownSchema is how bronze's reason reads if it was the registry alone that could not tell; such a row stays.
+//
+// Source: docs/decisions/0008, and the format's WriterSchemas.java.
+const unknownSchema = " is unknown to the schema registry"
+
+// isDecodableSince reads an undecodable row's bytes once more, into event, if the registry may have learnt their schema.
+func isDecodableSince(ctx context.Context, decoder Decoder, row, event []rows.Value) (bool, error) {
+	if !strings.HasSuffix(string(row[trips.UndecodableReason].Text), unknownSchema) {
+		return false, nil
+	}
+	return decoder.Decode(ctx, row[trips.UndecodableValue].Text, event)
 }
 
 func (l *ledger) find(row []rows.Value, which kind, print uint64) {
@@ -134,6 +163,13 @@ func (l *ledger) find(row []rows.Value, which kind, print uint64) {
 	}
 	records := &partition.records[which]
 	at, known := records.place(offset)
+	if !known && which == ofMonth {
+		records = &partition.records[undecodable]
+		if at, known = records.place(offset); known {
+			l.undecodableSince.add(place(number, offset))
+			print = uint64(records.prints[at]) // of the bytes, which the row does not have
+		}
+	}
 	switch {
 	case !known:
 		l.unexpected.add(place(number, offset))
@@ -158,7 +194,7 @@ func (l *ledger) lookForMissing(partition *partition) {
 			switch {
 			case records.found.Has(at):
 			case offset < partition.end:
-				l.missing.add(place(int64(partition.bounds.Number), offset))
+				l.missing[which].add(place(int64(partition.bounds.Number), offset))
 			default:
 				l.pending++
 			}
@@ -173,10 +209,22 @@ func (l *ledger) check(month trips.Month) Check {
 	check.number("records_pending", l.pending)
 	check.number("rows_of_earlier_topics", l.earlierTopics)
 	check.number("rows_beyond_retention", l.expired)
-	check.fault("records_missing", l.missing, "committed records of the topic have no row in bronze.raw_trips")
+	check.number("rows_decodable_since", l.decodableSince)
+	const lostSchema = "has the schema registry lost their schema since?"
+	check.fault("records_missing", l.missing[ofMonth], "committed records of the topic have no row in bronze.raw_trips")
+	check.fault("undecodable_records_missing", l.missing[undecodable],
+		"committed records that nobody can decode have no row without a month in bronze.raw_trips: "+lostSchema)
+	check.fault("rows_undecodable_since", l.undecodableSince,
+		"rows of bronze.raw_trips are records that nobody can decode now: "+lostSchema)
 	check.fault("rows_unexpected", l.unexpected, "rows of bronze.raw_trips are no committed record of the topic")
 	check.fault("rows_repeated", l.repeated, "rows of bronze.raw_trips are there more than once")
 	check.fault("rows_differing", l.differing, "rows of bronze.raw_trips have other values than their record")
-	check.todo("Restore bronze.raw_trips from the snapshot before, then materialize bronze/raw_trips and what follows.")
-	return check.done(fmt.Sprintf("Each of %d records has its one row in bronze.raw_trips.", l.count(ofMonth)+l.count(undecodable)))
+	check.todo("Give the schema registry the schemas back that it has lost. Only if another program has changed bronze.raw_trips, " +
+		"restore it from the snapshot before that, then materialize bronze/raw_trips and what follows. What bronze.quarantine " +
+		"shows is no reason to: it stays as it was taken in.")
+	passed := fmt.Sprintf("Each of %d records has its one row in bronze.raw_trips", l.count(ofMonth)+l.count(undecodable)-l.pending)
+	if l.pending > 0 {
+		passed += fmt.Sprintf("; %d later ones are pending", l.pending)
+	}
+	return check.done(passed + ".")
 }

@@ -46,6 +46,7 @@ type Table struct {
 	snapshot  int64
 	store     Store
 	fields    map[string]field
+	monthID   int            // the field id of the column that is the month
 	monthPart map[int]string // by partition spec, the name of the part that is the month
 	dataFiles []dataFile
 	deletes   []dataFile
@@ -94,8 +95,13 @@ func OpenCatalog(ctx context.Context, uri, warehouse string, store Store) (*Cata
 		Defaults  map[string]string `json:"defaults"`
 		Overrides map[string]string `json:"overrides"`
 	}
-	if _, err := catalog.get(ctx, "/v1/config?warehouse="+url.QueryEscape(warehouse), &config); err != nil {
+	found, err := catalog.get(ctx, "/v1/config?warehouse="+url.QueryEscape(warehouse), &config)
+	if err != nil {
 		return nil, err
+	}
+	if !found {
+		return nil, fmt.Errorf("no Iceberg REST catalog at %s, or none with the warehouse %s: it answered /v1/config with 404; "+
+			"correct ICEBERG_CATALOG_URI or ICEBERG_WAREHOUSE", catalog.uri, warehouse)
 	}
 	prefix := config.Defaults["prefix"]
 	if override, ok := config.Overrides["prefix"]; ok {
@@ -146,6 +152,7 @@ func (t *Table) take(ctx context.Context, metadata tableMetadata, month string) 
 	if !ok {
 		return fmt.Errorf("it has no column %s", month)
 	}
+	t.monthID = monthField.ID
 	for _, spec := range metadata.Specs {
 		for _, part := range spec.Fields {
 			if part.SourceID == monthField.ID && part.Transform == identityOfColumn {

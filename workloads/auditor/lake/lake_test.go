@@ -2,6 +2,8 @@ package lake
 
 import (
 	"context"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -26,6 +28,10 @@ func monthly(month string, count int) []trip {
 }
 
 func unchanged(map[string]any) {}
+
+func unpartitioned(metadata map[string]any) {
+	metadata["partition-specs"] = []any{map[string]any{"spec-id": 0, "fields": []any{}}}
+}
 
 var wanted = []Column{
 	{"miles", "double"}, {"usd", "decimal(10,2)"}, {"started", "timestamp"}, {"vendor", "int"}, {"younger", "string"},
@@ -83,14 +89,37 @@ func TestRowsOfAMonthAreReadInWholeFromFilesOfAnySize(t *testing.T) {
 
 func TestAFileThatHoldsSeveralMonthsIsReadRowByRow(t *testing.T) {
 	store := memory{"a": parquetFile(t, append(monthly("2024-01", 2), monthly("2024-02", 3)...)...)}
-	loaded, err := table(t, store, func(metadata map[string]any) {
-		metadata["partition-specs"] = []any{map[string]any{"spec-id": 0, "fields": []any{}}}
-	}, file{"a", nil, 0, "PARQUET", 5, nil, 1})
+	loaded, err := table(t, store, unpartitioned, file{"a", nil, 0, "PARQUET", 5, nil, 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := miles(t, loaded, Months{Month: "2024-02"}); !slices.Equal(got, upTo(3)) {
 		t.Errorf("got %v", got)
+	}
+}
+
+func TestAFileWithoutItsMonthIsOfItsPartitionOrRefused(t *testing.T) {
+	store := memory{"a": parquetFile(t, struct {
+		Miles float64 `parquet:"miles,id(2)"`
+	}{7})}
+	months := Months{Column: "trip_month", Month: "2024-01"}
+	var found []string
+	see := func(row []rows.Value) error {
+		found = append(found, string(row[0].Text))
+		return nil
+	}
+	scan := func(change func(map[string]any)) error {
+		loaded, err := table(t, store, change, file{"a", "2024-01", 0, "PARQUET", 1, nil, 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return loaded.Scan(context.Background(), months, []Column{{"trip_month", "string"}, {"miles", "double"}}, see)
+	}
+	if err := scan(unchanged); err != nil || !slices.Equal(found, []string{"2024-01"}) {
+		t.Errorf("got %v, %v", found, err)
+	}
+	if err := scan(unpartitioned); err == nil || !strings.Contains(err.Error(), "it has no column trip_month") {
+		t.Errorf("expected an error that names the column, got %v", err)
 	}
 }
 
@@ -172,6 +201,15 @@ func retype(name, typ string) func(map[string]any) {
 			}
 			return isIt && typ == ""
 		})
+	}
+}
+
+func TestAnAddressWithoutACatalogIsNamed(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	_, err := OpenCatalog(context.Background(), server.URL, "s3://warehouse/", memory{})
+	if err == nil || !strings.Contains(err.Error(), "no Iceberg REST catalog at "+server.URL) {
+		t.Errorf("expected an error that names the address, got %v", err)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/hamba/avro/v2/ocf"
+
+	"drayage/workloads/auditor/rows"
 )
 
 // What the numbers in manifests mean.
@@ -45,6 +47,11 @@ type dataFile struct {
 	sequenceNumber int64
 	hasMonth       bool // whether all its rows are of one month, or of none
 	month          any  // string, or nil for none
+}
+
+func (f dataFile) monthValue() rows.Value {
+	month, isText := f.month.(string)
+	return rows.Value{Set: isText, Text: []byte(month)}
 }
 
 func (t *Table) readManifests(ctx context.Context, list string) error {

@@ -35,8 +35,7 @@ func (m Months) has(month rows.Value) bool {
 }
 
 func (m Months) hasFile(file dataFile) bool {
-	month, isText := file.month.(string)
-	return !file.hasMonth || m.has(rows.Value{Set: isText, Text: []byte(month)})
+	return !file.hasMonth || m.has(file.monthValue())
 }
 
 // Scan reads rows, always in the same order.
@@ -120,11 +119,19 @@ func (t *Table) scanFile(
 		return errors.New("its columns have no field ids, by which alone this auditor finds them")
 	}
 	var converts []func(parquet.Value) (rows.Value, error)
-	var chosen []int // positions in the file; -1 for a column that is younger than the file
+	var chosen []int // positions in the file; -1 for a column that it does not have
 	for _, reader := range readers {
 		leaf, ok := leaves[reader.id]
 		if !ok {
-			chosen, converts = append(chosen, -1), append(converts, nil)
+			// Source: Iceberg specification, "Column Projection": the partition's value, or null if the table got the column
+			// later. A month is no such column: without one, rows would be left out.
+			var absent rows.Value
+			if reader.id == t.monthID && !file.hasMonth {
+				return fmt.Errorf("it has no column %s, and its manifest does not name one month for all its rows", reader.name)
+			} else if reader.id == t.monthID {
+				absent = file.monthValue()
+			}
+			chosen, converts = append(chosen, -1), append(converts, func(parquet.Value) (rows.Value, error) { return absent, nil })
 			continue
 		}
 		convert, err := converter(leaf, reader.typ)
@@ -176,7 +183,7 @@ func scanGroup(
 		for at := range count {
 			for place, convert := range converts {
 				row[place] = rows.Value{}
-				if convert == nil || columns[place][at].IsNull() {
+				if chunks[place] != nil && columns[place][at].IsNull() {
 					continue
 				}
 				value, err := convert(columns[place][at])

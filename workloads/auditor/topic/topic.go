@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -46,9 +47,10 @@ type Record struct {
 	Value     []byte // nil for a record without a value
 }
 
-// Open finds a topic and its bounds.
+// Open finds a topic and its bounds; bootstrapServers are addresses with commas between them.
 func Open(ctx context.Context, bootstrapServers, name string) (*Topic, error) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(bootstrapServers), kgo.ClientID("auditor"),
+	brokers := strings.Split(strings.ReplaceAll(bootstrapServers, " ", ""), ",")
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ClientID("auditor"),
 		kgo.RetryTimeout(requestTimeout), kgo.DisableClientMetrics())
 	if err != nil {
 		return nil, fmt.Errorf("KAFKA_BOOTSTRAP_SERVERS %q cannot be used: %w", bootstrapServers, err)

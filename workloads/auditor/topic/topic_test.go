@@ -43,7 +43,8 @@ func busy(t *testing.T) *broker {
 
 func read(t *testing.T, broker *broker) (*Topic, []string) {
 	t.Helper()
-	topic, err := Open(context.Background(), broker.serve(), "trips")
+	address := broker.serve()
+	topic, err := Open(context.Background(), address+", "+address, "trips")
 	if err != nil {
 		t.Fatal(err)
 	}
