@@ -71,7 +71,9 @@ class Bench:
 
     def leftovers(self) -> list[Any]:
         """Containers that are still there."""
-        return list(self.engine.containers.list(all=True, filters={"label": f"{LABEL}={self.name}"}))
+        return list(
+            self.engine.containers.list(all=True, ignore_removed=True, filters={"label": f"{LABEL}={self.name}"})
+        )
 
 
 def main() -> None:

@@ -81,8 +81,10 @@ class Stack:
 
         Run workers are among them; the container of a failed step is not: it is kept for people to look into.
         """
-        found = self.engine.containers.list(all=True, filters={"network": self.project})
-        labelled = self.engine.containers.list(all=True, filters={"label": f"drayage/deployment={self.project}"})
+        found = self.engine.containers.list(all=True, ignore_removed=True, filters={"network": self.project})
+        labelled = self.engine.containers.list(
+            all=True, ignore_removed=True, filters={"label": f"drayage/deployment={self.project}"}
+        )
         own = [c for c in [*found, *labelled] if "com.docker.compose.project" not in c.labels]
         return sorted({c.name for c in own if c.status == "running" or c.attrs["State"]["ExitCode"] == 0})
 

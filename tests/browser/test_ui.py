@@ -191,4 +191,6 @@ def running_flink_jobs(stack: Stack) -> list[str]:
 def step_containers(stack: Stack) -> list[str]:
     """Containers of steps that run; a run's worker is none of them."""
     labels = [f"drayage/deployment={stack.project}", "drayage/step"]
-    return [container.name for container in stack.engine.containers.list(filters={"label": labels})]
+    return [
+        container.name for container in stack.engine.containers.list(ignore_removed=True, filters={"label": labels})
+    ]

@@ -56,7 +56,11 @@ class Deployment:
         return DrayageClient(exchange_root=self.exchange_root, deployment=self.name, **{"network": "none", **arguments})
 
     def containers(self) -> list[Any]:
-        return list(self.engine.containers.list(all=True, filters={"label": f"drayage/deployment={self.name}"}))
+        return list(
+            self.engine.containers.list(
+                all=True, ignore_removed=True, filters={"label": f"drayage/deployment={self.name}"}
+            )
+        )
 
     def volumes(self) -> list[Any]:
         return list(self.engine.volumes.list(filters={"label": f"drayage/deployment={self.name}"}))

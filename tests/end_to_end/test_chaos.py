@@ -150,7 +150,7 @@ def _kill(stack: Stack, plan: Plan, run_s: float, run: Future[Launch]) -> float 
 
 
 def _find(stack: Stack, victim: str) -> list[Any]:
-    running = stack.engine.containers.list(filters={"network": stack.project})
+    running = stack.engine.containers.list(ignore_removed=True, filters={"network": stack.project})
     if victim == RUN_WORKER:
         others = ("com.docker.compose.project", "drayage/deployment")
         return [one for one in running if not any(label in one.labels for label in others)]
@@ -172,7 +172,7 @@ def _start_what_is_down(stack: Stack) -> None:
     of_stack = {"label": f"com.docker.compose.project={stack.project}"}
 
     def ill() -> list[str]:
-        services = stack.engine.containers.list(all=True, filters=of_stack, ignore_removed=True)
+        services = stack.engine.containers.list(all=True, ignore_removed=True, filters=of_stack)
         # One of them has done its work, and ended well.
         return [one.name for one in services if one.health != "healthy" and not _is_done(one)]
 

@@ -188,7 +188,9 @@ def host(
     try:
         yield Host(silver, instance, build_definitions(images, inspection, Surroundings()))
     finally:
-        for container in silver.engine.containers.list(all=True, filters={"label": f"drayage/deployment={volume}"}):
+        for container in silver.engine.containers.list(
+            all=True, ignore_removed=True, filters={"label": f"drayage/deployment={volume}"}
+        ):
             container.remove(force=True)
         silver.engine.volumes.get(volume).remove()
 

@@ -41,8 +41,13 @@ def start_slow_generation(stack: Stack, month: str) -> str:
 def wait_for_step(stack: Stack, run_id: str) -> Any:
     """Wait until the step's container runs and has reported something, and return it."""
     filters = {"label": [f"drayage/deployment={stack.project}", f"drayage/root_run_id={run_id}"]}
-    wait_until(lambda: bool(stack.engine.containers.list(filters=filters)), what="the step", timeout_s=60)
-    return stack.engine.containers.list(filters=filters)[0]
+    found: list[Any] = []
+    wait_until(
+        lambda: bool(found.extend(stack.engine.containers.list(ignore_removed=True, filters=filters)) or found),
+        what="the step",
+        timeout_s=60,
+    )
+    return found[0]
 
 
 def assert_ends(stack: Stack, run_id: str, wanted: str) -> None:
@@ -81,7 +86,7 @@ def test_the_retry_of_a_killed_run_worker_adopts_its_container(stack: Stack, eve
     month = "2012-03"
     run_id = start_slow_generation(stack, month)
     step = wait_for_step(stack, run_id)
-    (worker,) = stack.engine.containers.list(filters={"label": f"dagster/run_id={run_id}"})
+    (worker,) = stack.engine.containers.list(ignore_removed=True, filters={"label": f"dagster/run_id={run_id}"})
     worker.kill("SIGKILL")
     assert_ends(stack, run_id, "FAILURE")
     wait_until(
