@@ -12,6 +12,9 @@ from host_process import DEADLINE_S, Host
 from refusing_engine import RefusingEngine
 
 from drayage import EnvSecret, SweepLimits
+from drayage.docker_engine import DockerEngine
+from drayage.engine import remove_container
+from drayage.identity import DEPLOYMENT, SECRETS
 
 pytestmark = pytest.mark.engine
 
@@ -100,3 +103,21 @@ def test_a_pool_lets_one_container_run_at_a_time(host: Host) -> None:
     verdicts = [json.loads(path.read_text()) for path in host.deployment.exchange_root.rglob("verdict.json")]
     first, second = sorted((verdict["state"] for verdict in verdicts), key=lambda state: state["started_at_s"])
     assert first["finished_at_s"] <= second["started_at_s"]
+
+
+def test_of_two_containers_of_one_volume_the_last_takes_it_along(deployment: Deployment, python_image: str) -> None:
+    """A host killed while it hands secrets over leaves both: the step's, and the one that fills the volume."""
+    labels = {DEPLOYMENT: deployment.name, SECRETS: f"{deployment.name}-secrets"}
+    deployment.engine.volumes.create(labels[SECRETS], labels={DEPLOYMENT: deployment.name})
+    mounts = {labels[SECRETS]: {"bind": "/run/secrets", "mode": "ro"}}
+    filler, container = (
+        deployment.engine.containers.create(python_image, labels=labels, volumes=mounts) for _ in range(2)
+    )
+    engine = DockerEngine()
+    remove_container(engine, labels, filler.id)
+    assert [owned.name for owned in (*deployment.containers(), *deployment.volumes())] == [
+        container.name,
+        labels[SECRETS],
+    ]
+    remove_container(engine, labels, container.id)
+    assert deployment.left_behind() == []

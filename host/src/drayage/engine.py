@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from drayage.errors import EngineError
+from drayage.errors import EngineError, VolumeInUseError
 from drayage.identity import SECRETS
 
 Stream = Literal["stdout", "stderr"]
@@ -224,6 +224,10 @@ def remove_container(engine: Engine, state_labels: Mapping[str, str], container_
         try:
             if name:
                 remove(name)
+        except VolumeInUseError:
+            # A host that was killed while it handed secrets over leaves two containers of one volume: the step's, and
+            # the one that fills it. Whoever removes the other one takes the volume along.
+            continue
         except EngineError as error:
             errors.append(error)
     if errors:

@@ -70,3 +70,7 @@ class EngineDiskFullError(EngineError):
 
 class ContainerGoneError(EngineError):
     """The container does not exist (any more)."""
+
+
+class VolumeInUseError(EngineError):
+    """The volume cannot be removed, since another container still refers to it."""
