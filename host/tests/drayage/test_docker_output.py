@@ -32,7 +32,8 @@ class EngineOfOneContainer(BaseHTTPRequestHandler):
         self.answer(b"".join(frame(stream) for stream in STREAMS if wanted[stream] == ["1"]))
 
     def answer(self, body: bytes) -> None:
-        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n"
+        # The server closes after each answer; a client that is not told so sends its next question into nothing.
+        head = f"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
         self.request.sendall(head.encode() + body)
 
     def log_message(self, format: str, *_arguments: object) -> None:  # noqa: A002 - the standard library's name
