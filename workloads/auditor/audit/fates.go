@@ -89,12 +89,12 @@ func findFirsts(ctx context.Context, job Job, part part, firsts *rows.Bits) erro
 
 // trip is what bronze says that a trip should be, and what silver and fct_trips have of it.
 type trip struct {
-	latest     arrival
-	expected   uint64
-	asFact     uint64 // what fct_trips should have, by silver's word
-	valid      bool   // whether bronze has it
-	silverRows uint8
-	factRows   uint8
+	latest   arrival
+	expected uint64
+	asFact   uint64 // what fct_trips should have, by silver's word
+	valid    bool   // whether bronze has it
+	inSilver bool
+	inFacts  bool
 }
 
 func (t *tally) compare(ctx context.Context, job Job, part part, firsts rows.Bits) error {
@@ -110,10 +110,10 @@ func (t *tally) compare(ctx context.Context, job Job, part part, firsts rows.Bit
 	}
 	for key, trip := range all {
 		name := "trip_id " + hex.EncodeToString(key[:])
-		if trip.valid && trip.silverRows == 0 {
+		if trip.valid && !trip.inSilver {
 			t.silver.missing.add(name)
 		}
-		if trip.silverRows > 0 && trip.factRows == 0 {
+		if trip.inSilver && !trip.inFacts {
 			t.facts.missing.add(name)
 		}
 	}
@@ -154,17 +154,7 @@ func (t *tally) expect(ctx context.Context, job Job, part part, firsts rows.Bits
 
 func (t *tally) seeSilver(ctx context.Context, job Job, part part, all map[rows.Key]trip) error {
 	var prints rows.Fingerprint
-	return job.Tables.Silver.Scan(ctx, monthOf(job), trips.Silver, func(row []rows.Value) error {
-		if part.number == 0 {
-			t.silver.rows++
-			if err := t.silverMoney.add(row); err != nil {
-				return err
-			}
-		}
-		key, name := takeID(row)
-		if !part.has(key) {
-			return nil
-		}
+	return t.silver.see(ctx, job, part, job.Tables.Silver, trips.Silver, t.silverMoney, func(key rows.Key, name string, row []rows.Value) (repeated bool) {
 		trip := all[key]
 		switch {
 		case !trip.valid:
@@ -172,41 +162,46 @@ func (t *tally) seeSilver(ctx context.Context, job Job, part part, all map[rows.
 		case prints.Of(row...) != trip.expected:
 			t.silver.differing.add(name)
 		}
-		if trip.silverRows > 0 {
-			t.silver.repeated.add(name)
-		}
-		trip.silverRows = 1
+		repeated = trip.inSilver
+		trip.inSilver = true
 		trip.asFact = prints.Of(row[:trips.FactColumns]...)
 		all[key] = trip
-		return nil
+		return repeated
 	})
 }
 
 func (t *tally) seeFacts(ctx context.Context, job Job, part part, all map[rows.Key]trip) error {
 	var prints rows.Fingerprint
-	return job.Tables.Facts.Scan(ctx, monthOf(job), trips.Facts, func(row []rows.Value) error {
-		if part.number == 0 {
-			t.facts.rows++
-			if err := t.factsMoney.add(row); err != nil {
-				return err
-			}
-		}
-		key, name := takeID(row)
-		if !part.has(key) {
-			return nil
-		}
+	return t.facts.see(ctx, job, part, job.Tables.Facts, trips.Facts, t.factsMoney, func(key rows.Key, name string, row []rows.Value) (repeated bool) {
 		trip := all[key]
 		switch {
-		case trip.silverRows == 0:
+		case !trip.inSilver:
 			t.facts.unexpected.add(name)
 		case prints.Of(row...) != trip.asFact:
 			t.facts.differing.add(name)
 		}
-		if trip.factRows > 0 {
-			t.facts.repeated.add(name)
-		}
-		trip.factRows = 1
+		repeated = trip.inFacts
+		trip.inFacts = true
 		all[key] = trip
+		return repeated
+	})
+}
+
+// see counts a table's rows and money, once over all passes, and has each row of this part compared.
+func (c *comparison) see(ctx context.Context, job Job, part part, table Table, columns []lake.Column, sums money,
+	compare func(key rows.Key, name string, row []rows.Value) (repeated bool),
+) error {
+	return table.Scan(ctx, monthOf(job), columns, func(row []rows.Value) error {
+		if part.number == 0 {
+			c.rows++
+			if err := sums.add(row); err != nil {
+				return err
+			}
+		}
+		key, name := takeID(row)
+		if part.has(key) && compare(key, name, row) {
+			c.repeated.add(name)
+		}
 		return nil
 	})
 }
