@@ -65,7 +65,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for: most need Dagster, whose import takes the CLI's user seconds."""
+    """Import a public name when it is first asked for: most need Dagster, whose import takes seconds."""
     if name not in _HOME_OF:
         raise AttributeError(f"module 'drayage' has no attribute {name!r}")
     return getattr(import_module(_HOME_OF[name]), name)

@@ -13,7 +13,7 @@ A field with a default may be left out; an alias gives names such as ``dagster/r
 import datetime as dt
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -131,6 +131,23 @@ def broken_promises(promised: Mapping[str, Promise], metadata: Mapping[str, Any]
         if promise.types and got != ANY and got not in promise.types:
             broken.append(f"{name!r} is of type {got}, not {_expected(promise.types)}")
     return broken
+
+
+def unreported_promises(promised: Mapping[str, Mapping[str, Promise]], reported: Collection[str]) -> list[str]:
+    """Tell which promised assets no materialization was reported for.
+
+    Args:
+        promised: By asset key, as Pipes writes it.
+        reported: Keys of the assets that were reported.
+
+    Returns:
+        One sentence part for each asset.
+    """
+    return [
+        f"{key} was promised, and no materialization of it was reported"
+        for key, promises_of_asset in promised.items()
+        if promises_of_asset and key not in reported
+    ]
 
 
 def _expected(metadata_types: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ from drayage.message_schema import is_settled
 from drayage.outcome import Verdict, judge
 from drayage.output import OutputLogs, open_output_logs
 from drayage.promise import Promise
-from drayage.promise_metadata import broken_promises
+from drayage.promise_metadata import broken_promises, unreported_promises
 from drayage.reader import LogMessageReader, MessageFileReader
 from drayage.record import VERDICT
 from drayage.rerun import Rerun
@@ -185,12 +185,7 @@ class ReplayHandler:
 
     def broken_promises(self) -> list[str]:
         """Every promise that was not kept, those about assets that were not reported included."""
-        missing = [
-            f"{asset} was promised, and no materialization of it was reported"
-            for asset, promised in self._promised.items()
-            if promised and asset not in self._reported
-        ]
-        return self.broken + missing
+        return self.broken + unreported_promises(self._promised, self._reported)
 
     def _judge_materialization(self, params: Mapping[str, Any]) -> None:
         asset = params["asset_key"]

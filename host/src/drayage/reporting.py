@@ -7,7 +7,7 @@ import dagster as dg
 
 from drayage.adoption import Recorded
 from drayage.dagster_internals import Context, silent_check, silent_materialization
-from drayage.promise_metadata import broken_promises
+from drayage.promise_metadata import broken_promises, unreported_promises
 from drayage.request import StepRequest
 
 Result = dg.PipesExecutionResult
@@ -38,11 +38,7 @@ def unreported(request: StepRequest, results: Iterable[Result]) -> list[str]:
         for result in results
         if isinstance(result, dg.MaterializeResult) and result.asset_key is not None
     }
-    return [
-        f"{key} was promised, and no materialization of it was reported"
-        for key, promised in request.promised.items()
-        if promised and key not in reported
-    ]
+    return unreported_promises(request.promised, reported)
 
 
 def with_metadata(result: Result, metadata: Mapping[str, dg.MetadataValue]) -> Result:
