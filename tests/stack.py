@@ -226,6 +226,12 @@ class Stack:
         answer = self.query("query Status($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }", run=run_id)
         return str(answer["runOrError"]["status"])
 
+    def wait_for_end(self, run_id: str, *, timeout_s: float = 300) -> str:
+        """Wait until a run is over, and return how it ended: `SUCCESS`, `FAILURE` or `CANCELED`."""
+        over = {"SUCCESS", "FAILURE", "CANCELED"}
+        wait_until(lambda: self.run_status(run_id) in over, what=f"the end of run {run_id}", timeout_s=timeout_s)
+        return self.run_status(run_id)
+
     def committed_events(self, month: str) -> int:
         """Count the topic's committed records of a month with a consumer of our own."""
         prefix = f"{month}.".encode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from stack import Stack, wait_until
+from stack import Stack
 
 pytestmark = pytest.mark.stack
 
@@ -19,11 +19,7 @@ def _snapshots(stack: Stack) -> dict[str, set[int]]:
 
 def _run_job(stack: Stack, job: str, run_config: dict[str, Any]) -> str:
     """Run a job without partitions to its end; return how it ended, such as `SUCCESS`."""
-    run_id = stack.start_job(job, run_config)
-    wait_until(
-        lambda: stack.run_status(run_id) in {"SUCCESS", "FAILURE", "CANCELED"}, what=f"the end of {job}", timeout_s=300
-    )
-    return stack.run_status(run_id)
+    return stack.wait_for_end(stack.start_job(job, run_config))
 
 
 def test_expiring_keeps_the_snapshots_of_receipts_and_every_row(stack: Stack) -> None:

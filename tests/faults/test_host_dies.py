@@ -41,20 +41,12 @@ def start_slow_generation(stack: Stack, month: str) -> str:
 def wait_for_step(stack: Stack, run_id: str) -> Any:
     """Wait until the step's container runs and has reported something, and return it."""
     filters = {"label": [f"drayage/deployment={stack.project}", f"drayage/root_run_id={run_id}"]}
-    found: list[Any] = []
-    wait_until(
-        lambda: bool(found.extend(stack.engine.containers.list(ignore_removed=True, filters=filters)) or found),
-        what="the step",
-        timeout_s=60,
-    )
-    return found[0]
 
+    def running() -> list[Any]:
+        return list(stack.engine.containers.list(ignore_removed=True, filters=filters))
 
-def assert_ends(stack: Stack, run_id: str, wanted: str) -> None:
-    """Wait for a run's end and compare it; a run that ended otherwise will never be what is wanted."""
-    ended = ("SUCCESS", "FAILURE", "CANCELED")
-    wait_until(lambda: stack.run_status(run_id) in ended, what=f"the end of run {run_id}", timeout_s=_LONGEST_RUN_S)
-    assert stack.run_status(run_id) == wanted
+    wait_until(lambda: bool(running()), what="the step", timeout_s=60)
+    return running()[0]
 
 
 def materializations(stack: Stack, month: str) -> list[str]:
@@ -88,7 +80,7 @@ def test_the_retry_of_a_killed_run_worker_adopts_its_container(stack: Stack, eve
     step = wait_for_step(stack, run_id)
     (worker,) = stack.engine.containers.list(ignore_removed=True, filters={"label": f"dagster/run_id={run_id}"})
     worker.kill("SIGKILL")
-    assert_ends(stack, run_id, "FAILURE")
+    assert stack.wait_for_end(run_id) == "FAILURE"
     wait_until(
         lambda: any(run["status"] == "SUCCESS" for run in stack.query(RUNS, root=run_id)["runsOrError"]["results"]),
         what="the retry's success",
@@ -107,7 +99,7 @@ def test_a_restarted_service_of_the_host_disturbs_no_step(
     run_id = start_slow_generation(stack, month)
     wait_for_step(stack, run_id)
     stack.container(service).restart(timeout=5)
-    assert_ends(stack, run_id, "SUCCESS")
+    assert stack.wait_for_end(run_id) == "SUCCESS"
     assert starts(events, run_id) == 1
     assert materializations(stack, month) == [run_id]
     assert stack.committed_events(month) == EVENTS
