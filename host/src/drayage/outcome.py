@@ -127,7 +127,7 @@ def judge(facts: Facts) -> Verdict:
     if facts.exception is not None:
         reasons.append(Reason("exception", f"the workload failed with {exception_line(facts.exception)}"))
     if facts.ending.exit_code != 0 or facts.ending.engine_error:
-        reasons.append(Reason("exit", _exit_text(facts.ending)))
+        reasons.append(Reason("exit", _exit_text(facts.ending, is_ended_by_us=facts.limit is not None)))
     if not facts.opened:
         reasons.append(Reason("pipes", f"it never opened Dagster Pipes. {facts.debug_text}".strip()))
     elif not facts.closed:
@@ -152,14 +152,21 @@ def exception_line(exception: PipesException) -> str:
 
 
 def _memory_text(ending: Ending) -> str:
+    return f"the kernel killed it: {_memory_advice(ending)}"
+
+
+def _memory_advice(ending: Ending) -> str:
     limit = ending.memory_limit_bytes
     of = f"its limit of {limit / 2**20:.0f} MiB" if limit else "the machine's memory"
-    return f"the kernel killed it: out of memory at {of} (raise the setting `memory`, or the tag drayage/memory)"
+    return f"out of memory at {of} (raise the setting `memory`, or the tag drayage/memory)"
 
 
-def _exit_text(ending: Ending) -> str:
+def _exit_text(ending: Ending, *, is_ended_by_us: bool) -> str:
     name = ending.signal_name
     text = f"it exited with code {ending.exit_code}" + (f" ({name})" if name else "")
+    if name == "SIGKILL" and ending.memory_limit_bytes and not ending.oom_killed and not is_ended_by_us:
+        # A busy engine hears of the end before it hears of the memory, and then never says so.
+        text += f"; somebody killed it, perhaps the kernel: {_memory_advice(ending)}"
     return f"{text}; the engine says: {ending.engine_error}" if ending.engine_error else text
 
 

@@ -20,6 +20,11 @@ def test_green_needs_exit_zero_and_a_whole_session() -> None:
         ({"ending": Ending(3)}, "exit", "code 3"),
         ({"ending": Ending(143)}, "exit", "code 143 (SIGTERM)"),
         ({"ending": Ending(137, oom_killed=True, memory_limit_bytes=2**26)}, "memory", "limit of 64 MiB"),
+        (
+            {"ending": Ending(137, memory_limit_bytes=2**26)},
+            "exit",
+            "perhaps the kernel: out of memory at its limit of 64 MiB",
+        ),
         ({"ending": Ending(0, engine_error="oh")}, "exit", "the engine says: oh"),
         ({"opened": False, "debug_text": "Look there."}, "pipes", "never opened Dagster Pipes. Look there."),
         ({"closed": False}, "pipes", "never closed it"),
@@ -35,6 +40,12 @@ def test_each_thing_that_is_wrong_is_the_first_reason(change: dict[str, object],
     assert not verdict.green
     assert verdict.reasons[0].kind == kind
     assert says in verdict.reasons[0].text
+
+
+def test_memory_is_not_suspected_of_what_a_limit_of_time_ended() -> None:
+    limit = LimitReached("timeout_s", 5, "it did not end")
+    facts = dataclasses.replace(GREEN, ending=Ending(137, memory_limit_bytes=2**26), limit=limit)
+    assert "memory" not in "".join(reason.text for reason in judge(facts).reasons)
 
 
 def test_all_reasons_are_given_the_cause_first() -> None:
