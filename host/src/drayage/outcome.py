@@ -127,7 +127,7 @@ def judge(facts: Facts) -> Verdict:
     if facts.exception is not None:
         reasons.append(Reason("exception", f"the workload failed with {exception_line(facts.exception)}"))
     if facts.ending.exit_code != 0 or facts.ending.engine_error:
-        reasons.append(Reason("exit", _exit_text(facts.ending, is_ended_by_us=facts.limit is not None)))
+        reasons.append(Reason("exit", _exit_text(facts)))
     if not facts.opened:
         reasons.append(Reason("pipes", f"it never opened Dagster Pipes. {facts.debug_text}".strip()))
     elif not facts.closed:
@@ -161,10 +161,11 @@ def _memory_advice(ending: Ending) -> str:
     return f"out of memory at {of} (raise the setting `memory`, or the tag drayage/memory)"
 
 
-def _exit_text(ending: Ending, *, is_ended_by_us: bool) -> str:
+def _exit_text(facts: Facts) -> str:
+    ending = facts.ending
     name = ending.signal_name
     text = f"it exited with code {ending.exit_code}" + (f" ({name})" if name else "")
-    if name == "SIGKILL" and ending.memory_limit_bytes and not ending.oom_killed and not is_ended_by_us:
+    if name == "SIGKILL" and ending.memory_limit_bytes and not ending.oom_killed and facts.limit is None:
         # A busy engine hears of the end before it hears of the memory, and then never says so.
         text += f"; somebody killed it, perhaps the kernel: {_memory_advice(ending)}"
     return f"{text}; the engine says: {ending.engine_error}" if ending.engine_error else text
