@@ -12,6 +12,8 @@ DATA ?=
 ROUNDS ?= 50
 CHAOS_ROUNDS ?= 20
 export DATA
+# Where the environment forbids it, as an image's may, each process would compile anew what it imports: seconds each.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Which stack: the tests have one of their own, .env.test.
 ENV_FILE ?= .env

@@ -110,3 +110,12 @@ def stack() -> Stack:
         if not (stack.data_folder / real_month.name).exists():
             shutil.copy(real_month, stack.data_folder)
     return stack
+
+
+@pytest.fixture(scope="session")
+def real_months(stack: Stack) -> Stack:
+    """The stack with both real months run as a whole, January first; whoever asks gets the same two runs."""
+    for month in ("2019-01", "2019-02"):
+        launch = stack.launch(month)
+        assert launch.exit_code == 0, launch.output
+    return stack

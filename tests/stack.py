@@ -281,23 +281,38 @@ class Stack:
         )
 
     def marts(self, sql: str) -> list[dict[str, Any]]:
-        """Query the marts' DuckDB file, read-only, in a container that only this test starts."""
-        script = (
-            "import duckdb, json, sys;"
-            "c = duckdb.connect('/var/lib/marts/marts.duckdb', read_only=True).execute(sys.argv[1]);"
-            "names = [d[0] for d in c.description];"
-            "print(json.dumps([dict(zip(names, row)) for row in c.fetchall()], default=str))"
+        """Query the marts' DuckDB file."""
+        rows: list[dict[str, Any]] = self._in_marts(
+            "found = marts.execute(sys.argv[1]);"
+            "names = [column[0] for column in found.description];"
+            "print(json.dumps([dict(zip(names, row)) for row in found.fetchall()], default=str))",
+            sql,
         )
+        return rows
+
+    def marts_tables(self, *, without: tuple[str, ...]) -> dict[str, list[str]]:
+        """Return the rows of each table of the marts as text in a stable order, but for those of some schemas."""
+        tables: dict[str, list[str]] = self._in_marts(
+            'found = marts.execute("select table_schema, table_name from information_schema.tables '
+            "where table_type = 'BASE TABLE'\").fetchall();"
+            "names = ['.'.join(each) for each in found if each[0] not in sys.argv[1:]];"
+            "print(json.dumps({name: sorted(map(str, marts.table(name).fetchall())) for name in names}))",
+            *without,
+        )
+        return tables
+
+    def _in_marts(self, script: str, *arguments: str) -> Any:
+        """Open the file read-only as `marts`, in a container of this call's own, and return the JSON it prints."""
+        opened = "import duckdb, json, sys; marts = duckdb.connect('/var/lib/marts/marts.duckdb', read_only=True);"
         printed = self.engine.containers.run(
             "drayage/dbt-runner",
-            entrypoint=["python", "-c", script, sql],
+            entrypoint=["python", "-c", opened + script, *arguments],
             command=[],
             volumes={f"{self.project}_marts": {"bind": "/var/lib/marts", "mode": "rw"}},
             network_mode="none",
             remove=True,
         )
-        rows: list[dict[str, Any]] = json.loads(printed)
-        return rows
+        return json.loads(printed)
 
 
 def _plain(entry: dict[str, Any]) -> Any:

@@ -31,7 +31,7 @@ def run_inside(stack: Stack, command: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def month(stack: Stack) -> Stack:
-    launch = stack.launch(MONTH)
+    launch = stack.launch(MONTH, "--select", "kafka,lake")
     assert launch.exit_code == 0, launch.output
     return stack
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from stack import REPOSITORY, Stack
+from stack import REPOSITORY, Launch, Stack
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("topic")]
 
@@ -51,33 +54,58 @@ def _repaired(path: Path) -> None:
     pq.write_table(pq.read_table(JANUARY).slice(0, 50), path)
 
 
-BAD_FILES = [
-    ("2015-01", _missing_column, "fare_amount"),
-    ("2015-02", _wrong_type, "trip_distance"),
-    ("2015-03", _no_rows, "without any row"),
-    ("2015-04", _no_bytes, "0 bytes"),
-    ("2015-05", _cut_off, "cut off"),
-]
+BAD_FILES: dict[str, tuple[Callable[[Path], None], str]] = {
+    "2015-01": (_missing_column, "fare_amount"),
+    "2015-02": (_wrong_type, "trip_distance"),
+    "2015-03": (_no_rows, "without any row"),
+    "2015-04": (_no_bytes, "0 bytes"),
+    "2015-05": (_cut_off, "cut off"),
+}
 
 
-@pytest.mark.parametrize(("month", "spoil", "word"), BAD_FILES)
-def test_bad_file_is_named_with_its_fault(stack: Stack, month: str, spoil: object, word: str) -> None:
-    """The step is red before its first event, says file and fault, and goes green once the file is right."""
-    path = stack.data_folder / f"yellow_tripdata_{month}.parquet"
-    assert callable(spoil)
-    spoil(path)
+@dataclass(frozen=True)
+class Repair:
+    """A month whose file was bad, and then right: each run, and the events that the topic had of it afterwards."""
+
+    red: Launch
+    events_then: int
+    green: Launch
+    events_now: int
+
+
+@pytest.fixture(scope="module")
+def repairs(stack: Stack) -> Iterator[dict[str, Repair]]:
+    """Run all bad files at the same time, and then the repaired ones."""
+    files = {month: stack.data_folder / f"yellow_tripdata_{month}.parquet" for month in BAD_FILES}
+
+    def run() -> list[tuple[Launch, int]]:
+        with ThreadPoolExecutor() as pool:
+            launched = list(pool.map(lambda month: stack.launch(month, "--select", "generate_events"), BAD_FILES))
+        return [(launch, stack.committed_events(month)) for month, launch in zip(BAD_FILES, launched, strict=True)]
+
     try:
-        red = stack.launch(month, "--select", "generate_events")
-        assert red.exit_code != 0
-        assert path.name in red.output
-        assert word in red.output.lower()
-        assert stack.committed_events(month) == 0
-        _repaired(path)
-        green = stack.launch(month, "--select", "generate_events")
-        assert green.exit_code == 0, green.output
-        assert stack.committed_events(month) == 50
+        for month, (spoil, _word) in BAD_FILES.items():
+            spoil(files[month])
+        red = run()
+        for file in files.values():
+            _repaired(file)
+        green = run()
+        yield {month: Repair(*before, *after) for month, before, after in zip(BAD_FILES, red, green, strict=True)}
     finally:
-        path.unlink()
+        for file in files.values():
+            file.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("month", BAD_FILES)
+def test_bad_file_is_named_with_its_fault(repairs: dict[str, Repair], month: str) -> None:
+    """The step is red before its first event, says file and fault, and goes green once the file is right."""
+    repair, word = repairs[month], BAD_FILES[month][1]
+    assert repair.red.exit_code != 0
+    assert f"yellow_tripdata_{month}.parquet" in repair.red.output
+    assert word in repair.red.output.lower()
+    assert repair.events_then == 0
+    assert repair.green.exit_code == 0, repair.green.output
+    assert repair.events_now == 50
 
 
 STOPPED_SERVICES = [

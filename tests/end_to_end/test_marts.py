@@ -48,22 +48,13 @@ query Steps($month: String!) {
 
 
 @pytest.fixture(scope="module")
-def silver(stack: Stack) -> Stack:
-    """Both months in silver."""
-    for month in MONTHS:
-        made = stack.launch(month, "--select", "kafka,lake")
-        assert made.exit_code == 0, made.output
-    return stack
-
-
-@pytest.fixture(scope="module")
-def marts(silver: Stack) -> Stack:
+def marts(real_months: Stack) -> Stack:
     """Both months built and published, the later one launched first and both at the same time."""
     with ThreadPoolExecutor() as pool:
-        launched = list(pool.map(lambda month: _build(silver, month), (FEBRUARY, JANUARY)))
+        launched = list(pool.map(lambda month: _build(real_months, month), (FEBRUARY, JANUARY)))
     for launch in launched:
         assert launch.exit_code == 0, launch.output
-    return silver
+    return real_months
 
 
 def _build(stack: Stack, month: str) -> Any:
@@ -159,10 +150,10 @@ class Host:
 
 @pytest.fixture
 def host(
-    silver: Stack, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    real_months: Stack, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[Host]:
     """A host beside the stack's, gone with its volume at the end."""
-    project, volume = silver.project, f"{silver.project}-marts-{uuid.uuid4().hex[:8]}"
+    project, volume = real_months.project, f"{real_months.project}-marts-{uuid.uuid4().hex[:8]}"
     settings = {
         "DRAYAGE_EXCHANGE_ROOT": str(tmp_path / "exchange"),
         "DRAYAGE_DEPLOYMENT": volume,
@@ -171,14 +162,14 @@ def host(
         "SCHEMA_REGISTRY_URL": "http://schema-registry:8085/apis/ccompat/v7",
         "FLINK_SQL_GATEWAY_URL": "http://flink-sql-gateway:8083",
         "FLINK_JOBMANAGER_URL": "http://flink-jobmanager:8081",
-        "FLINK_UI_URL": silver.url("FLINK_PORT"),
+        "FLINK_UI_URL": real_months.url("FLINK_PORT"),
         "ICEBERG_CATALOG_URI": "http://iceberg-rest:8181",
         "ICEBERG_WAREHOUSE": "s3://warehouse/",
         "S3_ENDPOINT": "http://minio:9000",
         "S3_REGION": "us-east-1",
-        "S3_ACCESS_KEY_ID": silver.environment["S3_ACCESS_KEY_ID"],
-        "S3_SECRET_ACCESS_KEY": silver.environment["S3_SECRET_ACCESS_KEY"],
-        "TAXI_DATA_DIR": str(silver.data_folder),
+        "S3_ACCESS_KEY_ID": real_months.environment["S3_ACCESS_KEY_ID"],
+        "S3_SECRET_ACCESS_KEY": real_months.environment["S3_SECRET_ACCESS_KEY"],
+        "TAXI_DATA_DIR": str(real_months.data_folder),
         "TAXI_MARTS_VOLUME": volume,
     }
     for name, value in settings.items():
@@ -186,13 +177,13 @@ def host(
     images = Images()
     inspection = inspect_images(images, find_image_ids(images))
     try:
-        yield Host(silver, instance, build_definitions(images, inspection, Surroundings()))
+        yield Host(real_months, instance, build_definitions(images, inspection, Surroundings()))
     finally:
-        for container in silver.engine.containers.list(
+        for container in real_months.engine.containers.list(
             all=True, ignore_removed=True, filters={"label": f"drayage/deployment={volume}"}
         ):
             container.remove(force=True)
-        silver.engine.volumes.get(volume).remove()
+        real_months.engine.volumes.get(volume).remove()
 
 
 def _materialized(outcome: StepOutcome) -> dict[str, set[str | None]]:

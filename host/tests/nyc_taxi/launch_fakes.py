@@ -120,15 +120,17 @@ class FakeDagster:
         if run.waiting_looks:
             run.waiting_looks -= 1
             status = "QUEUED"
+        tags = [{"key": key, "value": value} for key, value in run.tags.items()]
+        return {"runOrError": {"__typename": "Run", "status": status, "tags": tags}}
+
+    def _Plan(self, runId: str) -> dict[str, Any]:  # noqa: N802, N803
         steps = [{"key": key, "inputs": _after(STEPS[max(0, index - 1) : index])} for index, key in enumerate(STEPS)]
         return {
             "runOrError": {
                 "__typename": "Run",
-                "status": status,
-                "tags": [{"key": key, "value": value} for key, value in run.tags.items()],
                 # Dagster sorts its plans by name: the launcher has to put them in order.
                 "executionPlan": {"steps": sorted(steps, key=lambda step: str(step["key"]))},
-                "stepKeysToExecute": list(run.steps),
+                "stepKeysToExecute": list(self.runs[int(runId)].steps),
             }
         }
 

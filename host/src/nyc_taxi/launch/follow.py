@@ -25,7 +25,8 @@ class Patience:
         retry_s: Seconds within which an announced retry must be there.
     """
 
-    poll_s: float = 0.3
+    # Each look costs the webserver some 25 ms of a processor, which the steps want too.
+    poll_s: float = 0.5
     start_s: float = 300.0
     load_s: float = 120.0
     retry_s: float = 60.0
@@ -106,10 +107,10 @@ def _follow_one(
     """Follow one run to its end and return it as GraphQL gives it."""
     start_deadline = time.monotonic() + patience.start_s
     cursor: str | None = None
+    progress.plan(webserver.read_plan(run_id))
     while True:
         # The status is read before the events: a run that is over then has none to come.
         run = webserver.read_run(run_id)
-        progress.plan(run)
         while True:
             page = webserver.read_events(run_id, cursor)
             cursor = page["cursor"]

@@ -112,10 +112,10 @@ class RunProgress:
     warnings: list[str] = field(default_factory=list)
     failed_checks: list[str] = field(default_factory=list)
 
-    def plan(self, run: Mapping[str, Any]) -> None:
+    def plan(self, plan: Mapping[str, Any]) -> None:
         """Take over which steps the run will execute, upstream ones first."""
-        chosen = set(run["stepKeysToExecute"] or ())
-        for key in _in_order((run["executionPlan"] or {}).get("steps", [])):
+        chosen = set(plan["stepKeysToExecute"] or ())
+        for key in _in_order((plan["executionPlan"] or {}).get("steps", [])):
             if key in chosen:
                 self.steps.setdefault(key, Step(key))
 

@@ -52,6 +52,17 @@ query Run($runId: ID!) {
     ... on Run {
       status
       tags { key value }
+    }
+    ... on Error { message }
+  }
+}
+"""
+
+PLAN = """
+query Plan($runId: ID!) {
+  runOrError(runId: $runId) {
+    __typename
+    ... on Run {
       executionPlan { steps { key inputs { dependsOn { key } } } }
       stepKeysToExecute
     }

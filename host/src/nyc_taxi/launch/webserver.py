@@ -155,8 +155,12 @@ class Webserver:
         return str(answer["run"]["id"])
 
     def read_run(self, run_id: str) -> dict[str, Any]:
-        """Read a run's status, tags and steps, as GraphQL gives them."""
+        """Read a run's status and tags, as GraphQL gives them."""
         return self._read(queries.RUN, "runOrError", "Run", {"runId": run_id})
+
+    def read_plan(self, run_id: str) -> dict[str, Any]:
+        """Read which steps a run will execute, as GraphQL gives them: they are settled when it is launched."""
+        return self._read(queries.PLAN, "runOrError", "Run", {"runId": run_id})
 
     def read_events(self, run_id: str, cursor: str | None) -> dict[str, Any]:
         """Read a run's events after a cursor: ``events``, ``cursor`` and ``hasMore``."""
