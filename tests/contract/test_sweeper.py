@@ -25,6 +25,18 @@ def test_the_sweeper_removes_what_is_past_its_time_only(
     assert len(aged.directories) == 1, "the other one's container is still there"
 
 
+def test_the_sweeper_removes_what_a_killed_conform_left(
+    instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient
+) -> None:
+    left = deployment.exchange_root / "replays" / "conform-killed"
+    left.mkdir(parents=True)
+    killed = DrayageClient(exchange_root=left, deployment=deployment.name, network="none")
+    materialize(instance, killed, step(shell(GREEN)))
+    report = client.sweeper(instance, SweepLimits(orphan_grace_s=-1, attempt_age_s=-1)).sweep()
+    assert len(report.directories) == 1
+    assert not left.exists()
+
+
 def test_the_sweeper_stops_a_container_whose_run_is_over(
     instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient
 ) -> None:

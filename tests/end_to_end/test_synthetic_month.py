@@ -9,12 +9,13 @@ pytestmark = pytest.mark.stack
 
 MONTH = "2024-03"
 EVENTS = 2_000
+TO_SILVER = ("--events", str(EVENTS), "--select", "kafka,lake")
 
 
 @pytest.fixture(scope="module")
 def month(stack: Stack) -> Stack:
-    """Run a synthesised month once."""
-    launch = stack.launch(MONTH, "--events", str(EVENTS))
+    """Take a synthesised month to silver once."""
+    launch = stack.launch(MONTH, *TO_SILVER)
     assert launch.exit_code == 0, launch.output
     return stack
 
@@ -34,7 +35,7 @@ def test_silver_finds_the_faults_that_the_generator_put_in(month: Stack) -> None
 def test_same_seed_gives_the_same_ids(month: Stack) -> None:
     """Synthesising a month again sends the same events, so that silver stays as it is."""
     before = month.table_rows("silver.cleaned_trips", MONTH)
-    launch = month.launch(MONTH, "--events", str(EVENTS))
+    launch = month.launch(MONTH, *TO_SILVER)
     assert launch.exit_code == 0, launch.output
     assert month.table_rows("silver.cleaned_trips", MONTH) == before
 

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 import dagster as dg
@@ -180,13 +181,21 @@ class Sweeper:
             if self._try(shutil.rmtree, attempt.path, attempt.name):
                 total_bytes -= size_bytes
                 self._report.directories.append(attempt.name)
-                for parent in (attempt.path.parent, attempt.path.parent.parent):
-                    if not any(parent.iterdir()):
-                        parent.rmdir()
+                self._remove_empty(attempt.path.parent)
+
+    def _remove_empty(self, folder: Path) -> None:
+        while folder not in {self._exchange.root, self._exchange.root / REPLAYS} and not any(folder.iterdir()):
+            folder.rmdir()
+            folder = folder.parent
 
     def _attempts(self) -> Iterator[tuple[float, int, Attempt]]:
         root = self._exchange.root
-        for io in (*root.glob("*/*/*/io"), *root.glob(f"{REPLAYS}/*/*/*/io")):
+        # The last is of a `drayage conform` that was killed: its folder is an exchange root of its own.
+        for io in (
+            *root.glob("*/*/*/io"),
+            *root.glob(f"{REPLAYS}/*/*/*/io"),
+            *root.glob(f"{REPLAYS}/*/*/*/*/io"),
+        ):
             path = io.parent
             files = [file.stat() for file in path.rglob("*") if file.is_file()]
             changed_s = max((status.st_mtime for status in files), default=path.stat().st_mtime)
