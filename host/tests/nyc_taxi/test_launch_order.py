@@ -1,16 +1,17 @@
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from launch_fakes import URL, FakeDagster, FakeRun, checked, event, failed, materialized, started, succeeded
 from rich.console import Console
 
-from nyc_taxi.launch.errors import CodeLocationError, RequestRefusedError, RunStuckError
+from nyc_taxi.launch.errors import CodeLocationError, RequestRefusedError, RunStuckError, WebserverUnreachableError
 from nyc_taxi.launch.follow import Patience
 from nyc_taxi.launch.order import Order, execute
 
-PATIENCE = Patience(poll_s=0.0, start_s=0.0, load_s=10.0, retry_s=0.0)
+PATIENCE = Patience(poll_s=0.0, start_s=0.0, load_s=10.0, retry_s=0.0, silence_s=0.0)
 GREEN = FakeRun(
     pages=[
         [started("kafka_topics", 1), succeeded("kafka_topics", 2)],
@@ -36,10 +37,10 @@ GREEN = FakeRun(
 )
 
 
-def carry_out(dagster: FakeDagster, order: Order | None = None) -> tuple[bool, str, str]:
+def carry_out(dagster: FakeDagster, order: Order | None = None, patience: Patience = PATIENCE) -> tuple[bool, str, str]:
     """Carry out an order; returns whether it succeeded and what a pipe got to see."""
     out, err = (Console(file=io.StringIO(), width=120) for _ in range(2))
-    success = execute(order or Order("2019-01"), dagster.webserver(), console=out, errors=err, patience=PATIENCE)
+    success = execute(order or Order("2019-01"), dagster.webserver(), console=out, errors=err, patience=patience)
     return success, *(console.file.getvalue() for console in (out, err))  # type: ignore[attr-defined]
 
 
@@ -59,6 +60,17 @@ def test_a_green_run_ends_with_a_table_of_its_steps_and_the_address_of_the_ui() 
     assert line(out, "publish_marts") == "publish_marts ok 2.0 2 built; tests: 1 passed"
     assert "Warning: core/fct_trips trips_take_time: 8 rows" in out
     assert out.rstrip().endswith(f"In the UI: {URL}/runs/0")
+
+
+def test_a_webserver_that_hangs_up_does_not_lose_the_run() -> None:
+    success, out, err = carry_out(FakeDagster([GREEN], hangs_up=3), patience=replace(PATIENCE, silence_s=10.0))
+    assert (success, err) == (True, "")
+    assert line(out, "generate_events") == "generate_events ok 1.5 10,000 events 98,765"
+
+
+def test_a_webserver_that_stays_away_is_said() -> None:
+    with pytest.raises(WebserverUnreachableError, match="Server disconnected"):
+        carry_out(FakeDagster([GREEN], hangs_up=1_000_000))
 
 
 def test_a_failed_check_says_what_it_found() -> None:

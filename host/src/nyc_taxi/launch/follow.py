@@ -3,15 +3,18 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
-from nyc_taxi.launch.errors import RunStuckError
+from nyc_taxi.launch.errors import RunStuckError, WebserverUnreachableError
 from nyc_taxi.launch.progress import RunProgress, Step
 from nyc_taxi.launch.webserver import Job, Webserver
 
 OVER = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
 _WAITING = frozenset({"NOT_STARTED", "QUEUED", "STARTING"})
 _WILL_RETRY = "dagster/will_retry"
+
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Patience:
         start_s: Seconds that a run may take to start.
         load_s: Seconds that Dagster may take to load the code location.
         retry_s: Seconds within which an announced retry must be there.
+        silence_s: Seconds that the webserver may stay away while a run is followed, which goes on without it.
     """
 
     # Each look costs the webserver some 25 ms of a processor, which the steps want too.
@@ -30,6 +34,7 @@ class Patience:
     start_s: float = 300.0
     load_s: float = 120.0
     retry_s: float = 60.0
+    silence_s: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,7 @@ def follow(
 
     Raises:
         RunStuckError: The run does not start, or an announced retry does not come.
+        WebserverUnreachableError: The webserver stays away.
     """
     progress = RunProgress()
     while True:
@@ -107,12 +113,12 @@ def _follow_one(
     """Follow one run to its end and return it as GraphQL gives it."""
     start_deadline = time.monotonic() + patience.start_s
     cursor: str | None = None
-    progress.plan(webserver.read_plan(run_id))
+    progress.plan(_patiently(patience, partial(webserver.read_plan, run_id)))
     while True:
         # The status is read before the events: a run that is over then has none to come.
-        run = webserver.read_run(run_id)
+        run = _patiently(patience, partial(webserver.read_run, run_id))
         while True:
-            page = webserver.read_events(run_id, cursor)
+            page = _patiently(patience, partial(webserver.read_events, run_id, cursor))
             cursor = page["cursor"]
             for event in page["events"]:
                 if step := progress.apply(event):
@@ -133,7 +139,7 @@ def _follow_one(
 
 def _wait_for_retry(webserver: Webserver, run_id: str, patience: Patience) -> str:
     deadline = time.monotonic() + patience.retry_s
-    while (retry := webserver.find_retry(run_id)) is None:
+    while (retry := _patiently(patience, partial(webserver.find_retry, run_id))) is None:
         if time.monotonic() > deadline:
             raise RunStuckError(
                 f"Dagster said that it would retry the run, and has not within {patience.retry_s:.0f} s: its daemon "
@@ -141,6 +147,18 @@ def _wait_for_retry(webserver: Webserver, run_id: str, patience: Patience) -> st
             )
         time.sleep(patience.poll_s)
     return retry
+
+
+def _patiently(patience: Patience, ask: Callable[[], _Answer]) -> _Answer:
+    """Ask until there is an answer: on a busy machine a request is lost, and a webserver may be started again."""
+    deadline = time.monotonic() + patience.silence_s
+    while True:
+        try:
+            return ask()
+        except WebserverUnreachableError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(patience.poll_s)
 
 
 def _tag(run: dict[str, Any], key: str) -> str | None:
