@@ -12,7 +12,7 @@ DATA ?=
 ROUNDS ?= 50
 CHAOS_ROUNDS ?= 20
 export DATA
-# Where the environment forbids it, as an image's may, each process would compile anew what it imports: seconds each.
+# An image's environment may forbid Python to keep its bytecode: each process would then compile what it imports, for seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
 # Which stack: the tests have one of their own, .env.test.

@@ -65,7 +65,7 @@ def measure(stack: RunningStack, options: argparse.Namespace, result: dict[str, 
             result["runs"] += [_told(bare_steps.run_month(stack, containers, next(months), options.events))]
         if number < options.old_runs:
             result["runs"] += [_told(old_way.run_month(stack, containers, next(months), options.events))]
-    for size in sizes:
+    for size in sizes:  # each at once: the next, larger one may fail
         result["runs"] += [_told(dagster_way.run_month(stack, next(months), size))]
     if options.rate_events:
         result["generator"] = measure_generator(stack, options.rate_events, GENERATOR_ROUNDS)

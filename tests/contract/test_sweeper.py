@@ -1,12 +1,15 @@
 """What the sweeper takes, and what it leaves alone."""
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 
 import dagster as dg
+import docker.errors
 import pytest
 from contract_steps import GREEN, SHELL_IMAGE, Deployment, materialize, shell, step, wait_until
 
 from drayage import DrayageClient, SweepLimits
+from drayage.trial_folder import trial_folder
 
 pytestmark = pytest.mark.engine
 
@@ -25,16 +28,32 @@ def test_the_sweeper_removes_what_is_past_its_time_only(
     assert len(aged.directories) == 1, "the other one's container is still there"
 
 
-def test_the_sweeper_removes_what_a_killed_conform_left(
+def test_the_sweeper_removes_what_a_killed_conform_left_and_nothing_of_one_that_runs(
     instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient
 ) -> None:
-    left = deployment.exchange_root / "replays" / "conform-killed"
-    left.mkdir(parents=True)
-    killed = DrayageClient(exchange_root=left, deployment=deployment.name, network="none")
-    materialize(instance, killed, step(shell(GREEN)))
-    report = client.sweeper(instance, SweepLimits(orphan_grace_s=-1, attempt_age_s=-1)).sweep()
-    assert len(report.directories) == 1
-    assert not left.exists()
+    with trial_folder(deployment.exchange_root) as running:
+        killed = deployment.exchange_root / "replays" / "conform-killed"
+        killed.mkdir()
+        (killed / ".lock").touch()
+        left, other = (
+            deployment.engine.containers.run(
+                SHELL_IMAGE, ["sleep", "600"], detach=True, labels={"drayage/deployment": name}
+            )
+            for name in (killed.name, running.name)
+        )
+        try:
+            report = client.sweeper(
+                instance, SweepLimits(orphan_grace_s=-1, attempt_age_s=-1, attempts_bytes=0)
+            ).sweep()
+            assert (report.removed, report.directories) == ([left.id], ["replays/conform-killed"])
+            assert not killed.exists()
+            assert running.exists()
+            other.reload()
+            assert other.status == "running"
+        finally:
+            for container in (left, other):
+                with contextlib.suppress(docker.errors.NotFound):
+                    container.remove(force=True)
 
 
 def test_the_sweeper_stops_a_container_whose_run_is_over(

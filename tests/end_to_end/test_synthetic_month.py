@@ -40,6 +40,6 @@ def test_same_seed_gives_the_same_ids(month: Stack) -> None:
     assert month.table_rows("silver.cleaned_trips", MONTH) == before
 
 
-def test_real_month_is_untouched(month: Stack) -> None:
-    """Another month's file stays the source of its own month."""
+def test_month_without_a_file_is_synthesised(month: Stack) -> None:
+    """Files of other months lie in the folder."""
     assert month.materialization("generate_events", MONTH)["source"].startswith("synthe")

@@ -20,7 +20,8 @@ from typing import Any
 
 from drayage.errors import ExchangeError
 
-# Below the root: what `drayage replay` and `drayage shell` make; the same form, one level deeper.
+# Below the root: what `drayage replay` and `drayage shell` make; the same form, one level deeper. The folders of
+# `drayage conform` there are exchange roots of their own.
 REPLAYS = "replays"
 
 WORKLOAD_IO = "/drayage/io"

@@ -16,6 +16,7 @@ from drayage.engine import ContainerState, Engine, remove_container
 from drayage.errors import EngineError
 from drayage.exchange import REPLAYS, Attempt, Exchange
 from drayage.identity import DEPLOYMENT, EXCHANGE, FORWARD, KEEP, KEEP_S, ROOT_RUN, RUN, SECRETS
+from drayage.trial_folder import find_abandoned
 
 # dagster-docker's run launcher labels its run workers so.
 _RUN_WORKER_LABEL = "dagster/run_id"
@@ -111,7 +112,16 @@ class Sweeper:
         self._sweep_run_workers()
         self._sweep_volumes()
         self._sweep_directories({state.labels.get(EXCHANGE, "") for state in present})
+        for folder in find_abandoned(self._exchange.root):
+            self._try(self._remove_abandoned, folder, folder.name)
         return self._report
+
+    def _remove_abandoned(self, folder: Path) -> None:
+        for state in self._engine.find({DEPLOYMENT: folder.name}):
+            remove_container(self._engine, state.labels, state.id)
+            self._report.removed.append(state.id)
+        shutil.rmtree(folder)
+        self._report.directories.append(f"{REPLAYS}/{folder.name}")
 
     def _sweep(self, state: ContainerState) -> bool:
         """Stop and remove a container where that is due; returns whether it is gone."""
@@ -181,21 +191,13 @@ class Sweeper:
             if self._try(shutil.rmtree, attempt.path, attempt.name):
                 total_bytes -= size_bytes
                 self._report.directories.append(attempt.name)
-                self._remove_empty(attempt.path.parent)
-
-    def _remove_empty(self, folder: Path) -> None:
-        while folder not in {self._exchange.root, self._exchange.root / REPLAYS} and not any(folder.iterdir()):
-            folder.rmdir()
-            folder = folder.parent
+                for parent in (attempt.path.parent, attempt.path.parent.parent):
+                    if not any(parent.iterdir()):
+                        parent.rmdir()
 
     def _attempts(self) -> Iterator[tuple[float, int, Attempt]]:
         root = self._exchange.root
-        # The last is of a `drayage conform` that was killed: its folder is an exchange root of its own.
-        for io in (
-            *root.glob("*/*/*/io"),
-            *root.glob(f"{REPLAYS}/*/*/*/io"),
-            *root.glob(f"{REPLAYS}/*/*/*/*/io"),
-        ):
+        for io in (*root.glob("*/*/*/io"), *root.glob(f"{REPLAYS}/*/*/*/io")):
             path = io.parent
             files = [file.stat() for file in path.rglob("*") if file.is_file()]
             changed_s = max((status.st_mtime for status in files), default=path.stat().st_mtime)

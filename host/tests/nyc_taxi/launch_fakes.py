@@ -79,7 +79,8 @@ class FakeDagster:
     refusal: dict[str, Any] | None = None
     load_error: str | None = None
     loading_looks: int = 0
-    hangs_up: int = 0
+    hangs_up_on: set[str] = field(default_factory=set)
+    is_away: bool = False
     launched: list[dict[str, Any]] = field(default_factory=list)
 
     def webserver(self) -> Webserver:
@@ -89,8 +90,8 @@ class FakeDagster:
         assert request.url.path == "/graphql"
         document = json.loads(request.content)
         operation = document["query"].split()[1].partition("(")[0]
-        if operation in {"Run", "Plan", "Events"} and self.hangs_up:
-            self.hangs_up -= 1
+        if operation in self.hangs_up_on or (self.is_away and operation == "Run"):
+            self.hangs_up_on.discard(operation)
             raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
         data = getattr(self, f"_{operation}")(**document["variables"])
         return httpx.Response(200, json={"data": data})

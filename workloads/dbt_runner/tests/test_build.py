@@ -246,7 +246,10 @@ def test_month_that_lost_its_trips_loses_them_in_the_marts(builds: Builds, runne
     """Deleting only the months that have new rows would keep the old ones for ever."""
     chain = ("taxi_zones", "rate_codes", "payment_types", "stg_zones", "stg_rate_codes", "stg_payment_types")
     chain += ("dim_locations", "dim_payment_types", "stg_trips", "int_trip_metrics", "fct_trips")
-    shutil.copy(builds.marts, runner.environment["MARTS_DUCKDB_PATH"])
+    marts = Path(runner.environment["MARTS_DUCKDB_PATH"])
+    shutil.copy(builds.marts, marts)
+    months = "select trip_month, count(*) from core.fct_trips group by 1 order by 1"
+    assert query(marts, months) == [(JANUARY, 9993), (FEBRUARY, 9985)]
     empty = make_lake(
         tmp_path / "empty.duckdb",
         JANUARY,
@@ -255,10 +258,7 @@ def test_month_that_lost_its_trips_loses_them_in_the_marts(builds: Builds, runne
     )
     step = runner.run(month=JANUARY, select=chain, lake_duckdb_path=str(empty))
     assert step.exit_code == 0, step.failure
-    trips = query(
-        Path(runner.environment["MARTS_DUCKDB_PATH"]), "select trip_month, count(*) from core.fct_trips group by 1"
-    )
-    assert trips == [(FEBRUARY, 9985)]
+    assert query(marts, months) == [(FEBRUARY, 9985)]
 
 
 def test_failing_test_fails_the_step_and_is_named_with_model_and_rows(runner: Runner, tmp_path: Path) -> None:

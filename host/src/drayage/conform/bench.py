@@ -2,9 +2,7 @@
 
 import contextlib
 import io
-import shutil
 import tempfile
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +15,8 @@ from drayage.client import DrayageClient
 from drayage.conform.evidence import Evidence
 from drayage.conform.expectations import TOKEN, messages_per_second
 from drayage.conform.scenarios import SECRET, Scenario
-from drayage.exchange import REPLAYS
 from drayage.secrets import FileSecret
+from drayage.trial_folder import trial_folder
 
 
 @dataclass(frozen=True)
@@ -60,23 +58,20 @@ class Bench:
 
     def __init__(self, image: str, *, exchange_root: Path) -> None:
         self._image = image
-        name = f"conform-{uuid.uuid4().hex[:12]}"
-        self._root = exchange_root / REPLAYS / name
-        self._deployment = name
+        self._exchange_root = exchange_root
         self._cleanup = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         """Make the instance and the client."""
         with self._cleanup:
-            self._root.mkdir(parents=True)
-            self._cleanup.callback(shutil.rmtree, self._root, ignore_errors=True)
+            self._root = self._cleanup.enter_context(trial_folder(self._exchange_root))
             home = self._cleanup.enter_context(tempfile.TemporaryDirectory())
             token = Path(home) / SECRET
             token.write_text(TOKEN, encoding="utf-8")
             self._instance = self._cleanup.enter_context(dg.DagsterInstance.local_temp(home))
             self._client = DrayageClient(
                 exchange_root=self._root,
-                deployment=self._deployment,
+                deployment=self._root.name,
                 network="none",
                 secrets={SECRET: FileSecret(str(token))},
             )

@@ -113,12 +113,13 @@ def _follow_one(
     """Follow one run to its end and return it as GraphQL gives it."""
     start_deadline = time.monotonic() + patience.start_s
     cursor: str | None = None
-    progress.plan(_patiently(patience, partial(webserver.read_plan, run_id)))
+    run_url = webserver.run_url(run_id)
+    progress.plan(_patiently(patience, run_url, partial(webserver.read_plan, run_id)))
     while True:
         # The status is read before the events: a run that is over then has none to come.
-        run = _patiently(patience, partial(webserver.read_run, run_id))
+        run = _patiently(patience, run_url, partial(webserver.read_run, run_id))
         while True:
-            page = _patiently(patience, partial(webserver.read_events, run_id, cursor))
+            page = _patiently(patience, run_url, partial(webserver.read_events, run_id, cursor))
             cursor = page["cursor"]
             for event in page["events"]:
                 if step := progress.apply(event):
@@ -138,8 +139,10 @@ def _follow_one(
 
 
 def _wait_for_retry(webserver: Webserver, run_id: str, patience: Patience) -> str:
-    deadline = time.monotonic() + patience.retry_s
-    while (retry := _patiently(patience, partial(webserver.find_retry, run_id))) is None:
+    deadline: float | None = None
+    while (retry := _patiently(patience, webserver.run_url(run_id), partial(webserver.find_retry, run_id))) is None:
+        # From the first answer on: the daemon may have been started again together with the webserver.
+        deadline = deadline or time.monotonic() + patience.retry_s
         if time.monotonic() > deadline:
             raise RunStuckError(
                 f"Dagster said that it would retry the run, and has not within {patience.retry_s:.0f} s: its daemon "
@@ -149,15 +152,17 @@ def _wait_for_retry(webserver: Webserver, run_id: str, patience: Patience) -> st
     return retry
 
 
-def _patiently(patience: Patience, ask: Callable[[], _Answer]) -> _Answer:
+def _patiently(patience: Patience, run_url: str, ask: Callable[[], _Answer]) -> _Answer:
     """Ask until there is an answer: on a busy machine a request is lost, and a webserver may be started again."""
     deadline = time.monotonic() + patience.silence_s
     while True:
         try:
             return ask()
-        except WebserverUnreachableError:
+        except WebserverUnreachableError as error:
             if time.monotonic() > deadline:
-                raise
+                raise WebserverUnreachableError(
+                    f"{error} It has not answered for {patience.silence_s:.0f} s; the run goes on without it: {run_url}"
+                ) from error
         time.sleep(patience.poll_s)
 
 
