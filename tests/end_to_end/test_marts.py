@@ -41,6 +41,7 @@ TO_FACTS = (
     *(f"seeds/{name}" for name in ("taxi_zones", "rate_codes", "payment_types")),
     *(f"staging/stg_{name}" for name in ("zones", "rate_codes", "payment_types", "trips")),
     "intermediate/int_trip_metrics",
+    "core/dim_dates",
     "core/dim_locations",
     "core/dim_payment_types",
     "core/fct_trips",
