@@ -18,7 +18,6 @@ MONTHS = {
     "2019-01": {"silver": 9_993, "rejected": 7, "total_amount_usd": Decimal("157365.02"), "days": 31},
     "2019-02": {"silver": 9_985, "rejected": 15, "total_amount_usd": Decimal("185056.70"), "days": 28},
 }
-MARTS = ["fct_trips", "daily_revenue", "hourly_demand", "location_performance"]
 
 
 def _fact(stack: Stack, month: str) -> dict[str, Any]:
