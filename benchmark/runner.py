@@ -31,6 +31,7 @@ from report import RESULTS
 from running_stack import describe_machine
 
 from drayage import DrayageClient
+from drayage.docker_connections import open_client
 
 IMAGE = "debian:trixie-slim"
 LABEL = "drayage/deployment"
@@ -86,7 +87,7 @@ def main() -> None:
     options = arguments.parse_args()
     # Dagster warns of its own preview at each step of the stock client.
     warnings.simplefilter("ignore", dg.PreviewWarning)
-    engine = docker.from_env()
+    engine = open_client()
     with tempfile.TemporaryDirectory() as root:
         bench = Bench(f"benchmark-{uuid.uuid4().hex[:8]}", Path(root), engine)
         try:
@@ -100,6 +101,7 @@ def main() -> None:
             result["at_once"] = time_at_once(bench, options.at_once)
             show_at_once(result["at_once"])
         finally:
+            await_removals()
             for container in bench.leftovers():
                 container.remove(force=True, v=True)
             engine.close()
@@ -143,6 +145,7 @@ def time_steps(bench: Bench, runs: int) -> dict[str, dict[str, Any]]:
             # The first round warms imports, connections and the engine's caches.
             if run:
                 seconds[kind].append(round(taken_s, 4))
+            await_removals()
     return {
         kind: {
             "median_s": round(statistics.median(taken), 4),
@@ -152,6 +155,13 @@ def time_steps(bench: Bench, runs: int) -> dict[str, dict[str, Any]]:
         }
         for kind, taken in seconds.items()
     }
+
+
+def await_removals() -> None:
+    """Wait until no container is being removed behind a step: else the next step's time would hold it."""
+    for thread in threading.enumerate():
+        if thread.name == "drayage-removal":
+            thread.join()
 
 
 def time_messages_apart(messages: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from contract_steps import GREEN, Deployment, StepOutcome, materialize, outcome_
 from dagster_docker import PipesDockerClient
 
 from drayage import DrayageClient, EnvSecret, FileSecret, Mount, SweepLimits
+from drayage.docker_connections import open_client
 
 pytestmark = pytest.mark.engine
 
@@ -222,6 +223,18 @@ def test_twenty_steps_through_one_client_at_once(deployment: Deployment, client:
     with ThreadPoolExecutor(20) as pool:
         assert list(pool.map(run, range(20))) == [(True, number) for number in range(20)]
     assert deployment.left_behind() == []
+
+
+def test_no_connection_is_closed_under_a_thread_that_reads_from_it() -> None:
+    """docker-py closes the least used address's connections, whoever uses them: a lost answer is a lost container."""
+    engine = open_client()
+    adapter = engine.api.get_adapter(engine.api.base_url)
+    create = adapter.get_connection(f"{engine.api.base_url}/containers/create")
+    for number in range(100):
+        assert adapter.get_connection(f"{engine.api.base_url}/containers/{number}/json") is create
+    assert create.pool is not None
+    assert engine.ping()
+    engine.close()
 
 
 def test_a_step_may_call_the_client_twice(instance: dg.DagsterInstance, client: DrayageClient) -> None:

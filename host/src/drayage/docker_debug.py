@@ -19,6 +19,7 @@ from typing import Any
 import docker
 import docker.types
 
+from drayage.docker_connections import open_client
 from drayage.docker_errors import engine_errors
 from drayage.errors import ContainerGoneError
 
@@ -50,7 +51,7 @@ class DockerDebugger:
     @cached_property
     def _client(self) -> docker.DockerClient:
         with engine_errors("say its version"):
-            return docker.from_env()
+            return open_client()
 
     @property
     def _api(self) -> docker.APIClient:

@@ -1,4 +1,4 @@
-"""Docker as the engine: only this module talks to it, with docker_errors, docker_files and docker_output beside it."""
+"""Docker as the engine: only this module and the others named ``docker_…`` talk to it."""
 
 import contextlib
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ import docker.errors
 import docker.types
 import requests.exceptions
 
-from drayage import docker_files
+from drayage import docker_connections, docker_files
 from drayage.docker_errors import engine_errors
 from drayage.docker_output import AttachedOutput, ReplayedOutput
 from drayage.engine import ContainerSpec, ContainerState, MemoryVolumeHold, Mount, Output, Usage
@@ -27,7 +27,7 @@ class DockerEngine:
     @cached_property
     def _client(self) -> docker.DockerClient:
         with engine_errors("say its version"):
-            return docker.from_env()
+            return docker_connections.open_client()
 
     @cached_property
     def _own_container(self) -> Mapping[str, Any] | None:

@@ -6,9 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import docker
-import docker.errors
-
+from drayage.docker_connections import open_client
 from drayage.docker_errors import engine_errors
 from drayage.errors import EngineError
 from drayage.identity import DEPLOYMENT
@@ -73,7 +71,7 @@ def find_services(network: str) -> list[Service]:
         EngineError: The engine does not answer, or has no such network.
     """
     with engine_errors("list the services"):
-        client = docker.from_env()
+        client = open_client()
     with contextlib.closing(client), engine_errors("list the services"):
         if network not in {known.name for known in client.networks.list(names=[network])}:
             raise EngineError(
