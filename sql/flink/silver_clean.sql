@@ -12,15 +12,46 @@
 -- rejection_reason is the first of: pickup_time_missing, dropoff_time_missing, distance_missing, distance_below_zero,
 -- fare_missing, fare_below_zero, pickup_outside_month, value_out_of_range (not a number, or beyond the type kept here).
 --
+-- Each window sorts all rows, by the first 16 bytes of its key wherever these differ. Event ids of a month differ at
+-- their end alone; a key's columns are compared in the order they have here, which is why trip_id comes first.
+-- Columns that nobody reads are not taken along, and what two columns need is not computed for both: Flink computes an
+-- expression anew wherever its name stands.
+--
 -- An amount is cast only after it was compared: Flink's casts, TRY_CAST too, end the job on an infinite number. Nothing
 -- compares as true with NaN, which is why the conditions of a good value are positive ones.
 CREATE TEMPORARY VIEW sorted_out_trips AS
 WITH
 arrivals AS (
     SELECT
-        *,
+        event_id,
+        trip_month,
+        sent_at,
+        `VendorID`,
+        tpep_pickup_datetime,
+        tpep_dropoff_datetime,
+        passenger_count,
+        trip_distance,
+        `RatecodeID`,
+        store_and_fwd_flag,
+        `PULocationID`,
+        `DOLocationID`,
+        payment_type,
+        fare_amount,
+        extra,
+        mta_tax,
+        tip_amount,
+        tolls_amount,
+        improvement_surcharge,
+        total_amount,
+        congestion_surcharge,
+        `Airport_fee`,
+        kafka_topic_id,
+        kafka_partition,
+        kafka_offset,
+        kafka_timestamp,
+        ingested_at,
         ROW_NUMBER() OVER (
-            PARTITION BY event_id
+            PARTITION BY REVERSE(event_id)
             ORDER BY ingested_at ASC, kafka_partition ASC, kafka_offset ASC
         ) AS arrival_number
     FROM lake.bronze.raw_trips /*+ OPTIONS('snapshot-id' = '${bronze_snapshot_id}') */
@@ -70,18 +101,21 @@ judged AS (
             WHEN trip_distance < 0 THEN 'distance_below_zero'
             WHEN fare_amount IS NULL THEN 'fare_missing'
             WHEN fare_amount < 0 THEN 'fare_below_zero'
-            WHEN DATE_FORMAT(tpep_pickup_datetime, 'yyyy-MM') <> trip_month THEN 'pickup_outside_month'
+            WHEN
+                EXTRACT(YEAR FROM tpep_pickup_datetime) <> CAST(SUBSTRING('${month}' FROM 1 FOR 4) AS INT)
+                OR EXTRACT(MONTH FROM tpep_pickup_datetime) <> CAST(SUBSTRING('${month}' FROM 6 FOR 2) AS INT)
+                THEN 'pickup_outside_month'
             WHEN
                 trip_distance < 1E300
-                AND (fare_amount IS NULL) = (fare_amount_usd IS NULL)
-                AND (extra IS NULL) = (extra_usd IS NULL)
-                AND (mta_tax IS NULL) = (mta_tax_usd IS NULL)
-                AND (tip_amount IS NULL) = (tip_amount_usd IS NULL)
-                AND (tolls_amount IS NULL) = (tolls_amount_usd IS NULL)
-                AND (improvement_surcharge IS NULL) = (improvement_surcharge_usd IS NULL)
-                AND (total_amount IS NULL) = (total_amount_usd IS NULL)
-                AND (congestion_surcharge IS NULL) = (congestion_surcharge_usd IS NULL)
-                AND (`Airport_fee` IS NULL) = (airport_fee_usd IS NULL)
+                AND COALESCE(ABS(fare_amount), 0) < 99999999.99E0
+                AND COALESCE(ABS(extra), 0) < 99999999.99E0
+                AND COALESCE(ABS(mta_tax), 0) < 99999999.99E0
+                AND COALESCE(ABS(tip_amount), 0) < 99999999.99E0
+                AND COALESCE(ABS(tolls_amount), 0) < 99999999.99E0
+                AND COALESCE(ABS(improvement_surcharge), 0) < 99999999.99E0
+                AND COALESCE(ABS(total_amount), 0) < 99999999.99E0
+                AND COALESCE(ABS(congestion_surcharge), 0) < 99999999.99E0
+                AND COALESCE(ABS(`Airport_fee`), 0) < 99999999.99E0
                 AND COALESCE(`VendorID`, 0) BETWEEN -2147483648 AND 2147483647
                 AND COALESCE(passenger_count, 0) BETWEEN -2147483648 AND 2147483647
                 AND COALESCE(`RatecodeID`, 0) BETWEEN -2147483648 AND 2147483647
@@ -95,21 +129,20 @@ judged AS (
 ),
 
 keyed AS (
-    SELECT
-        *,
-        arrival_number = 1 AND rejection_reason IS NULL AS is_candidate,
+    SELECT  -- noqa: ST06
         MD5(
             CONCAT_WS(
                 '|',
                 COALESCE(CAST(`VendorID` AS STRING), '~'),
-                COALESCE(DATE_FORMAT(tpep_pickup_datetime, 'yyyy-MM-dd HH:mm:ss.SSS'), '~'),
-                COALESCE(DATE_FORMAT(tpep_dropoff_datetime, 'yyyy-MM-dd HH:mm:ss.SSS'), '~'),
+                COALESCE(CAST(CAST(tpep_pickup_datetime AS TIMESTAMP(3)) AS STRING), '~'),
+                COALESCE(CAST(CAST(tpep_dropoff_datetime AS TIMESTAMP(3)) AS STRING), '~'),
                 COALESCE(CAST(`PULocationID` AS STRING), '~'),
                 COALESCE(CAST(`DOLocationID` AS STRING), '~'),
                 COALESCE(CAST(fare_amount_usd AS STRING), '~'),
                 COALESCE(CAST(total_amount_usd AS STRING), '~')
             )
-        ) AS trip_id
+        ) AS trip_id,
+        *
     FROM judged
 ),
 
@@ -117,7 +150,7 @@ ranked AS (
     SELECT
         *,
         ROW_NUMBER() OVER (
-            PARTITION BY trip_id, is_candidate
+            PARTITION BY trip_id, arrival_number, rejection_reason
             ORDER BY ingested_at DESC, kafka_partition DESC, kafka_offset DESC
         ) AS lateness
     FROM keyed
