@@ -1,6 +1,8 @@
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pytest
 from conftest import BRONZE_SCHEMA, CatalogInAFile, PipesSession, bronze_rows, undecodable_rows
@@ -31,10 +33,12 @@ class FakeTopic:
     first_afterwards: int = 0
     gaps: Collection[int] = ()
 
-    def committed_offsets(self, spans: Mapping[int, tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    def committed_offsets(self, spans: Mapping[int, tuple[int, int]]) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
         """Give the records between offsets."""
         for number, (start, end) in spans.items():
-            yield from ((number, offset) for offset in range(start, end) if offset not in self.gaps)
+            offsets = [offset for offset in range(start, end) if offset not in self.gaps]
+            if offsets:
+                yield number, np.array(offsets, np.int64)
 
     def read_settled_bounds(self, _report_wait: Callable[[int], None]) -> TopicBounds:
         """Give the bounds that the step works with."""

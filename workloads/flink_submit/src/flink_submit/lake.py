@@ -4,8 +4,11 @@ import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.exceptions import NoSuchTableError, RESTError
 from pyiceberg.table import Table
@@ -21,6 +24,21 @@ CALL_DEADLINE_S = 60.0
 VIEW_DIALECTS = ("spark", "trino", "duckdb")
 _S3_CONNECT_TIMEOUT_S = "3"
 _S3_REQUEST_TIMEOUT_S = "10"
+
+
+@dataclass(frozen=True)
+class OffsetBatch:
+    """Where some rows of a table came from; arrays of one length.
+
+    Attributes:
+        partitions: Partition of each row.
+        offsets: Offset of each row in its partition.
+        undecodable: Whether the record could not be decoded.
+    """
+
+    partitions: npt.NDArray[np.int32]
+    offsets: npt.NDArray[np.int64]
+    undecodable: npt.NDArray[np.bool_]
 
 
 class Lake:
@@ -101,12 +119,8 @@ class Lake:
         with self.reading():
             table.delete(_of_month(month), snapshot_properties={"drayage.reason": "the month has no rows"})
 
-    def offsets(self, name: str, topic_id: str, *, at_least: int) -> Iterator[tuple[int, int, bool]]:
-        """Reads where each row of a topic came from: three narrow columns of the files that can hold such rows.
-
-        Yields:
-            Partition, offset, and whether the record could not be decoded.
-        """
+    def offsets(self, name: str, topic_id: str, *, at_least: int) -> Iterator[OffsetBatch]:
+        """Reads where each row of a topic came from: three narrow columns of the files that can hold such rows."""
         with self.reading():
             batches = iter(
                 self._catalog.load_table(name)
@@ -121,12 +135,10 @@ class Lake:
                 batch = next(batches, None)
             if batch is None:
                 return
-            undecodable = batch["undecodable_reason"].is_valid()
-            yield from zip(
-                batch["kafka_partition"].to_pylist(),
-                batch["kafka_offset"].to_pylist(),
-                undecodable.to_pylist(),
-                strict=True,
+            yield OffsetBatch(
+                batch["kafka_partition"].to_numpy(),
+                batch["kafka_offset"].to_numpy(),
+                batch["undecodable_reason"].is_valid().to_numpy(zero_copy_only=False),
             )
 
     def undecodable_rows(self, table: Table) -> int:

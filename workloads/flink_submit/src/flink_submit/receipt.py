@@ -3,12 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from flink_submit.lake import Lake
 from flink_submit.topic import Topic
-
-_IN_TOPIC = 1
-_IN_TABLE = 2
-_MOST_MARK = 250  # fits a byte
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Receipt:
 
 
 def compare(topic: Topic, lake: Lake, table_name: str, topic_id: str, spans: Mapping[int, tuple[int, int]]) -> Receipt:
-    """Reads the topic and the table between the same offsets, and marks what was seen; a byte an offset.
+    """Reads the topic and the table between the same offsets, and marks what was seen; two bytes an offset.
 
     Args:
         topic: The topic.
@@ -45,24 +43,24 @@ def compare(topic: Topic, lake: Lake, table_name: str, topic_id: str, spans: Map
     Returns:
         The counts.
     """
-    marks = {number: bytearray(end - start) for number, (start, end) in spans.items() if end > start}
-    records = 0
-    for number, offset in topic.committed_offsets(spans):
-        marks[number][offset - spans[number][0]] |= _IN_TOPIC
-        records += 1
+    in_topic = {number: np.zeros(end - start, np.bool_) for number, (start, end) in spans.items() if end > start}
+    in_table = {number: np.zeros_like(marks) for number, marks in in_topic.items()}
+    for number, offsets in topic.committed_offsets(spans):
+        in_topic[number][offsets - spans[number][0]] = True
     rows, undecodable = 0, 0
-    first = min((spans[number][0] for number in marks), default=0)
-    for number, offset, is_undecodable in lake.offsets(table_name, topic_id, at_least=first) if marks else ():
-        start, end = spans.get(number, (0, 0))
-        if start <= offset < end:
-            mark = marks[number][offset - start]
-            marks[number][offset - start] = min(mark + _IN_TABLE, _MOST_MARK)
-            rows += 1
-            undecodable += is_undecodable
-    missing = sum(partition.count(_IN_TOPIC) for partition in marks.values())
+    first = min((spans[number][0] for number in in_table), default=0)
+    for batch in lake.offsets(table_name, topic_id, at_least=first) if in_table else ():
+        for number, marks in in_table.items():
+            start, end = spans[number]
+            within = (batch.partitions == number) & (batch.offsets >= start) & (batch.offsets < end)
+            marks[batch.offsets[within] - start] = True
+            rows += int(np.count_nonzero(within))
+            undecodable += int(np.count_nonzero(batch.undecodable & within))
+    records = sum(int(np.count_nonzero(marks)) for marks in in_topic.values())
+    missing = sum(int(np.count_nonzero(marks & ~in_table[number])) for number, marks in in_topic.items())
     return Receipt(
         records=records,
-        offset_gaps=sum(map(len, marks.values())) - records,
+        offset_gaps=sum(map(len, in_topic.values())) - records,
         rows_decoded=rows - undecodable,
         rows_undecodable=undecodable,
         records_missing=missing,

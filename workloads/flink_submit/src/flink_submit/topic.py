@@ -1,11 +1,22 @@
 """The Kafka topic, as its broker describes it."""
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from typing import Any
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
+import numpy as np
+import numpy.typing as npt
+from confluent_kafka import (
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # not in its __all__
 
 from flink_submit.errors import ServiceError, TopicError
@@ -78,14 +89,14 @@ class Topic:
             self._name, topic_id, {number: PartitionBounds(first[number], stable[number]) for number in partitions}
         )
 
-    def committed_offsets(self, spans: Mapping[int, tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    def committed_offsets(self, spans: Mapping[int, tuple[int, int]]) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
         """Reads the committed records between offsets, and not the ends of transactions, with a consumer of its own.
 
         Args:
             spans: For each partition the first offset, and the one after the last.
 
         Yields:
-            Partition and offset of each record, in order within a partition.
+            Partition, and offsets of some of its records, at least one; in order within a partition.
 
         Raises:
             ServiceError: The broker does not answer in time.
@@ -103,6 +114,7 @@ class Topic:
                 "auto.offset.reset": "error",
                 "fetch.wait.max.ms": 10,
                 "queued.max.messages.kbytes": 16_384,  # memory stays flat, however long the topic is
+                "fetch.queue.backoff.ms": 5,  # with a full queue the client else stops fetching for a second
             }
         )
         try:
@@ -111,7 +123,7 @@ class Topic:
         finally:
             consumer.close()
 
-    def _read(self, consumer: Consumer, ends: dict[int, int]) -> Iterator[tuple[int, int]]:
+    def _read(self, consumer: Consumer, ends: dict[int, int]) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
         answered = time.monotonic()
         while ends:
             messages = consumer.consume(_BATCH, _BATCH_WAIT_S)
@@ -119,14 +131,30 @@ class Topic:
                 answered = time.monotonic()
             elif time.monotonic() - answered > self._request_timeout_s:
                 raise self._unanswered(f"partitions {sorted(ends)} could not be read to their ends")
-            for message in messages:
-                number, offset, error = message.partition() or 0, message.offset() or 0, message.error()
-                if error and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's own name for it
-                    raise self._error(error)
-                if error is None and offset < ends.get(number, 0):
-                    yield number, offset
-                if error is not None or offset + 1 >= ends.get(number, 0):
-                    ends.pop(number, None)
+            found, finished = self._sort(messages)
+            for number, offsets in found.items():
+                within = np.array(offsets, np.int64)
+                within = within[within < ends.get(number, 0)]
+                if within.size:
+                    yield number, within
+                if offsets[-1] + 1 >= ends.get(number, 0):
+                    finished.add(number)
+            for number in finished:
+                ends.pop(number, None)
+
+    def _sort(self, messages: list[Message]) -> tuple[dict[int, list[int]], set[int]]:
+        """Returns the offsets by partition, and the partitions whose end was reached; does little for each message."""
+        found: defaultdict[int, list[int]] = defaultdict(list)
+        finished = set()
+        for message in messages:
+            error = message.error()
+            if error is None:
+                found[message.partition()].append(message.offset())  # type: ignore[index,arg-type]  # None with an error
+            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's own name for it
+                finished.add(message.partition() or 0)
+            else:
+                raise self._error(error)
+        return found, finished
 
     def _describe(self) -> tuple[str, list[int]]:
         request = self._admin.describe_topics(TopicCollection([self._name]), request_timeout=self._request_timeout_s)
