@@ -142,7 +142,7 @@ def test_a_failed_step_is_shown_with_its_own_words() -> None:
     assert not success
     assert err == f"generate_events failed: {said}\n"
     assert line(out, "generate_events") == "generate_events failed 2.0"
-    assert line(out, "dbt_build") == "dbt_build waiting"
+    assert line(out, "dbt_build") == "dbt_build not run"
 
 
 def test_a_step_that_raised_is_shown_with_the_innermost_cause() -> None:

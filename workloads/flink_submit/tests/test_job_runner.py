@@ -157,12 +157,13 @@ def test_waits_for_earlier_jobs_of_its_name_alone(runner: JobRunner, flink: Fake
     [(0, 0, "no TaskManager is registered"), (1, 2, "its slots are held by a job it no longer knows")],
 )
 def test_says_why_the_cluster_cannot_work(
-    runner: JobRunner, flink: FakeFlink, taskmanagers: int, slots_available: int, message: str
+    runner: JobRunner, flink: FakeFlink, pipes: PipesSession, taskmanagers: int, slots_available: int, message: str
 ) -> None:
     """What a dead JobManager's job still commits would be read again by the next."""
     flink.taskmanagers, flink.slots_available = taskmanagers, slots_available
     with pytest.raises(ServiceTimeoutError, match=message):
         runner.wait_for_cluster()
+    assert f"Waiting for Flink, at most 0 s: {message}" in pipes.log(), "a step that waits says for what"
 
 
 def test_starts_beside_the_jobs_of_others(runner: JobRunner, flink: FakeFlink) -> None:

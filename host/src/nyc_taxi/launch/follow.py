@@ -97,6 +97,7 @@ def follow(
     while True:
         run = _follow_one(webserver, run_id, progress, patience, on_change)
         if run["status"] != "FAILURE" or _tag(run, _WILL_RETRY) != "true":
+            progress.end()
             return FollowedRun(run_id, run["status"], progress)
         run_id = _wait_for_retry(webserver, run_id, patience)
         progress.begin_again()

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from nyc_taxi.launch.webserver import innermost
 
-Status = Literal["waiting", "running", "ok", "failed", "skipped"]
+Status = Literal["waiting", "running", "ok", "failed", "skipped", "not run"]
 Number = int | float
 
 # What a step counts, the final figure before the one that it reports on its way.
@@ -151,6 +151,12 @@ class RunProgress:
         self.failure = self.engine_error = None
         self.failed_checks = []
         self.steps = {key: step if step.status == "ok" else Step(key) for key, step in self.steps.items()}
+
+    def end(self) -> None:
+        """Take in that the run is over: what waits for its turn now will not have one."""
+        for step in self.steps.values():
+            if step.status == "waiting":
+                step.status = "not run"
 
     def _count_check(self, step: Step, evaluation: Mapping[str, Any]) -> None:
         warned = not evaluation["success"] and evaluation["severity"] == "WARN"

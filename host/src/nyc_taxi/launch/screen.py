@@ -13,7 +13,13 @@ from rich.text import Text
 
 from nyc_taxi.launch.progress import RunProgress, Step
 
-_MARKS = {"waiting": ("·", "dim"), "ok": ("✔", "green"), "failed": ("✘", "red"), "skipped": ("-", "yellow")}
+_MARKS = {
+    "waiting": ("·", "dim"),
+    "ok": ("✔", "green"),
+    "failed": ("✘", "red"),
+    "skipped": ("-", "yellow"),
+    "not run": ("-", "dim"),
+}
 _REFRESHES_PER_SECOND = 8
 
 
@@ -73,7 +79,7 @@ class Screen:
             seconds = step.seconds(now)
             grid.add_row(
                 self._spinner if step.status == "running" else Text(mark, style),
-                Text(step.name, "dim" if step.status == "waiting" else ""),
+                Text(step.name, "dim" if step.started_at is None else ""),
                 "" if seconds is None else f"{seconds:.1f} s",
                 Text(_detail(step).removeprefix(", "), "dim"),
             )

@@ -15,7 +15,8 @@ from flink_submit.service_client import ServiceClient
 from flink_submit.settings import SilverSettings
 from flink_submit.sql_files import read_statements
 
-CLUSTER_DEADLINE_S = 15.0
+# A TaskManager whose JobManager was started again looks for it for up to a minute.
+CLUSTER_DEADLINE_S = 75.0
 CANCEL_DEADLINE_S = 3.0
 POLL_S = 0.1
 
@@ -91,15 +92,19 @@ class JobRunner:
             ServiceTimeoutError: Not so in time.
         """
         started = time.monotonic()
+        told = ""
         while True:
             cluster = self._jobmanager.overview()
             leftover = cluster.jobs_running == 0 and cluster.slots_available < cluster.slots_total
             if cluster.taskmanagers > 0 and not leftover:
                 return
+            state = "its slots are held by a job it no longer knows" if leftover else "no TaskManager is registered"
+            if state != told:
+                self._report.say(f"Waiting for Flink, at most {self._cluster_deadline_s:.0f} s: {state}")
+                told = state
             if time.monotonic() - started > self._cluster_deadline_s:
                 break
             time.sleep(POLL_S)
-        state = "its slots are held by a job it no longer knows" if leftover else "no TaskManager is registered"
         raise ServiceTimeoutError(
             f"Flink at {self._jobmanager.address} cannot run a job: {state}. Check that the TaskManager's container "
             "runs and is healthy (docker compose ps), then materialize this partition again."
