@@ -103,6 +103,11 @@ soak: ## Kill a Dagster host ROUNDS times, and each part of the stack CHAOS_ROUN
 	SOAK_ROUNDS=$(ROUNDS) .venv/bin/python -m pytest tests/faults/test_crash.py
 	CHAOS_ROUNDS=$(CHAOS_ROUNDS) tests/soak
 
+.PHONY: conformance
+conformance: ## Try the image of every language by the workload contract, and write the README's table
+	@DEVELOPMENT=1 bootstrap/run $(ENV_FILE)
+	.venv/bin/drayage conform --table README.md $(patsubst writers/%/Dockerfile,drayage/writer-%,$(sort $(wildcard writers/*/Dockerfile)))
+
 .PHONY: lint
 lint: ## Check format, types, SQL and shell scripts
 	@DEVELOPMENT=1 bootstrap/python.sh

@@ -1,6 +1,9 @@
 #!/bin/bash
-# Builds the images whose inputs changed, side by side: MinIO's long compilation holds up nothing.
+# bootstrap/images.sh [--check]: builds the images whose inputs changed, side by side: MinIO's long compilation holds up
+# nothing. With --check it only says which those are.
 set -euo pipefail
+
+check=${1:-}
 
 LOGS=.drayage/build
 CA_BUNDLE=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}
@@ -18,7 +21,9 @@ inputs() {
     {
         echo "$parents"
         # Not by git's exclusion of paths: before 2.43 or so it leaves nothing of a single folder of two levels.
-        git ls-files --cached --others --exclude-standard -z -- "$@" | grep --null-data --invert-match -E '\.md$|/tests/' \
+        # A template's tests and README are part of what the host's image writes.
+        git ls-files --cached --others --exclude-standard -z -- "$@" \
+            | grep --null-data --invert-match -P '^(?!.*/templates/).*(\.md$|/tests/)' \
             | sort --zero-terminated --unique | xargs --null --no-run-if-empty sha256sum
     } | sha256sum | cut -c 1-16
 }
@@ -28,6 +33,10 @@ build() {
     local image=drayage/$1 wanted=$2 log="$LOGS/$1.log" started=$EPOCHREALTIME
     shift 2
     if [ "$(docker image inspect --format '{{index .Config.Labels "drayage.inputs"}}' "$image" 2> /dev/null)" = "$wanted" ]; then
+        return
+    fi
+    if [ "$check" = --check ]; then
+        echo "  $image is to be built"
         return
     fi
     echo "  building $image, log in $log"
@@ -77,7 +86,6 @@ auditor() { build auditor "$(inputs "$go" workloads/auditor writers/go)" --file 
 
 writer() { build "writer-$1" "$(inputs "$2" "writers/$1")" "writers/$1"; }
 
-# What `drayage new` added: such a workload's folder is all that its image needs.
 added_workloads() {
     local folder
     for folder in workloads/*/; do
@@ -98,12 +106,13 @@ python_images() {
     build python-build "$python" --target build services/python
     build python "$python" services/python
     together host dbt_runner flink_submit generator
+    # Programs that only speak the contract are tried by the tests alone.
+    [ -z "${DEVELOPMENT:-}" ] || writer python "$python"
 }
 
 go_images() {
     build go-build "$go" services/go
     auditor
-    # Programs in other languages are tried by the tests alone.
     [ -z "${DEVELOPMENT:-}" ] || writer go "$go"
 }
 node_images() {

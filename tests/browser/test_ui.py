@@ -26,7 +26,9 @@ PLOTTED = {
     "generate_events": ("events_per_second", *STEP_NUMBERS),
     "bronze/raw_trips": ("rows_per_second", *STEP_NUMBERS),
     "silver/cleaned_trips": ("rows_per_second", *STEP_NUMBERS),
-    "core/fct_trips": ("execution_s", *STEP_NUMBERS),
+    "core/fct_trips": ("rows_per_second", *STEP_NUMBERS),
+    "marts/fct_trips": ("rows_per_second", *STEP_NUMBERS),
+    "audit": ("rows_per_second", *STEP_NUMBERS),
 }
 RUNS = """
 query Runs($month: String!) {

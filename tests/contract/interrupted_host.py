@@ -15,7 +15,8 @@ _ROLE, _HOME, _ROOT, _DEPLOYMENT, *_RETRIED = sys.argv[1:]
 
 PATIENT = """
 trap 'log stopping; exit 143' TERM
-opened; echo started; i=0; while [ $i -lt 600 ]; do i=$((i+1)); sleep 0.1; done; closed
+opened; report '{"rows":{"raw_value":3,"type":"__infer__"}}'; echo started
+i=0; while [ $i -lt 600 ]; do i=$((i+1)); sleep 0.1; done; closed
 """
 STUBBORN = "trap '' TERM; opened; echo started; while true; do sleep 0.1; done"
 LONG = """

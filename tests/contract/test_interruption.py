@@ -22,6 +22,12 @@ def test_a_cancelled_step_tells_its_workload_and_reads_its_last_messages(host: H
     outcome = host.finish(process)
     assert not outcome.success
     assert "stopping" in [entry.user_message for entry in outcome.entries]
+    assert outcome.materializations == []
+    (observation,) = outcome.observations
+    assert (observation["rows"], observation["drayage/partial"]) == (3, True)
+    # Its plots have a point for this run too.
+    assert observation["duration_s"] > observation["start_s"] > 0
+    assert {"cpu_s", "peak_memory_mib"} <= observation.keys(), "null if it was not sampled"
     assert host.deployment.left_behind() == []
 
 

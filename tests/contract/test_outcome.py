@@ -220,7 +220,9 @@ def test_an_image_that_cannot_be_pulled_says_what_to_do(instance: dg.DagsterInst
 def test_a_bad_entrypoint_says_what_to_do_and_leaves_nothing(
     instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient
 ) -> None:
-    text, _ = materialize(instance, client, step(["no-such-program"], init=False)).failure
+    outcome = materialize(instance, client, step(["no-such-program"], init=False))
+    text, _ = outcome.failure
+    assert f" replay {outcome.run_id[:8]} report" in text, "with another image or command"
     assert "The command cannot be started" in text
     assert deployment.left_behind() == []
 

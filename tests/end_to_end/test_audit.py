@@ -63,6 +63,11 @@ def test_a_month_in_order_passes_with_its_numbers(month: Stack) -> None:
     assert audit["checks_failed"] == 0
 
 
+def test_the_auditors_image_is_small(stack: Stack) -> None:
+    """One static program: a company's rules let it in where they would not let a language's whole world in."""
+    assert stack.engine.images.get("drayage/auditor").attrs["Size"] < 20_000_000
+
+
 def test_auditing_again_after_the_month_was_sent_again_passes(month: Stack) -> None:
     """Bronze then has each event twice, and nothing else has changed."""
     again = month.launch(

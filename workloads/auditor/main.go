@@ -114,6 +114,7 @@ func report(session *pipes.Session, result audit.Result, tables map[string]*lake
 		"duplicates":          counts.Duplicates,
 		"total_amount_usd":    trips.Dollars(counts.TotalCents), // text: a float would not be exact
 		"checks_failed":       failed,
+		"rows_per_second":     math.Round(float64(counts.RecordsAudited)/max(counts.TopicSeconds+counts.TablesSeconds, 0.001)*10) / 10,
 		"topic_s":             math.Round(counts.TopicSeconds*1000) / 1000,
 		"tables_s":            math.Round(counts.TablesSeconds*1000) / 1000,
 		"snapshots":           pipes.Typed("json", snapshots),

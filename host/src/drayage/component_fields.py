@@ -21,8 +21,13 @@ PromisedType = Literal[
     "md",
     "json",
     "timestamp",
+    "notebook",
+    "dagster_run",
+    "asset",
+    "table",
     "table_schema",
     "table_column_lineage",
+    "null",
 ]
 
 

@@ -16,14 +16,15 @@ _ENGINE = "http+docker://localhost"
 
 
 def open_client() -> docker.DockerClient:
-    """Open a client of the environment's engine that any number of threads may share.
+    """Open a client of the environment's engine that any number of threads may share, unless it is reached by SSH.
 
     Raises:
         docker.errors.DockerException: The engine does not answer.
     """
     client = docker.from_env(max_pool_size=_KEPT_CONNECTIONS)
-    # An engine behind TCP or SSH has one address for docker-py, and so one pool already.
+    # An engine behind TCP has one address for docker-py, and so one pool already.
     if client.api.base_url == _ENGINE and isinstance(adapter := client.api.get_adapter(_ENGINE), UnixHTTPAdapter):
+        adapter.close()
         client.api.mount(
             "http+docker://",
             _OnePoolAdapter(

@@ -1,8 +1,7 @@
 """One step from its exchange directory to its verdict; ``client.py`` hands the request in."""
 
-import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from threading import Event, Thread
 from typing import Any
@@ -15,8 +14,7 @@ from drayage.custom import CustomMessages
 from drayage.engine import ContainerState, Engine, remove_container
 from drayage.errors import DrayageError
 from drayage.exchange import Attempt, Exchange
-from drayage.failure import error_failure, step_failure
-from drayage.identity import short_run_id
+from drayage.failure import debug_commands, error_failure, step_failure
 from drayage.invocation import DrayageInvocation
 from drayage.launch import Launched, Launcher, find_image
 from drayage.ledger import Ledger
@@ -55,6 +53,7 @@ class Execution:
             redact=self._redactor,
         )
         self._adopted: Adopted | None = None
+        self._commands: Mapping[str, str] = {}
         self._container_id: str | None = None
         self._launched: Launched | None = None
         self._limit: LimitReached | None = None
@@ -76,7 +75,11 @@ class Execution:
         try:
             yield from self._results(streaming=streaming)
         except DrayageError as error:
-            raise error_failure(self._redactor.text(str(error)), error, self._metadata) from error
+            text = self._redactor.text(str(error))
+            # Without a container there is nothing to look into, nor to start again.
+            commands = self._commands.values() if self._container_id else ()
+            measured = {**self._metadata, **self._measures()}
+            raise error_failure(text, error, measured, commands=commands) from error
 
     def _results(self, *, streaming: bool) -> Iterator[Any]:
         request = self._request
@@ -84,10 +87,11 @@ class Execution:
         fingerprint = request.fingerprint(image_id)
         self._adopted = find_adoptable(request, engine=self._engine, exchange=self._exchange, fingerprint=fingerprint)
         attempt = self._adopted.attempt if self._adopted else self._exchange.create(request.identity.directory)
+        self._commands = debug_commands(self._command_line, attempt, request.identity.step)
         self._metadata |= {
             "image_id": dg.MetadataValue.text(image_id),
             "exchange_dir": dg.MetadataValue.path(str(attempt.path)),
-            "debug_command": dg.MetadataValue.text(self._command("shell", attempt)),
+            "debug_command": dg.MetadataValue.text(self._commands["shell"]),
         }
         try:
             finished = self._adopted is not None and self._adopted.removed
@@ -122,7 +126,9 @@ class Execution:
             self._metadata |= self._measures()
             self._judge(attempt, state, logs, session)
         except BaseException:
-            keep_as_observations(request.context, self._ledger.take_results(), self._metadata)
+            # With the measures also of a step that ended before its judgement, so that their plots have no holes.
+            measured = {**self._metadata, **self._measures()}
+            keep_as_observations(request.context, self._ledger.take_results(), measured)
             raise
         finally:
             self._clean_up(attempt)
@@ -185,7 +191,7 @@ class Execution:
                 state=state,
                 last_lines=logs.last_lines(),
                 metadata=self._metadata,
-                commands=[self._command("replay", attempt), self._command("shell", attempt)],
+                commands=self._commands.values(),
                 links=self._custom.links,
             )
         self.invocation = DrayageInvocation(
@@ -237,11 +243,6 @@ class Execution:
         keep = self._request.settings.keep
         judged_red = self._verdict is not None and not self._verdict.green and not self._ended_early
         return keep == "always" or (keep == "on_failure" and judged_red)
-
-    def _command(self, verb: str, attempt: Attempt) -> str:
-        """A command that people can paste. An adopted attempt is found under the run that started it."""
-        run_id = short_run_id(attempt.name.split("/", 1)[0])
-        return f"{self._command_line} {verb} {run_id} {shlex.quote(self._request.identity.step)}"
 
     def _write_verdict(self, attempt: Attempt, verdict: Verdict, state: ContainerState | None) -> None:
         attempt.write_record(

@@ -1,15 +1,30 @@
 """A failure that explains itself: the reason, the commands that go on from there, where it was, the last lines."""
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Collection, Mapping, Sequence
 
 import dagster as dg
 from dagster_pipes import PipesException
 
 from drayage.engine import ContainerState
 from drayage.errors import DrayageError
+from drayage.exchange import Attempt
+from drayage.identity import short_run_id
 from drayage.outcome import Facts, Verdict
 
 _STACK_FRAMES = 30
+
+
+def debug_commands(command_line: str, attempt: Attempt, step: str) -> dict[str, str]:
+    """The commands that run a step again and look into it, by their verbs, ready to paste.
+
+    Args:
+        command_line: How people call ``drayage``.
+        attempt: Where the step's files are; an adopted one is found under the run that started it.
+        step: The step's key.
+    """
+    run_id = short_run_id(attempt.name.split("/", 1)[0])
+    return {verb: f"{command_line} {verb} {run_id} {shlex.quote(step)}" for verb in ("replay", "shell")}
 
 
 def step_failure(
@@ -19,7 +34,7 @@ def step_failure(
     state: ContainerState,
     last_lines: Sequence[str],
     metadata: Mapping[str, dg.MetadataValue],
-    commands: Sequence[str],
+    commands: Collection[str],
     links: Mapping[str, str],
 ) -> dg.Failure:
     """Make the failure of a step that was judged and found wanting.
@@ -37,7 +52,7 @@ def step_failure(
     first, *others = [reason.text.rstrip(".") for reason in verdict.reasons]
     lines = [f"{state.image}: {first}."]
     lines += [f"Also: {text}." for text in others]
-    lines += ["To run it again with the same context, or to look into it:", *(f"  {command}" for command in commands)]
+    lines += _what_to_do(commands)
     lines += [f"Its {name}: {url}" for name, url in links.items()]
     lines.append(f"Container {state.short_id} ({state.name}) of image {state.image_id[:19]}.")
     if last_lines:
@@ -53,15 +68,25 @@ def step_failure(
     )
 
 
-def error_failure(text: str, error: DrayageError, metadata: Mapping[str, dg.MetadataValue]) -> dg.Failure:
+def error_failure(
+    text: str, error: DrayageError, metadata: Mapping[str, dg.MetadataValue], *, commands: Collection[str] = ()
+) -> dg.Failure:
     """Make the failure of a step that could not be started or followed.
 
     Args:
         text: The error's text, free of secrets.
         error: What drayage found; its text says what to do.
         metadata: What is known of the step.
+        commands: What people can do about it, where there was a container.
     """
-    return dg.Failure(description=text, metadata={**metadata, "error_type": type(error).__name__})
+    description = "\n".join([text, *_what_to_do(commands)])
+    return dg.Failure(description=description, metadata={**metadata, "error_type": type(error).__name__})
+
+
+def _what_to_do(commands: Collection[str]) -> list[str]:
+    if not commands:
+        return []
+    return ["To run it again with the same context, or to look into it:", *(f"  {command}" for command in commands)]
 
 
 def _failure_metadata(facts: Facts, state: ContainerState, last_lines: Sequence[str]) -> dict[str, dg.MetadataValue]:

@@ -34,7 +34,7 @@ STAGES = (
     Stage("generator", GENERATE_EVENTS, "generate_events", "events_acknowledged", "events_per_second"),
     Stage("bronze", BRONZE, "bronze__raw_trips", "rows_read", "rows_per_second"),
     Stage("silver", SILVER, "silver__cleaned_trips", "rows_read", "rows_per_second"),
-    # dbt has no rate of its own: what came out is the month's trips, what it took is the whole step with its tests.
+    # Not fct_trips' own rate: what came out is the month's trips, what it took is the whole step with its tests.
     Stage("marts", FCT_TRIPS, "dbt_build", "dagster/row_count", None),
 )
 

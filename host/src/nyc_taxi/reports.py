@@ -86,6 +86,7 @@ class AuditReport(Report):
     duplicates: Rows = Field(description="Rows of bronze that repeat an event or a trip.")
     total_amount_usd: str = Field(description="What silver's trips cost in all, exactly.")
     checks_failed: int = Field(ge=0, description="Checks that did not pass.")
+    rows_per_second: float = Field(description="The month's records by the seconds of reading topic and tables.")
     topic_s: float = Field(description="Seconds that reading the topic took.", json_schema_extra={"unit": "s"})
     tables_s: float = Field(description="Seconds that reading the tables took.", json_schema_extra={"unit": "s"})
     snapshots: dict[str, Any] = Field(description="The snapshots that were read, by table.")
@@ -104,6 +105,7 @@ class NodeReport(Report):
     """dbt has built one seed or model."""
 
     execution_s: float = Field(description="Seconds that dbt took for the node.", json_schema_extra={"unit": "s"})
+    rows_per_second: float = Field(description="Rows of the relation by these seconds.")
     row_count: Rows = Field(alias="dagster/row_count", description="Rows of the relation.")
     column_schema: dg.TableSchema = Field(alias="dagster/column_schema", description="The relation's columns.")
     column_lineage: dg.TableColumnLineage = Field(
@@ -117,6 +119,7 @@ class PublicationReport(Report):
     """A mart is an Iceberg table."""
 
     execution_s: float = Field(description="Seconds that the table took.", json_schema_extra={"unit": "s"})
+    rows_per_second: float = Field(description="The published months' rows, written or found equal, by these seconds.")
     rows_written: Rows = Field(description="Rows that were written; none if the table had them all.")
     rows_deleted: Rows = Field(description="Rows that were taken out for others.")
     snapshot_id: str = Field(description="The table's snapshot with these rows.")

@@ -43,14 +43,19 @@ class Surroundings(BaseSettings):
     object_store_console_url: str | None = None
     iceberg_catalog_link_url: str | None = Field(default=None, description="The catalog as a browser reaches it.")
 
-    def table_links(self, namespace: str, table: str) -> dict[str, MetadataValue]:
+    def table_links(self, namespace: str, table: str, *, from_flink: bool = False) -> dict[str, MetadataValue]:
         """Tell the pages about a table of the lake, as an asset's metadata.
+
+        Args:
+            namespace: The table's namespace.
+            table: Its name.
+            from_flink: Whether Flink writes it.
 
         Returns:
             Those of ``flink_ui``, ``object_store`` and ``table`` whose address is known.
         """
         pages = {
-            "flink_ui": self.flink_ui_url,
+            "flink_ui": self.flink_ui_url if from_flink else None,
             "object_store": self.object_store_console_url
             and f"{self.object_store_console_url}/browser/warehouse/{quote(f'{namespace}/{table}/', safe='')}",
             "table": self.iceberg_catalog_link_url

@@ -1,14 +1,22 @@
 """What a declaration in YAML becomes, and what is wrong with it before anything starts."""
 
+import re
+from pathlib import Path
+from typing import get_args
+
 import dagster as dg
 import pydantic
 import pytest
+import yaml
 
 from drayage import ContainerWorkload, SettingsError
-from drayage.promise_metadata import read_promises
+from drayage.component_fields import PromisedType
+from drayage.message_schema import schema
+from drayage.promise_metadata import ANY, read_promises
 
 ASSETS = [{"key": "lake/trips"}]
 TRIPS = dg.AssetKey(["lake", "trips"])
+PAGE = Path(__file__).parents[3] / "docs" / "adding-a-workload.md"
 
 
 def declared(**attributes: object) -> dg.Definitions:
@@ -29,6 +37,20 @@ def test_a_declaration_becomes_its_assets() -> None:
     assert [check.name for check in definition.check_specs] == ["whole"]
     assert definition.op.name == "lake__trips"
     assert definition.op.pool == "lake"
+
+
+def test_the_pages_example_loads_as_it_is_printed() -> None:
+    found = re.search(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert found
+    entry = yaml.safe_load(found[1])
+    assert entry["type"] == "drayage.ContainerWorkload"
+    spec = declared(**entry["attributes"]).get_assets_def(dg.AssetKey("count_trips")).get_asset_spec()
+    assert set(read_promises(spec.metadata)) == {"rows", "note"}
+
+
+def test_every_type_of_metadata_can_be_promised() -> None:
+    types = set(schema()["definitions"]["metadataValue"]["properties"]["type"]["enum"])
+    assert set(get_args(PromisedType)) == types - {"__infer__"} | {ANY}
 
 
 def test_a_month_is_a_partition_in_one_line() -> None:

@@ -1,15 +1,29 @@
 """The conformance kit must be able to say no; what it says of real images is tested with each writer."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from drayage.conform import SCENARIOS, Report, Scenario
 from drayage.conform.evidence import Evidence
+from drayage.conform.expectations import differs
 from drayage.conform.table import BEGIN, END, Column, rows, write_markdown
+from drayage.conform.values import metadata
 from drayage.errors import NotFoundError
+from drayage.message_schema import require, schema
 
-README = Path(__file__).parents[3] / "README.md"
+REPOSITORY = Path(__file__).parents[3]
+README = REPOSITORY / "README.md"
+CONTRACT = REPOSITORY / "docs" / "workload-contract.md"
+# As the host writes it: what does not hold is then the program's doing.
+CONTEXT = {
+    **dict.fromkeys(schema()["definitions"]["context"]["required"]),
+    "run_id": "a",
+    "asset_keys": ["lake/trips"],
+    "retry_number": 0,
+    "extras": {},
+}
 GREEN = Report("my/image", "metadata", (), start_s=0.25)
 RED = Report("my/image", "logs", ("stdout: expected 'a', got 'b'",))
 
@@ -17,12 +31,40 @@ RED = Report("my/image", "logs", ("stdout: expected 'a', got 'b'",))
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_a_program_that_does_nothing_keeps_no_scenario(scenario: Scenario, tmp_path: Path) -> None:
     (tmp_path / "io").mkdir()
-    (tmp_path / "io" / "context.json").write_text('{"run_id": "a", "asset_keys": ["lake/trips"]}')
+    (tmp_path / "io" / "context.json").write_text(json.dumps(CONTEXT))
     (tmp_path / "io" / "messages.jsonl").write_text("no message\n")
     (tmp_path / "verdict.json").write_text('{"state": {"exit_code": 0}, "measures": {}}')
     for stream in ("stdout", "stderr"):
         (tmp_path / f"{stream}.log").write_text("")
     assert list(scenario.expect(Evidence((), tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("got", "wanted"), [(1, True), ({"a": [0]}, {"a": [False]}), ("1", 1), ([1, 2], [1]), ({}, None)]
+)
+def test_values_that_json_tells_apart_are_not_the_same(got: object, wanted: object) -> None:
+    assert list(differs("it", got, wanted))
+    assert not list(differs("it", {"a": [7.0, None]}, {"a": [7, None]})), "JSON has one kind of number"
+
+
+def test_page_schema_and_kit_name_the_same_things() -> None:
+    """Whoever writes a library reads the page; the runner goes by the schema, the kit by its scenarios."""
+    page, definitions = CONTRACT.read_text(encoding="utf-8"), schema()["definitions"]
+    types = definitions["metadataValue"]["properties"]["type"]["enum"]
+    methods = definitions["message"]["properties"]["method"]["enum"]
+    programs = {str(scenario.asked["drayage/scenario"]) for scenario in SCENARIOS}
+    _, _, conformance = page.partition("## Conformance")
+    rows = {line.split("`")[1] for line in conformance.splitlines() if line.startswith("| `")}
+    assert rows == programs
+    for name in (*types, *methods, "progress", "partition_metadata"):
+        assert f"`{name}`" in page, f"the page does not name {name}"
+    made = {value.__class__ for value in metadata("run").values()}
+    # A value whose type is inferred arrives as one of the others.
+    assert len(made) == len(set(types) - {"__infer__"})
+
+
+def test_the_contexts_of_the_test_above_are_what_the_schema_takes() -> None:
+    require("context", CONTEXT, where="context")
 
 
 def test_names_of_scenarios_are_their_own() -> None:
@@ -56,3 +98,7 @@ def test_the_readmes_table_shows_every_scenario_and_holds_in_every_language() ->
     shown = {cells[0].strip(): {cell.strip() for cell in cells[1:]} for cells in table}
     assert list(shown)[: len(SCENARIOS)] == [scenario.name for scenario in SCENARIOS]
     assert all(shown[scenario.name] == {"holds"} for scenario in SCENARIOS)
+    titles = [title.strip() for title in rest.splitlines()[0].strip("|").split("|")][1:]
+    assert [title.lower() for title in titles] == sorted(
+        path.parent.name for path in REPOSITORY.glob("writers/*/Dockerfile")
+    )

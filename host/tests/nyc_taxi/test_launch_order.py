@@ -29,7 +29,7 @@ GREEN = FakeRun(
             succeeded("dbt_build", 12),
             started("publish_marts", 12),
             materialized("publish_marts", rows_written=31),
-            materialized("publish_marts", rows_written=208),
+            materialized("publish_marts", rows_written=208, rows_per_second=416.0),
             checked("publish_marts", "published_rows_are_the_marts", passed=True),
             succeeded("publish_marts", 14),
         ],

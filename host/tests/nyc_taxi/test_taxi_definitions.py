@@ -87,12 +87,16 @@ def test_tables_link_their_pages(specs: Mapping[str, dg.AssetSpec]) -> None:
         "object_store": "http://127.0.0.1:9001/browser/warehouse/silver%2Fcleaned_trips%2F",
         "table": "http://127.0.0.1:8181/v1/namespaces/silver/tables/cleaned_trips",
     }
+    published = specs["marts/fct_trips"].metadata
+    assert published["table"].value == "http://127.0.0.1:8181/v1/namespaces/marts/tables/fct_trips"
+    assert published["object_store"].value == "http://127.0.0.1:9001/browser/warehouse/marts%2Ffct_trips%2F"
+    assert "flink_ui" not in published, "DuckDB writes it"
 
 
 def test_pages_that_are_not_known_are_not_linked(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FLINK_UI_URL", "OBJECT_STORE_CONSOLE_URL", "ICEBERG_CATALOG_LINK_URL"):
         monkeypatch.delenv(name, raising=False)
-    assert Surroundings().table_links("silver", "cleaned_trips") == {}
+    assert Surroundings().table_links("silver", "cleaned_trips", from_flink=True) == {}
 
 
 def test_numbers_that_the_ui_plots_are_promised_under_their_fixed_names(specs: Mapping[str, dg.AssetSpec]) -> None:
@@ -101,10 +105,10 @@ def test_numbers_that_the_ui_plots_are_promised_under_their_fixed_names(specs: M
     assert {"rows_read", "rows_written", "rows_per_second", "dagster/row_count"} <= promised["bronze/raw_trips"]
     assert promised["silver/cleaned_trips"] < promised["bronze/raw_trips"]
     assert {"rows_undecodable", "records_missing", "rows_repeated"} <= promised["bronze/raw_trips"]
-    assert {"execution_s", "dagster/row_count", "dbt_unique_id"} <= promised["core/fct_trips"]
+    assert {"execution_s", "rows_per_second", "dagster/row_count", "dbt_unique_id"} <= promised["core/fct_trips"]
     assert {"dagster/column_schema", "dagster/column_lineage"} <= promised["core/fct_trips"]
-    assert {"rows_written", "snapshot_id", "dagster/row_count", "dagster/table_name"} <= promised["marts/fct_trips"]
-    assert {"records_audited", "rows_in_bronze", "rows_in_silver", "checks_failed"} <= promised["audit"]
+    assert {"rows_written", "rows_per_second", "snapshot_id", "dagster/table_name"} <= promised["marts/fct_trips"]
+    assert {"records_audited", "rows_per_second", "rows_in_bronze", "checks_failed"} <= promised["audit"]
 
 
 def test_a_rebuilt_image_changes_the_code_version_of_its_own_assets(specs: Mapping[str, dg.AssetSpec]) -> None:
@@ -130,6 +134,12 @@ def test_the_smaller_jobs_share_the_pipeline_out(definitions: dg.Definitions) ->
         for name in ("create_topics", "generate", "process", "build_marts", "audit_month", "compare_throughput")
     ]
     assert sum(len(part) for part in parts) == len(set().union(*parts)) == 14
+
+
+def test_every_job_sets_up_what_tags_its_runs(definitions: dg.Definitions) -> None:
+    jobs = definitions.resolve_all_job_defs()
+    assert len(jobs) > 5
+    assert [job.name for job in jobs if "services" not in job.required_resource_keys] == []
 
 
 def test_bronze_and_duckdb_admit_one_step_at_a_time(definitions: dg.Definitions) -> None:

@@ -1,13 +1,14 @@
 """What must come of each scenario: generators of everything that does not hold, one sentence part each."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
 from drayage.conform.evidence import Evidence
 from drayage.conform.values import PAYLOADS, TEXT, metadata
+from drayage.message_schema import require
 
 LARGE_CHARACTERS = 4_000_000
 MANY_MESSAGES = 20_000
@@ -17,16 +18,29 @@ _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _SHOWN_CHARACTERS = 200
 
 
-def knows_context(evidence: Evidence) -> Iterator[str]:
-    """The program read its context: it told all of it again, printed a text of it, and made every asset."""
-    told: Mapping[str, Any] = next(
+def knows_context(evidence: Evidence, told: Mapping[str, Any], partitions: Sequence[str | None]) -> Iterator[str]:
+    """The program read its context: it told all of it again, printed a text of it, and made every asset.
+
+    Args:
+        evidence: What came of it.
+        told: Members of the context that the host must have filled so.
+        partitions: The partitions that are to be made of each asset.
+    """
+    try:
+        require("context", evidence.context, where="the context that the host wrote")
+    except TypeError as error:
+        yield str(error)
+    for name, value in told.items():
+        yield from differs(f"context.{name} that the host wrote", evidence.context.get(name, "nothing"), value)
+    repeated: Mapping[str, Any] = next(
         (p["context"] for p in evidence.custom if isinstance(p, Mapping) and "context" in p), {}
     )
     for name, given in evidence.context.items():
-        yield from differs(f"context.{name}", told.get(name, "nothing"), given)
+        yield from differs(f"context.{name}", repeated.get(name, "nothing"), given)
     yield from differs("stdout", evidence.output("stdout"), f"{TEXT}\n")
-    made = {materialization.asset_key.to_escaped_user_string() for materialization in evidence.materializations}
-    yield from differs("the materialized assets", made, set(evidence.context["asset_keys"] or ()))
+    made = {(made.asset_key.to_escaped_user_string(), made.partition) for made in evidence.materializations}
+    wanted = {(key, partition) for key in evidence.context.get("asset_keys") or () for partition in partitions}
+    yield from differs("the materialized assets", made, wanted)
 
 
 def has_metadata(evidence: Evidence) -> Iterator[str]:
@@ -122,8 +136,17 @@ def keeps_secret(evidence: Evidence) -> Iterator[str]:
 
 def differs(what: str, got: Any, expected: Any) -> Iterator[str]:
     """Say what was expected and what came, if they differ."""
-    if got != expected:
+    if not _same(got, expected):
         yield f"{what}: expected {_shown(expected)}, got {_shown(got)}"
+
+
+def _same(got: Any, expected: Any) -> bool:
+    """Compare as JSON does: 7 and 7.0 are one number, 1 and true are not the same."""
+    if isinstance(got, dict) and isinstance(expected, dict):
+        return got.keys() == expected.keys() and all(_same(got[name], value) for name, value in expected.items())
+    if isinstance(got, list) and isinstance(expected, list):
+        return len(got) == len(expected) and all(map(_same, got, expected))
+    return bool(got == expected) and isinstance(got, bool) == isinstance(expected, bool)
 
 
 def _only_materialization(evidence: Evidence) -> dg.AssetMaterialization:

@@ -1,7 +1,8 @@
 """The scenarios, in the order in which they are run and shown."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -13,7 +14,14 @@ from drayage.conform.values import TEXT
 SECRET = "token"  # noqa: S105 - its name
 
 _DAYS = dg.DailyPartitionsDefinition(start_date="2024-01-01")
-_RANGE = {"dagster/asset_partition_range_start": "2024-01-01", "dagster/asset_partition_range_end": "2024-01-03"}
+_ZONES = dg.StaticPartitionsDefinition(["east", "zone 1/2 ü"])
+_BOTH = dg.MultiPartitionsDefinition({"day": _DAYS, "zone": _ZONES})
+_THREE_DAYS = ("2024-01-01", "2024-01-02", "2024-01-03")
+_RANGE = {
+    "dagster/asset_partition_range_start": _THREE_DAYS[0],
+    "dagster/asset_partition_range_end": _THREE_DAYS[-1],
+}
+_TWO_ASSETS = (dg.AssetKey(["lake", "a"]), dg.AssetKey(["lake", "b"]))
 _CONTEXT: dict[str, Any] = {
     "text": TEXT,
     "kinds": [None, True, 0, -1.5, "", [], {"a b": {"c": [1]}}],
@@ -30,16 +38,18 @@ class Step:
     Args:
         assets: Keys of the assets that the step makes; empty for an op without assets.
         checks: Names of the first asset's checks.
-        partitioned: Whether the assets have a partition a day.
+        partitions: How the assets are partitioned.
         partition_key: The partition to make.
         tags: Tags of the run.
+        retries: How often the step fails before the program is started.
     """
 
     assets: tuple[dg.AssetKey, ...] = (dg.AssetKey(["lake", "trips"]),)
     checks: tuple[str, ...] = ()
-    partitioned: bool = False
+    partitions: dg.PartitionsDefinition[str] | None = None
     partition_key: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    retries: int = 0
 
     def definition(self, run: Callable[[Any], Any]) -> dg.AssetsDefinition:
         """An asset definition whose step runs this.
@@ -52,10 +62,12 @@ class Step:
             name="step",
             specs=[dg.AssetSpec(key, code_version="1") for key in self.assets],
             check_specs=[dg.AssetCheckSpec(name, asset=self.assets[0]) for name in self.checks],
-            partitions_def=_DAYS if self.partitioned else None,
-            backfill_policy=dg.BackfillPolicy.single_run() if self.partitioned else None,
+            partitions_def=self.partitions,
+            backfill_policy=dg.BackfillPolicy.single_run() if self.partitions else None,
         )
         def step(context: dg.AssetExecutionContext) -> Iterator[Any]:
+            if context.retry_number < self.retries:
+                raise dg.RetryRequested(max_retries=self.retries)
             yield from run(context)
 
         return step
@@ -91,19 +103,64 @@ class Scenario:
         return {"drayage/scenario": self.program or self.name, **self.extras}
 
 
-def _context(name: str, step: Step) -> Scenario:
-    return Scenario(
-        name=f"context: {name}", program="context", extras=_CONTEXT, step=step, expect=expected.knows_context
-    )
+def _context(name: str, step: Step, *, partitions: Sequence[str | None] = (None,), **told: Any) -> Scenario:
+    """A scenario of one kind of context.
+
+    Args:
+        name: What kind.
+        step: What Dagster runs.
+        partitions: The partitions that are to be made of each asset.
+        told: Members of the context that the host must have filled so.
+    """
+    expect = partial(expected.knows_context, told=told, partitions=partitions)
+    return Scenario(name=f"context: {name}", program="context", extras=_CONTEXT, step=step, expect=expect)
+
+
+def _key_range(start: str, end: str) -> dict[str, str]:
+    return {"start": start, "end": end}
 
 
 SCENARIOS: tuple[Scenario, ...] = (
-    _context("an asset", Step()),
+    _context("an asset", Step(), partition_key=None, retry_number=0),
     _context("an asset once more", Step()),
-    _context("a partition", Step(partitioned=True, partition_key="2024-01-01")),
-    _context("a range of partitions", Step(partitioned=True, tags=_RANGE)),
-    _context("several assets", Step(assets=(dg.AssetKey(["lake", "a"]), dg.AssetKey(["lake", "b"])))),
-    _context("no asset", Step(assets=())),
+    _context("a retry", Step(retries=1), retry_number=1),
+    _context(
+        "a partition",
+        Step(partitions=_DAYS, partition_key="2024-01-01"),
+        partitions=_THREE_DAYS[:1],
+        partition_key="2024-01-01",
+        partition_key_range=_key_range("2024-01-01", "2024-01-01"),
+        partition_time_window=_key_range("2024-01-01T00:00:00+00:00", "2024-01-02T00:00:00+00:00"),
+    ),
+    _context(
+        "a partition without time",
+        Step(partitions=_ZONES, partition_key="zone 1/2 ü"),
+        partitions=("zone 1/2 ü",),
+        partition_key="zone 1/2 ü",
+        partition_time_window=None,
+    ),
+    _context(
+        "a partition of two dimensions",
+        Step(partitions=_BOTH, partition_key="2024-01-01|east"),
+        partitions=("2024-01-01|east",),
+        partition_key="2024-01-01|east",
+    ),
+    _context(
+        "a range of partitions",
+        Step(partitions=_DAYS, tags=_RANGE),
+        partitions=_THREE_DAYS,
+        partition_key=None,
+        partition_key_range=_key_range("2024-01-01", "2024-01-03"),
+        partition_time_window=_key_range("2024-01-01T00:00:00+00:00", "2024-01-04T00:00:00+00:00"),
+    ),
+    _context("several assets", Step(assets=_TWO_ASSETS)),
+    _context(
+        "several assets, a range of partitions",
+        Step(assets=_TWO_ASSETS, partitions=_DAYS, tags=_RANGE),
+        partitions=_THREE_DAYS,
+        partition_key_range=_key_range("2024-01-01", "2024-01-03"),
+    ),
+    _context("no asset", Step(assets=()), asset_keys=None),
     Scenario(name="metadata", expect=expected.has_metadata),
     Scenario(
         name="metadata, confined",

@@ -52,7 +52,7 @@ def build_lake_assets(flink_submit: Workload, surroundings: Surroundings) -> lis
         owners=["team:taxi"],
         tags={"layer": "bronze"},
         code_version=flink_submit.image_id,
-        metadata=promises(BronzeReport) | surroundings.table_links(*BRONZE.path),
+        metadata=promises(BronzeReport) | surroundings.table_links(*BRONZE.path, from_flink=True),
         check_specs=[
             receipts.complete_spec(BRONZE),
             receipts.accounted_for_spec(BRONZE, receipts.BRONZE_FATES),
@@ -84,7 +84,7 @@ def build_lake_assets(flink_submit: Workload, surroundings: Surroundings) -> lis
         owners=["team:taxi"],
         tags={"layer": "silver"},
         code_version=flink_submit.image_id,
-        metadata=promises(LakeReport) | surroundings.table_links(*SILVER.path),
+        metadata=promises(LakeReport) | surroundings.table_links(*SILVER.path, from_flink=True),
         check_specs=[receipts.accounted_for_spec(SILVER)],
         description=(
             "The month's valid trips, one row a trip: typed, named with units, repeats dropped. Rows that break a rule "

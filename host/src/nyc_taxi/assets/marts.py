@@ -11,7 +11,7 @@ from nyc_taxi.dbt_manifest import DbtProject, Publication
 from nyc_taxi.freshness import FRESH_EACH_MONTH
 from nyc_taxi.partitions import MONTHS
 from nyc_taxi.reports import PublicationReport
-from nyc_taxi.settings import Services
+from nyc_taxi.settings import Services, Surroundings
 from nyc_taxi.workloads import MARTS_FOLDER, Workload
 
 # One process at a time can have a DuckDB file open for writing, and none beside it for reading.
@@ -27,17 +27,19 @@ FOLLOW_SILVER = dg.AutomationCondition.any_deps_updated().since_last_handled()
 _RANGE = dg.BackfillPolicy.single_run()
 
 
-def build_marts(dbt_runner: Workload, project: DbtProject) -> list[dg.AssetsDefinition]:
+def build_marts(dbt_runner: Workload, project: DbtProject, surroundings: Surroundings) -> list[dg.AssetsDefinition]:
     """Define the assets that the dbt_runner image makes.
 
     Args:
         dbt_runner: The dbt_runner workload.
         project: What the image's manifest holds.
+        surroundings: The pages that the tables link.
 
     Returns:
         One definition with every seed and model, one with every published table.
     """
-    specs = _following_silver([*project.specs, *map(_publication_spec, project.publications)])
+    published = [_publication_spec(publication, surroundings) for publication in project.publications]
+    specs = _following_silver([*project.specs, *published])
     models = {spec.key for spec in project.specs}
     # Sources are read and not made, and a column's lineage leads to them.
     keys = {**project.asset_keys, **project.source_keys}
@@ -135,10 +137,10 @@ def _table_key(publication: Publication) -> dg.AssetKey:
     return dg.AssetKey([NAMESPACE, publication.mart.path[-1]])
 
 
-def _publication_spec(publication: Publication) -> dg.AssetSpec:
-    mart = publication.mart
+def _publication_spec(publication: Publication, surroundings: Surroundings) -> dg.AssetSpec:
+    mart, key = publication.mart, _table_key(publication)
     return dg.AssetSpec(
-        key=_table_key(publication),
+        key=key,
         deps=[mart],
         description=f"{publication.description.strip()} This is the Iceberg table of {mart.to_user_string()}.",
         group_name="published",
@@ -147,7 +149,7 @@ def _publication_spec(publication: Publication) -> dg.AssetSpec:
         owners=["team:taxi"],
         # It is a copy: what it holds is its mart's, whatever the image.
         code_version="1",
-        metadata=promises(PublicationReport),
+        metadata=promises(PublicationReport) | surroundings.table_links(*key.path),
         freshness_policy=FRESH_EACH_MONTH if publication.by_month else None,
     )
 

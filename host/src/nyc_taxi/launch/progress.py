@@ -74,7 +74,9 @@ class Step:
 
     @property
     def rate(self) -> Number | None:
-        """Events or rows in a second."""
+        """Events or rows in a second; None of a step with many assets."""
+        if self.materialized > 1:
+            return None
         for name in _RATES:
             if isinstance(number := self.numbers.get(name), int | float):
                 return number

@@ -1,0 +1,29 @@
+"""`make test` builds only what changed."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.engine
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def images(folder: Path) -> list[str]:
+    """The lines of a second look at all images, the tests' own included."""
+    done = subprocess.run(  # noqa: S603 - our own script
+        [str(folder / "bootstrap" / "images.sh"), "--check"],
+        cwd=folder,
+        env={**os.environ, "DEVELOPMENT": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    return [line for line in done.stdout.splitlines() if line.strip()]
+
+
+def test_what_has_not_changed_is_not_built_again() -> None:
+    assert images(REPOSITORY) == []

@@ -1,0 +1,62 @@
+"""A month's file with what no taxi does: each trip is kept or refused for what it is, and the audit agrees."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from stack import REPOSITORY, Stack
+
+pytestmark = pytest.mark.stack
+
+MONTH = "2011-05"
+SECOND = 1_000_000
+# Microseconds since 1970 of 2011-05-15 12:00, and of the same day and time in the years 2012 and 12012.
+PICKUP = 1_305_460_800 * SECOND
+YEAR_2012 = 1_337_083_200 * SECOND
+YEAR_12012 = YEAR_2012 + 3_652_425 * 86_400 * SECOND
+
+
+def strange_month() -> pa.Table:
+    """Trips that differ from a real one in what is named, the times apart."""
+    schema = pq.read_schema(REPOSITORY / "tests" / "data" / "yellow_tripdata_2019-01.parquet")
+    real = pq.read_table(REPOSITORY / "tests" / "data" / "yellow_tripdata_2019-01.parquet").slice(0, 1).to_pylist()[0]
+    plain = {**real, "tpep_pickup_datetime": PICKUP, "tpep_dropoff_datetime": PICKUP + 600 * SECOND}
+    trips = [
+        plain,
+        {**plain, "tpep_dropoff_datetime": YEAR_2012},
+        {**plain, "tpep_dropoff_datetime": YEAR_12012},
+        {**plain, "tip_amount": 1e9},
+        {**plain, "tpep_pickup_datetime": YEAR_12012},
+        {**plain, "tpep_pickup_datetime": None},
+    ]
+    return pa.table({field.name: pa.array([trip[field.name] for trip in trips], field.type) for field in schema})
+
+
+def test_strange_trips_are_kept_or_refused_for_what_they_are(stack: Stack) -> None:
+    file = stack.data_folder / f"yellow_tripdata_{MONTH}.parquet"
+    pq.write_table(strange_month(), file)
+    try:
+        launch = stack.launch(MONTH)
+    finally:
+        file.unlink()
+    assert launch.exit_code == 0, launch.output
+    # Python's own datetime ends with the year 9999: only the other columns are read.
+    scan = (
+        stack.catalog()
+        .load_table("silver.cleaned_trips")
+        .scan(row_filter=f"trip_month = '{MONTH}'", selected_fields=("trip_id",))
+    )
+    kept = scan.to_arrow()["trip_id"].to_pylist()
+    assert len(set(kept)) == len(kept) == 3, "ten thousand years make another trip"
+    rejected = (
+        stack.catalog()
+        .load_table("silver.rejected_trips")
+        .scan(row_filter=f"trip_month = '{MONTH}'", selected_fields=("rejection_reason",))
+    )
+    assert sorted(rejected.to_arrow()["rejection_reason"].to_pylist()) == [
+        "pickup_outside_month",
+        "pickup_time_missing",
+        "value_out_of_range",
+    ]
+    assert all(passed for _, passed in stack.checks("audit", launch.run_id).values())
