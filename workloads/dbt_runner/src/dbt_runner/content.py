@@ -39,6 +39,10 @@ class Content:
         """A name of the content: the same for the same rows, whenever they were written."""
         return f"{self.rows}-{self.hash:x}"
 
+    def rows_per_second(self, seconds: float) -> float:
+        """Its rows by the seconds that they took; less than a millisecond counts as one."""
+        return round(self.rows / max(seconds, 0.001), 1)
+
     @staticmethod
     def total(parts: Iterable["Content"]) -> "Content":
         """Put contents together."""

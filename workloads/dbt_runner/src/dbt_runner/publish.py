@@ -6,7 +6,6 @@ from dagster_pipes import PipesContext
 
 from dbt_runner.iceberg import Published, open_publisher
 from dbt_runner.lake import require_source
-from dbt_runner.reporter import rate
 from dbt_runner.request import describe_months, read_publication
 from dbt_runner.settings import Settings
 
@@ -56,7 +55,7 @@ def _report(pipes: PipesContext, key: str, mart: str, published: Published, exec
         data_version=published.found.version,
         metadata={
             "execution_s": {"raw_value": round(execution_s, 3), "type": "float"},
-            "rows_per_second": rate(published.found.rows, execution_s),
+            "rows_per_second": {"raw_value": published.found.rows_per_second(execution_s), "type": "float"},
             "rows_written": {"raw_value": published.rows_written, "type": "int"},
             "rows_deleted": {"raw_value": published.rows_deleted, "type": "int"},
             # Text: its 63 bits exceed what JavaScript can count.

@@ -108,17 +108,17 @@ class Reporter:
         months = self._request.months
         relation = relation_name(node)
         contents = self._relations.read_content(relation, months if is_month_scoped(node) else ())
-        rows = Content.total(contents.values()).rows
+        content = Content.total(contents.values())
         metadata: Metadata = {
             "execution_s": {"raw_value": outcome.execution_s, "type": "float"},
-            "rows_per_second": rate(rows, outcome.execution_s),
-            "dagster/row_count": {"raw_value": rows, "type": "int"},
+            "rows_per_second": {"raw_value": content.rows_per_second(outcome.execution_s), "type": "float"},
+            "dagster/row_count": {"raw_value": content.rows, "type": "int"},
             "dagster/column_schema": self._column_schema(node, relation),
             "dagster/column_lineage": self._column_lineage(outcome.unique_id),
             "dbt_status": {"raw_value": outcome.status, "type": "text"},
             "dbt_unique_id": {"raw_value": outcome.unique_id, "type": "text"},
         }
-        self._pipes.log.info("%s %s: %d rows in %.2f s", outcome.kind, outcome.name, rows, outcome.execution_s)
+        self._pipes.log.info("%s %s: %d rows in %.2f s", outcome.kind, outcome.name, content.rows, outcome.execution_s)
         key = self._request.reportable_key(outcome.unique_id)
         if key is not None:
             # Named by the built months' rows, so that what follows is stale only if just these have changed.
@@ -171,11 +171,6 @@ class Reporter:
             metadata=metadata,
             asset_key=key,
         )
-
-
-def rate(rows: int, seconds: float) -> PipesMetadataValue:
-    """Give rows a second, as metadata; what takes less than a millisecond counts as one."""
-    return {"raw_value": round(rows / max(seconds, 0.001), 1), "type": "float"}
 
 
 def _numbers(rows: Sequence[Mapping[str, Any]]) -> Metadata:
