@@ -1,0 +1,111 @@
+"""What the commands do with a step that is finished, one that runs, and one that is gone beside one that is not."""
+
+import json
+import tarfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from command_line import CommandLine
+from contract_steps import GREEN, SHELL_IMAGE, Deployment, materialize, shell, step, wait_until
+
+from drayage import DrayageClient
+
+pytestmark = pytest.mark.engine
+
+FAILED = "opened; echo to-stdout; closed; exit 3"
+
+
+def test_a_finished_step_whose_container_is_gone_still_tells_what_it_said(
+    instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient, cli: CommandLine
+) -> None:
+    materialize(instance, client, step(shell(f"echo printed; {GREEN}")))
+    assert deployment.left_behind() == []
+    for follow in ((), ("-f",)):
+        assert "printed" in cli("logs", "last", "report", *follow)
+        assert cli("messages", "last", "report", *follow).splitlines()[-1] == "CLOSED"
+
+
+def test_a_step_that_runs_is_put_in_a_capsule_and_replayed_beside_itself(
+    instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient, cli: CommandLine, tmp_path: Path
+) -> None:
+    cli = replace(cli, apart=True)
+    waits = 'while [ -z "${GO:-}" ] && [ ! -e /drayage/io/go ]; do sleep 0.1; done'
+    script = f"opened; {waits}; report '{{}}'; closed"
+    with ThreadPoolExecutor(1) as pool:
+        outcome = pool.submit(materialize, instance, client, step(shell(script), timeout_s=60))
+        (io,) = wait_until(lambda: list(deployment.exchange_root.glob("*/report/*/io")), what="the step's directory")
+        wait_until((io / "messages.jsonl").read_text, what="its first message")
+        assert [row["status"] for row in json.loads(cli("runs", "--json"))] == ["running"]
+        cli("capsule", "last", "report", "-o", str(tmp_path / "step.tar.gz"))
+        assert "The replay is green" in cli("replay", "last", "report", "--yes", "--env", "GO=now")
+        assert [row["status"] for row in json.loads(cli("steps", "--json"))] == ["running"]
+        (io / "go").touch()
+        assert outcome.result().success
+    with tarfile.open(tmp_path / "step.tar.gz") as capsule:
+        assert "verdict.json" not in capsule.getnames(), "nobody has judged it yet"
+
+
+def test_a_capsule_holds_what_made_the_container(
+    instance: dg.DagsterInstance, client: DrayageClient, cli: CommandLine, tmp_path: Path
+) -> None:
+    materialize(instance, client, step(shell(GREEN), memory="64m"))
+    cli("capsule", "last", "report", "-o", str(tmp_path / "step.tar.gz"))
+    with tarfile.open(tmp_path / "step.tar.gz") as capsule:
+        files = {name: capsule.extractfile(name).read() for name in capsule.getnames()}  # type: ignore[union-attr]
+    made = json.loads(files["container.json"])
+    assert made["image"] == SHELL_IMAGE
+    assert made["image_id"].startswith("sha256:")
+    assert made["settings"]["memory"]
+    assert {"dagster", "drayage"} <= made["versions"].keys()
+    assert {"io/context.json", "io/messages.jsonl", "stdout.log", "verdict.json"} <= files.keys()
+
+
+def test_a_replay_takes_another_image_variable_and_network(
+    instance: dg.DagsterInstance, client: DrayageClient, cli: CommandLine, python_image: str
+) -> None:
+    script = """
+opened
+[ "$GREETING" = hello ] || log "no greeting"
+command -v python3 > /dev/null || log "no python"
+ls /sys/class/net | grep --quiet eth0 || log "no network"
+report '{}'; closed
+"""
+    materialize(instance, client, step(shell(script), env={"GREETING": "bye"}))
+    lacks = ("no greeting", "no python", "no network")
+    plain = cli("replay", "last", "report", "--yes")
+    assert [text for text in lacks if text in plain] == list(lacks)
+    changes = ("--image", python_image, "--env", "GREETING=hello", "--network", "bridge")
+    changed = cli("replay", "last", "report", "--yes", *changes)
+    assert [text for text in lacks if text in changed] == []
+
+
+def test_a_shell_of_a_removed_container_takes_the_image_that_the_step_had(
+    instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient, cli: CommandLine
+) -> None:
+    """The name may mean another image by now."""
+    moved = "drayage/contract-moved:latest"
+    image = deployment.engine.images.get(SHELL_IMAGE)
+    image.tag(moved)
+    try:
+        materialize(instance, client, step(shell(GREEN), image=moved))
+        assert deployment.left_behind() == []
+        deployment.engine.images.get("drayage/python").tag(moved)
+        assert "absent" in cli("shell", "last", "report", "-c", "command -v python3 || echo absent")
+    finally:
+        deployment.engine.images.remove(moved)
+
+
+def test_pruning_leaves_a_kept_step_to_every_command(
+    instance: dg.DagsterInstance, client: DrayageClient, cli: CommandLine, tmp_path: Path
+) -> None:
+    gone = materialize(instance, client, step(shell(GREEN))).run_id
+    kept = materialize(instance, client, step(shell(FAILED))).run_id
+    (tmp_path / "dagster" / "dagster.yaml").touch()
+    cli("prune", "--max-age-days", "0", "--orphan-grace-s", "-1", DAGSTER_HOME=str(tmp_path / "dagster"))
+    assert [row["run"] for row in json.loads(cli("runs", "--json"))] == [kept]
+    assert "Older ones are pruned" in cli("steps", gone[:8], exits=2)
+    assert "to-stdout" in cli("logs", "last", "report")
+    assert "to-stdout" in cli("replay", "last", "report", "--yes", exits=1)
