@@ -44,13 +44,17 @@ func step(session *pipes.Session) error {
 		return err
 	}
 	defer sent.Close()
+	var count counter
+	counted := func(name string) audit.Table { return countedTable{tables[name], &count} }
+	stop := count.tell(progressInterval, session.Progress)
+	defer stop()
 	result, err := audit.Run(ctx, audit.Job{
 		Month:   month,
-		Topic:   sent,
+		Topic:   countedTopic{sent, &count},
 		Decoder: topic.NewDecoder(read.schemaRegistryURL, trips.Event),
 		Tables: audit.Tables{
-			Bronze: tables[bronzeTable], Silver: tables[silverTable], Rejected: tables[rejectedTable],
-			Facts: tables[factsTable], DailyRevenue: tables[revenueTable],
+			Bronze: counted(bronzeTable), Silver: counted(silverTable), Rejected: counted(rejectedTable),
+			Facts: counted(factsTable), DailyRevenue: counted(revenueTable),
 		},
 		Receipts:  extras.Receipts,
 		RowsAPass: audit.RowsAPass,
@@ -59,7 +63,7 @@ func step(session *pipes.Session) error {
 	if err != nil {
 		return err
 	}
-	return report(session, result, tables)
+	return report(session, result, tables, count.read.Load())
 }
 
 func load(ctx context.Context, read settings) (map[string]*lake.Table, error) {
@@ -80,7 +84,7 @@ func load(ctx context.Context, read settings) (map[string]*lake.Table, error) {
 	return tables, nil
 }
 
-func report(session *pipes.Session, result audit.Result, tables map[string]*lake.Table) error {
+func report(session *pipes.Session, result audit.Result, tables map[string]*lake.Table, read int64) error {
 	failed := 0
 	var err error
 	for _, check := range result.Checks {
@@ -114,7 +118,7 @@ func report(session *pipes.Session, result audit.Result, tables map[string]*lake
 		"duplicates":          counts.Duplicates,
 		"total_amount_usd":    trips.Dollars(counts.TotalCents), // text: a float would not be exact
 		"checks_failed":       failed,
-		"rows_per_second":     math.Round(float64(counts.RecordsAudited)/max(counts.TopicSeconds+counts.TablesSeconds, 0.001)*10) / 10,
+		"rows_per_second":     rate(read, counts.TopicSeconds+counts.TablesSeconds),
 		"topic_s":             math.Round(counts.TopicSeconds*1000) / 1000,
 		"tables_s":            math.Round(counts.TablesSeconds*1000) / 1000,
 		"snapshots":           pipes.Typed("json", snapshots),
