@@ -86,7 +86,7 @@ class AuditReport(Report):
     duplicates: Rows = Field(description="Rows of bronze that repeat an event or a trip.")
     total_amount_usd: str = Field(description="What silver's trips cost in all, exactly.")
     checks_failed: int = Field(ge=0, description="Checks that did not pass.")
-    rows_per_second: float = Field(description="Records and rows that were read, some of them more than once, by these seconds.")
+    rows_per_second: float = Field(description="Records and rows read, some more than once, by the next two's seconds.")
     topic_s: float = Field(description="Seconds that reading the topic took.", json_schema_extra={"unit": "s"})
     tables_s: float = Field(description="Seconds that reading the tables took.", json_schema_extra={"unit": "s"})
     snapshots: dict[str, Any] = Field(description="The snapshots that were read, by table.")
