@@ -67,7 +67,7 @@ def newest_run(stack: Stack, month: str) -> dict[str, Any] | None:
 
 def take_picture(page: Page, name: str) -> None:
     if folder := os.environ.get("SCREENSHOTS"):
-        page.screenshot(path=Path(folder) / f"{name}.png")
+        page.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
 
 
 def test_a_month_launched_from_the_graph_is_green_and_its_numbers_are_plotted(page: Page, stack: Stack) -> None:
