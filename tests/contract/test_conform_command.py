@@ -1,4 +1,4 @@
-"""`drayage conform` on an image that knows nothing of the contract: it says so, and leaves nothing behind."""
+"""`drayage conform` on an image that knows nothing of the contract, and on one that keeps it."""
 
 import json
 from pathlib import Path
@@ -8,6 +8,7 @@ from contract_steps import SHELL_IMAGE
 from typer.testing import CliRunner
 
 from drayage.cli import app
+from drayage.conform.table import BEGIN, END
 
 pytestmark = pytest.mark.engine
 
@@ -21,3 +22,15 @@ def test_an_image_that_does_not_speak_pipes_fails_with_the_reason(tmp_path: Path
     (report,) = column["reports"]
     assert "it never opened Dagster Pipes" in report["failures"][0]
     assert not list(tmp_path.glob("*/*")), "exchange directories are left"
+
+
+def test_an_image_that_keeps_the_contract_is_written_into_the_table(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    asked = ["--exchange-root", str(tmp_path / "exchange"), "conform", "drayage/writer-shell", "--scenario", "secret"]
+    done = CliRunner().invoke(app, [*asked, "--table", str(page)])
+    assert done.exit_code == 0, done.output
+    assert "drayage/writer-shell, secret: holds" in done.output
+    table = page.read_text().splitlines()
+    assert table[:5] == ["before", BEGIN, "| scenario | Shell |", "| --- | ---: |", "| secret | holds |"]
+    assert table[-2:] == [END, "after"]
