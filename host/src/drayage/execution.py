@@ -78,8 +78,7 @@ class Execution:
             text = self._redactor.text(str(error))
             # Without a container there is nothing to look into, nor to start again.
             commands = self._commands.values() if self._container_id else ()
-            measured = {**self._metadata, **self._measures()}
-            raise error_failure(text, error, measured, commands=commands) from error
+            raise error_failure(text, error, self._measured_metadata(), commands=commands) from error
 
     def _results(self, *, streaming: bool) -> Iterator[Any]:
         request = self._request
@@ -127,8 +126,7 @@ class Execution:
             self._judge(attempt, state, logs, session)
         except BaseException:
             # With the measures also of a step that ended before its judgement, so that their plots have no holes.
-            measured = {**self._metadata, **self._measures()}
-            keep_as_observations(request.context, self._ledger.take_results(), measured)
+            keep_as_observations(request.context, self._ledger.take_results(), self._measured_metadata())
             raise
         finally:
             self._clean_up(attempt)
@@ -169,7 +167,7 @@ class Execution:
         recorded = self._adopted.recorded if self._adopted else Recorded()
         for result in self._ledger.take_results():
             if not broken(self._request, result):
-                complete = with_metadata(result, {**self._metadata, **self._measures()})
+                complete = with_metadata(result, self._measured_metadata())
                 yield from without_recorded(self._request.context, [complete], recorded)
 
     def _judge(self, attempt: Attempt, state: ContainerState, logs: OutputLogs, session: dg.PipesSession) -> None:
@@ -202,6 +200,9 @@ class Execution:
             keep_custom=request.message_reader is not None,
             recorded=self._adopted.recorded if self._adopted else Recorded(),
         )
+
+    def _measured_metadata(self) -> dict[str, dg.MetadataValue]:
+        return {**self._metadata, **self._measures()}
 
     def _measures(self) -> dict[str, dg.MetadataValue]:
         launched = self._launched
