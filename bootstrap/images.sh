@@ -86,6 +86,7 @@ auditor() { build auditor "$(inputs "$go" workloads/auditor writers/go)" --file 
 
 writer() { build "writer-$1" "$(inputs "$2" "writers/$1")" "writers/$1"; }
 
+# What `drayage new` added: such a workload's folder is all that its image needs.
 added_workloads() {
     local folder
     for folder in workloads/*/; do
