@@ -23,7 +23,7 @@ _COLOURS = ("#4C78A8", "#B07D46", "#8C9BA8", "#E0A82E")
     kinds={"python"},
     owners=["team:taxi"],
     tags={"layer": "report"},
-    code_version="2",
+    code_version="1",
     # It is what puts the tags on a run.
     required_resource_keys={"services"},
     description=(
