@@ -10,7 +10,6 @@ Source: Apache Avro 1.12 specification, "Binary Encoding"; Confluent Schema Regi
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -55,11 +54,8 @@ def encode_messages(events: pa.RecordBatch, schema_id: int) -> list[bytes]:
 
 def encode_keys(event_ids: pa.StringArray) -> list[bytes]:
     """Turn event ids, none null, into the keys of their messages."""
-    _, offsets_buffer, text_buffer = event_ids.buffers()
-    offsets = np.frombuffer(offsets_buffer, np.int32)[event_ids.offset :][: len(event_ids) + 1]
-    text = text_buffer[offsets[0] : offsets[-1]].to_pybytes()
-    ends = (offsets - offsets[0]).tolist()
-    return [text[start:end] for start, end in pairwise(ends)]
+    keys: list[bytes] = event_ids.cast(pa.binary()).to_pylist()
+    return keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +73,7 @@ class _Slot:
     present: Array | None = None
 
 
-def _pack(slots: list[_Slot], row_count: int) -> tuple[bytes, Array]:
+def _pack(slots: list[_Slot], row_count: int) -> tuple[Array, Array]:
     """Lay the slots side by side and drop the bytes that are not present.
 
     Returns:
@@ -96,12 +92,15 @@ def _pack(slots: list[_Slot], row_count: int) -> tuple[bytes, Array]:
             present[:, start:end] = flags
         start = end
     matrix = rows.view(np.uint8).reshape(row_count, width)
-    return matrix[present].tobytes(), np.count_nonzero(present, axis=1)
+    return matrix[present], np.count_nonzero(present, axis=1)
 
 
-def _split(flat: bytes, lengths: Array) -> list[bytes]:
-    ends = [0, *np.cumsum(lengths).tolist()]
-    return [flat[start:end] for start, end in pairwise(ends)]
+def _split(flat: Array, lengths: Array) -> list[bytes]:
+    offsets = np.zeros(len(lengths) + 1, np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(flat)]
+    messages: list[bytes] = pa.Array.from_buffers(pa.binary(), len(lengths), buffers).to_pylist()
+    return messages
 
 
 def _column_slots(column: pa.Array, *, nullable: bool) -> Iterator[_Slot]:
