@@ -136,6 +136,7 @@ class Stack:
                       ... on TextMetadataEntry { text }
                       ... on UrlMetadataEntry { url }
                       ... on JsonMetadataEntry { jsonString }
+                      ... on TableSchemaMetadataEntry { schema { columns { name description } } }
                     }
                   }
                 }
@@ -319,7 +320,7 @@ def _plain(entry: dict[str, Any]) -> Any:
     """Return the value of a GraphQL metadata entry, whatever its type."""
     if "jsonString" in entry:
         return json.loads(entry["jsonString"])
-    return next((entry[name] for name in ("intValue", "floatValue", "text", "url") if name in entry), None)
+    return next((entry[name] for name in ("intValue", "floatValue", "text", "url", "schema") if name in entry), None)
 
 
 def wait_until(condition: Callable[[], bool], *, what: str, timeout_s: float) -> None:

@@ -93,6 +93,7 @@ def test_publication_reports_the_snapshot_and_the_months_rows(real_months: Stack
         month: trips for month, (trips, _total) in MONTHS.items()
     }
     assert reported[JANUARY]["dagster/table_name"] == "marts.fct_trips"
+    assert all(column["description"] for column in reported[JANUARY]["dagster/column_schema"]["columns"])
 
 
 def test_publishing_again_commits_nothing(real_months: Stack) -> None:

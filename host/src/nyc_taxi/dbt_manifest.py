@@ -37,11 +37,13 @@ class Publication:
         mart: The model's key.
         by_month: Whether it is published month by month; else as a whole.
         description: What it holds.
+        columns: What its columns hold, by name.
     """
 
     mart: dg.AssetKey
     by_month: bool
     description: str
+    columns: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,12 @@ def read_dbt_project(text: bytes, *, where: str, node_metadata: Callable[[Node],
         source_keys={name: _asset_key(node) for name, node in nodes.items() if node["resource_type"] == "source"},
         check_keys={name: spec.key for name, spec in check_specs.items()},
         publications=tuple(
-            Publication(asset_keys[name], _published(node) == _BY_MONTH, node["description"])
+            Publication(
+                mart=asset_keys[name],
+                by_month=_published(node) == _BY_MONTH,
+                description=node["description"],
+                columns={column["name"]: column["description"] for column in node["columns"].values()},
+            )
             for name, node in assets.items()
             if _published(node)
         ),

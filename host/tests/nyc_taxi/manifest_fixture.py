@@ -12,6 +12,7 @@ def node(kind: str, name: str, schema: str, parents: tuple[str, ...] = (), **mor
         "schema": schema,
         "description": f"What {name} holds.",
         "tags": [],
+        "columns": {"trip_month": {"name": "trip_month", "description": f"Month of {name}."}},
         "config": {"materialized": {"seed": "seed", "model": "table"}.get(kind, "test")},
         "checksum": {"name": "sha256", "checksum": f"sum-of-{name}"},
         "original_file_path": f"somewhere/{name}.sql",

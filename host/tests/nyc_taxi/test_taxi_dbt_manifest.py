@@ -38,6 +38,13 @@ def test_a_test_of_several_models_must_say_which_one_it_is_about() -> None:
         read(document)
 
 
+def test_a_published_mart_says_what_its_columns_hold() -> None:
+    """Its table has the columns of the mart, and the container that publishes it reads no manifest."""
+    (first, *_) = read(manifest()).publications
+    assert first.mart == dg.AssetKey(["core", "fct_trips"])
+    assert first.columns == {"trip_month": "Month of fct_trips."}
+
+
 def test_tests_and_models_keep_dbts_own_names_for_the_runner() -> None:
     project = read(manifest())
     assert project.asset_keys["model.taxi.fct_trips"] == dg.AssetKey(["core", "fct_trips"])

@@ -84,8 +84,8 @@ def test_step_of_several_partitions_builds_each_month_from_the_first_to_the_last
 
 
 TABLES = {
-    "marts/fct_trips": {"relation": "core.fct_trips", "by_month": True},
-    "marts/dim_dates": {"relation": "core.dim_dates", "by_month": False},
+    "marts/fct_trips": {"relation": "core.fct_trips", "by_month": True, "columns": {"trip_id": "Which trip."}},
+    "marts/dim_dates": {"relation": "core.dim_dates", "by_month": False, "columns": {}},
 }
 
 
@@ -101,7 +101,10 @@ def test_only_tables_of_the_step_are_published(tmp_path: Path) -> None:
     ("tables", "expected"),
     [
         ({"marts/dim_dates": TABLES["marts/dim_dates"]}, "no mart: marts/fct_trips"),
-        ({"marts/fct_trips": {"relation": "core.fct_trips; drop table x", "by_month": True}}, "match pattern"),
+        (
+            {"marts/fct_trips": TABLES["marts/fct_trips"] | {"relation": "core.fct_trips; drop table x"}},
+            "match pattern",
+        ),
         ({"marts/fct_trips": {"relation": "core.fct_trips"}}, "by_month: Field required"),
     ],
 )

@@ -111,6 +111,7 @@ def build_marts(dbt_runner: Workload, project: DbtProject, surroundings: Surroun
                 _table_key(publication).to_user_string(): {
                     "relation": ".".join(publication.mart.path),
                     "by_month": publication.by_month,
+                    "columns": publication.columns,
                 }
                 for publication in project.publications
             }

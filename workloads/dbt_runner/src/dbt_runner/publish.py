@@ -6,7 +6,7 @@ from dagster_pipes import PipesContext
 
 from dbt_runner.iceberg import Published, open_publisher
 from dbt_runner.lake import require_source
-from dbt_runner.request import describe_months, read_publication
+from dbt_runner.request import Mart, describe_months, read_publication
 from dbt_runner.settings import Settings
 
 CHECK = "published_rows_are_the_marts"
@@ -32,10 +32,10 @@ def publish(pipes: PipesContext, settings: Settings) -> None:
             started = time.monotonic()
             table = key.replace("/", ".")
             published = publisher.publish(mart.relation, table, publication.months, by_month=mart.by_month)
-            _report(pipes, key, mart.relation, published, time.monotonic() - started)
+            _report(pipes, key, mart, published, time.monotonic() - started)
 
 
-def _report(pipes: PipesContext, key: str, mart: str, published: Published, execution_s: float) -> None:
+def _report(pipes: PipesContext, key: str, mart: Mart, published: Published, execution_s: float) -> None:
     table = key.replace("/", ".")
     pipes.log.info(
         "table %s: %d rows in %.2f s, %d written, %d taken out, snapshot %s",
@@ -46,9 +46,13 @@ def _report(pipes: PipesContext, key: str, mart: str, published: Published, exec
         published.rows_deleted,
         published.snapshot_id,
     )
-    columns = [{"name": column.name, "type": column.type} for column in published.columns]
+    columns = [
+        {"name": column.name, "type": column.type, "description": mart.columns.get(column.name)}
+        for column in published.columns
+    ]
     lineage = {
-        column.name: [{"asset_key": mart.split("."), "column_name": column.name}] for column in published.columns
+        column.name: [{"asset_key": mart.relation.split("."), "column_name": column.name}]
+        for column in published.columns
     }
     pipes.report_asset_materialization(
         asset_key=key,

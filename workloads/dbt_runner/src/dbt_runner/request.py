@@ -37,12 +37,14 @@ class Mart(BaseModel):
     Args:
         relation: Its table as ``schema.name``.
         by_month: Whether it is published month by month, by its column ``trip_month``; else as a whole.
+        columns: What its columns hold, in words.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     relation: str = Field(pattern=rf"^{_NAME}\.{_NAME}$")
     by_month: bool
+    columns: dict[str, str]
 
 
 class PublishExtras(BaseModel):
@@ -131,7 +133,9 @@ def read_publication(pipes: PipesContext) -> Publication:
     Raises:
         RequestError: The step has no assets, a partition that is no month, or the extras are not those of ``publish``.
     """
-    extras = _read_extras(pipes, PublishExtras, "publish", "tables (asset key to the mart's relation and by_month)")
+    extras = _read_extras(
+        pipes, PublishExtras, "publish", "tables (asset key to the mart's relation, by_month and columns)"
+    )
     unknown = sorted(set(pipes.asset_keys) - set(extras.tables))
     if unknown:
         raise RequestError(
