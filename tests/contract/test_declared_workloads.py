@@ -12,7 +12,8 @@ from drayage import ContainerWorkload
 
 pytestmark = pytest.mark.engine
 
-PLAIN = {"image": SHELL_IMAGE, "adapter": "key_value", "assets": [{"key": "report"}]}
+REPORT = {"key": "report", "description": "What the program printed."}
+PLAIN = {"image": SHELL_IMAGE, "adapter": "key_value", "assets": [REPORT]}
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +92,7 @@ def test_a_partition_reaches_it_and_its_checks_come_back(instance: dg.DagsterIns
         partition="2024-01-02",
         command=shell(script),
         adapter=None,
-        assets=[{"key": "report", "partitions_def": {"type": "daily", "start_date": "2024-01-01"}}],
+        assets=[{**REPORT, "partitions_def": {"type": "daily", "start_date": "2024-01-01"}}],
         checks=[{"asset": "report", "name": "whole"}],
     )
     assert outcome.success, outcome.failure

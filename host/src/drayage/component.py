@@ -10,6 +10,7 @@
       resources: {memory: 256m, timeout_s: 60}
       assets:
         - key: trips
+          description: Says what trips makes.
       promises:
         rows: int
 """
@@ -55,7 +56,7 @@ class ContainerWorkload(dg.Component, dg.Model, dg.Resolvable):
         extras: What the workload gets through Pipes beside Dagster's own context.
         resources: Limits and the like: any field of ``drayage.StepSettings``, such as memory, cpus and timeout_s.
         adapter: How metadata is read from the standard output of a program that knows nothing of Pipes.
-        assets: What it makes, with keys, deps, partitions, descriptions and so on.
+        assets: What it makes, each with key and description; deps, partitions and so on as Dagster has them.
         promises: What every materialization must carry: a type for each name, or type, unit, description and required.
         checks: The checks that it reports.
         name: The step's name; default is the first asset's key.
@@ -167,6 +168,12 @@ class ContainerWorkload(dg.Component, dg.Model, dg.Resolvable):
             )
         if not self.assets:
             problems.append("`assets` must name one at least")
+        problems += [
+            f"`assets`: {spec.key.to_user_string()} has no `description`: expected a sentence for people who meet it "
+            f"in the graph, got {spec.description!r}; write it below its `key`"
+            for spec in self.assets
+            if not (spec.description or "").strip()
+        ]
         problems += [
             f"`secrets.{name}` needs one of `env` and `file`"
             for name, source in self.secrets.items()

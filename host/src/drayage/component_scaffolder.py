@@ -13,12 +13,16 @@ class ContainerWorkloadParams(pydantic.BaseModel):
         image: Name of the image.
         build: Folder with a Dockerfile, relative to the folder that is written.
         asset: Key of the asset that it makes; default is the folder's name.
+        description: What the asset is, for people; default is a sentence to be replaced.
         adapter: How metadata is read from the standard output of a program that knows nothing of Pipes.
     """
 
     image: str | None = pydantic.Field(default=None, description="Name of the image.")
     build: str | None = pydantic.Field(default=None, description="Folder with a Dockerfile, relative to defs.yaml.")
     asset: str | None = pydantic.Field(default=None, description="Key of its asset; default: the folder's name.")
+    description: str | None = pydantic.Field(
+        default=None, description="What its asset is, for people; default: a sentence to be replaced."
+    )
     adapter: str | None = pydantic.Field(
         default=None, description="json_lines or key_value, for a program that knows nothing of Pipes."
     )
@@ -43,4 +47,5 @@ class ContainerWorkloadScaffolder(dg.Scaffolder[ContainerWorkloadParams]):
             raise ValueError("Give --image NAME, or --build FOLDER with a Dockerfile.")
         given: dict[str, Any] = params.model_dump(exclude_none=True)
         key = given.pop("asset", request.target_path.name)
-        dg.scaffold_component(request, {**given, "assets": [{"key": key}]})
+        description = given.pop("description", f"Says what {key} makes.")
+        dg.scaffold_component(request, {**given, "assets": [{"key": key, "description": description}]})

@@ -14,7 +14,8 @@ from drayage.component_fields import PromisedType
 from drayage.message_schema import schema
 from drayage.promise_metadata import ANY, read_promises
 
-ASSETS = [{"key": "lake/trips"}]
+TRIP_ASSET = {"key": "lake/trips", "description": "The month's trips."}
+ASSETS = [TRIP_ASSET]
 TRIPS = dg.AssetKey(["lake", "trips"])
 PAGE = Path(__file__).parents[3] / "docs" / "adding-a-workload.md"
 
@@ -27,7 +28,7 @@ def declared(**attributes: object) -> dg.Definitions:
 
 
 def test_a_declaration_becomes_its_assets() -> None:
-    assets = [{"key": "lake/trips", "deps": ["topic"], "partitions_def": {"type": "daily", "start_date": "2024-01-01"}}]
+    assets = [{**TRIP_ASSET, "deps": ["topic"], "partitions_def": {"type": "daily", "start_date": "2024-01-01"}}]
     checks = [{"asset": "lake/trips", "name": "whole", "blocking": True}]
     defs = declared(image="an/image", assets=assets, checks=checks, promises={"rows": "int"}, pool="lake")
     definition = defs.get_assets_def(TRIPS)
@@ -35,6 +36,7 @@ def test_a_declaration_becomes_its_assets() -> None:
     assert [dep.asset_key for dep in spec.deps] == [dg.AssetKey("topic")]
     assert isinstance(spec.partitions_def, dg.DailyPartitionsDefinition)
     assert [check.name for check in definition.check_specs] == ["whole"]
+    assert spec.description == "The month's trips."
     assert definition.op.name == "lake__trips"
     assert definition.op.pool == "lake"
 
@@ -56,7 +58,7 @@ def test_every_type_of_metadata_can_be_promised() -> None:
 def test_a_month_is_a_partition_in_one_line() -> None:
     """Dagster's YAML has types for hours, days and weeks alone; its templates know the class."""
     months = "{{ dg.MonthlyPartitionsDefinition('2009-01', '2009-04', fmt='%Y-%m') }}"
-    assets = [{"key": "lake/trips", "partitions_def": months}]
+    assets = [{**TRIP_ASSET, "partitions_def": months}]
     spec = declared(image="an/image", assets=assets).get_assets_def(TRIPS).get_asset_spec()
     assert isinstance(spec.partitions_def, dg.MonthlyPartitionsDefinition)
     assert spec.partitions_def.get_partition_keys() == ["2009-01", "2009-02", "2009-03"]
@@ -80,6 +82,8 @@ def test_promises_have_a_type_or_more() -> None:
         ({"image": "i", "assets": []}, "`assets` must name one at least"),
         ({"image": "i", "secrets": {"password": {}}}, "`secrets.password` needs one of `env` and `file`"),
         ({"image": "i", "secrets": {"p": {"env": "P", "file": "/p"}}}, "`secrets.p` needs one of"),
+        ({"image": "i", "assets": [{"key": "lake/trips"}]}, "lake/trips has no `description`"),
+        ({"image": "i", "assets": [TRIP_ASSET, {"key": "b", "description": " "}]}, "b has no `description`"),
         ({"image": "i", "adapter": "key_value", "assets": [{"key": "a"}, {"key": "b"}]}, "there are 2"),
         (
             {"image": "i", "adapter": "key_value", "checks": [{"asset": "lake/trips", "name": "c"}]},

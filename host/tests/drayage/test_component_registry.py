@@ -4,8 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dagster
 import pytest
 import yaml
+
+from drayage import ContainerWorkload
 
 DG = Path(sys.executable).with_name("dg")
 PROJECT = '[tool.dg]\ndirectory_type = "project"\n[tool.dg.project]\nroot_module = "pipeline"\n'
@@ -40,8 +43,15 @@ def test_a_scaffolded_entry_is_valid(project: Path) -> None:
     entry = yaml.safe_load((project / "pipeline" / "defs" / "trips" / "defs.yaml").read_text(encoding="utf-8"))
     assert entry == {
         "type": "drayage.ContainerWorkload",
-        "attributes": {"image": "an/image", "adapter": "key_value", "assets": [{"key": "trips"}]},
+        "attributes": {
+            "image": "an/image",
+            "adapter": "key_value",
+            "assets": [{"key": "trips", "description": "Says what trips makes."}],
+        },
     }
+    assert ContainerWorkload.from_attributes_dict(attributes=entry["attributes"]).build_defs(
+        dagster.ComponentTree.for_test().load_context
+    )
     code, said = dg(project, "check", "yaml")
     assert code == 0, said
 
@@ -57,8 +67,8 @@ def test_dg_names_the_line_of_a_malformed_entry(project: Path) -> None:
     folder = project / "pipeline" / "defs" / "trips"
     folder.mkdir()
     (folder / "defs.yaml").write_text(
-        "type: drayage.ContainerWorkload\nattributes:\n  image: an/image\n  assets: [{key: trips}]\n"
-        "  resources:\n    memory: 512m\n  comand: [run]\n",
+        "type: drayage.ContainerWorkload\nattributes:\n  image: an/image\n"
+        "  assets: [{key: trips, description: Trips.}]\n  resources:\n    memory: 512m\n  comand: [run]\n",
         encoding="utf-8",
     )
     code, said = dg(project, "check", "yaml")
