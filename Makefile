@@ -68,7 +68,7 @@ benchmark-runner: ## Time one step bare, with the stock client and with drayage,
 
 .PHONY: dev
 dev: up ## Dagster on this machine with SQLite, for work on host code
-	@bootstrap/dev.sh
+	@bootstrap/dev.sh $(ENV_FILE)
 
 .PHONY: ps
 ps: ## Show the services and the step containers

@@ -1,10 +1,12 @@
 #!/bin/bash
-# Dagster on this machine, with SQLite and the exchange root in .dev/; the services stay in their containers.
+# dev.sh ENVIRONMENT_FILE: Dagster on this machine, with SQLite and the exchange root in .dev/; the stack's services stay in
+# their containers.
 set -euo pipefail
 
+environment_file=$(realpath "$1")
 set -a
-# shellcheck disable=SC1091 # generated
-. ./.env
+# shellcheck disable=SC1090 # generated
+. "$environment_file"
 set +a
 export DAGSTER_HOME="$PWD/.dev" \
     DRAYAGE_EXCHANGE_ROOT="$PWD/.dev/exchange" \
