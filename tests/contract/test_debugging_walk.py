@@ -1,6 +1,9 @@
 """The walk from a red step to a fixed replay is walked as it is written: same commands, same answers."""
 
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +61,26 @@ def test_every_command_of_the_walk_answers_as_it_is_written(
                 assert is_in(line, got, of=command), got
 
 
+# Each inline command of the page, and each option, how it is completed, how it exits and what it then says.
+STEP = "silver/cleaned_trips"
+SHELL, REPLAY = f"drayage shell last {STEP}", f"drayage replay last {STEP} --yes"
+INLINE = {
+    "drayage logs": (f"drayage logs last {STEP}", 0, "max_fare is negative"),
+    "drayage shell last silver/cleaned_trips": (f"{SHELL} --command 'echo $((6 * 7))'", 0, "42"),
+    "--command": (f"{SHELL} --command 'cat /drayage/io/context.json'", 0, "max_fare"),
+    "--toolbox IMAGE": (f"{SHELL} --toolbox IMAGE --command 'exit 7'", 7, "a copy of the kept container"),
+    "--image": (f"{REPLAY} --image {SHELL_IMAGE}", 1, "max_fare is negative"),
+    "--mount ./src:/app/src": (f"{REPLAY} --mount ./src:/app/src", 1, "max_fare is negative"),
+    "--env NAME=value": (f"{REPLAY} --env NAME=value", 1, "max_fare is negative"),
+    "--network": (f"{REPLAY} --network none", 1, "max_fare is negative"),
+    "drayage capsule RUN STEP -o FILE": ("drayage capsule RUN STEP -o FILE", 0, "To run it elsewhere"),
+    "drayage replay FILE": ("drayage replay FILE --yes", 1, "max_fare is negative"),
+    "drayage replay RUN STEP --debugpy": ("drayage replay RUN STEP --debugpy --yes", 2, "Python"),
+    "--debugpy-port": (f"{REPLAY} --debugpy --debugpy-port 5679", 2, "Python"),
+    "--json": ("drayage runs --json", 0, '"status": "failed"'),
+}
+
+
 def is_in(line: str, got: str, *, of: str) -> bool:
     if of == "doctor":
         # What is examined stands before the colon, and the machine's own figures behind it.
@@ -65,3 +88,40 @@ def is_in(line: str, got: str, *, of: str) -> bool:
     if "…" in line:
         return line.split("…", maxsplit=1)[0].rsplit(" ", 1)[0] in got
     return all(part in alike(got) for part in alike(line))
+
+
+def test_every_inline_command_and_option_of_the_walk_is_there(
+    instance: dg.DagsterInstance,
+    deployment: Deployment,
+    cli: CommandLine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Taken from the page, so that a renamed option, or one more, cannot stand there untried."""
+    page = " ".join(WALK.read_text(encoding="utf-8").split())
+    named = set(re.findall(r"`(drayage (?!--)[^`]+|--[a-z][^`]*)`", page))
+    assert named == INLINE.keys()
+    materialize(instance, deployment.client(), cleaned_trips)
+    (tmp_path / "src").mkdir()
+    monkeypatch.chdir(tmp_path)
+    places = {"RUN": "last", "STEP": STEP, "FILE": "step.tar.gz", "IMAGE": SHELL_IMAGE}
+    for name, (command, exits, says) in INLINE.items():
+        assert name in command
+        words = [places.get(word, word) for word in shlex.split(command)[1:]]
+        assert says in cli(*words, exits=exits), name
+
+
+def test_the_completion_is_installed_as_the_walk_says(tmp_path: Path) -> None:
+    """In a home of the test's own: it writes into a shell's settings."""
+    assert "`drayage --install-completion`" in WALK.read_text(encoding="utf-8")
+    program = Path(sys.executable).with_name("drayage")
+    done = subprocess.run(  # noqa: S603 - ours
+        ["bash", "-c", f"{shlex.quote(str(program))} --install-completion; exit $?"],  # noqa: S607
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "bash completion installed" in done.stdout
+    assert "drayage" in (tmp_path / ".bashrc").read_text(encoding="utf-8")

@@ -1,9 +1,10 @@
-"""The README's commands that stop, remove or rewrite, on a stack and in a copy of the repository of their own."""
+"""The README's commands that stop, remove or write, on a stack and in a copy of the repository of their own."""
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 import docker
 import docker.errors
 import pytest
+import yaml
 from repository_copy import copy_repository
 from stack import REPOSITORY
 
@@ -47,6 +49,25 @@ def test_make_fmt_puts_python_and_sql_in_order(tmp_path: Path) -> None:
     done = make(copy, "fmt")
     assert done.returncode == 0, done.stdout + done.stderr
     assert changed(copy) == []
+
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+NEW = re.findall(r"^ {4}(\.venv/bin/drayage new (\w+) --language) (\w+) +# or (.*)$", README, re.MULTILINE)
+
+
+def test_drayage_new_writes_a_workload_and_its_entry_where_the_readme_says(tmp_path: Path) -> None:
+    copy = copy_repository(tmp_path / "copy")
+    ((command, name, language, others),) = NEW
+    for each in (language, *others.split(", ")):
+        done = subprocess.run([*command.split(), each], cwd=copy, capture_output=True, text=True, check=False)  # noqa: S603
+        assert done.returncode == 0, done.stderr
+        folder, entry = copy / "workloads" / name, copy / "host" / "src" / "nyc_taxi" / "defs" / name / "defs.yaml"
+        assert f"`{entry.relative_to(copy)}`" in README
+        assert f"`{folder.relative_to(copy)}`" in README
+        assert yaml.safe_load(entry.read_text(encoding="utf-8"))["type"] == "drayage.ContainerWorkload"
+        assert (folder / "Dockerfile").is_file()
+        shutil.rmtree(folder)
+        shutil.rmtree(entry.parent)
 
 
 def changed(copy: Path) -> list[str]:
