@@ -1,0 +1,46 @@
+"""Flink's jobs on the test stack, slowed down and asked for at the JobManager."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import httpx
+from stack import Stack, wait_until
+
+EVENTS = 100_000
+
+
+@contextmanager
+def slow_flink(stack: Stack) -> Iterator[Callable[[], None]]:
+    """Leave the TaskManager so little of a processor that no job of ``EVENTS`` ends before it is let go."""
+    taskmanager = stack.container("flink-taskmanager")
+
+    def let_go() -> None:
+        taskmanager.update(cpu_period=100_000, cpu_quota=-1)
+
+    taskmanager.update(cpu_period=100_000, cpu_quota=10_000)
+    try:
+        yield let_go
+    finally:
+        let_go()
+
+
+def running_bronze_job(stack: Stack) -> str:
+    """Wait until bronze's Flink job runs, and tell its id."""
+
+    def running() -> list[str]:
+        jobs = httpx.get(f"{stack.url('FLINK_PORT')}/jobs/overview", timeout=30).json()["jobs"]
+        return [job["jid"] for job in jobs if (job["name"], job["state"]) == ("bronze.raw_trips", "RUNNING")]
+
+    wait_until(lambda: running() != [], what="bronze's running Flink job", timeout_s=120)
+    (job,) = running()
+    return job
+
+
+def state_of(stack: Stack, job: str) -> str:
+    """Tell a Flink job's state as the JobManager knows it."""
+    return str(httpx.get(f"{stack.url('FLINK_PORT')}/jobs/{job}", timeout=30).json()["state"])
+
+
+def cancel_in_flink(stack: Stack, job: str) -> None:
+    """Cancel a job behind the step's back, as somebody does on Flink's own page."""
+    httpx.patch(f"{stack.url('FLINK_PORT')}/jobs/{job}", params={"mode": "cancel"}, timeout=30).raise_for_status()
