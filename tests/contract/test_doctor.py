@@ -1,8 +1,12 @@
 """`drayage doctor` on a good machine, and on one where something is wrong."""
 
 import json
+import os
 import socket
+import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -32,6 +36,66 @@ def test_doctor_finds_a_good_machine_good_and_says_what_is_bad(
     assert all(finding["good"] for finding in findings)
     assert "no-such-image' is not on the engine" in cli("doctor", "--image", "no-such-image", exits=1)
     assert "systemctl start docker" in cli("doctor", exits=1, DOCKER_HOST="unix:///no/such/socket")
+
+
+def verdicts(cli: CommandLine, *words: str) -> dict[str, dict[str, Any]]:
+    """What is found where something is bad."""
+    return {finding["what"]: finding for finding in json.loads(cli("doctor", "--json", *words, exits=1))}
+
+
+@pytest.mark.parametrize(
+    ("option", "what", "expected"),
+    [("--least-disk", "disk", "expected 1048576.0 at least"), ("--least-memory", "memory", "expected 1073741824 at")],
+)
+def test_too_little_of_what_is_asked_for_is_bad_and_nothing_else(
+    cli: CommandLine, option: str, what: str, expected: str
+) -> None:
+    assert json.loads(cli("doctor", "--json"))
+    found = verdicts(cli, option, "1024t")
+    assert [name for name, finding in found.items() if not finding["good"]] == [what]
+    assert expected in found[what]["text"]
+    assert "expected a size such as 512m or 2g, got 'much'" in cli("doctor", option, "much", exits=2)
+
+
+def test_an_exchange_root_that_is_missing_is_made_as_a_step_would_make_it(
+    cli: CommandLine, deployment: Deployment
+) -> None:
+    assert not deployment.exchange_root.exists()
+    assert "can be written" in cli("doctor")
+    assert list((deployment.exchange_root / "replays").iterdir()) == [], "and nothing stays in it"
+
+
+def test_an_exchange_root_that_is_a_file_is_bad(cli: CommandLine, deployment: Deployment) -> None:
+    deployment.exchange_root.write_text("no folder", encoding="utf-8")
+    found = verdicts(cli)
+    assert not found["exchange root"]["good"]
+    assert not found["engine sees exchange root"]["good"]
+    assert str(deployment.exchange_root) in found["exchange root"]["text"]
+    assert "set DRAYAGE_EXCHANGE_ROOT" in found["exchange root"]["text"]
+
+
+def test_an_exchange_root_that_cannot_be_made_is_bad(deployment: Deployment) -> None:
+    """The kernel lets nobody make a folder there, not even root."""
+    found = verdicts(CommandLine(replace(deployment, exchange_root=Path("/proc/drayage/exchange"))))
+    for what in ("exchange root", "engine sees exchange root", "disk"):
+        assert not found[what]["good"]
+        assert "DRAYAGE_EXCHANGE_ROOT" in found[what]["text"]
+
+
+def test_an_exchange_root_that_may_not_be_written_is_bad(cli: CommandLine, deployment: Deployment) -> None:
+    """Root may write everywhere, and is kept from it here as everybody is."""
+    as_everybody = ["setpriv", "--bounding-set", "-dac_override"] if os.geteuid() == 0 else []
+    deployment.exchange_root.mkdir(mode=0o555)
+    command = [*as_everybody, *cli.words("doctor", "--json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    assert done.returncode == 1, done.stderr
+    found = {finding["what"]: finding for finding in json.loads(done.stdout)}
+    assert [name for name, finding in found.items() if not finding["good"]] == [
+        "exchange root",
+        "engine sees exchange root",
+    ]
+    assert "Permission denied" in found["exchange root"]["text"]
+    assert "set DRAYAGE_EXCHANGE_ROOT" in found["exchange root"]["text"]
 
 
 def free_port() -> int:

@@ -38,6 +38,22 @@ def _size_bytes(size: Any) -> Any:
         raise ValueError(f"expected a size such as 512m or 2g, got {size!r}") from None
 
 
+def read_size(size: str, *, source: str) -> int:
+    """Read a size as people write it, in bytes.
+
+    Args:
+        size: Such as ``512m`` or ``2g``.
+        source: Where it comes from, for the error.
+
+    Raises:
+        SettingsError: It is none.
+    """
+    try:
+        return int(_size_bytes(size))
+    except ValueError as error:
+        raise SettingsError(f"{source}: {error}. Nothing was started.") from error
+
+
 Size = Annotated[
     int, pydantic.BeforeValidator(_size_bytes, json_schema_input_type=int | str), pydantic.Field(ge=6 * 2**20)
 ]

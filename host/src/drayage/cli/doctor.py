@@ -14,9 +14,8 @@ from drayage.cli.services import service_findings
 from drayage.docker_debug import DockerDebugger, write_probe
 from drayage.exchange import REPLAYS
 from drayage.history import require_record
+from drayage.settings import read_size
 
-_LEAST_DISK_BYTES = 2 * 2**30
-_LEAST_MEMORY_BYTES = 512 * 2**20
 _MEMINFO = Path("/proc/meminfo")
 
 
@@ -24,18 +23,22 @@ def doctor(
     ctx: typer.Context,
     *,
     image: Annotated[list[str] | None, typer.Option(help="An image that must be there; may be given again.")] = None,
+    least_disk: Annotated[str, typer.Option(help="What must be free at the exchange root, such as 20g.")] = "2g",
+    least_memory: Annotated[str, typer.Option(help="What must be available, such as 4g.")] = "512m",
     as_json: AsJson = False,
 ) -> None:
     """Examine engine, images, exchange root, disk, memory, services and ports; exit code 1 if one of them is bad."""
     setup: Setup = ctx.obj
     debugger = DockerDebugger()
+    disk_bytes = read_size(least_disk, source="--least-disk")
+    memory_bytes = read_size(least_memory, source="--least-memory")
     findings = [
         examined("engine", lambda: _engine(debugger)),
         *_images(setup, image or []),
         examined("exchange root", lambda: _exchange_root(setup)),
         examined("engine sees exchange root", lambda: _reachable(setup, debugger)),
-        examined("disk", lambda: _disk(setup)),
-        examined("memory", _memory),
+        examined("disk", lambda: _disk(setup, disk_bytes)),
+        examined("memory", lambda: _memory(memory_bytes)),
         *service_findings(setup.settings.network),
     ]
     if as_json:
@@ -90,18 +93,23 @@ def _reachable(setup: Setup, debugger: DockerDebugger) -> tuple[bool, str]:
         shutil.rmtree(attempt.path.parent.parent)
 
 
-def _disk(setup: Setup) -> tuple[bool, str]:
+def _disk(setup: Setup, least_bytes: int) -> tuple[bool, str]:
     free = shutil.disk_usage(setup.exchange.root).free
     text = f"{free / 2**30:.1f} GiB free at the exchange root"
-    if free < _LEAST_DISK_BYTES:
-        return False, f"{text}. Free some: `drayage prune`, and `docker system prune` for the engine's own."
+    if free < least_bytes:
+        return False, (
+            f"{text}, expected {least_bytes / 2**30:.1f} at least. Free some: `drayage prune`, and `docker system "
+            "prune` for the engine's own."
+        )
     return True, text
 
 
-def _memory() -> tuple[bool, str]:
+def _memory(least_bytes: int) -> tuple[bool, str]:
     fields = dict(line.split(":", 1) for line in _MEMINFO.read_text(encoding="utf-8").splitlines())
     available = int(fields["MemAvailable"].split()[0]) * 1024
     text = f"{available / 2**20:.0f} MiB available"
-    if available < _LEAST_MEMORY_BYTES:
-        return False, f"{text}. Stop what is not needed, or give the machine more."
+    if available < least_bytes:
+        return False, (
+            f"{text}, expected {least_bytes / 2**20:.0f} at least. Stop what is not needed, or give the machine more."
+        )
     return True, text
