@@ -161,6 +161,21 @@ def test_the_command_says_where_everything_is(project: Path, monkeypatch: pytest
     assert f"expected {', '.join(LANGUAGES)}" in done.output.replace("\n", " ")
 
 
+def test_the_command_says_the_same_to_programs(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project.parent)
+    done = CliRunner().invoke(app, ["new", "clean_trips", "--language", "shell", "--json"])
+    assert done.exit_code == 0, done.output
+    folder = project.parent / "workloads" / "clean_trips"
+    assert json.loads(done.stdout) == {
+        "asset": "clean_trips",
+        "language": "shell",
+        "folder": str(folder),
+        "entry": str(project / "src" / "pipeline" / "defs" / "clean_trips" / "defs.yaml"),
+        "test_command": f"docker build --target test {folder}",
+    }
+    assert folder.is_dir()
+
+
 def test_a_template_without_its_writer_is_refused(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,10 +1,12 @@
 """``drayage new``: one more workload."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from drayage.cli.screen import AsJson, print_json
 from drayage.scaffold import LANGUAGES, find_project, write_workload
 
 
@@ -18,11 +20,24 @@ def new(
     project: Annotated[
         Path | None, typer.Option(help="The Dagster project; default: above this folder, or just below it.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write a workload's folder and its entry on the host; both work as they are."""
     project = (project or find_project(Path.cwd())).absolute()
     written = write_workload(name, language=language, workloads=workloads.absolute(), project=project)
+    test_command = shlex.join(["docker", "build", "--target", "test", str(written.folder)])
+    if as_json:
+        print_json(
+            {
+                "asset": name,
+                "language": language,
+                "folder": str(written.folder),
+                "entry": str(written.entry),
+                "test_command": test_command,
+            }
+        )
+        return
     typer.echo(f"The workload, with its Dockerfile and tests: {written.folder}")
     typer.echo(f"Its entry on the host: {written.entry}")
-    typer.echo(f"Its tests: docker build --target test {written.folder}")
+    typer.echo(f"Its tests: {test_command}")
     typer.echo(f"Then reload the definitions, and materialize the asset {name}.")
