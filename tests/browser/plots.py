@@ -1,15 +1,18 @@
 """What a plot on a page shows: Dagster draws it on a canvas, where no text can be found afterwards.
 
-The page is made to take note of what is drawn, and the mouse is put on each point, so that the tooltip tells its value.
+The page is made to take note of what is drawn, and the mouse is put on each point, so that a tooltip tells where it
+stands and its value.
 """
 
 from playwright.sync_api import Locator, Page
 
+# Wide enough for the mouse to tell each of 120 months from the next.
+WIDE = {"width": 3000, "height": 1500}
 _TAKE_NOTE = """
 (() => {
   window.drawn = new Map();
   const of = (canvas) => {
-    if (!drawn.has(canvas)) drawn.set(canvas, {points: [], texts: []});
+    if (!drawn.has(canvas)) drawn.set(canvas, {points: new Set(), tooltips: new Set(), title: ""});
     return drawn.get(canvas);
   };
   const watch = (name, take) => {
@@ -19,10 +22,16 @@ _TAKE_NOTE = """
       return original.apply(this, given);
     };
   };
-  watch("arc", (seen, [x, y]) => seen.points.push(`${Math.round(x)},${Math.round(y)}`));
-  watch("fillText", (seen, [text]) => seen.texts.push(text));
+  watch("arc", (seen, [x, y]) => seen.points.add(`${Math.round(x)},${Math.round(y)}`));
+  // A tooltip is its title and, next, a line `name: value`.
+  watch("fillText", (seen, [text]) => {
+    if (text.includes(": ")) seen.tooltips.add(JSON.stringify([seen.title, ...text.split(": ")]));
+    else seen.title = text;
+  });
 })();
 """
+# Chart.js looks at the mouse once a frame, and draws what it found in the next.
+_TWO_FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
 def take_note_of_plots(page: Page) -> None:
@@ -37,18 +46,18 @@ def find_plot(page: Page, name: str) -> Locator:
     return canvas
 
 
-def plotted_values(page: Page, name: str) -> set[str]:
-    """Return the values of a plot's points as their tooltips write them, such as ``5,928``."""
+def read_plot(page: Page, name: str) -> set[tuple[str, str]]:
+    """Return title and value of each point's tooltip, such as ``("39", "5,928")``.
+
+    A second reading has what the first had and what was not drawn then.
+    """
     canvas = find_plot(page, name)
-    page.wait_for_function("canvas => drawn.get(canvas)?.points.length > 0", arg=canvas.element_handle())
-    values: set[str] = set()
-    for point in canvas.evaluate("canvas => [...new Set(drawn.get(canvas).points)]"):
+    page.wait_for_function("canvas => drawn.get(canvas)?.points.size > 0", arg=canvas.element_handle())
+    box = canvas.bounding_box()
+    assert box is not None
+    for point in canvas.evaluate("canvas => [...drawn.get(canvas).points]"):
         x, y = map(int, point.split(","))
-        canvas.evaluate("canvas => { drawn.get(canvas).texts = []; }")
-        canvas.hover(position={"x": x, "y": y})
-        tooltip = page.wait_for_function(
-            "([canvas, name]) => drawn.get(canvas).texts.findLast(text => text.startsWith(`${name}: `))",
-            arg=[canvas.element_handle(), name],
-        ).json_value()
-        values.add(str(tooltip).removeprefix(f"{name}: "))
-    return values
+        page.mouse.move(box["x"] + x, box["y"] + y)
+        page.evaluate(_TWO_FRAMES)
+    tooltips = canvas.evaluate("canvas => [...drawn.get(canvas).tooltips].map(JSON.parse)")
+    return {(title, value) for title, label, value in tooltips if label == name}

@@ -9,24 +9,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from event_log import logged_numbers
 from flink_jobs import EVENTS, cancel_in_flink, running_bronze_job, slow_flink, state_of
 from playwright.sync_api import Page, expect
-from plots import find_plot, plotted_values
+from plots import WIDE, find_plot, read_plot
 from stack import Stack, wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.browser]
 
 MONTH = "2019-01"
 FAILING_MONTH = "2014-07"
-# Each stage's rate, and what every step carries.
-STEP_NUMBERS = ("duration_s", "cpu_s", "peak_memory_mib")
+# What every step carries, and the rate of those that move events or rows.
+STEP_NUMBERS = {"duration_s", "cpu_s", "peak_memory_mib"}
+RATES = {"events_per_second", "rows_per_second"}
 PLOTTED = {
-    "generate_events": ("events_per_second", *STEP_NUMBERS),
-    "bronze/raw_trips": ("rows_per_second", *STEP_NUMBERS),
-    "silver/cleaned_trips": ("rows_per_second", *STEP_NUMBERS),
-    "core/fct_trips": ("rows_per_second", *STEP_NUMBERS),
-    "marts/fct_trips": ("rows_per_second", *STEP_NUMBERS),
-    "audit": ("rows_per_second", *STEP_NUMBERS),
+    "kafka_topics": STEP_NUMBERS,
+    "generate_events": {"events_per_second", *STEP_NUMBERS},
+    "bronze/raw_trips": {"rows_per_second", *STEP_NUMBERS},
+    "silver/cleaned_trips": {"rows_per_second", *STEP_NUMBERS},
+    "core/fct_trips": {"rows_per_second", *STEP_NUMBERS},
+    "marts/fct_trips": {"rows_per_second", *STEP_NUMBERS},
+    "audit": {"rows_per_second", *STEP_NUMBERS},
 }
 RUNS = """
 query Runs($month: String!) {
@@ -68,28 +71,57 @@ def take_picture(page: Page, name: str) -> None:
         page.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
 
 
-def test_a_month_launched_from_the_graph_is_green_and_its_numbers_are_plotted(page: Page, stack: Stack) -> None:
-    """The main use: one click, a green run, and the rates of every run so far as plots."""
+def test_a_month_launched_from_the_graph_is_green(page: Page, stack: Stack) -> None:
+    """The main use: one click, and a green run that says what it was made from."""
     run = launch_from_the_graph(page, stack, MONTH)
     assert run["status"] == "SUCCESS"
     page.goto(f"/runs/{run['id']}")
     expect(page.get_by_text("RUN_SUCCESS").first).to_be_visible()
     take_picture(page, "run")
     assert {"month", "git_revision", "image/flink-submit"} <= set(tags_of(stack, run["id"]))
-    for asset, names in PLOTTED.items():
-        page.goto(f"/assets/{asset}?view=overview")
-        page.get_by_role("button", name="Plots").first.click()
-        logged = stack.materialization(asset, MONTH)
-        for name in names:
-            assert written(logged[name]) in plotted_values(page, name), f"{name} of {asset}"
-        if asset == "generate_events":
-            find_plot(page, "events_per_second")
-            take_picture(page, "plots")
 
 
-def written(number: float) -> str:
-    """A number as the UI's tooltips write it: with commas, and three decimals at most."""
-    return f"{number:,.3f}".rstrip("0").rstrip(".")
+def test_plots_show_every_number_of_the_event_log(page: Page, stack: Stack) -> None:
+    """Each rate, seconds and memory of each step that ever ran, and nothing else: a plot is what people believe."""
+    if newest_run(stack, MONTH) is None:
+        launch_from_the_graph(page, stack, MONTH)
+    open_plots(page, "generate_events")
+    find_plot(page, "events_per_second")
+    take_picture(page, "plots")
+    page.set_viewport_size(WIDE)
+    numbers = logged_numbers(stack, STEP_NUMBERS | RATES)
+    missing = {asset: labels - numbers.get(asset, {}).keys() for asset, labels in PLOTTED.items()}
+    assert not any(missing.values()), missing
+    for asset, labels in numbers.items():
+        open_plots(page, asset)
+        for label in labels:
+            assert_plotted(page, stack, asset, label)
+
+
+def open_plots(page: Page, asset: str) -> None:
+    page.goto(f"/assets/{asset}?view=overview")
+    page.get_by_role("button", name="Plots").first.click()
+
+
+def assert_plotted(page: Page, stack: Stack, asset: str, label: str) -> None:
+    """Compare a plot with the log, and once more on a fresh page: a plot is drawn in many frames, and a log grows."""
+    said: dict[str, Any] = {}
+
+    def is_whole() -> bool:
+        if said:
+            open_plots(page, asset)
+        plotted, logged = read_plot(page, label), logged_numbers(stack, [label], asset)[asset][label]
+        said.update(plotted=sorted(plotted), logged=dict(logged.values))
+        if logged.partitioned:
+            return plotted == {(str(place), value) for place, value in logged.values.items()}
+        # Two runs within seconds share a pixel, and their titles tell minutes only.
+        values = {value for _, value in plotted}
+        return logged.values[0] in values and values <= set(logged.values.values())
+
+    try:
+        wait_until(is_whole, what="the whole plot", timeout_s=30)
+    except TimeoutError:
+        pytest.fail(f"{label} of {asset}: the plot shows {said['plotted']}, and the log holds {said['logged']}")
 
 
 def tags_of(stack: Stack, run_id: str) -> dict[str, str]:
