@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 from contract_steps import SHELL_IMAGE, Deployment, StepOutcome, outcome_of, shell
 
-from drayage import ContainerWorkload
+from drayage import ContainerWorkload, read_image_id
 
 pytestmark = pytest.mark.engine
 
@@ -76,6 +76,17 @@ def test_it_gets_what_it_declares(instance: dg.DagsterInstance, monkeypatch: pyt
     assert metadata["has_extras"] is True
     assert metadata["release"] == 3.1, "key_value takes what is a number in JSON for one"
     assert "open-sesame" not in outcome.logged
+
+
+@pytest.mark.parametrize("script", ["echo rows=3", "exit 3"])
+def test_its_run_says_which_image_and_revision_made_it(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    monkeypatch.setenv("GIT_REVISION", "4711abc")
+    run = instance.get_run_by_id(materialize(instance, command=["sh", "-c", script]).run_id)
+    assert run is not None
+    tags = {name: run.tags.get(name) for name in ("git_revision", "image/debian")}
+    assert tags == {"git_revision": "4711abc", "image/debian": read_image_id(SHELL_IMAGE)[:19]}
 
 
 def test_a_partition_reaches_it_and_its_checks_come_back(instance: dg.DagsterInstance) -> None:

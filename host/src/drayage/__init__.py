@@ -5,8 +5,8 @@ verdict) → ``exchange``, ``session``, ``reader``, ``ledger``, ``message_schema
 out) → ``adoption``, ``launch``, ``follower``, ``output``, ``watch``, ``limits`` (while it runs) → ``outcome``,
 ``promise``, ``promise_metadata``, ``reporting``, ``failure`` (the judgement) → ``record``, ``history``, ``rerun``,
 ``replay``, ``capsule``, ``cli`` (looking into one step) → ``sweeper`` (what is left over) → ``adapter`` (programs that
-know nothing of Pipes) → ``component``, ``image_build`` (a workload declared in YAML) → ``conform`` (whether an image
-keeps the workload contract) → ``engine`` (the seam) and ``docker_engine`` (behind it).
+know nothing of Pipes) → ``component``, ``image_build``, ``provenance`` (a workload declared in YAML) → ``conform``
+(whether an image keeps the workload contract) → ``engine`` (the seam) and ``docker_engine`` (behind it).
 """
 
 from importlib import import_module

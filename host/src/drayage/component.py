@@ -39,6 +39,7 @@ from drayage.errors import BuildError, SettingsError
 from drayage.failure import error_failure
 from drayage.image_build import build_image
 from drayage.promise_metadata import PROMISES
+from drayage.provenance import tag_run_of
 from drayage.settings import StepSettings
 
 
@@ -117,7 +118,12 @@ class ContainerWorkload(dg.Component, dg.Model, dg.Resolvable):
                 image = self._image(context, folder)
             except BuildError as error:
                 raise error_failure(str(error), error, {}) from error
-            yield from self._run(context, image)
+            tagged = tag_run_of(context, image)
+            try:
+                yield from self._run(context, image)
+            finally:
+                if not tagged:
+                    tag_run_of(context, image)
 
         return dg.Definitions(assets=[workload])
 

@@ -8,6 +8,7 @@ import dagster as dg
 
 from drayage import DrayageClient, build_sweeper_sensor
 from drayage.dagster_internals import StateBackedDefinitionsLoader
+from drayage.provenance import provenance_tags
 from nyc_taxi.assets.audit import build_audit
 from nyc_taxi.assets.care import build_care_assets
 from nyc_taxi.assets.kafka import build_kafka_assets
@@ -18,7 +19,7 @@ from nyc_taxi.automation import MARTS_FOLLOW_SILVER, NEWEST_MONTH, new_monthly_f
 from nyc_taxi.dbt_manifest import read_dbt_project
 from nyc_taxi.images import Inspection, find_image_ids, inspect_images
 from nyc_taxi.jobs import JOBS
-from nyc_taxi.provenance import provenance_tags, tag_run
+from nyc_taxi.provenance import tag_run
 from nyc_taxi.reports import promise_node
 from nyc_taxi.settings import Images, Surroundings, load_services
 from nyc_taxi.workloads import SECRETS, describe_workloads

@@ -6,8 +6,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from drayage.provenance import provenance_tags
 from nyc_taxi.partitions import MONTHS
-from nyc_taxi.provenance import provenance_tags, tag_run
+from nyc_taxi.provenance import tag_run
 
 TAGS = provenance_tags({"drayage/generator": f"sha256:{'ab' * 32}"}, "4711abc")
 
@@ -46,9 +47,3 @@ def test_a_run_over_several_months_says_from_which_to_which(instance: dg.Dagster
     run = instance.get_run_by_id(run_id)
     assert run is not None
     assert run.tags["month"] == "2019-01...2019-03"
-
-
-def test_what_nobody_knows_is_no_tag() -> None:
-    assert provenance_tags({}, None) == {}
-    images = {"drayage/generator": "sha256:aaaa", "drayage/dbt-runner": "sha256:bbbb"}
-    assert provenance_tags(images, None) == {"image/generator": "sha256:aaaa", "image/dbt-runner": "sha256:bbbb"}
