@@ -46,7 +46,7 @@ func step(session *pipes.Session) error {
 	defer sent.Close()
 	var count counter
 	counted := func(name string) audit.Table { return countedTable{tables[name], &count} }
-	stop := count.tell(progressInterval, session.Progress)
+	stop := count.tell(progressInterval, func(told pipes.Metadata) error { return session.Progress("", told) })
 	defer stop()
 	result, err := audit.Run(ctx, audit.Job{
 		Month:   month,

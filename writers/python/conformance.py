@@ -122,6 +122,23 @@ def custom(pipes: PipesContext) -> None:
     pipes.report_asset_materialization()
 
 
+def partitions(pipes: PipesContext) -> None:
+    """Tell every partition of every asset its number, and report progress of every asset."""
+    for key in pipes.asset_keys:
+        for number, partition in enumerate(pipes.extras["partitions"]):
+            own = {"kind": "partition_metadata", "partition_key": partition, "metadata": {"number": number}}
+            pipes.report_custom_message({**own, "asset_key": key})
+        pipes.report_custom_message({"kind": "progress", "asset_key": key, "metadata": {"rows": 1}})
+        pipes.report_asset_materialization(asset_key=key)
+
+
+def streams(pipes: PipesContext) -> None:
+    """Pass on what another process printed."""
+    for stream in ("stdout", "stderr"):
+        pipes.log_external_stream(stream, f"{stream} {TEXT}")
+    pipes.report_asset_materialization()
+
+
 def large(pipes: PipesContext) -> None:
     """Report what is large."""
     padding = len(pipes.extras["padding"])
@@ -169,6 +186,8 @@ SCENARIOS: dict[str, Callable[[PipesContext], None]] = {
     "checks": checks,
     "logs": logs,
     "custom": custom,
+    "partitions": partitions,
+    "streams": streams,
     "large": large,
     "many": many,
     "exception": fail,

@@ -66,7 +66,27 @@ custom() {
     for payload in null true 7 0.5 "$(pipes_quote "$TEXT")" '[1,[2]]' '{"kind":"own","a":{"b":null}}'; do
         pipes_custom "$payload"
     done
-    pipes_progress "$(pipes_value rows int 1)"
+    pipes_progress '' "$(pipes_value rows int 1)"
+    pipes_materialize '' ''
+}
+
+partitions() {
+    place=0
+    while asset=$(pipes_get asset_keys "$place" 2> /dev/null); do
+        number=0
+        while key=$(pipes_get extras partitions "$number" 2> /dev/null); do
+            pipes_partition_metadata "$asset" "$key" "$(pipes_value number int "$number")"
+            number=$((number + 1))
+        done
+        pipes_progress "$asset" "$(pipes_value rows int 1)"
+        pipes_materialize "$asset" ''
+        place=$((place + 1))
+    done
+}
+
+streams() {
+    pipes_external_stream stdout "stdout $TEXT"
+    pipes_external_stream stderr "stderr $TEXT"
     pipes_materialize '' ''
 }
 
@@ -107,6 +127,6 @@ secret() {
 pipes_open
 scenario=$(pipes_get extras drayage/scenario)
 case $scenario in
-    context | metadata | checks | logs | custom | large | many | exception | sigterm | secret) "$scenario" ;;
+    context | metadata | checks | logs | custom | partitions | streams | large | many | exception | sigterm | secret) "$scenario" ;;
     *) pipes_fail UnknownScenario "unknown scenario '$scenario'" ;;
 esac

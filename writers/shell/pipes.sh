@@ -6,10 +6,8 @@
 #   pipes_open
 #   month=$(pipes_get partition_key)
 #   pipes_materialize '' '' "$(pipes_value rows int 3)" "$(pipes_text note md '**done**')"
-#
-# The script's exit closes Pipes: with an exception if its code is not 0.
 
-# pipes_open: says "opened", and from then on sees to it that Pipes is closed.
+# pipes_open: says "opened"; from then on the script's exit closes Pipes, with an exception if its code is not 0.
 pipes_open() {
     pipes__context=$(pipes__bootstrap DAGSTER_PIPES_CONTEXT "${DAGSTER_PIPES_CONTEXT-}" path) || exit 2
     if pipes__to=$(pipes__bootstrap DAGSTER_PIPES_MESSAGES "${DAGSTER_PIPES_MESSAGES-}" path 2> /dev/null); then
@@ -18,10 +16,9 @@ pipes_open() {
         pipes__to=$(pipes__bootstrap DAGSTER_PIPES_MESSAGES "${DAGSTER_PIPES_MESSAGES-}" stdio) || exit 2
         if [ "$pipes__to" = stdout ]; then exec 3>&1; else exec 3>&2; fi
     fi
-    pipes__closed=
-    trap 'pipes__exit $?' EXIT
-    pipes__child=
-    trap pipes__terminated TERM
+    pipes__failure='' pipes__child=''
+    trap 'pipes__close $?' EXIT
+    trap '[ -z "$pipes__child" ] || kill "$pipes__child" 2> /dev/null; exit 143' TERM
     pipes__send opened '{"extras":{}}'
 }
 
@@ -40,20 +37,13 @@ pipes_text() { pipes_value "$1" "$2" "$(pipes_quote "$3")"; }
 
 # pipes_materialize ASSET VERSION METADATA...: reports an asset; '' is the step's only one, and no data version.
 pipes_materialize() {
-    pipes__asset=$(pipes__asset_key "$1") || return
-    pipes__version=null
-    [ -z "$2" ] || pipes__version=$(pipes_quote "$2")
-    shift 2
-    pipes__send report_asset_materialization \
-        "{\"asset_key\":$pipes__asset,\"data_version\":$pipes__version,\"metadata\":{$(pipes__joined "$@")}}"
+    pipes__version=${2:+$(pipes_quote "$2")}
+    pipes__report report_asset_materialization "\"data_version\":${pipes__version:-null}" 2 "$@"
 }
 
 # pipes_check ASSET NAME PASSED SEVERITY METADATA...: PASSED is true or false, SEVERITY WARN or ERROR.
 pipes_check() {
-    pipes__asset=$(pipes__asset_key "$1") || return
-    pipes__check="\"check_name\":$(pipes_quote "$2"),\"passed\":$3,\"severity\":\"$4\""
-    shift 4
-    pipes__send report_asset_check "{\"asset_key\":$pipes__asset,$pipes__check,\"metadata\":{$(pipes__joined "$@")}}"
+    pipes__report report_asset_check "\"check_name\":$(pipes_quote "$2"),\"passed\":$3,\"severity\":\"$4\"" 4 "$@"
 }
 
 # pipes_log LEVEL TEXT: LEVEL is DEBUG, INFO, WARNING, ERROR or CRITICAL.
@@ -62,8 +52,16 @@ pipes_log() { pipes__send log "{\"level\":\"$1\",\"message\":$(pipes_quote "$2")
 # pipes_custom JSON: sends any JSON, on one line, to the host.
 pipes_custom() { pipes__send report_custom_message "{\"payload\":$1}"; }
 
-# pipes_progress METADATA...: has numbers plotted while the step runs.
-pipes_progress() { pipes_custom "{\"kind\":\"progress\",\"metadata\":{$(pipes__joined "$@")}}"; }
+# pipes_progress ASSET METADATA...: has numbers plotted while the step runs.
+pipes_progress() { pipes__report report_custom_message '"kind":"progress"' 1 "$@"; }
+
+# pipes_partition_metadata ASSET PARTITION METADATA...: adds to what one partition of several is materialized with.
+pipes_partition_metadata() {
+    pipes__report report_custom_message "\"kind\":\"partition_metadata\",\"partition_key\":$(pipes_quote "$2")" 2 "$@"
+}
+
+# pipes_external_stream STREAM TEXT: has the host repeat text of another process; STREAM is stdout or stderr.
+pipes_external_stream() { pipes__send log_external_stream "{\"stream\":\"$1\",\"text\":$(pipes_quote "$2")}"; }
 
 # pipes_run COMMAND...: runs a long command so that SIGTERM ends it at once; a shell hears no signal while it runs one.
 pipes_run() {
@@ -72,11 +70,9 @@ pipes_run() {
     wait "$pipes__child"
 }
 
-# pipes_fail NAME TEXT [CAUSE_NAME CAUSE_TEXT]: closes Pipes with an exception, and ends the script with 1.
+# pipes_fail NAME TEXT [CAUSE_NAME CAUSE_TEXT]: ends the script with 1, and Pipes with an exception.
 pipes_fail() {
-    pipes__cause=null
-    [ $# -lt 4 ] || pipes__cause=$(pipes__exception "$3" "$4" null)
-    pipes__close "$(pipes__exception "$1" "$2" "$pipes__cause")"
+    pipes__failure=$(pipes__exception "$1" "$2" "${3:+$(pipes__exception "$3" "$4")}")
     printf '%s: %s\n' "$1" "$2" >&2
     exit 1
 }
@@ -100,49 +96,41 @@ pipes_quote() {
 
 pipes__send() { printf '{"__dagster_pipes_version":"0.1","method":"%s","params":%s}\n' "$1" "$2" >&3; }
 
-pipes__joined() (
-    IFS=,
-    printf '%s' "$*"
-)
-
-pipes__asset_key() {
-    if [ -n "$1" ]; then
-        pipes_quote "$1"
-    elif ! pipes_get_json asset_keys 1 > /dev/null 2>&1; then
-        pipes_get_json asset_keys 0
-    else
-        echo 'pipes: the step has several assets: name the one that is reported' >&2
-        return 1
+# pipes__report METHOD MEMBERS COUNT ASSET...: sends all, with metadata COUNT arguments after ASSET.
+pipes__report() (
+    method=$1 said=$2 count=$3 key=$4
+    shift $((count + 3))
+    if [ -n "$key" ]; then
+        key=$(pipes_quote "$key")
+    elif pipes_get_json asset_keys 1 > /dev/null || ! key=$(pipes_get_json asset_keys 0); then
+        echo 'pipes: the step has not exactly one asset: name the one that is reported' >&2
+        exit 1
     fi
-}
+    IFS=,
+    said="{$said,\"asset_key\":$key,\"metadata\":{$*}}"
+    if [ "$method" = report_custom_message ]; then pipes_custom "$said"; else pipes__send "$method" "$said"; fi
+)
 
 pipes__exception() {
     printf '{"name":%s,"message":%s,"stack":[%s],"cause":%s,"context":null}' \
-        "$(pipes_quote "$1")" "$(pipes_quote "$2")" "$(pipes_quote "$0")" "$3"
+        "$(pipes_quote "$1")" "$(pipes_quote "$2")" "$(pipes_quote "$0")" "${3:-null}"
 }
 
+# pipes__close CODE: says "closed", with an exception if the script ended with another code than 0.
 pipes__close() {
-    [ -z "$pipes__closed" ] || return 0
-    pipes__closed=yes
-    pipes__send closed "{${1:+\"exception\":$1}}"
-}
-
-pipes__terminated() {
-    [ -z "$pipes__child" ] || kill "$pipes__child" 2> /dev/null
-    pipes__close "$(pipes__exception Terminated 'ended by SIGTERM' null)"
-    exit 143
-}
-
-pipes__exit() {
-    if [ "$1" = 0 ]; then pipes__close; else pipes__close "$(pipes__exception Exit "the script ended with code $1" null)"; fi
+    case $1 in
+        0) pipes__failure='' ;;
+        143) pipes__failure=$(pipes__exception Terminated 'ended by SIGTERM') ;;
+        *) : "${pipes__failure:=$(pipes__exception Exit "the script ended with code $1")}" ;;
+    esac
+    pipes__send closed "{${pipes__failure:+\"exception\":$pipes__failure}}"
 }
 
 # pipes__bootstrap NAME VALUE KEY: unpacks a bootstrap parameter, base64 of zlib of JSON. gzip reads zlib's data once the
 # first eight bytes of its own header stand before it; it then misses its trailer, so that its exit code says nothing.
 pipes__bootstrap() {
     {
-        printf '\037\213\010\000\000\000\000\000'
-        printf '%s' "$2" | base64 -d 2> /dev/null
+        printf '\037\213\010\000\000\000\000\000' && printf '%s' "$2" | base64 -d 2> /dev/null
     } | gzip -dc 2> /dev/null | pipes__find text "$3" || {
         echo "pipes: $1 holds no \`$3\`: was this started by Dagster?" >&2
         return 1
@@ -151,10 +139,8 @@ pipes__bootstrap() {
 
 # pipes__find text|json KEY...: finds a value in the JSON on standard input.
 pipes__find() {
-    pipes__as=$1
-    shift
-    # The keys go through the environment: awk would take backslashes out of arguments.
-    PIPES__AS=$pipes__as PIPES__KEYS=$(printf '%s\037' "$@") LC_ALL=C awk '
+    # Through the environment: awk would take backslashes out of arguments. The first of them is how the value is shown.
+    PIPES__ASKED=$(printf '%s\037' "$@") LC_ALL=C awk '
         function blank() { while (substr(json, at, 1) ~ /[ \t\n\r]/) at++ }
         function skip_string(   from, c) {
             from = ++at
@@ -170,28 +156,26 @@ pipes__find() {
                 for (i = 0; substr(json, at, 1) !~ /[]}]/; i++) {
                     key = i
                     if (c == "{") { key = decoded(skip_string()); blank(); at++ }
-                    value(depth >= 0 && depth < wanted && key "" == keys[depth + 1] ? depth + 1 : -1)
+                    value(depth >= 0 && depth < wanted && key "" == asked[depth + 2] ? depth + 1 : -1)
                     if (substr(json, at, 1) == ",") { at++; blank() } else if (substr(json, at, 1) == "") exit 1
                 }
                 at++
             } else while (substr(json, at, 1) ~ /[-+.0-9A-Za-z]/) at++
-            if (depth == wanted) { found = 1; show(substr(json, from, at - from)); exit }
+            if (depth == wanted) { print shown(substr(json, from, at - from)); exit }
             blank()
         }
-        function show(text) {
-            if (ENVIRON["PIPES__AS"] == "json") print text
-            else if (text ~ /^"/) print decoded(substr(text, 2, length(text) - 2))
-            else if (text != "null") print text
+        function shown(text) {
+            if (asked[1] == "text" && text ~ /^"/) return decoded(substr(text, 2, length(text) - 2))
+            return asked[1] == "text" && text == "null" ? "" : text
         }
         function hex(digits,   i, n) {
             for (i = 1; i <= 4; i++) n = n * 16 + index("0123456789abcdef", tolower(substr(digits, i, 1))) - 1
             return n
         }
-        function utf8(n) {
+        function utf8(n,   most, tail) {
             if (n < 128) return sprintf("%c", n)
-            if (n < 2048) return sprintf("%c%c", 192 + int(n / 64), 128 + n % 64)
-            if (n < 65536) return sprintf("%c%c%c", 224 + int(n / 4096), 128 + int(n / 64) % 64, 128 + n % 64)
-            return sprintf("%c%c%c%c", 240 + int(n / 262144), 128 + int(n / 4096) % 64, 128 + int(n / 64) % 64, 128 + n % 64)
+            for (most = 64; n >= most; most /= 2) { tail = sprintf("%c", 128 + n % 64) tail; n = int(n / 64) }
+            return sprintf("%c", 256 - 2 * most + n) tail
         }
         function decoded(text,   out, i, c, n) {
             while ((i = index(text, "\\"))) {
@@ -208,8 +192,7 @@ pipes__find() {
         }
         { json = json $0 "\n" }
         END {
-            if (found) exit
-            wanted = split(ENVIRON["PIPES__KEYS"], keys, "\037") - 1; at = 1
+            wanted = split(ENVIRON["PIPES__ASKED"], asked, "\037") - 2; at = 1
             value(0)
             exit 1
         }'

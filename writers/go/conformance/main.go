@@ -21,7 +21,8 @@ func program(session *pipes.Session) error {
 	scenario, _ := session.Context.Extras["drayage/scenario"].(string)
 	run, known := map[string]func(*pipes.Session) error{
 		"context": context, "metadata": metadata, "checks": checks, "logs": logs, "custom": custom,
-		"large": large, "many": many, "exception": exception, "sigterm": sigterm, "secret": secret,
+		"partitions": partitions, "streams": streams, "large": large, "many": many,
+		"exception": exception, "sigterm": sigterm, "secret": secret,
 	}[scenario]
 	if !known {
 		return fmt.Errorf("unknown scenario %q", scenario)
@@ -96,7 +97,26 @@ func custom(session *pipes.Session) error {
 	for _, payload := range (list{nil, true, 7, 0.5, text, list{1, list{2}}, object{"kind": "own", "a": object{"b": nil}}}) {
 		err = errors.Join(err, session.Custom(payload))
 	}
-	return errors.Join(err, session.Progress(pipes.Metadata{"rows": 1}), session.Materialize("", "", nil))
+	return errors.Join(err, session.Progress("", pipes.Metadata{"rows": 1}), session.Materialize("", "", nil))
+}
+
+func partitions(session *pipes.Session) error {
+	var err error
+	for _, asset := range session.Context.AssetKeys {
+		for number, key := range session.Context.Extras["partitions"].(list) {
+			err = errors.Join(err, session.PartitionMetadata(asset, key.(string), pipes.Metadata{"number": number}))
+		}
+		err = errors.Join(err, session.Progress(asset, pipes.Metadata{"rows": 1}), session.Materialize(asset, "", nil))
+	}
+	return err
+}
+
+func streams(session *pipes.Session) error {
+	return errors.Join(
+		session.ExternalStream("stdout", "stdout "+text),
+		session.ExternalStream("stderr", "stderr "+text),
+		session.Materialize("", "", nil),
+	)
 }
 
 func large(session *pipes.Session) error {

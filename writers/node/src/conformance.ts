@@ -78,6 +78,22 @@ function custom(session: Session): void {
   session.materialize();
 }
 
+function partitions(session: Session): void {
+  for (const asset of session.context.asset_keys ?? []) {
+    (session.context.extras["partitions"] as string[]).forEach((key, number) =>
+      session.partitionMetadata(key, { number }, asset),
+    );
+    session.progress({ rows: 1 }, asset);
+    session.materialize({}, { asset });
+  }
+}
+
+function streams(session: Session): void {
+  session.externalStream("stdout", `stdout ${TEXT}`);
+  session.externalStream("stderr", `stderr ${TEXT}`);
+  session.materialize();
+}
+
 function large(session: Session): void {
   const { characters, padding } = session.context.extras;
   session.materialize({ large: "x".repeat(Number(characters)), padding: String(padding).length });
@@ -114,6 +130,8 @@ const SCENARIOS: { [name: string]: (session: Session) => void | Promise<void> } 
   checks,
   logs,
   custom,
+  partitions,
+  streams,
   large,
   many,
   exception: fail,

@@ -42,7 +42,7 @@ export class Typed {
   ) {}
 }
 
-/** Gives a value a type, such as "url", "md", "float", "timestamp" or "table_schema". */
+/** Gives a value one of the types of the contract, such as "url", "md", "float", "timestamp" or "table_schema". */
 export function typed(type: string, value: Json): Typed {
   return new Typed(type, value);
 }
@@ -87,17 +87,13 @@ export class Session {
 
   /** Reports an asset; it need not be named in a step of one asset. */
   materialize(metadata: Metadata = {}, options: { asset?: string; dataVersion?: string } = {}): void {
-    const version = JSON.stringify(options.dataVersion ?? null);
-    const asset = this.assetKey(options.asset);
-    const params = `{"asset_key":${asset},"data_version":${version},"metadata":${encode(metadata)}}`;
-    this.send("report_asset_materialization", params);
+    const version = { data_version: options.dataVersion ?? null };
+    this.send("report_asset_materialization", this.about(options.asset, metadata, version));
   }
 
   /** Reports the result of an asset check; an error unless its severity is WARN. */
   check({ name, passed, severity = "ERROR", metadata = {}, asset }: Check): void {
-    const rest = JSON.stringify({ check_name: name, passed, severity }).slice(1, -1);
-    const params = `{"asset_key":${this.assetKey(asset)},${rest},"metadata":${encode(metadata)}}`;
-    this.send("report_asset_check", params);
+    this.send("report_asset_check", this.about(asset, metadata, { check_name: name, passed, severity }));
   }
 
   /** Writes to the run's event log. */
@@ -110,9 +106,20 @@ export class Session {
     this.send("report_custom_message", JSON.stringify({ payload }));
   }
 
-  /** Has numbers plotted while the step runs. */
-  progress(metadata: Metadata): void {
-    this.send("report_custom_message", `{"payload":{"kind":"progress","metadata":${encode(metadata)}}}`);
+  /** Has numbers plotted while the step runs; the asset as in materialize(). */
+  progress(metadata: Metadata, asset?: string): void {
+    this.send("report_custom_message", `{"payload":${this.about(asset, metadata, { kind: "progress" })}}`);
+  }
+
+  /** Adds to what one partition is materialized with, in a step that covers several. */
+  partitionMetadata(partition: string, metadata: Metadata, asset?: string): void {
+    const payload = this.about(asset, metadata, { kind: "partition_metadata", partition_key: partition });
+    this.send("report_custom_message", `{"payload":${payload}}`);
+  }
+
+  /** Has the host repeat the text of another process. */
+  externalStream(stream: "stdout" | "stderr", text: string): void {
+    this.send("log_external_stream", JSON.stringify({ stream, text }));
   }
 
   /** Says "closed", with the error and its causes if there is one; a second call does nothing. */
@@ -121,12 +128,13 @@ export class Session {
     this.closed = true;
   }
 
-  private assetKey(asset: string | undefined): string {
+  private about(asset: string | undefined, metadata: Metadata, rest: { [name: string]: Json }): string {
     const keys = this.context.asset_keys ?? [];
     if (asset === undefined && keys.length !== 1) {
       throw new Error(`pipes: the step has ${keys.length} assets: name the one that is reported`);
     }
-    return JSON.stringify(asset ?? keys[0]);
+    const said = JSON.stringify({ asset_key: asset ?? keys[0], ...rest });
+    return `${said.slice(0, -1)},"metadata":${encode(metadata)}}`;
   }
 
   private send(method: string, params: string): void {

@@ -22,13 +22,15 @@ public final class Conformance {
     public static void main(String[] arguments) throws Exception {
         Pipes.run(
                 pipes -> {
-                    String scenario = String.valueOf(pipes.extras().get("drayage/scenario"));
+                    String scenario = String.valueOf(pipes.extras.get("drayage/scenario"));
                     switch (scenario) {
                         case "context" -> context(pipes);
                         case "metadata" -> metadata(pipes);
                         case "checks" -> checks(pipes);
                         case "logs" -> logs(pipes);
                         case "custom" -> custom(pipes);
+                        case "partitions" -> partitions(pipes);
+                        case "streams" -> streams(pipes);
                         case "large" -> large(pipes);
                         case "many" -> many(pipes);
                         case "exception" -> exception();
@@ -40,9 +42,9 @@ public final class Conformance {
     }
 
     private static void context(Pipes pipes) {
-        OUT.println(pipes.extras().get("text"));
+        OUT.println(pipes.extras.get("text"));
         pipes.custom(Map.of("context", pipes.context));
-        pipes.assetKeys().forEach(asset -> pipes.materialize(asset, null, Map.of()));
+        pipes.assetKeys.forEach(asset -> pipes.materialize(asset, null, Map.of()));
     }
 
     private static void metadata(Pipes pipes) {
@@ -113,19 +115,36 @@ public final class Conformance {
     private static void custom(Pipes pipes) {
         Object own = Map.of("kind", "own", "a", Collections.singletonMap("b", null));
         Arrays.asList(null, true, 7, 0.5, TEXT, List.of(1, List.of(2)), own).forEach(pipes::custom);
-        pipes.progress(Map.of("rows", 1));
+        pipes.progress(null, Map.of("rows", 1));
+        pipes.materialize(null, null, Map.of());
+    }
+
+    private static void partitions(Pipes pipes) {
+        List<?> keys = (List<?>) pipes.extras.get("partitions");
+        for (String asset : pipes.assetKeys) {
+            for (int number = 0; number < keys.size(); number++) {
+                pipes.partitionMetadata(asset, String.valueOf(keys.get(number)), Map.of("number", number));
+            }
+            pipes.progress(asset, Map.of("rows", 1));
+            pipes.materialize(asset, null, Map.of());
+        }
+    }
+
+    private static void streams(Pipes pipes) {
+        pipes.externalStream("stdout", "stdout " + TEXT);
+        pipes.externalStream("stderr", "stderr " + TEXT);
         pipes.materialize(null, null, Map.of());
     }
 
     private static void large(Pipes pipes) {
-        int characters = ((Number) pipes.extras().get("characters")).intValue();
-        int padding = String.valueOf(pipes.extras().get("padding")).length();
+        int characters = ((Number) pipes.extras.get("characters")).intValue();
+        int padding = String.valueOf(pipes.extras.get("padding")).length();
         pipes.materialize(null, null, Map.of("large", "x".repeat(characters), "padding", padding));
     }
 
     private static void many(Pipes pipes) {
         pipes.log("INFO", "begin");
-        int count = ((Number) pipes.extras().get("count")).intValue();
+        int count = ((Number) pipes.extras.get("count")).intValue();
         for (int number = 0; number < count; number++) {
             pipes.custom(Map.of("number", number));
         }

@@ -3,6 +3,8 @@ package drayage.pipes;
 import com.google.gson.Gson;
 import com.google.gson.GsonBuilder;
 import com.google.gson.ToNumberPolicy;
+import com.google.gson.annotations.SerializedName;
+import com.google.gson.reflect.TypeToken;
 import java.io.ByteArrayInputStream;
 import java.io.FileOutputStream;
 import java.io.IOException;
@@ -33,8 +35,7 @@ public final class Pipes {
                     .setObjectToNumberStrategy(ToNumberPolicy.LONG_OR_DOUBLE)
                     .create();
 
-    /** The exit code of a program that SIGTERM ended is the virtual machine's own: 143. */
-    private static final int FAILED = 1;
+    private static final TypeToken<Map<String, Object>> OBJECT = new TypeToken<>() {};
 
     /** A program that uses a session. */
     @FunctionalInterface
@@ -42,22 +43,28 @@ public final class Pipes {
         void run(Pipes pipes) throws Exception;
     }
 
-    /**
-     * A value with one of the types of the contract, such as "url", "md", "timestamp" or "table_schema".
-     *
-     * @param type the type's name
-     * @param value null, Boolean, Number, String, List or Map
-     */
-    public record Typed(String type, Object value) {}
+    /** A value (null, Boolean, Number, String, List or Map) with a type of the contract, such as "url" or "md". */
+    public record Typed(String type, @SerializedName("raw_value") Object value) {}
+
+    private record Failure(String name, String message, List<String> stack, Failure cause, Failure context) {}
 
     /** What the runner says of the step, as context.json holds it; whole numbers are Long, others Double. */
     public final Map<String, Object> context;
 
+    /** The assets that the step makes; empty in a step that makes none. */
+    public final List<String> assetKeys;
+
+    /** The extras that the host handed over. */
+    public final Map<String, Object> extras;
+
     private final OutputStream out;
     private boolean closed;
 
+    @SuppressWarnings("unchecked")
     private Pipes(Map<String, Object> context, OutputStream out) {
         this.context = context;
+        this.assetKeys = context.get("asset_keys") == null ? List.of() : (List<String>) context.get("asset_keys");
+        this.extras = (Map<String, Object>) context.get("extras");
         this.out = out;
     }
 
@@ -67,18 +74,18 @@ public final class Pipes {
      */
     public static void run(Program program) throws IOException {
         Pipes pipes = open();
-        // SIGTERM runs the hooks while the program goes on; after a close of the program's own this does nothing.
+        // SIGTERM runs the hooks while the program goes on; after a close of the program's own this does nothing. The
+        // exit code is then the virtual machine's: 143.
         Runtime.getRuntime().addShutdownHook(new Thread(() -> pipes.close(new Exception("ended by SIGTERM"))));
-        int code = 0;
         try {
             program.run(pipes);
             pipes.close(null);
+            System.exit(0);
         } catch (Throwable error) {
             error.printStackTrace();
             pipes.close(error);
-            code = FAILED;
+            System.exit(1);
         }
-        System.exit(code);
     }
 
     /** Reads the context and says "opened". Every opened session must be closed. */
@@ -90,33 +97,21 @@ public final class Pipes {
                 to.get("path") instanceof String path
                         ? new FileOutputStream(path, true)
                         : "stdout".equals(to.get("stdio")) ? System.out : System.err;
-        Pipes pipes = new Pipes(object(context), out);
+        Pipes pipes = new Pipes(GSON.fromJson(context, OBJECT), out);
         pipes.send("opened", Map.of("extras", Map.of()));
         return pipes;
     }
 
-    /** The extras that the host handed over. */
-    @SuppressWarnings("unchecked")
-    public Map<String, Object> extras() {
-        return (Map<String, Object>) context.get("extras");
-    }
-
-    /** The assets that the step makes; empty in a step that makes none. */
-    @SuppressWarnings("unchecked")
-    public List<String> assetKeys() {
-        return context.get("asset_keys") == null ? List.of() : (List<String>) context.get("asset_keys");
-    }
-
     /** Reports an asset, which may be null in a step of one asset; so may the data version always. */
     public void materialize(String asset, String dataVersion, Map<String, ?> metadata) {
-        Map<String, Object> params = reported(asset, metadata);
+        Map<String, Object> params = about(asset, metadata);
         params.put("data_version", dataVersion);
         send("report_asset_materialization", params);
     }
 
     /** Reports the result of an asset check; the severity is "WARN" or "ERROR", the asset as in materialize. */
     public void check(String asset, String name, boolean passed, String severity, Map<String, ?> metadata) {
-        Map<String, Object> params = reported(asset, metadata);
+        Map<String, Object> params = about(asset, metadata);
         params.putAll(Map.of("check_name", name, "passed", passed, "severity", severity));
         send("report_asset_check", params);
     }
@@ -131,26 +126,39 @@ public final class Pipes {
         send("report_custom_message", Collections.singletonMap("payload", payload));
     }
 
-    /** Has numbers plotted while the step runs. */
-    public void progress(Map<String, ?> metadata) {
-        custom(Map.of("kind", "progress", "metadata", wire(metadata)));
+    /** Has numbers plotted while the step runs; the asset as in materialize. */
+    public void progress(String asset, Map<String, ?> metadata) {
+        Map<String, Object> payload = about(asset, metadata);
+        payload.put("kind", "progress");
+        custom(payload);
+    }
+
+    /** Adds to what one partition is materialized with, in a step that covers several. */
+    public void partitionMetadata(String asset, String partition, Map<String, ?> metadata) {
+        Map<String, Object> payload = about(asset, metadata);
+        payload.putAll(Map.of("kind", "partition_metadata", "partition_key", partition));
+        custom(payload);
+    }
+
+    /** Has the host repeat the text of another process; the stream is "stdout" or "stderr". */
+    public void externalStream(String stream, String text) {
+        send("log_external_stream", Map.of("stream", stream, "text", text));
     }
 
     /** Says "closed", with the error and its causes unless it is null; a second call does nothing. */
     public synchronized void close(Throwable error) {
-        send("closed", error == null ? Map.of() : Map.of("exception", exception(error)));
+        send("closed", error == null ? Map.of() : Map.of("exception", failure(error)));
         closed = true;
     }
 
-    private Map<String, Object> reported(String asset, Map<String, ?> metadata) {
-        if (asset == null && assetKeys().size() != 1) {
+    private Map<String, Object> about(String asset, Map<String, ?> metadata) {
+        if (asset == null && assetKeys.size() != 1) {
             throw new IllegalArgumentException(
-                    "pipes: the step has " + assetKeys().size() + " assets: name the one that is reported");
+                    "pipes: the step has " + assetKeys.size() + " assets: name the one that is reported");
         }
-        Map<String, Object> params = new LinkedHashMap<>();
-        params.put("asset_key", asset == null ? assetKeys().get(0) : asset);
-        params.put("metadata", wire(metadata));
-        return params;
+        Map<String, Object> wire = new LinkedHashMap<>(metadata);
+        wire.replaceAll((name, value) -> value instanceof Typed ? value : new Typed("__infer__", value));
+        return new LinkedHashMap<>(Map.of("asset_key", asset == null ? assetKeys.get(0) : asset, "metadata", wire));
     }
 
     private synchronized void send(String method, Map<String, Object> params) {
@@ -166,20 +174,7 @@ public final class Pipes {
         }
     }
 
-    private static Map<String, Object> wire(Map<String, ?> metadata) {
-        Map<String, Object> wire = new LinkedHashMap<>();
-        metadata.forEach(
-                (name, value) -> {
-                    Typed typed = value instanceof Typed given ? given : new Typed("__infer__", value);
-                    Map<String, Object> entry = new LinkedHashMap<>();
-                    entry.put("type", typed.type());
-                    entry.put("raw_value", typed.value());
-                    wire.put(name, entry);
-                });
-        return wire;
-    }
-
-    private static Map<String, Object> exception(Throwable error) {
+    private static Failure failure(Throwable error) {
         if (error == null) {
             return null;
         }
@@ -187,13 +182,8 @@ public final class Pipes {
         for (StackTraceElement frame : error.getStackTrace()) {
             stack.add(0, "at " + frame + "\n");
         }
-        Map<String, Object> exception = new LinkedHashMap<>();
-        exception.put("name", error.getClass().getSimpleName());
-        exception.put("message", String.valueOf(error.getMessage()));
-        exception.put("stack", stack);
-        exception.put("cause", exception(error.getCause()));
-        exception.put("context", null);
-        return exception;
+        String name = error.getClass().getSimpleName();
+        return new Failure(name, String.valueOf(error.getMessage()), stack, failure(error.getCause()), null);
     }
 
     private static Map<String, Object> bootstrap(String variable) throws IOException {
@@ -201,15 +191,10 @@ public final class Pipes {
         try {
             byte[] zipped = Base64.getDecoder().decode(packed);
             var unpacked = new InflaterInputStream(new ByteArrayInputStream(zipped));
-            return object(new String(unpacked.readAllBytes(), StandardCharsets.UTF_8));
+            return GSON.fromJson(new String(unpacked.readAllBytes(), StandardCharsets.UTF_8), OBJECT);
         } catch (IOException | IllegalArgumentException error) {
             throw new IOException(
                     "pipes: " + variable + " holds no bootstrap parameters: was this started by Dagster?", error);
         }
-    }
-
-    @SuppressWarnings("unchecked")
-    private static Map<String, Object> object(String json) {
-        return GSON.fromJson(json, Map.class);
     }
 }

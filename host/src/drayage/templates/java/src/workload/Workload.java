@@ -13,9 +13,9 @@ public final class Workload {
     /** Reports what was made. Every name that the host's entry promises must be there. */
     private static void report(Pipes pipes) {
         // What the entry's `extras` say arrives here, beside the partition, the run and the asset's key.
-        if (!(pipes.extras().get("rows") instanceof Long rows)) {
+        if (!(pipes.extras.get("rows") instanceof Long rows)) {
             throw new IllegalArgumentException(
-                    "the extra `rows` must be a whole number, got " + pipes.extras().get("rows"));
+                    "the extra `rows` must be a whole number, got " + pipes.extras.get("rows"));
         }
         // There is no key without partitions, or with a range of them.
         Object key = pipes.context.get("partition_key");
