@@ -11,6 +11,7 @@ with a ``url``, such as ``{"kind": "flink_job", "url": …}``, the page is remem
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -42,8 +43,8 @@ class CustomMessages:
         self._context = context
         self._measures = measures
         self._clock = clock
-        self._observations = 0
-        self._next_at = 0.0
+        self._observations: Counter[dg.AssetKey] = Counter()
+        self._next_at: dict[dg.AssetKey, float] = {}
         self.links: dict[str, str] = {}
 
     def __call__(self, payload: Any) -> bool:
@@ -71,13 +72,13 @@ class CustomMessages:
         return True
 
     def _observe(self, payload: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
-        """Log an observation, at most every few seconds: the UI plots the last hundred events only."""
+        """Log an observation, at most every few seconds of each asset: the UI plots its last hundred events only."""
         key = self._asset_key(payload)
         now = self._clock()
-        if self._observations >= MOST_OBSERVATIONS or (self._observations and now < self._next_at):
+        if self._observations[key] >= MOST_OBSERVATIONS or now < self._next_at.get(key, now):
             return
-        self._next_at = now + FIRST_INTERVAL_S * _INTERVAL_GROWTH**self._observations
-        self._observations += 1
+        self._next_at[key] = now + FIRST_INTERVAL_S * _INTERVAL_GROWTH ** self._observations[key]
+        self._observations[key] += 1
         partition = self._context.partition_key if self._context.has_partition_key else None
         numbers = {**self._measures(), **metadata_from_pipes(metadata)}
         self._context.log_event(dg.AssetObservation(key, metadata=numbers, partition=partition))

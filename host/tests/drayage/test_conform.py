@@ -58,6 +58,9 @@ def test_page_schema_and_kit_name_the_same_things() -> None:
     assert rows == programs
     for name in (*types, *methods, "progress", "partition_metadata"):
         assert f"`{name}`" in page, f"the page does not name {name}"
+    told = page.partition("- **Context**")[2].partition("\n- ")[0]
+    for name in definitions["context"]["required"]:
+        assert f"`{name}`" in told, f"the page does not name the context's member {name}"
     made = {value.__class__ for value in metadata("run").values()}
     # A value whose type is inferred arrives as one of the others.
     assert len(made) == len(set(types) - {"__infer__"})

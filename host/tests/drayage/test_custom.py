@@ -39,6 +39,15 @@ def test_progress_is_observed_at_most_every_five_seconds() -> None:
     assert len(context.observations) == 2
 
 
+def test_every_asset_of_a_step_has_its_own_progress() -> None:
+    """Else those that come second in a step would never be plotted."""
+    context = Context("a", "b")
+    custom = CustomMessages(context, clock=lambda: 0.0)  # type: ignore[arg-type]  # a fake at the boundary
+    for key in ("a", "b", "a", "b"):
+        assert custom(progress(asset_key=key))
+    assert [observation.asset_key.to_user_string() for observation in context.observations] == ["a", "b"]
+
+
 def test_progress_carries_the_steps_own_numbers_and_the_workloads_word_wins() -> None:
     """Else a plot of them would have holes where the step was observed, and would not grow with it."""
     context = Context("a")

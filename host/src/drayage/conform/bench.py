@@ -15,6 +15,7 @@ from drayage.client import DrayageClient
 from drayage.conform.evidence import Evidence
 from drayage.conform.expectations import TOKEN, messages_per_second
 from drayage.conform.scenarios import SECRET, Scenario
+from drayage.reader import LogMessageReader
 from drayage.secrets import FileSecret
 from drayage.trial_folder import trial_folder
 
@@ -62,19 +63,13 @@ class Bench:
         self._cleanup = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        """Make the instance and the client."""
+        """Make the instance, and the exchange directories' root."""
         with self._cleanup:
             self._root = self._cleanup.enter_context(trial_folder(self._exchange_root))
             home = self._cleanup.enter_context(tempfile.TemporaryDirectory())
-            token = Path(home) / SECRET
-            token.write_text(TOKEN, encoding="utf-8")
+            self._token = Path(home) / SECRET
+            self._token.write_text(TOKEN, encoding="utf-8")
             self._instance = self._cleanup.enter_context(dg.DagsterInstance.local_temp(home))
-            self._client = DrayageClient(
-                exchange_root=self._root,
-                deployment=self._root.name,
-                network="none",
-                secrets={SECRET: FileSecret(str(token))},
-            )
             self._cleanup = self._cleanup.pop_all()
         return self
 
@@ -90,9 +85,16 @@ class Bench:
         Args:
             scenario: One of :data:`drayage.conform.SCENARIOS`.
         """
+        client = DrayageClient(
+            exchange_root=self._root,
+            deployment=self._root.name,
+            network="none",
+            secrets={SECRET: FileSecret(str(self._token))},
+            message_reader=LogMessageReader() if scenario.by_output else None,
+        )
 
         def step(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> Iterator[Any]:
-            completed = self._client.run(
+            completed = client.run(
                 context=context,
                 image=self._image,
                 extras=scenario.asked,
@@ -103,14 +105,14 @@ class Bench:
             )
             yield from completed.get_results()
 
-        # What Dagster and the program print is in the evidence already.
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        printed = {"stdout": io.StringIO(), "stderr": io.StringIO()}
+        with contextlib.redirect_stdout(printed["stdout"]), contextlib.redirect_stderr(printed["stderr"]):
             result = self._execute(scenario, step)
         entries = self._instance.all_logs(result.run_id)
         directory = next(iter(self._root.glob(f"{result.run_id}/*/*")), None)
         if directory is None or not (directory / "verdict.json").is_file():
             return Report(self._image, scenario.name, (f"no container ran: {_failure(entries)}",))
-        evidence = Evidence(entries, directory)
+        evidence = Evidence(entries, directory, {stream: text.getvalue() for stream, text in printed.items()})
         failures = list(scenario.expect(evidence))
         if result.success != scenario.green:
             failures.insert(0, "the step succeeded" if result.success else _failure(entries))
@@ -124,6 +126,8 @@ class Bench:
 
     def _execute(self, scenario: Scenario, step: Any) -> Any:
         asked = scenario.step
+        if asked.source is not None:
+            dg.materialize(asked.made_before(), instance=self._instance)
         if asked.assets:
             return dg.materialize(
                 [asked.definition(step)],

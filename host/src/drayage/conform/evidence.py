@@ -3,7 +3,7 @@
 import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,12 @@ class Evidence:
     Args:
         entries: Dagster's event log of the run.
         directory: The step's exchange directory.
+        printed: What the host printed meanwhile, by stream.
     """
 
     entries: Sequence[dg.EventLogEntry]
     directory: Path
+    printed: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def context(self) -> Mapping[str, Any]:

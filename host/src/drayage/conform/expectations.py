@@ -79,6 +79,25 @@ def has_custom(evidence: Evidence) -> Iterator[str]:
     yield from differs("the observed progress", observed, [dg.MetadataValue.int(1)])
 
 
+def has_partitions(evidence: Evidence) -> Iterator[str]:
+    """Every partition of every asset has its own number, and progress of every asset was plotted."""
+    keys = [dg.AssetKey.from_escaped_user_string(key) for key in evidence.context["asset_keys"]]
+    numbers = enumerate(evidence.context["extras"].get("partitions", ("none",)))
+    wanted = {(key, partition): dg.MetadataValue.int(number) for number, partition in numbers for key in keys}
+    made = {(made.asset_key, made.partition): made.metadata.get("number") for made in evidence.materializations}
+    yield from differs("metadata number by asset and partition", made, wanted)
+    observed = {seen.asset_key: seen.metadata.get("rows") for seen in evidence.observations}
+    yield from differs("the observed progress by asset", observed, dict.fromkeys(keys, dg.MetadataValue.int(1)))
+
+
+def has_streams(evidence: Evidence) -> Iterator[str]:
+    """What the program passed on of another process came out of the host, and is no output of its own."""
+    for stream in ("stdout", "stderr"):
+        if f"{stream} {TEXT}" not in evidence.printed.get(stream, ""):
+            yield f"the host printed no {f'{stream} {TEXT}'!r} to {stream}"
+        yield from differs(stream, evidence.output(stream), "")
+
+
 def has_large(evidence: Evidence) -> Iterator[str]:
     """A large context was read, and a large message arrived whole."""
     reported = _only_materialization(evidence).metadata

@@ -21,6 +21,9 @@ _RANGE = {
     "dagster/asset_partition_range_start": _THREE_DAYS[0],
     "dagster/asset_partition_range_end": _THREE_DAYS[-1],
 }
+_STRANGE_KEY = dg.AssetKey(["lake", "a/b\\c ü"])
+_SOURCE = dg.AssetKey(["lake", "source"])
+_MADE = dg.AssetKey(["lake", "made"])
 _TWO_ASSETS = (dg.AssetKey(["lake", "a"]), dg.AssetKey(["lake", "b"]))
 _CONTEXT: dict[str, Any] = {
     "text": TEXT,
@@ -42,6 +45,7 @@ class Step:
         partition_key: The partition to make.
         tags: Tags of the run.
         retries: How often the step fails before the program is started.
+        source: What the assets are made of; they were made once before, out of its data version ``v7``.
     """
 
     assets: tuple[dg.AssetKey, ...] = (dg.AssetKey(["lake", "trips"]),)
@@ -50,6 +54,7 @@ class Step:
     partition_key: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     retries: int = 0
+    source: dg.AssetKey | None = None
 
     def definition(self, run: Callable[[Any], Any]) -> dg.AssetsDefinition:
         """An asset definition whose step runs this.
@@ -60,7 +65,9 @@ class Step:
 
         @dg.multi_asset(
             name="step",
-            specs=[dg.AssetSpec(key, code_version="1") for key in self.assets],
+            # Not by specs: their keys must be names of Python's.
+            outs={f"asset_{n}": _out(key) for n, key in enumerate(self.assets)},
+            deps=[self.source] if self.source else [],
             check_specs=[dg.AssetCheckSpec(name, asset=self.assets[0]) for name in self.checks],
             partitions_def=self.partitions,
             backfill_policy=dg.BackfillPolicy.single_run() if self.partitions else None,
@@ -71,6 +78,23 @@ class Step:
             yield from run(context)
 
         return step
+
+    def made_before(self) -> list[dg.AssetsDefinition]:
+        """Assets by the same keys, and their source, whose step needs no program."""
+
+        @dg.asset(key=self.source)
+        def source() -> dg.MaterializeResult[Any]:
+            return dg.MaterializeResult(data_version=dg.DataVersion("v7"))
+
+        def made(_: object) -> Iterator[dg.MaterializeResult[Any]]:
+            for key in self.assets:
+                yield dg.MaterializeResult(asset_key=key, data_version=dg.DataVersion("v1"))
+
+        return [source, self.definition(made)]
+
+
+def _out(key: dg.AssetKey) -> dg.AssetOut:
+    return dg.AssetOut(key=key, code_version="1", dagster_type=dg.Nothing)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +109,7 @@ class Scenario:
         step: What Dagster runs.
         settings: How its container is made and limited.
         secrets: Names of the secrets that it gets.
+        by_output: Whether messages are read from the program's output, in place of a file.
         green: Whether the step must succeed; else it must fail.
     """
 
@@ -95,6 +120,7 @@ class Scenario:
     step: Step = Step()
     settings: Mapping[str, Any] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
+    by_output: bool = False
     green: bool = True
 
     @property
@@ -122,7 +148,15 @@ def _key_range(start: str, end: str) -> dict[str, str]:
 
 SCENARIOS: tuple[Scenario, ...] = (
     _context("an asset", Step(), partition_key=None, retry_number=0),
-    _context("an asset once more", Step()),
+    _context(
+        "an asset once more",
+        Step(assets=(_MADE,), source=_SOURCE),
+        code_version_by_asset_key={"lake/made": "1"},
+        provenance_by_asset_key={
+            "lake/made": {"code_version": "1", "input_data_versions": {"lake/source": "v7"}, "is_user_provided": True}
+        },
+    ),
+    _context("an asset of a strange name", Step(assets=(_STRANGE_KEY,)), asset_keys=["lake/a\\/b\\\\c ü"]),
     _context("a retry", Step(retries=1), retry_number=1),
     _context(
         "a partition",
@@ -168,9 +202,17 @@ SCENARIOS: tuple[Scenario, ...] = (
         expect=expected.has_metadata,
         settings={"user": "12345:12345", "read_only_root": True, "no_new_privileges": True, "cap_drop": ("ALL",)},
     ),
+    Scenario(name="metadata, by the output", program="metadata", expect=expected.has_metadata, by_output=True),
     Scenario(name="checks", expect=expected.has_checks, step=Step(checks=("whole", "fresh"))),
     Scenario(name="logs", expect=expected.has_logs),
     Scenario(name="custom", expect=expected.has_custom),
+    Scenario(
+        name="partitions",
+        expect=expected.has_partitions,
+        extras={"partitions": _THREE_DAYS},
+        step=Step(assets=_TWO_ASSETS, partitions=_DAYS, tags=_RANGE),
+    ),
+    Scenario(name="streams", expect=expected.has_streams),
     Scenario(
         name="large",
         expect=expected.has_large,
