@@ -1,19 +1,21 @@
-"""What `drayage new` writes builds, passes its own tests, and materializes as it is."""
+"""What `drayage new` writes builds, passes its own tests, loads with its project, and materializes as it is."""
 
 import contextlib
+import subprocess
+import sys
 from pathlib import Path
 
 import dagster as dg
 import docker.errors
 import pytest
-import yaml
 from contract_steps import Deployment, outcome_of
 
-from drayage import ContainerWorkload
 from drayage.image_build import build_image
-from drayage.scaffold import LANGUAGES, write_workload
+from drayage.scaffold import LANGUAGES
 
 pytestmark = pytest.mark.engine
+
+DRAYAGE = Path(sys.executable).with_name("drayage")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -27,18 +29,27 @@ def test_a_new_workload_is_green_from_the_start(
     monkeypatch.setenv("DRAYAGE_DEPLOYMENT", deployment.name)
     monkeypatch.setenv("DRAYAGE_EXCHANGE_ROOT", str(deployment.exchange_root))
     monkeypatch.setenv("DRAYAGE_NETWORK", "none")
-    (tmp_path / "pipeline" / "defs").mkdir(parents=True)
-    (tmp_path / "pyproject.toml").write_text('[tool.dg.project]\nroot_module = "pipeline"\n', encoding="utf-8")
     name = deployment.name.replace("-", "_")
-    written = write_workload(name, language=language, workloads=tmp_path / "workloads", project=tmp_path)
-    attributes = yaml.safe_load(written.entry.read_text(encoding="utf-8"))["attributes"]
-    attributes["build"] = str((written.entry.parent / attributes["build"]).resolve())
+    # A package of its own name: all languages' projects are imported by one process.
+    project = tmp_path / f"pipeline_{name}"
+    (project / "defs").mkdir(parents=True)
+    for package in (project, project / "defs"):
+        (package / "__init__.py").touch()
+    (tmp_path / "pyproject.toml").write_text(
+        f'[tool.dg]\ndirectory_type = "project"\n[tool.dg.project]\nroot_module = "{project.name}"\n', encoding="utf-8"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    typed = subprocess.run(  # noqa: S603 - ours
+        [DRAYAGE, "new", name, "--language", language], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert typed.returncode == 0, typed.stderr
+    folder = tmp_path / "workloads" / name
+    assert f"docker build --target test {folder}" in typed.stdout
+    image = f"drayage/{name}"
     try:
-        build_image(written.folder, f"{attributes['image']}:test", target="test", show=print)
-        defs = ContainerWorkload.from_attributes_dict(attributes=attributes).build_defs(
-            dg.ComponentTree.for_test().load_context
-        )
-        result = dg.materialize(list(defs.assets or ()), instance=instance, raise_on_error=False)  # type: ignore[arg-type]
+        build_image(folder, f"{image}:test", target="test", show=print)
+        defs = dg.load_from_defs_folder(path_within_project=project)
+        result = dg.materialize([defs.get_assets_def(name)], instance=instance, raise_on_error=False)
         outcome = outcome_of(instance, result.run_id)
         assert outcome.success, outcome.failure
         assert outcome.materializations[0]["rows"] == 3
@@ -46,4 +57,4 @@ def test_a_new_workload_is_green_from_the_start(
         # By name: somebody's own untouched workload is the very same image.
         for tag in ("test", "latest"):
             with contextlib.suppress(docker.errors.ImageNotFound):
-                deployment.engine.images.remove(f"{attributes['image']}:{tag}", force=True)
+                deployment.engine.images.remove(f"{image}:{tag}", force=True)
