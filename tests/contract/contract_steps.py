@@ -230,3 +230,22 @@ def wait_until(condition: Callable[[], Any], *, what: str, deadline_s: float = 1
         assert time.monotonic() < deadline, f"{what}: not within {deadline_s} s"
         time.sleep(0.05)
     return found
+
+
+def empty_project(root: Path, package: str) -> Path:
+    """Make a Dagster project that has no definitions yet, as ``dg`` knows one.
+
+    Args:
+        root: Its folder; made if it is not there.
+        package: Its package; one process can import two projects only if their packages have different names.
+
+    Returns:
+        The package's folder.
+    """
+    folder = root / package
+    (folder / "defs").mkdir(parents=True)
+    for inside in (folder, folder / "defs"):
+        (inside / "__init__.py").touch()
+    settings = f'[tool.dg]\ndirectory_type = "project"\n[tool.dg.project]\nroot_module = "{package}"\n'
+    (root / "pyproject.toml").write_text(settings, encoding="utf-8")
+    return folder

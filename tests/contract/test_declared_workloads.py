@@ -1,17 +1,20 @@
 """Workloads declared in YAML: built, run with what they ask for, and judged as any other step."""
 
 import shutil
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import dagster as dg
 import pytest
-from contract_steps import SHELL_IMAGE, Deployment, StepOutcome, outcome_of, shell
+from contract_steps import SHELL_IMAGE, Deployment, StepOutcome, empty_project, outcome_of, shell
 
 from drayage import ContainerWorkload, read_image_id
 
 pytestmark = pytest.mark.engine
 
+DG = Path(sys.executable).with_name("dg")
 REPORT = {"key": "report", "description": "What the program printed."}
 PLAIN = {"image": SHELL_IMAGE, "adapter": "key_value", "assets": [REPORT]}
 
@@ -39,11 +42,22 @@ def image_of(folder: Path) -> str:
     return f"drayage-build/{folder.name}"
 
 
-def materialize(instance: dg.DagsterInstance, partition: str | None = None, **attributes: object) -> StepOutcome:
-    """Declare a workload, and materialize it."""
+def materialize(
+    instance: dg.DagsterInstance,
+    partition: str | None = None,
+    given: Mapping[str, object] | None = None,
+    **attributes: object,
+) -> StepOutcome:
+    """Declare a workload, and materialize it with the resources that are given."""
     context = dg.ComponentTree.for_test().load_context
     defs = ContainerWorkload.from_attributes_dict(attributes={**PLAIN, **attributes}).build_defs(context)
-    result = dg.materialize(list(defs.assets or ()), instance=instance, partition_key=partition, raise_on_error=False)  # type: ignore[arg-type]
+    result = dg.materialize(
+        list(defs.assets or ()),  # type: ignore[arg-type]
+        instance=instance,
+        partition_key=partition,
+        resources=given,
+        raise_on_error=False,
+    )
     return outcome_of(instance, result.run_id)
 
 
@@ -89,6 +103,46 @@ def test_its_run_says_which_image_and_revision_made_it(
     assert tags == {"git_revision": "4711abc", "image/debian": read_image_id(SHELL_IMAGE)[:19]}
 
 
+def test_a_secret_comes_from_a_file_of_the_host(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("open-sesame\n", encoding="utf-8")
+    script = "echo secret_bytes=$(wc -c < /run/secrets/password); cat /run/secrets/password"
+    secrets = {"password": {"file": str(password)}}
+    outcome = materialize(instance, command=["sh", "-c", script], secrets=secrets)
+    assert outcome.success, outcome.failure
+    assert outcome.materializations[0]["secret_bytes"] == len("open-sesame\n")
+    assert "open-sesame" not in outcome.logged
+
+
+def test_a_secrets_file_that_is_not_there_is_named_and_nothing_starts(
+    instance: dg.DagsterInstance, deployment: Deployment, tmp_path: Path
+) -> None:
+    outcome = materialize(instance, command=["true"], secrets={"password": {"file": str(tmp_path / "nothing")}})
+    assert not outcome.success
+    assert "password" in outcome.failure[0]
+    assert str(tmp_path / "nothing") in outcome.failure[0]
+    assert deployment.starts() == 0
+
+
+def test_the_client_that_it_names_runs_it(
+    instance: dg.DagsterInstance, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DRAYAGE_DEPLOYMENT", "somebody-elses")
+    named = deployment.client(env={"REGION": "east"})
+    outcome = materialize(
+        instance, command=["sh", "-c", "echo region=$REGION"], client="docker", given={"docker": named}
+    )
+    assert outcome.success, outcome.failure
+    assert outcome.materializations[0]["region"] == "east"
+    assert deployment.starts() == 1
+
+
+def test_a_resource_that_is_no_client_of_drayage_is_named(instance: dg.DagsterInstance, deployment: Deployment) -> None:
+    outcome = materialize(instance, command=["true"], client="docker", given={"docker": "unix:///run/docker.sock"})
+    assert "Resource 'docker' is a str, not a drayage.DrayageClient" in outcome.failure[0]
+    assert deployment.starts() == 0
+
+
 def test_a_partition_reaches_it_and_its_checks_come_back(instance: dg.DagsterInstance) -> None:
     script = """
       opened
@@ -125,6 +179,28 @@ def test_a_build_folder_is_built_whenever_it_changed(instance: dg.DagsterInstanc
         assert outcome.success, outcome.failure
         words.append(outcome.materializations[0]["word"])
     assert words == ["one", "two"]
+
+
+def test_a_scaffolded_entry_of_a_build_folder_is_built_and_run(
+    instance: dg.DagsterInstance, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dockerfile(folder, "scaffolded")
+    project = empty_project(tmp_path / "host", folder.name.replace("-", "_"))
+    named = ["--build", f"../../../../{folder.name}", "--adapter", "key_value", "--asset", "lake/trips"]
+    written = subprocess.run(  # noqa: S603 - ours
+        [DG, "scaffold", "defs", "drayage.ContainerWorkload", "trips", *named],
+        cwd=project.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert written.returncode == 0, written.stdout + written.stderr
+    monkeypatch.syspath_prepend(project.parent)
+    assets = dg.load_from_defs_folder(path_within_project=project).get_assets_def(dg.AssetKey(["lake", "trips"]))
+    result = dg.materialize([assets], instance=instance, raise_on_error=False)
+    outcome = outcome_of(instance, result.run_id)
+    assert outcome.success, outcome.failure
+    assert outcome.materializations[0]["word"] == "scaffolded"
 
 
 def test_a_build_that_fails_says_why_and_starts_nothing(

@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 import docker.errors
 import pytest
-from contract_steps import Deployment, outcome_of
+from contract_steps import Deployment, empty_project, outcome_of
 
 from drayage.image_build import build_image
 from drayage.scaffold import LANGUAGES
@@ -30,14 +30,7 @@ def test_a_new_workload_is_green_from_the_start(
     monkeypatch.setenv("DRAYAGE_EXCHANGE_ROOT", str(deployment.exchange_root))
     monkeypatch.setenv("DRAYAGE_NETWORK", "none")
     name = deployment.name.replace("-", "_")
-    # A package of its own name: all languages' projects are imported by one process.
-    project = tmp_path / f"pipeline_{name}"
-    (project / "defs").mkdir(parents=True)
-    for package in (project, project / "defs"):
-        (package / "__init__.py").touch()
-    (tmp_path / "pyproject.toml").write_text(
-        f'[tool.dg]\ndirectory_type = "project"\n[tool.dg.project]\nroot_module = "{project.name}"\n', encoding="utf-8"
-    )
+    project = empty_project(tmp_path, f"pipeline_{name}")
     monkeypatch.syspath_prepend(tmp_path)
     typed = subprocess.run(  # noqa: S603 - ours
         [DRAYAGE, "new", name, "--language", language], cwd=tmp_path, capture_output=True, text=True, check=False
