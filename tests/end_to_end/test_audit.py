@@ -25,6 +25,15 @@ CHECKS = {
     "money_is_the_same_everywhere",
     "receipts_are_confirmed",
 }
+PUBLISHED = (
+    "fct_trips",
+    "dim_dates",
+    "dim_locations",
+    "dim_payment_types",
+    "daily_revenue",
+    "hourly_demand",
+    "location_performance",
+)
 FINDINGS = """
 query Findings($run: ID!) {
   logsForRun(runId: $run, limit: 1000) {
@@ -61,6 +70,14 @@ def test_a_month_in_order_passes_with_its_numbers(month: Stack) -> None:
     assert audit["duplicates"] == reported["duplicates"] > 0
     assert Decimal(audit["total_amount_usd"]) == sum(row["total_amount_usd"] for row in silver)
     assert audit["checks_failed"] == 0
+
+
+def test_every_published_table_was_read_as_of_the_snapshot_that_was_reported(month: Stack) -> None:
+    snapshots = month.materialization("audit", MONTH)["snapshots"]
+    published = {name: snapshot for name, snapshot in snapshots.items() if name.startswith("marts.")}
+    assert published == {
+        f"marts.{mart}": month.materialization(f"marts/{mart}", MONTH)["snapshot_id"] for mart in PUBLISHED
+    }
 
 
 def test_the_auditors_image_is_small(stack: Stack) -> None:
@@ -132,7 +149,14 @@ HARMS = {
         {
             "published_trips_are_silvers": "1 trips of silver are not in marts.fct_trips (trip_id ",
             "money_is_the_same_everywhere": "silver.cleaned_trips and marts.fct_trips have trips",
+            "receipts_are_confirmed": "marts/fct_trips had ",
         },
+    ),
+    "a row of a mart that nothing else is held against is there twice": Harm(
+        "marts.hourly_demand",
+        ("iso_day_of_week", "pickup_hour"),
+        2,
+        {"receipts_are_confirmed": "marts/hourly_demand had "},
     ),
 }
 

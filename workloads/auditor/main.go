@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"strings"
 
 	pipes "drayage/writers/go"
 
@@ -34,7 +35,7 @@ func step(session *pipes.Session) error {
 		return err
 	}
 	ctx := context.Background()
-	tables, err := load(ctx, read)
+	tables, err := load(ctx, read, extras.Receipts)
 	if err != nil {
 		return err
 	}
@@ -48,6 +49,10 @@ func step(session *pipes.Session) error {
 	counted := func(name string) audit.Table { return countedTable{tables[name], &count} }
 	stop := count.tell(progressInterval, func(told pipes.Metadata) error { return session.Progress("", told) })
 	defer stop()
+	published := map[string]audit.Published{}
+	for asset := range extras.Receipts.Published {
+		published[asset] = tables[tableOf(asset)]
+	}
 	result, err := audit.Run(ctx, audit.Job{
 		Month:   month,
 		Topic:   countedTopic{sent, &count},
@@ -57,6 +62,7 @@ func step(session *pipes.Session) error {
 			Facts: counted(factsTable), DailyRevenue: counted(revenueTable),
 		},
 		Receipts:  extras.Receipts,
+		Published: published,
 		RowsAPass: audit.RowsAPass,
 		Say:       func(text string) error { return session.Log("INFO", text) },
 	})
@@ -66,7 +72,7 @@ func step(session *pipes.Session) error {
 	return report(session, result, tables, count.read.Load())
 }
 
-func load(ctx context.Context, read settings) (map[string]*lake.Table, error) {
+func load(ctx context.Context, read settings, receipts audit.Receipts) (map[string]*lake.Table, error) {
 	store, err := lake.OpenStore(read.s3Endpoint, read.s3Region, read.s3AccessKeyID, read.s3SecretAccessKey)
 	if err != nil {
 		return nil, err
@@ -76,13 +82,27 @@ func load(ctx context.Context, read settings) (map[string]*lake.Table, error) {
 		return nil, err
 	}
 	tables := map[string]*lake.Table{}
+	months := map[string]string{}
+	for asset, report := range receipts.Published {
+		if report != nil && report.Months == nil {
+			months[tableOf(asset)] = ""
+		} else if report != nil {
+			months[tableOf(asset)] = audit.MonthColumn
+		}
+	}
 	for _, name := range []string{bronzeTable, silverTable, rejectedTable, factsTable, revenueTable} {
-		if tables[name], err = catalog.Load(ctx, name, audit.MonthColumn); err != nil {
+		months[name] = audit.MonthColumn
+	}
+	for name, month := range months {
+		if tables[name], err = catalog.Load(ctx, name, month); err != nil {
 			return nil, err
 		}
 	}
 	return tables, nil
 }
+
+// tableOf names the table of an asset, such as "marts/fct_trips".
+func tableOf(asset string) string { return strings.Replace(asset, "/", ".", 1) }
 
 func report(session *pipes.Session, result audit.Result, tables map[string]*lake.Table, read int64) error {
 	failed := 0

@@ -48,10 +48,16 @@ func TestTheRequestIsAMonthAndWhatTheHostHandsOver(t *testing.T) {
 	month := "2024-01"
 	receipts := map[string]any{"silver/cleaned_trips": map[string]any{
 		"rows_read": 5.0, "rows_written": 3.0, "rows_rejected": 1.0, "duplicates": 1.0,
+	}, "published": map[string]any{
+		"marts/dim_dates": map[string]any{"recorded_at_s": 1.5, "dagster/row_count": 4.0, "snapshot_id": "9", "months": nil},
+		"marts/fct_trips": nil,
 	}}
 	_, read, err := readRequest(pipes.Context{PartitionKey: &month, Extras: map[string]any{"topic": "t", "receipts": receipts}})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if published := read.Receipts.Published; published["marts/dim_dates"].Rows != 4 || published["marts/fct_trips"] != nil {
+		t.Errorf("got %+v", published)
 	}
 	if read.Topic != "t" || read.Receipts.Silver.Written != 3 || read.Receipts.Bronze != nil {
 		t.Errorf("got %+v", read)

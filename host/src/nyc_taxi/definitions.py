@@ -59,7 +59,7 @@ def build_definitions(images: Images, inspection: Inspection, surroundings: Surr
             *build_kafka_assets(workloads.generator),
             *build_lake_assets(workloads.flink_submit, surroundings),
             *build_marts(workloads.dbt_runner, project, surroundings),
-            build_audit(workloads.auditor),
+            build_audit(workloads.auditor, project.publications),
             throughput,
             *build_care_assets(workloads.flink_submit),
         ],

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from nyc_taxi.partitions import RANGE_TAGS
+
 MONTH_TAG = "month"
 
 _PARTITION = "dagster/partition"
-_RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
 
 def tag_run(context: dg.InitResourceContext, tags: Mapping[str, str]) -> None:
@@ -24,6 +25,6 @@ def tag_run(context: dg.InitResourceContext, tags: Mapping[str, str]) -> None:
 def _month(tags: Mapping[str, str]) -> dict[str, str]:
     if _PARTITION in tags:
         return {MONTH_TAG: tags[_PARTITION]}
-    if all(name in tags for name in _RANGE):
-        return {MONTH_TAG: "...".join(tags[name] for name in _RANGE)}
+    if all(name in tags for name in RANGE_TAGS):
+        return {MONTH_TAG: "...".join(tags[name] for name in RANGE_TAGS)}
     return {}

@@ -5,9 +5,11 @@ from typing import Any
 
 import dagster as dg
 
-from nyc_taxi.assets.audit import AUDIT, CHECKS, read_receipts
+from nyc_taxi.assets.audit import AUDIT, CHECKS, read_publications, read_receipts
 from nyc_taxi.assets.kafka import GENERATE_EVENTS
 from nyc_taxi.assets.lake import BRONZE, SILVER
+from nyc_taxi.dbt_manifest import Publication
+from nyc_taxi.partitions import MONTHS, RANGE_TAGS
 
 MONTH = "2024-01"
 
@@ -38,6 +40,47 @@ def test_a_materialization_without_numbers_is_no_receipt() -> None:
         report(instance, GENERATE_EVENTS, {"events_committed": 8, "offsets": {"0": [0, 7]}})
         report(instance, GENERATE_EVENTS, {})
         assert read_receipts(instance, MONTH) == {}
+
+
+def publication(name: str, *, by_month: bool) -> Publication:
+    return Publication(mart=dg.AssetKey(["core", name]), by_month=by_month, description="A mart.")
+
+
+PUBLICATIONS = [
+    publication("fct_trips", by_month=True),
+    publication("dim_dates", by_month=False),
+    publication("dim_locations", by_month=False),
+]
+
+
+def test_a_publications_receipt_says_what_its_rows_are() -> None:
+    """A table that is published as a whole has no months, and one that was not published has no receipt."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        for name, rows in (("fct_trips", 7), ("dim_dates", 31)):
+            numbers = {"dagster/row_count": rows, "snapshot_id": "4", "rows_written": 0}
+            report(instance, dg.AssetKey(["marts", name]), numbers)
+        receipts = read_publications(instance, PUBLICATIONS, MONTH)
+    assert [receipt.pop("recorded_at_s") > 0 for receipt in receipts.values() if receipt] == [True, True]
+    assert receipts == {
+        "marts/fct_trips": {"dagster/row_count": 7, "snapshot_id": "4", "months": [MONTH]},
+        "marts/dim_dates": {"dagster/row_count": 31, "snapshot_id": "4", "months": None},
+        "marts/dim_locations": None,
+    }
+
+
+def test_a_publication_of_several_months_in_one_run_names_them_all() -> None:
+    """Its number is the sum of their rows, and stands on each of them."""
+
+    @dg.asset(key=["marts", "fct_trips"], partitions_def=MONTHS, backfill_policy=dg.BackfillPolicy.single_run())
+    def published() -> dg.MaterializeResult[Any]:
+        return dg.MaterializeResult(metadata={"dagster/row_count": 30, "snapshot_id": "4"})
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        tags = dict(zip(RANGE_TAGS, ("2023-12", "2024-02"), strict=True))
+        assert dg.materialize([published], instance=instance, tags=tags).success
+        receipt = read_publications(instance, PUBLICATIONS, MONTH)["marts/fct_trips"]
+    assert receipt is not None
+    assert receipt["months"] == ["2023-12", "2024-01", "2024-02"]
 
 
 def test_whatever_the_audit_finds_makes_its_run_red(definitions: dg.Definitions) -> None:

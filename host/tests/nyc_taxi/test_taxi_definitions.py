@@ -29,7 +29,13 @@ def test_every_step_hangs_on_the_one_before(specs: Mapping[str, dg.AssetSpec]) -
         "marts/fct_trips": {"core/fct_trips"},
         "marts/dim_payment_types": {"core/dim_payment_types"},
         "marts/daily_revenue": {"analytics/daily_revenue"},
-        "audit": {"bronze/raw_trips", "silver/cleaned_trips", "marts/fct_trips", "marts/daily_revenue"},
+        "audit": {
+            "bronze/raw_trips",
+            "silver/cleaned_trips",
+            "marts/fct_trips",
+            "marts/dim_payment_types",
+            "marts/daily_revenue",
+        },
         "throughput": {"generate_events", "bronze/raw_trips", "silver/cleaned_trips", "core/fct_trips"},
         "lake/expired_snapshots": set(),
     }

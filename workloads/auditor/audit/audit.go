@@ -2,7 +2,7 @@
 //
 // Reading order: Run, then one file a question. records.go: is each record in bronze once? fates.go and tally.go: did
 // each row of bronze become what the rules say? money.go: is the money the same in every layer? receipts.go: did the
-// steps report what is there? findings.go: how the answers look.
+// steps report what is there? publications.go: did publish_marts? findings.go: how the answers look.
 package audit
 
 import (
@@ -49,6 +49,8 @@ type Job struct {
 	Decoder  Decoder
 	Tables   Tables
 	Receipts Receipts
+	// Published has the table of each published asset that has a receipt.
+	Published map[string]Published
 	// RowsAPass is as the constant of that name, other than in tests.
 	RowsAPass int64
 	// Say is told how far the audit is.
@@ -105,6 +107,10 @@ func Run(ctx context.Context, job Job) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	published, err := readPublications(ctx, job)
+	if err != nil {
+		return Result{}, err
+	}
 	result := Result{Counts: Counts{
 		RecordsRead:        ledger.read,
 		RecordsAudited:     ledger.count(ofMonth),
@@ -125,7 +131,7 @@ func Run(ctx context.Context, job Job) (Result, error) {
 		tally.checkUnique(job.Month),
 		tally.checkFacts(job.Month),
 		checkMoney(tally.silverMoney, tally.factsMoney, revenue, job.Month),
-		job.Receipts.check(result.Counts, ledger, job.Month),
+		job.Receipts.check(result.Counts, ledger, published, job.Month),
 	}
 	return result, nil
 }

@@ -18,8 +18,9 @@ func (w *world) audit(t *testing.T) Result {
 	}
 	result, err := Run(context.Background(), Job{
 		Month: parsed, Topic: &w.topic, Decoder: &w.topic, Receipts: w.receipts, RowsAPass: w.rowsAPass,
-		Tables: Tables{&w.bronze, &w.silver, &w.rejected, &w.facts, &w.dailyRevenue},
-		Say:    func(string) error { return nil },
+		Tables:    Tables{&w.bronze, &w.silver, &w.rejected, &w.facts, &w.dailyRevenue},
+		Published: map[string]Published{"marts/hourly": &w.hourly, "marts/dates": &w.dates},
+		Say:       func(string) error { return nil },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -130,6 +131,38 @@ func TestAMonthThatAnotherMonthsBronzeStepTookInNeedsNoReportOfBronze(t *testing
 	w.receipts.Bronze = nil
 	if reported, told := find(t, w.passes(t), confirmed).Numbers["bronze_rows_reported"]; !told || reported != nil {
 		t.Errorf("nobody reported, and %v was", reported)
+	}
+}
+
+func TestWhatOtherMonthsPublishedSinceChangesNoReport(t *testing.T) {
+	w := healthy()
+	w.hourly.commit("3", "2024-02", 50)
+	w.dates.commit("8", "", 60)
+	numbers := find(t, w.passes(t), confirmed).Numbers
+	if numbers["published_rows_reported"] != int64(51) || numbers["published_rows_confirmed"] != int64(51) {
+		t.Errorf("got %v", numbers)
+	}
+}
+
+func TestAReportOfSeveralMonthsIsTheirSum(t *testing.T) {
+	w := healthy()
+	report := w.receipts.Published["marts/hourly"]
+	report.Rows, report.Months = 29, []string{"2023-12", month}
+	w.passes(t)
+	w.hourly.commit("3", "2023-12", 8)
+	w.passes(t)
+	w.hourly.commit("4", month, 21)
+	if check := find(t, w.audit(t), confirmed); check.Passed {
+		t.Error("the month changed after it was published")
+	}
+}
+
+func TestASnapshotThatHasExpiredConfirmsNothing(t *testing.T) {
+	w := healthy()
+	w.dates.snapshots, w.dates.oldest = []string{"9"}, 41
+	numbers := find(t, w.passes(t), confirmed).Numbers
+	if numbers["published_tables_expired"] != int64(1) || numbers["published_rows_confirmed"] != int64(20) {
+		t.Errorf("got %v", numbers)
 	}
 }
 

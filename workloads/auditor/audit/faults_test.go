@@ -145,6 +145,30 @@ var faults = map[string]struct {
 		},
 		map[string]string{once: "has the schema registry lost their schema since? (partition 0 offset 45)"},
 	},
+	"more was reported than was published": {
+		func(w *world) { w.receipts.Published["marts/hourly"].Rows = 21 },
+		map[string]string{confirmed: "marts/hourly reported dagster/row_count 21, and its snapshot 2 has 20 rows of 2024-01"},
+	},
+	"less was reported than was published as a whole": {
+		func(w *world) { w.receipts.Published["marts/dates"].Rows = 30 },
+		map[string]string{confirmed: "marts/dates reported dagster/row_count 30, and its snapshot 7 has 31 rows"},
+	},
+	"a snapshot was reported that never was": {
+		func(w *world) { w.receipts.Published["marts/dates"].Snapshot = "6" },
+		map[string]string{confirmed: "marts/dates reported snapshot_id 6, and the table has no such snapshot"},
+	},
+	"a published month was changed since": {
+		func(w *world) { w.hourly.commit("3", month, 19) },
+		map[string]string{confirmed: "marts/hourly had 20 rows of 2024-01 in the snapshot 2 that it reported, and has 19 now"},
+	},
+	"a published table has no report": {
+		func(w *world) { w.receipts.Published["marts/dates"] = nil },
+		map[string]string{confirmed: "marts/dates has no report"},
+	},
+	"nothing was published": {
+		func(w *world) { w.receipts.Published = nil },
+		map[string]string{confirmed: "publish_marts has no report"},
+	},
 	"a step has no report": {
 		func(w *world) { w.receipts.Silver = nil },
 		map[string]string{confirmed: "silver/cleaned_trips has no report"},

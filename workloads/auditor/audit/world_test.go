@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"drayage/workloads/auditor/lake"
@@ -70,6 +71,37 @@ func (f *fakeTopic) Decode(_ context.Context, value []byte, row []rows.Value) (b
 	return true, nil
 }
 
+// fakePublished is a table whose snapshots, the last of them the current one, have so many rows by month.
+type fakePublished struct {
+	oldest    float64
+	snapshots []string
+	rows      []map[string]int64
+}
+
+func (f *fakePublished) Snapshot() string                { return f.snapshots[len(f.snapshots)-1] }
+func (f *fakePublished) OldestSnapshot() (float64, bool) { return f.oldest, true }
+
+func (f *fakePublished) Count(_ context.Context, snapshot string, months []string) (int64, bool, error) {
+	place := slices.Index(f.snapshots, snapshot)
+	if place < 0 {
+		return 0, false, nil
+	}
+	var count int64
+	for month, rows := range f.rows[place] {
+		if months == nil || slices.Contains(months, month) {
+			count += rows
+		}
+	}
+	return count, true, nil
+}
+
+// commit adds a snapshot, in which a month has other rows.
+func (f *fakePublished) commit(name, month string, rows int64) {
+	now := maps.Clone(f.rows[len(f.rows)-1])
+	now[month] = rows
+	f.snapshots, f.rows = append(f.snapshots, name), append(f.rows, now)
+}
+
 func text(of string) rows.Value      { return rows.Value{Set: true, Text: []byte(of)} }
 func whole(of int64) rows.Value      { return rows.Value{Set: true, Int: of} }
 func fraction(of float64) rows.Value { return rows.Value{Set: true, Float: of} }
@@ -89,6 +121,7 @@ type world struct {
 	topic                                         fakeTopic
 	bronze, silver, rejected, facts, dailyRevenue fakeTable
 	receipts                                      Receipts
+	hourly, dates                                 fakePublished // published by month, and as a whole
 	rowsAPass                                     int64
 }
 
@@ -176,7 +209,13 @@ func healthy() *world {
 func (w *world) report() {
 	extras := `{"generate_events": {"recorded_at_s": 10, "events_committed": 42, "offsets": {"0": [0, 44]}},
 		"bronze/raw_trips": {"recorded_at_s": 20, "duration_s": 5.5, "dagster/row_count": 42},
-		"silver/cleaned_trips": {"recorded_at_s": 30, "rows_read": 42, "rows_written": 39, "rows_rejected": 1, "duplicates": 2}}`
+		"silver/cleaned_trips": {"recorded_at_s": 30, "rows_read": 42, "rows_written": 39, "rows_rejected": 1, "duplicates": 2},
+		"published": {
+			"marts/hourly": {"recorded_at_s": 40, "dagster/row_count": 20, "snapshot_id": "2", "months": ["2024-01"]},
+			"marts/dates": {"recorded_at_s": 40, "dagster/row_count": 31, "snapshot_id": "7", "months": null}
+		}}`
+	w.hourly = fakePublished{5, []string{"1", "2"}, []map[string]int64{{"2023-12": 9}, {"2023-12": 9, month: 20}}}
+	w.dates = fakePublished{5, []string{"7"}, []map[string]int64{{"": 31}}}
 	if err := json.Unmarshal([]byte(extras), &w.receipts); err != nil {
 		panic(err)
 	}

@@ -1,4 +1,5 @@
-// Package lake reads Iceberg tables: catalog, metadata, manifests, Parquet files. It is read top-down in that order.
+// Package lake reads Iceberg tables: catalog, metadata, manifests, Parquet files. It is read top-down in that order; count.go
+// counts rows without reading any.
 //
 // Source: Apache Iceberg table specification, format version 2, and its REST catalog's OpenAPI description. What the
 // specification allows and this reader does not know is refused: a row that is not understood must not be left out.
@@ -44,6 +45,7 @@ type Store interface {
 type Table struct {
 	name      string
 	snapshot  int64
+	history   []snapshot
 	store     Store
 	fields    map[string]field
 	monthID   int            // the field id of the column that is the month
@@ -82,10 +84,13 @@ type tableMetadata struct {
 			SourceID  int    `json:"source-id"`
 		} `json:"fields"`
 	} `json:"partition-specs"`
-	Snapshots []struct {
-		ID           int64  `json:"snapshot-id"`
-		ManifestList string `json:"manifest-list"`
-	} `json:"snapshots"`
+	Snapshots []snapshot `json:"snapshots"`
+}
+
+type snapshot struct {
+	ID           int64  `json:"snapshot-id"`
+	CommittedMS  int64  `json:"timestamp-ms"`
+	ManifestList string `json:"manifest-list"`
 }
 
 // OpenCatalog asks a catalog for its configuration.
@@ -115,7 +120,7 @@ func OpenCatalog(ctx context.Context, uri, warehouse string, store Store) (*Cata
 
 // Load reads a table's metadata and manifests.
 //
-// name is "namespace.table"; month is the name of the column that its partitions are made of.
+// name is "namespace.table"; month is the name of the column that its partitions are made of, or "" if there is none.
 func (c *Catalog) Load(ctx context.Context, name, month string) (*Table, error) {
 	namespace, table, _ := strings.Cut(name, ".")
 	var answer struct {
@@ -148,18 +153,19 @@ func (t *Table) take(ctx context.Context, metadata tableMetadata, month string) 
 			t.fields[column.Name] = column
 		}
 	}
-	monthField, ok := t.fields[month]
-	if !ok {
+	if monthField, ok := t.fields[month]; ok {
+		t.monthID = monthField.ID
+	} else if month != "" {
 		return fmt.Errorf("it has no column %s", month)
 	}
-	t.monthID = monthField.ID
 	for _, spec := range metadata.Specs {
 		for _, part := range spec.Fields {
-			if part.SourceID == monthField.ID && part.Transform == identityOfColumn {
+			if month != "" && part.SourceID == t.monthID && part.Transform == identityOfColumn {
 				t.monthPart[spec.ID] = part.Name
 			}
 		}
 	}
+	t.history = metadata.Snapshots
 	if metadata.CurrentSnapshotID == nil || *metadata.CurrentSnapshotID == noSnapshot {
 		return nil
 	}

@@ -33,10 +33,10 @@ func (d deletions) of(file dataFile) rows.Bits {
 	return gone
 }
 
-func (t *Table) readDeletes(ctx context.Context, months Months) (deletions, error) {
+func (t *Table) readDeletes(ctx context.Context, wanted func(dataFile) bool) (deletions, error) {
 	found := deletions{}
 	for _, file := range t.deletes {
-		if !months.hasFile(file) {
+		if !wanted(file) {
 			continue
 		}
 		err := t.scanFile(ctx, file, positionColumns, func(_ int64, row []rows.Value) error {

@@ -47,7 +47,7 @@ func (t *Table) Scan(ctx context.Context, months Months, columns []Column, see f
 	if err != nil {
 		return fmt.Errorf("table %s cannot be read: %w", t.name, err)
 	}
-	deleted, err := t.readDeletes(ctx, months)
+	deleted, err := t.readDeletes(ctx, months.hasFile)
 	if err != nil {
 		return fmt.Errorf("table %s cannot be read: %w", t.name, err)
 	}
@@ -98,18 +98,9 @@ func squeeze(typ string) string { return strings.ReplaceAll(typ, " ", "") }
 func (t *Table) scanFile(
 	ctx context.Context, file dataFile, readers []columnReader, see func(number int64, row []rows.Value) error,
 ) error {
-	content, err := t.store.Open(ctx, file.path, file.sizeBytes)
+	opened, err := t.open(ctx, file)
 	if err != nil {
 		return err
-	}
-	// Offsets of pages, and Bloom filters, are of use to whoever looks for single rows.
-	opened, err := parquet.OpenFile(content, file.sizeBytes, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true),
-		parquet.ReadBufferSize(readBufferBytes))
-	if err != nil {
-		return fmt.Errorf("it cannot be opened as Parquet: %w", err)
-	}
-	if opened.NumRows() != file.rows {
-		return fmt.Errorf("it has %d rows, and its manifest says %d", opened.NumRows(), file.rows)
 	}
 	leaves := map[int]*parquet.Column{}
 	for _, column := range opened.Root().Columns() {
@@ -153,6 +144,24 @@ func (t *Table) scanFile(
 		return fmt.Errorf("%d rows were read, and its manifest says %d", number, file.rows)
 	}
 	return nil
+}
+
+// open reads a file's footer.
+func (t *Table) open(ctx context.Context, file dataFile) (*parquet.File, error) {
+	content, err := t.store.Open(ctx, file.path, file.sizeBytes)
+	if err != nil {
+		return nil, err
+	}
+	// Offsets of pages, and Bloom filters, are of use to whoever looks for single rows.
+	opened, err := parquet.OpenFile(content, file.sizeBytes, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true),
+		parquet.ReadBufferSize(readBufferBytes))
+	if err != nil {
+		return nil, fmt.Errorf("it cannot be opened as Parquet: %w", err)
+	}
+	if opened.NumRows() != file.rows {
+		return nil, fmt.Errorf("it has %d rows, and its manifest says %d", opened.NumRows(), file.rows)
+	}
+	return opened, nil
 }
 
 func scanGroup(

@@ -1,5 +1,6 @@
 """The audit: a program that shares no code with the other steps counts a month anew, from the topic to the marts."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
@@ -7,15 +8,14 @@ import dagster as dg
 from drayage import DrayageClient, promises
 from nyc_taxi.assets.kafka import GENERATE_EVENTS, TOPIC
 from nyc_taxi.assets.lake import BRONZE, SILVER
-from nyc_taxi.assets.marts import NAMESPACE
-from nyc_taxi.partitions import MONTHS
+from nyc_taxi.assets.marts import published_key
+from nyc_taxi.dbt_manifest import Publication
+from nyc_taxi.partitions import MONTHS, RANGE_TAGS
 from nyc_taxi.reports import AuditReport
 from nyc_taxi.settings import Services
 from nyc_taxi.workloads import Workload
 
 AUDIT = dg.AssetKey("audit")
-
-_PUBLISHED = (dg.AssetKey([NAMESPACE, "fct_trips"]), dg.AssetKey([NAMESPACE, "daily_revenue"]))
 
 CHECKS = {
     "every_record_is_in_bronze_once": (
@@ -28,7 +28,7 @@ CHECKS = {
     "silver_trip_ids_are_unique": "No trip_id of silver is there twice.",
     "published_trips_are_silvers": "marts.fct_trips has the trips of silver, with the same values.",
     "money_is_the_same_everywhere": "Silver, fct_trips and daily_revenue have the same sums on each day, to the cent.",
-    "receipts_are_confirmed": "What generate_events, bronze and silver reported is what is there.",
+    "receipts_are_confirmed": "What generate_events, bronze, silver and publish_marts reported is what is there.",
 }
 """The audit's checks by their names, and what they say."""
 
@@ -37,13 +37,15 @@ _RECEIPTS = {
     BRONZE: ("duration_s", "dagster/row_count"),
     SILVER: ("rows_read", "rows_written", "rows_rejected", "duplicates"),
 }
+_PUBLISHED_RECEIPT = ("dagster/row_count", "snapshot_id")
 
 
-def build_audit(auditor: Workload) -> dg.AssetsDefinition:
+def build_audit(auditor: Workload, publications: Sequence[Publication]) -> dg.AssetsDefinition:
     """Define the asset that the auditor image makes.
 
     Args:
         auditor: The auditor workload.
+        publications: The marts whose published tables it confirms.
 
     Returns:
         audit.
@@ -51,7 +53,7 @@ def build_audit(auditor: Workload) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=AUDIT,
-        deps=[BRONZE, SILVER, *_PUBLISHED],
+        deps=[BRONZE, SILVER, *map(published_key, publications)],
         partitions_def=MONTHS,
         group_name="reports",
         kinds={"go", "kafka", "iceberg"},
@@ -75,7 +77,13 @@ def build_audit(auditor: Workload) -> dg.AssetsDefinition:
         result = drayage.run(
             context=context,
             image=auditor.image,
-            extras={"topic": TOPIC, "receipts": read_receipts(context.instance, context.partition_key)},
+            extras={
+                "topic": TOPIC,
+                "receipts": {
+                    **read_receipts(context.instance, context.partition_key),
+                    "published": read_publications(context.instance, publications, context.partition_key),
+                },
+            },
             env=auditor.environment(services),
             **auditor.settings(),
         ).get_materialize_result()
@@ -99,16 +107,57 @@ def read_receipts(instance: dg.DagsterInstance, month: str) -> dict[str, dict[st
         By asset, the numbers that the audit confirms and ``recorded_at_s``, seconds since 1970. Left out is an asset
         that was never materialized for the month, or last by somebody's hand, without these numbers.
     """
-    receipts: dict[str, dict[str, Any]] = {}
-    for key, names in _RECEIPTS.items():
-        newest = instance.fetch_materializations(
-            dg.AssetRecordsFilter(asset_key=key, asset_partitions=[month]), limit=1
-        ).records
-        if newest and newest[0].asset_materialization:
-            metadata = newest[0].asset_materialization.metadata
-            if metadata.keys() >= set(names):
-                receipts[key.to_user_string()] = {
-                    "recorded_at_s": newest[0].timestamp,
-                    **{name: metadata[name].value for name in names},
-                }
+    found = {key: _newest(instance, key, month, names) for key, names in _RECEIPTS.items()}
+    return {
+        key.to_user_string(): _receipt(record, _RECEIPTS[key]) for key, record in found.items() if record is not None
+    }
+
+
+def read_publications(
+    instance: dg.DagsterInstance, publications: Sequence[Publication], month: str
+) -> dict[str, dict[str, Any] | None]:
+    """Read what was last reported of each published table by a run of the month.
+
+    Args:
+        instance: Whose event log is read.
+        publications: The tables.
+        month: The month.
+
+    Returns:
+        By asset, as :func:`read_receipts` does, and the ``months`` whose rows the report counts: those of its run, or
+        None if the table is published as a whole. None in place of an asset that has no report.
+    """
+    receipts: dict[str, dict[str, Any] | None] = {}
+    for publication in publications:
+        key = published_key(publication)
+        record = _newest(instance, key, month, _PUBLISHED_RECEIPT)
+        receipts[key.to_user_string()] = record and {
+            **_receipt(record, _PUBLISHED_RECEIPT),
+            "months": _months_of(instance, record.run_id, month) if publication.by_month else None,
+        }
     return receipts
+
+
+def _newest(
+    instance: dg.DagsterInstance, key: dg.AssetKey, month: str, names: Sequence[str]
+) -> dg.EventLogRecord | None:
+    """Find a month's last materialization; None if it has not these numbers."""
+    records = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=key, asset_partitions=[month]), limit=1
+    ).records
+    made = records[0].asset_materialization if records else None
+    return records[0] if made is not None and made.metadata.keys() >= set(names) else None
+
+
+def _receipt(record: dg.EventLogRecord, names: Sequence[str]) -> dict[str, Any]:
+    metadata = record.asset_materialization.metadata if record.asset_materialization else {}
+    return {"recorded_at_s": record.timestamp, **{name: metadata[name].value for name in names}}
+
+
+def _months_of(instance: dg.DagsterInstance, run_id: str, month: str) -> list[str]:
+    """Tell the months of a run, which are several in a backfill of the marts."""
+    run = instance.get_run_by_id(run_id)
+    first, last = (run.tags.get(tag) if run else None for tag in RANGE_TAGS)
+    if first is None or last is None:
+        return [month]
+    return list(MONTHS.get_partition_keys_in_range(dg.PartitionKeyRange(first, last)))

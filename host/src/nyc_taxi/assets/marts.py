@@ -91,7 +91,7 @@ def build_marts(dbt_runner: Workload, project: DbtProject, surroundings: Surroun
         check_specs=[
             dg.AssetCheckSpec(
                 PUBLISHED_CHECK,
-                asset=_table_key(publication),
+                asset=published_key(publication),
                 blocking=True,
                 description="Read back after the commit, the table holds the rows of its mart and no others.",
             )
@@ -108,7 +108,7 @@ def build_marts(dbt_runner: Workload, project: DbtProject, surroundings: Surroun
     ) -> Iterator[dg.PipesExecutionResult]:
         extras = {
             "tables": {
-                _table_key(publication).to_user_string(): {
+                published_key(publication).to_user_string(): {
                     "relation": ".".join(publication.mart.path),
                     "by_month": publication.by_month,
                     "columns": publication.columns,
@@ -134,12 +134,13 @@ def select_nodes(context: dg.AssetExecutionContext, project: DbtProject) -> list
     )
 
 
-def _table_key(publication: Publication) -> dg.AssetKey:
+def published_key(publication: Publication) -> dg.AssetKey:
+    """Tell the key of a mart's published table."""
     return dg.AssetKey([NAMESPACE, publication.mart.path[-1]])
 
 
 def _publication_spec(publication: Publication, surroundings: Surroundings) -> dg.AssetSpec:
-    mart, key = publication.mart, _table_key(publication)
+    mart, key = publication.mart, published_key(publication)
     return dg.AssetSpec(
         key=key,
         deps=[mart],

@@ -1,0 +1,108 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+
+	"drayage/workloads/auditor/trips"
+)
+
+// Publication is what publish_marts last reported of a table in a run of the month.
+type Publication struct {
+	RecordedAt float64  `json:"recorded_at_s"`
+	Rows       int64    `json:"dagster/row_count"`
+	Snapshot   string   `json:"snapshot_id"`
+	Months     []string `json:"months"` // that the run published; null for a table that is published as a whole
+}
+
+// Published is a table of the lake whose rows can be counted as of any of its snapshots.
+type Published interface {
+	// Snapshot is the current one.
+	Snapshot() string
+	// OldestSnapshot tells when the oldest one that is left was committed, in seconds since 1970; false without any.
+	OldestSnapshot() (float64, bool)
+	// Count counts the rows of months, or all for nil; false if there is no such snapshot.
+	Count(ctx context.Context, snapshot string, months []string) (int64, bool, error)
+}
+
+// publications are the reports of publish_marts, held against the tables.
+type publications struct {
+	reported, confirmed int64
+	expired             int // tables whose reported snapshot is gone, so that nobody can count it any more
+	faults              []string
+}
+
+func readPublications(ctx context.Context, job Job) (publications, error) {
+	var found publications
+	if len(job.Receipts.Published) == 0 {
+		found.faults = append(found.faults, "publish_marts has no report")
+	}
+	for _, asset := range sortedKeys(job.Receipts.Published) {
+		report := job.Receipts.Published[asset]
+		if report == nil {
+			found.faults = append(found.faults, asset+" has no report")
+			continue
+		}
+		found.reported += report.Rows
+		if err := found.confirm(ctx, asset, *report, job.Published[asset], job.Month); err != nil {
+			return publications{}, err
+		}
+	}
+	return found, nil
+}
+
+func (p *publications) confirm(ctx context.Context, asset string, report Publication, table Published, month trips.Month) error {
+	counted, there, err := table.Count(ctx, report.Snapshot, report.Months)
+	if err != nil {
+		return err
+	}
+	if !there {
+		if oldest, any := table.OldestSnapshot(); any && oldest > report.RecordedAt {
+			p.expired++
+			return nil
+		}
+		p.disagree("%s reported snapshot_id %s, and the table has no such snapshot", asset, report.Snapshot)
+		return nil
+	}
+	p.confirmed += counted
+	if counted != report.Rows {
+		p.disagree("%s reported dagster/row_count %d, and its snapshot %s has %d rows%s",
+			asset, report.Rows, report.Snapshot, counted, ofMonths(report.Months))
+	}
+	if report.Months == nil || report.Snapshot == table.Snapshot() {
+		return nil // whatever is published as a whole, another month's run may have published anew
+	}
+	var rows [2]int64
+	for place, snapshot := range []string{report.Snapshot, table.Snapshot()} {
+		if rows[place], _, err = table.Count(ctx, snapshot, []string{month.Text}); err != nil {
+			return err
+		}
+	}
+	if rows[0] != rows[1] {
+		p.disagree("%s had %d rows of %s in the snapshot %s that it reported, and has %d now",
+			asset, rows[0], month.Text, report.Snapshot, rows[1])
+	}
+	return nil
+}
+
+func (p *publications) disagree(format string, values ...any) {
+	p.faults = append(p.faults, fmt.Sprintf(format, values...))
+}
+
+// tell adds the numbers to a check.
+func (p *publications) tell(check *Check) {
+	check.number("published_rows_reported", p.reported)
+	check.number("published_rows_confirmed", p.confirmed)
+	check.number("published_tables_expired", int64(p.expired))
+	check.faults = append(check.faults, p.faults...)
+}
+
+func ofMonths(months []string) string {
+	if months == nil {
+		return ""
+	}
+	if len(months) == 1 {
+		return " of " + months[0]
+	}
+	return fmt.Sprintf(" of %d months", len(months))
+}
