@@ -14,13 +14,11 @@ from drayage.conform.values import TEXT
 SECRET = "token"  # noqa: S105 - its name
 
 _DAYS = dg.DailyPartitionsDefinition(start_date="2024-01-01")
-_ZONES = dg.StaticPartitionsDefinition(["east", "zone 1/2 ü"])
+_TWO_ZONES = ("east", "zone 1/2 ü")
+_ZONES = dg.StaticPartitionsDefinition(_TWO_ZONES)
 _BOTH = dg.MultiPartitionsDefinition({"day": _DAYS, "zone": _ZONES})
 _THREE_DAYS = ("2024-01-01", "2024-01-02", "2024-01-03")
-_RANGE = {
-    "dagster/asset_partition_range_start": _THREE_DAYS[0],
-    "dagster/asset_partition_range_end": _THREE_DAYS[-1],
-}
+_RANGE = (_THREE_DAYS[0], _THREE_DAYS[-1])
 _STRANGE_KEY = dg.AssetKey(["lake", "a/b\\c ü"])
 _SOURCE = dg.AssetKey(["lake", "source"])
 _MADE = dg.AssetKey(["lake", "made"])
@@ -43,7 +41,7 @@ class Step:
         checks: Names of the first asset's checks.
         partitions: How the assets are partitioned.
         partition_key: The partition to make.
-        tags: Tags of the run.
+        partition_range: The first and the last of several partitions to make.
         retries: How often the step fails before the program is started.
         source: What the assets are made of; they were made once before, out of its data version ``v7``.
     """
@@ -52,9 +50,15 @@ class Step:
     checks: tuple[str, ...] = ()
     partitions: dg.PartitionsDefinition[str] | None = None
     partition_key: str | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
+    partition_range: tuple[str, str] | None = None
     retries: int = 0
     source: dg.AssetKey | None = None
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """Tags of the run, by which Dagster knows a range."""
+        ends = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+        return dict(zip(ends, self.partition_range or (), strict=False))
 
     def definition(self, run: Callable[[Any], Any]) -> dg.AssetsDefinition:
         """An asset definition whose step runs this.
@@ -178,19 +182,29 @@ SCENARIOS: tuple[Scenario, ...] = (
         Step(partitions=_BOTH, partition_key="2024-01-01|east"),
         partitions=("2024-01-01|east",),
         partition_key="2024-01-01|east",
+        partition_key_range=_key_range("2024-01-01|east", "2024-01-01|east"),
+        partition_time_window=_key_range("2024-01-01T00:00:00+00:00", "2024-01-02T00:00:00+00:00"),
     ),
     _context(
         "a range of partitions",
-        Step(partitions=_DAYS, tags=_RANGE),
+        Step(partitions=_DAYS, partition_range=_RANGE),
         partitions=_THREE_DAYS,
         partition_key=None,
         partition_key_range=_key_range("2024-01-01", "2024-01-03"),
         partition_time_window=_key_range("2024-01-01T00:00:00+00:00", "2024-01-04T00:00:00+00:00"),
     ),
+    _context(
+        "a range of partitions without time",
+        Step(partitions=_ZONES, partition_range=_TWO_ZONES),
+        partitions=_TWO_ZONES,
+        partition_key=None,
+        partition_key_range=_key_range(*_TWO_ZONES),
+        partition_time_window=None,
+    ),
     _context("several assets", Step(assets=_TWO_ASSETS)),
     _context(
         "several assets, a range of partitions",
-        Step(assets=_TWO_ASSETS, partitions=_DAYS, tags=_RANGE),
+        Step(assets=_TWO_ASSETS, partitions=_DAYS, partition_range=_RANGE),
         partitions=_THREE_DAYS,
         partition_key_range=_key_range("2024-01-01", "2024-01-03"),
     ),
@@ -210,7 +224,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         name="partitions",
         expect=expected.has_partitions,
         extras={"partitions": _THREE_DAYS},
-        step=Step(assets=_TWO_ASSETS, partitions=_DAYS, tags=_RANGE),
+        step=Step(assets=_TWO_ASSETS, partitions=_DAYS, partition_range=_RANGE),
     ),
     Scenario(name="streams", expect=expected.has_streams),
     Scenario(
