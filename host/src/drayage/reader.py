@@ -21,7 +21,8 @@ from drayage.lines import LONGEST_MESSAGE_BYTES, LineSplitter, OverlongLine
 
 _CHUNK_BYTES = 1024 * 1024
 _POLL_S = 0.02
-_MESSAGE_BEGINS = b'{"__dagster_pipes_version"'
+_VERSION = "__dagster_pipes_version"
+_MESSAGE_BEGINS = f'{{"{_VERSION}"'.encode()
 
 
 class MessageFileReader(dg.PipesMessageReader):
@@ -105,7 +106,7 @@ class LogMessageReader(dg.PipesMessageReader):
         Returns:
             Whether it was a message, and no output.
         """
-        start = line.find(_MESSAGE_BEGINS)
+        start = _message_start(line)
         if self._handler is None or start < 0:
             return False
         _deliver(line[start:], self._handler)
@@ -114,6 +115,21 @@ class LogMessageReader(dg.PipesMessageReader):
     def no_messages_debug_text(self) -> str:
         """Say where messages were looked for."""
         return "Messages were looked for in the container's standard output and error."
+
+
+def _message_start(line: bytes) -> int:
+    """Tell where a message begins in a line of output; -1 if there is none."""
+    if line.startswith(_MESSAGE_BEGINS):
+        return 0
+    if _VERSION.encode() not in line:
+        return -1
+    # JSON's members have no order, and some languages write another one each time.
+    start = -1
+    while (start := line.find(b"{", start + 1)) >= 0:
+        with contextlib.suppress(ValueError, RecursionError):
+            return start if _VERSION in json.loads(line[start:]) else -1
+    # One that is half-written is to be told, too.
+    return line.find(_MESSAGE_BEGINS)
 
 
 def _chunks(file: BinaryIO, closing: Event) -> Iterator[bytes]:

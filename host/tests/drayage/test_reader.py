@@ -7,11 +7,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from drayage.lines import LineSplitter, OverlongLine
-from drayage.reader import MessageFileReader
+from drayage.reader import LogMessageReader, MessageFileReader
 
 JSON_TEXT = st.text(st.characters(codec="utf-8"), max_size=40)
 MESSAGE = st.builds(
@@ -126,3 +127,41 @@ def test_a_file_that_is_truncated_behind_the_readers_back_is_reported(tmp_path: 
         assert seen.wait(30)
         path.write_bytes(b"")
     assert "truncated or replaced" in sink.problems[0]
+
+
+VERSION = '"__dagster_pipes_version": "0.1"'
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f'{{{VERSION}, "method": "log", "params": {{"message": "a"}}}}',
+        f'{{"params": {{"message": "a"}}, "method": "log", {VERSION}}}',
+        f'50 % {{}} {{"method": "log", {VERSION}, "params": {{"message": "a"}}}}',
+    ],
+)
+def test_a_message_in_the_output_is_taken_whatever_the_order_of_its_members(line: str) -> None:
+    """Java's maps have another order at each start."""
+    sink, reader = Sink(), LogMessageReader()
+    with reader.read_messages(sink):
+        assert reader.take_line(line.encode())
+    assert sink.messages == [{"__dagster_pipes_version": "0.1", "method": "log", "params": {"message": "a"}}]
+    assert not sink.problems
+
+
+@pytest.mark.parametrize(
+    "line", ["", "{}", "reads __dagster_pipes_version", f'{{"inner": {{{VERSION}}}}}', f"[{{]{VERSION}", "{" * 100_000]
+)
+def test_output_that_is_no_message_stays_output(line: str) -> None:
+    sink, reader = Sink(), LogMessageReader()
+    with reader.read_messages(sink):
+        assert not reader.take_line(line.encode())
+    assert not sink.messages
+    assert not sink.problems
+
+
+def test_a_half_written_message_in_the_output_is_told() -> None:
+    sink, reader = Sink(), LogMessageReader()
+    with reader.read_messages(sink):
+        assert reader.take_line(f'50 %{{{VERSION}, "method": "lo'.encode())
+    assert len(sink.problems) == 1
