@@ -43,7 +43,7 @@ def test_a_materialization_without_numbers_is_no_receipt() -> None:
 
 
 def publication(name: str, *, by_month: bool) -> Publication:
-    return Publication(mart=dg.AssetKey(["core", name]), by_month=by_month, description="A mart.")
+    return Publication(mart=dg.AssetKey(["core", name]), by_month=by_month, description="A mart.", columns={})
 
 
 PUBLICATIONS = [
