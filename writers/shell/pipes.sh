@@ -126,8 +126,8 @@ pipes__close() {
     pipes__send closed "{${pipes__failure:+\"exception\":$pipes__failure}}"
 }
 
-# pipes__bootstrap NAME VALUE KEY: unpacks a bootstrap parameter, base64 of zlib of JSON. gzip reads zlib's data once the
-# first eight bytes of its own header stand before it; it then misses its trailer, so that its exit code says nothing.
+# pipes__bootstrap NAME VALUE KEY: unpacks a bootstrap parameter, base64 of zlib of JSON. gzip reads zlib's data
+# once the first eight bytes of its own header stand before it; it then misses its trailer: its exit code says nothing.
 pipes__bootstrap() {
     {
         printf '\037\213\010\000\000\000\000\000' && printf '%s' "$2" | base64 -d 2> /dev/null
@@ -186,7 +186,7 @@ pipes__find() {
                         n = 65536 + (n - 55296) * 1024 + hex(substr(text, 3)) - 56320; text = substr(text, 7)
                     }
                     out = out utf8(n)
-                } else out = out (c == "n" ? "\n" : c == "t" ? "\t" : c == "r" ? "\r" : c == "b" ? "\b" : c == "f" ? "\f" : c)
+                } else out = out ((i = index("ntrbf", c)) ? substr("\n\t\r\b\f", i, 1) : c)
             }
             return out text
         }

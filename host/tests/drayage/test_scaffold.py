@@ -25,6 +25,7 @@ WRITERS = [
     ("java", "src/drayage/pipes/Pipes.java", "src/drayage/pipes/Pipes.java"),
     ("node", "src/pipes.ts", "src/pipes.ts"),
 ]
+LONGEST_WRITER_LINES, LONGEST_LINE_CHARACTERS = 200, 120
 PROJECT = '[tool.dg]\ndirectory_type = "project"\n[tool.dg.project]\nroot_module = "pipeline"\n'
 
 
@@ -106,6 +107,13 @@ def test_a_written_workload_holds_its_writer_and_no_link(project: Path) -> None:
         folder = write_workload(f"in_{language}", language=language, workloads=project.parent, project=project).folder
         assert (folder / written).read_bytes() == (REPOSITORY / "writers" / language / source).read_bytes()
         assert not [path for path in folder.rglob("*") if path.is_symlink()]
+
+
+@pytest.mark.parametrize("writer", [*(f"{language}/{source}" for language, _, source in WRITERS), "shell/pipes.sh"])
+def test_a_writer_can_be_read_before_it_is_copied(writer: str) -> None:
+    lines = (REPOSITORY / "writers" / writer).read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= LONGEST_WRITER_LINES
+    assert max(map(len, lines)) <= LONGEST_LINE_CHARACTERS, "nor are they few by being long"
 
 
 def test_the_package_without_the_repository_holds_all_that_the_templates_link() -> None:
