@@ -8,7 +8,9 @@ message in memory.
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from threading import Event, Thread
 from typing import BinaryIO
@@ -22,6 +24,8 @@ from drayage.lines import LONGEST_MESSAGE_BYTES, LineSplitter, OverlongLine
 _CHUNK_BYTES = 1024 * 1024
 _POLL_S = 0.02
 _VERSION = "__dagster_pipes_version"
+# A logger's words before a message may have braces; a long broken line is not to be read once for each of its own.
+_MOST_BRACES = 8
 _MESSAGE_BEGINS = f'{{"{_VERSION}"'.encode()
 
 
@@ -124,10 +128,9 @@ def _message_start(line: bytes) -> int:
     if _VERSION.encode() not in line:
         return -1
     # JSON's members have no order, and some languages write another one each time.
-    start = -1
-    while (start := line.find(b"{", start + 1)) >= 0:
+    for brace in islice(re.finditer(rb"\{", line), _MOST_BRACES):
         with contextlib.suppress(ValueError, RecursionError):
-            return start if _VERSION in json.loads(line[start:]) else -1
+            return brace.start() if _VERSION in json.loads(line[brace.start() :]) else -1
     # One that is half-written is to be told, too.
     return line.find(_MESSAGE_BEGINS)
 
