@@ -26,13 +26,15 @@ def slow_flink(stack: Stack) -> Iterator[Callable[[], None]]:
 
 def running_bronze_job(stack: Stack) -> str:
     """Wait until bronze's Flink job runs, and tell its id."""
+    found: list[str] = []
 
-    def running() -> list[str]:
+    def is_running() -> bool:
         jobs = httpx.get(f"{stack.url('FLINK_PORT')}/jobs/overview", timeout=30).json()["jobs"]
-        return [job["jid"] for job in jobs if (job["name"], job["state"]) == ("bronze.raw_trips", "RUNNING")]
+        found[:] = [job["jid"] for job in jobs if (job["name"], job["state"]) == ("bronze.raw_trips", "RUNNING")]
+        return found != []
 
-    wait_until(lambda: running() != [], what="bronze's running Flink job", timeout_s=120)
-    (job,) = running()
+    wait_until(is_running, what="bronze's running Flink job", timeout_s=120)
+    (job,) = found
     return job
 
 

@@ -122,7 +122,7 @@ def assert_plotted(page: Page, stack: Stack, asset: str, label: str) -> None:
         return logged.values[0] in values and values <= set(logged.values.values())
 
     try:
-        wait_until(is_whole, what="the whole plot", timeout_s=30)
+        wait_until(is_whole, what="the whole plot", timeout_s=120)
     except TimeoutError:
         pytest.fail(f"{label} of {asset}: the plot shows {said['plotted']}, and the log holds {said['logged']}")
 
@@ -172,7 +172,7 @@ FLINK_MONTH = "2013-06"
 
 def test_a_red_flink_steps_page_links_its_job_below_the_commands(page: Page, stack: Stack) -> None:
     """What failed in Flink is explained in Flink, and nobody looks for an id of 32 digits there."""
-    made = stack.launch(FLINK_MONTH, "--select", "kafka_topics,generate_events", "--events", "10000")
+    made = stack.launch(FLINK_MONTH, "--select", "kafka_topics,generate_events", "--events", str(EVENTS))
     assert made.exit_code == 0, made.output
     with slow_flink(stack):
         run_id = stack.start_job("process", {}, month=FLINK_MONTH)

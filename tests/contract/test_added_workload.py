@@ -7,7 +7,6 @@ Here are the same steps under a name of the test's own: what is to be built, bot
 import contextlib
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,12 +15,12 @@ from pathlib import Path
 import docker.errors
 import pytest
 from contract_steps import Deployment
+from repository_copy import copy_repository
 
 from drayage.image_build import build_image
 
 pytestmark = pytest.mark.engine
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 DRAYAGE = Path(sys.executable).with_name("drayage")
 SOCKET = "/var/run/docker.sock"
 EXCHANGE = "/var/lib/drayage/exchange"
@@ -43,22 +42,7 @@ with dg.DagsterInstance.ephemeral() as instance:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A copy of this checkout, as it is in the working tree."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607
-        cwd=REPOSITORY,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    copy = tmp_path / "checkout"
-    for name in filter(None, listed.split("\0")):
-        source, target = REPOSITORY / name, copy / name
-        # What is deleted in the working tree is listed all the same.
-        if source.is_symlink() or source.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target, follow_symlinks=False)
-    subprocess.run(["git", "init", "--quiet"], cwd=copy, check=True)  # noqa: S607
-    return copy
+    return copy_repository(tmp_path / "checkout")
 
 
 @pytest.fixture

@@ -77,8 +77,8 @@ INLINE = {
     "drayage replay FILE": ("drayage replay FILE --yes", 1, "max_fare is negative"),
     "drayage replay RUN STEP --debugpy": ("drayage replay RUN STEP --debugpy --yes", 2, "Python"),
     "--debugpy-port": (f"{REPLAY} --debugpy --debugpy-port 5679", 2, "Python"),
-    "--least-disk 4g": ("drayage doctor --least-disk 4g", 0, "good  disk"),
-    "--least-memory 1g": ("drayage doctor --least-memory 1g", 0, "good  memory"),
+    "--least-disk": ("drayage doctor --least-disk 2g", 0, "good  disk"),
+    "--least-memory": ("drayage doctor --least-memory 512m", 0, "good  memory"),
     "--json": ("drayage runs --json", 0, '"status": "failed"'),
 }
 

@@ -72,7 +72,7 @@ def test_a_month_in_order_passes_with_its_numbers(month: Stack) -> None:
     assert audit["checks_failed"] == 0
 
 
-def test_every_published_table_was_read_as_of_the_snapshot_that_was_reported(month: Stack) -> None:
+def test_every_published_table_is_listed_with_the_snapshot_that_was_reported(month: Stack) -> None:
     snapshots = month.materialization("audit", MONTH)["snapshots"]
     published = {name: snapshot for name, snapshot in snapshots.items() if name.startswith("marts.")}
     assert published == {

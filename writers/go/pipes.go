@@ -43,8 +43,11 @@ type typed object
 
 // Typed gives a value one of the types of the contract, such as "url", "md", "timestamp" or "table_schema".
 func Typed(kind string, raw any) any {
-	if number, ok := raw.(float64); ok && !strings.ContainsAny(fmt.Sprint(number), ".eIN") {
-		raw = json.RawMessage(fmt.Sprintf("%.1f", number)) // encoding/json would write 3, which is no float.
+	if number, ok := raw.(float64); ok {
+		// encoding/json writes 3 for 3.0, which is no float.
+		if text, err := json.Marshal(number); err == nil && !strings.ContainsAny(string(text), ".e") {
+			raw = json.RawMessage(append(text, ".0"...))
+		}
 	}
 	return typed{"type": kind, "raw_value": raw}
 }
@@ -83,7 +86,7 @@ func Open() (*Session, error) {
 	told, err := file("DAGSTER_PIPES_CONTEXT", os.O_RDONLY)
 	messages, failed := file("DAGSTER_PIPES_MESSAGES", os.O_WRONLY|os.O_APPEND)
 	if err = errors.Join(err, failed); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("pipes: %w", err)
 	}
 	defer told.Close()
 	session := &Session{messages: json.NewEncoder(messages)}
@@ -101,7 +104,7 @@ func file(variable string, flags int) (*os.File, error) {
 		err = json.NewDecoder(unpacked).Decode(&named)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("pipes: %s holds no bootstrap parameters, was this started by Dagster? %w", variable, err)
+		return nil, fmt.Errorf("%s holds no bootstrap parameters, was this started by Dagster? %w", variable, err)
 	}
 	if standard := map[string]*os.File{"stdout": os.Stdout, "stderr": os.Stderr}[named.Stdio]; standard != nil {
 		return standard, nil
@@ -185,7 +188,10 @@ func (s *Session) send(method string, params object) error {
 		return nil
 	}
 	s.closed = method == "closed"
-	return s.messages.Encode(object{"__dagster_pipes_version": "0.1", "method": method, "params": params})
+	if err := s.messages.Encode(object{"__dagster_pipes_version": "0.1", "method": method, "params": params}); err != nil {
+		return fmt.Errorf("pipes: %s cannot be sent: %w", method, err)
+	}
+	return nil
 }
 
 func exception(err error) any {

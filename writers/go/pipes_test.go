@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -61,11 +62,20 @@ func lastLine(t *testing.T, messages string) string {
 
 func TestAWholeFloatStaysAFloatOnTheWire(t *testing.T) {
 	session, messages := opened(t, `{"asset_keys":["a"]}`)
-	if err := session.Materialize("", "", Metadata{"share": 3.0}); err != nil {
-		t.Fatal(err)
+	for number, expected := range map[float64]string{3: "3.0", -2e9: "-2000000000.0", 1e20: "100000000000000000000.0", 1e21: "1e+21"} {
+		if err := session.Materialize("", "", Metadata{"share": number}); err != nil {
+			t.Fatal(err)
+		}
+		if line := lastLine(t, messages); !strings.Contains(line, `"raw_value":`+expected+`,`) && !strings.Contains(line, `"raw_value":`+expected+`}`) {
+			t.Errorf("expected %s, got %s", expected, line)
+		}
 	}
-	if line := lastLine(t, messages); !strings.Contains(line, `"raw_value":3.0`) {
-		t.Errorf("expected 3.0, got %s", line)
+}
+
+func TestWhatIsNoJSONIsToldByTheMessageItWasFor(t *testing.T) {
+	session, _ := opened(t, `{"asset_keys":["a"]}`)
+	if err := session.Custom(func() {}); err == nil || !strings.Contains(err.Error(), "report_custom_message") {
+		t.Errorf("expected an error that names the message, got %v", err)
 	}
 }
 
@@ -89,6 +99,21 @@ func TestNothingIsSentAfterTheClose(t *testing.T) {
 	}
 	if line := lastLine(t, messages); !strings.Contains(line, `"message":"inner"`) || strings.Contains(line, "late") {
 		t.Errorf("expected the close with its cause, got %s", line)
+	}
+}
+
+func TestAPanicEndsTheProgramWithAnException(t *testing.T) {
+	if os.Getenv("PANIC") != "" {
+		Run(func(*Session) error { panic("no fares") })
+	}
+	_, messages := opened(t, `{}`)
+	program := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+	program.Env = append(os.Environ(), "PANIC=yes")
+	if err := program.Run(); program.ProcessState == nil || program.ProcessState.ExitCode() != 1 {
+		t.Errorf("expected exit code 1, got %v", err)
+	}
+	if line := lastLine(t, messages); !strings.Contains(line, `"method":"closed"`) || !strings.Contains(line, "panic: no fares") {
+		t.Errorf("expected a close that tells the panic, got %s", line)
 	}
 }
 

@@ -84,6 +84,7 @@ def metadata(pipes: PipesContext) -> None:
             "int": 2**53 - 1,
             "float": 0.1,
             "whole": typed("float", 3.0),
+            "million": typed("float", 1e6),
             "bool": True,
             "null": typed("null", None),
             "timestamp": typed("timestamp", 1704067200.5),

@@ -36,6 +36,7 @@ metadata() {
         "$(pipes_value int int 9007199254740991)" \
         "$(pipes_value float float 0.1)" \
         "$(pipes_value whole float 3.0)" \
+        "$(pipes_value million float 1000000.0)" \
         "$(pipes_value bool bool true)" \
         "$(pipes_value null null null)" \
         "$(pipes_value timestamp timestamp 1704067200.5)" \

@@ -119,11 +119,9 @@ class ContainerWorkload(dg.Component, dg.Model, dg.Resolvable):
             except BuildError as error:
                 raise error_failure(str(error), error, {}) from error
             tagged = tag_run_of(context, image)
-            try:
-                yield from self._run(context, image)
-            finally:
-                if not tagged:
-                    tag_run_of(context, image)
+            yield from self._run(context, image)
+            if not tagged:
+                tag_run_of(context, image)
 
         return dg.Definitions(assets=[workload])
 

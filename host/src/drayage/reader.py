@@ -26,6 +26,7 @@ _POLL_S = 0.02
 _VERSION = "__dagster_pipes_version"
 # A logger's words before a message may have braces; a long broken line is not to be read once for each of its own.
 _MOST_BRACES = 8
+_MESSAGE_MEMBER = re.compile(rb'\{\s*"(?:%s|method|params)"\s*:' % _VERSION.encode())
 _MESSAGE_BEGINS = f'{{"{_VERSION}"'.encode()
 
 
@@ -132,7 +133,8 @@ def _message_start(line: bytes) -> int:
         with contextlib.suppress(ValueError, RecursionError):
             return brace.start() if _VERSION in json.loads(line[brace.start() :]) else -1
     # One that is half-written is to be told, too.
-    return line.find(_MESSAGE_BEGINS)
+    broken = _MESSAGE_MEMBER.search(line)
+    return broken.start() if broken else -1
 
 
 def _chunks(file: BinaryIO, closing: Event) -> Iterator[bytes]:

@@ -49,9 +49,12 @@ def read_size(size: str, *, source: str) -> int:
         SettingsError: It is none.
     """
     try:
-        return int(_size_bytes(size))
+        size_bytes = int(_size_bytes(size))
     except ValueError as error:
-        raise SettingsError(f"{source}: {error}. Nothing was started.") from error
+        raise SettingsError(f"{source}: {error}") from error
+    if size_bytes <= 0:
+        raise SettingsError(f"{source}: expected more than nothing, got {size!r}")
+    return size_bytes
 
 
 Size = Annotated[

@@ -22,7 +22,7 @@ CONTEXT = {
     "run_id": "a",
     "asset_keys": ["lake/trips"],
     "retry_number": 0,
-    "extras": {},
+    "extras": {"partitions": []},
 }
 GREEN = Report("my/image", "metadata", (), start_s=0.25)
 RED = Report("my/image", "logs", ("stdout: expected 'a', got 'b'",))

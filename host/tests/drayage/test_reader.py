@@ -150,7 +150,16 @@ def test_a_message_in_the_output_is_taken_whatever_the_order_of_its_members(line
 
 
 @pytest.mark.parametrize(
-    "line", ["", "{}", "reads __dagster_pipes_version", f'{{"inner": {{{VERSION}}}}}', f"[{{]{VERSION}", "{" * 100_000]
+    "line",
+    [
+        "",
+        "{}",
+        "reads __dagster_pipes_version",
+        f'{{"inner": {{{VERSION}}}}}',
+        f"[{{]{VERSION}",
+        "{" * 100_000,
+        '{"a":' * 100_000 + VERSION,
+    ],
 )
 def test_output_that_is_no_message_stays_output(line: str) -> None:
     sink, reader = Sink(), LogMessageReader()
@@ -160,8 +169,11 @@ def test_output_that_is_no_message_stays_output(line: str) -> None:
     assert not sink.problems
 
 
-def test_a_half_written_message_in_the_output_is_told() -> None:
+@pytest.mark.parametrize(
+    "line", [f'50 %{{{VERSION}, "method": "lo', f'{{"params": {{"message": "a"}}, {VERSION}, "met']
+)
+def test_a_half_written_message_in_the_output_is_told(line: str) -> None:
     sink, reader = Sink(), LogMessageReader()
     with reader.read_messages(sink):
-        assert reader.take_line(f'50 %{{{VERSION}, "method": "lo'.encode())
+        assert reader.take_line(line.encode())
     assert len(sink.problems) == 1

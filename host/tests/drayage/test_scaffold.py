@@ -25,7 +25,7 @@ WRITERS = [
     ("java", "src/drayage/pipes/Pipes.java", "src/drayage/pipes/Pipes.java"),
     ("node", "src/pipes.ts", "src/pipes.ts"),
 ]
-LONGEST_WRITER_LINES, LONGEST_LINE_CHARACTERS = 200, 120
+LONGEST_WRITER_LINES, LONGEST_LINE_CHARACTERS = 210, 120
 PROJECT = '[tool.dg]\ndirectory_type = "project"\n[tool.dg.project]\nroot_module = "pipeline"\n'
 
 

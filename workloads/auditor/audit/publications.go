@@ -64,8 +64,9 @@ func (p *publications) confirm(ctx context.Context, asset string, report Publica
 		p.disagree("%s reported snapshot_id %s, and the table has no such snapshot", asset, report.Snapshot)
 		return nil
 	}
-	p.confirmed += counted
-	if counted != report.Rows {
+	if counted == report.Rows {
+		p.confirmed += counted
+	} else {
 		p.disagree("%s reported dagster/row_count %d, and its snapshot %s has %d rows%s",
 			asset, report.Rows, report.Snapshot, counted, ofMonths(report.Months))
 	}

@@ -8,8 +8,8 @@ import (
 	"strconv"
 )
 
-// Count tells how many rows a snapshot has, by the footers of its files: no column is read. False if there is no such
-// snapshot.
+// Count tells how many rows a snapshot has, by the footers of its data files, less the rows that its delete files take
+// away. False if there is no such snapshot.
 //
 // snapshot is as Table.Snapshot gives it. months chooses rows, each month by its partition; nil chooses all.
 func (t *Table) Count(ctx context.Context, snapshot string, months []string) (int64, bool, error) {

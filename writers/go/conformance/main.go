@@ -50,6 +50,7 @@ func metadata(session *pipes.Session) error {
 		"int":       int64(9007199254740991),
 		"float":     0.1,
 		"whole":     pipes.Typed("float", 3.0),
+		"million":   pipes.Typed("float", 1e6),
 		"bool":      true,
 		"null":      nil,
 		"timestamp": pipes.Typed("timestamp", 1704067200.5),

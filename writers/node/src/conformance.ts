@@ -43,6 +43,7 @@ function metadata(session: Session): void {
       int: Number.MAX_SAFE_INTEGER,
       float: 0.1,
       whole: typed("float", 3.0),
+      million: typed("float", 1e6),
       bool: true,
       null: null,
       timestamp: typed("timestamp", 1704067200.5),

@@ -82,7 +82,7 @@ def has_custom(evidence: Evidence) -> Iterator[str]:
 def has_partitions(evidence: Evidence) -> Iterator[str]:
     """Every partition of every asset has its own number, and progress of every asset was plotted."""
     keys = [dg.AssetKey.from_escaped_user_string(key) for key in evidence.context["asset_keys"]]
-    numbers = enumerate(evidence.context["extras"].get("partitions", ("none",)))
+    numbers = enumerate(evidence.context["extras"]["partitions"])
     wanted = {(key, partition): dg.MetadataValue.int(number) for number, partition in numbers for key in keys}
     made = {(made.asset_key, made.partition): made.metadata.get("number") for made in evidence.materializations}
     yield from differs("metadata number by asset and partition", made, wanted)

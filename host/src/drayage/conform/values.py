@@ -42,6 +42,7 @@ def metadata(run_id: str) -> dict[str, dg.MetadataValue]:
         "int": value.int(2**53 - 1),
         "float": value.float(0.1),
         "whole": value.float(3.0),
+        "million": value.float(1_000_000.0),
         "bool": value.bool(True),
         "null": value.null(),
         "timestamp": value.timestamp(1704067200.5),

@@ -67,6 +67,7 @@ public final class Conformance {
         metadata.put("int", 9007199254740991L);
         metadata.put("float", 0.1);
         metadata.put("whole", 3.0);
+        metadata.put("million", 1e6);
         metadata.put("bool", true);
         metadata.put("null", null);
         metadata.put("timestamp", new Typed("timestamp", 1704067200.5));
