@@ -36,8 +36,11 @@ def test_a_step_that_runs_is_put_in_a_capsule_and_replayed_beside_itself(
     script = f"opened; {waits}; report '{{}}'; closed"
     with ThreadPoolExecutor(1) as pool:
         outcome = pool.submit(materialize, instance, client, step(shell(script), timeout_s=60))
-        (io,) = wait_until(lambda: list(deployment.exchange_root.glob("*/report/*/io")), what="the step's directory")
-        wait_until((io / "messages.jsonl").read_text, what="its first message")
+        messages = "*/report/*/io/messages.jsonl"
+        (io,) = wait_until(
+            lambda: [file.parent for file in deployment.exchange_root.glob(messages) if file.stat().st_size],
+            what="the step's first message",
+        )
         assert [row["status"] for row in json.loads(cli("runs", "--json"))] == ["running"]
         cli("capsule", "last", "report", "-o", str(tmp_path / "step.tar.gz"))
         assert "The replay is green" in cli("replay", "last", "report", "--yes", "--env", "GO=now")
