@@ -6,6 +6,7 @@
   Dagster every output again without recording a materialization or a check twice.
 - What a code server found out while it loaded (the images' ids, say), its run workers get as it was then through
   ``StateBackedDefinitionsLoader``: a worker's definitions are those that the run was planned with.
+- A run over a range of partitions is known by two tags, which have no public names.
 - ``PipesClient._is_dagster_maintained`` is overridden in ``client.py``: Dagster's telemetry asks for it.
 
 ``tests/drayage/test_dagster_internals.py`` fails by name when Dagster moves one of them.
@@ -18,10 +19,14 @@ import dagster as dg
 from dagster._core.definitions.definitions_load_context import StateBackedDefinitionsLoader
 from dagster._core.definitions.metadata import metadata_map_from_external
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 __all__ = ["StateBackedDefinitionsLoader"]
 
 Context = dg.OpExecutionContext | dg.AssetExecutionContext
+
+RANGE_TAGS = (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
+"""First and last partition of a run over several, as Dagster tags it."""
 
 
 def op_context(context: Context) -> dg.OpExecutionContext:

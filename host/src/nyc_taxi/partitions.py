@@ -5,6 +5,3 @@ import dagster as dg
 from nyc_taxi.months import FIRST_MONTH, MONTH_FORMAT
 
 MONTHS = dg.MonthlyPartitionsDefinition(start_date=FIRST_MONTH, fmt=MONTH_FORMAT)
-
-RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
-"""First and last month of a run over several, as Dagster tags it."""

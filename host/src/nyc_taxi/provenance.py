@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from nyc_taxi.partitions import RANGE_TAGS
+from drayage.dagster_internals import RANGE_TAGS
 
 MONTH_TAG = "month"
 

@@ -10,6 +10,7 @@ import dagster as dg
 from drayage.conform import expectations as expected
 from drayage.conform.evidence import Evidence
 from drayage.conform.values import TEXT
+from drayage.dagster_internals import RANGE_TAGS
 
 SECRET = "token"  # noqa: S105 - its name
 
@@ -57,8 +58,7 @@ class Step:
     @property
     def tags(self) -> Mapping[str, str]:
         """Tags of the run, by which Dagster knows a range."""
-        ends = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
-        return dict(zip(ends, self.partition_range or (), strict=False))
+        return dict(zip(RANGE_TAGS, self.partition_range or (), strict=False))
 
     def definition(self, run: Callable[[Any], Any]) -> dg.AssetsDefinition:
         """An asset definition whose step runs this.

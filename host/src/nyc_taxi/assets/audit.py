@@ -6,11 +6,12 @@ from typing import Any
 import dagster as dg
 
 from drayage import DrayageClient, promises
+from drayage.dagster_internals import RANGE_TAGS
 from nyc_taxi.assets.kafka import GENERATE_EVENTS, TOPIC
 from nyc_taxi.assets.lake import BRONZE, SILVER
 from nyc_taxi.assets.marts import published_key
 from nyc_taxi.dbt_manifest import Publication
-from nyc_taxi.partitions import MONTHS, RANGE_TAGS
+from nyc_taxi.partitions import MONTHS
 from nyc_taxi.reports import AuditReport
 from nyc_taxi.settings import Services
 from nyc_taxi.workloads import Workload
