@@ -3,7 +3,11 @@
 Usage: ``python interrupted_host.py <job> <dagster home> <exchange root> <deployment> [<run to retry>]``.
 """
 
+import logging
+import signal
 import sys
+import threading
+from typing import Any
 
 import dagster as dg
 from contract_steps import PIPES_SHELL
@@ -120,7 +124,45 @@ def _both(name: str, *, streaming: bool) -> dg.AssetsDefinition:
     return both
 
 
-def _job(*assets: dg.AssetsDefinition) -> dg.JobDefinition:
+class StrikingLock:
+    """Has the process interrupted at the worst moment: it is taken, and who takes it does not know yet."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self.strikes = False
+
+    def acquire(self) -> None:
+        self._lock.acquire()
+        if self.strikes:
+            self.strikes = False
+            signal.raise_signal(signal.SIGINT)
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+class StrikingHandler(logging.Handler):
+    """Logs nothing; its lock strikes as soon as the host says that its container was started."""
+
+    def createLock(self) -> None:  # noqa: N802 - logging's name
+        self.lock: Any = StrikingLock()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        self.lock.strikes = "was started" in record.getMessage()
+        return True
+
+    def emit(self, record: logging.LogRecord) -> None:
+        pass
+
+
+@dg.logger
+def striking(_context: dg.InitLoggerContext) -> logging.Logger:
+    logger = logging.getLogger("striking")
+    logger.addHandler(StrikingHandler())
+    return logger
+
+
+def _job(*assets: dg.AssetsDefinition, config: dict[str, Any] | None = None) -> dg.JobDefinition:
     client = DrayageClient(
         exchange_root=_ROOT or None,
         deployment=_DEPLOYMENT or None,
@@ -129,7 +171,8 @@ def _job(*assets: dg.AssetsDefinition) -> dg.JobDefinition:
     )
     definitions = dg.Definitions(
         assets=list(assets),
-        jobs=[dg.define_asset_job("work", executor_def=dg.in_process_executor)],
+        jobs=[dg.define_asset_job("work", executor_def=dg.in_process_executor, config=config)],
+        loggers={"striking": striking},
         resources={"drayage": client},
     )
     return definitions.resolve_job_def("work")
@@ -138,6 +181,10 @@ def _job(*assets: dg.AssetsDefinition) -> dg.JobDefinition:
 def patient() -> dg.JobDefinition:
     # The machine may be busy: its shell gets the time to say that it stops.
     return _job(_single(PATIENT, stop_grace_s=60))
+
+
+def struck() -> dg.JobDefinition:
+    return _job(_single(PATIENT, stop_grace_s=60), config={"loggers": {"striking": {}}})
 
 
 def stubborn() -> dg.JobDefinition:

@@ -5,6 +5,7 @@ import os
 import pty
 import select
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -272,6 +273,24 @@ def test_a_replay_with_changes_shows_the_fix(
     assert "The replay is green" in said
     assert "MATERIALIZED report" in said
     assert "red" in cli("replay", "last", "report", "--yes", exits=1), "without them it fails as it did"
+
+
+def test_an_interrupted_replay_ends_its_container(
+    instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient, cli: CommandLine
+) -> None:
+    waits = "while grep -q '\"wait\": true' /drayage/io/context.json; do sleep 0.1; done"
+    script = f"trap 'log stopping; exit 143' TERM; opened; log waiting; {waits}; report '{{}}'; closed"
+    materialize(instance, client, step(shell(script), extras={"wait": False}, stop_grace_s=60))
+    replay = subprocess.Popen(
+        cli.words("replay", "last", "report", "--yes", "--set", "wait=true"), stdout=subprocess.PIPE, text=True
+    )
+    assert replay.stdout is not None
+    said = next(line for line in replay.stdout if "waiting" in line)
+    replay.send_signal(signal.SIGINT)
+    said += replay.communicate()[0]
+    assert replay.returncode == 130
+    assert "stopping" in said
+    assert deployment.left_behind() == []
 
 
 def test_a_replay_asks_before_it_repeats_effects(

@@ -31,6 +31,13 @@ def test_a_cancelled_step_tells_its_workload_and_reads_its_last_messages(host: H
     assert host.deployment.left_behind() == []
 
 
+def test_a_cancel_that_strikes_while_a_lock_was_just_taken_leaves_nobody_waiting_for_it(host: Host) -> None:
+    outcome = host.finish(host.start("struck"))
+    assert not outcome.success
+    assert "stopping" in [entry.user_message for entry in outcome.entries], "the thread that reads messages logs, too"
+    assert host.deployment.left_behind() == []
+
+
 def test_a_workload_that_ignores_the_signal_is_killed(host: Host) -> None:
     process = host.start("stubborn")
     host.wait_for_output("started")

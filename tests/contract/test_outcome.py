@@ -237,11 +237,20 @@ def test_an_engine_that_is_down_says_what_to_do(
 
 
 def test_running_out_of_memory_is_named_with_the_limit(instance: dg.DagsterInstance, client: DrayageClient) -> None:
-    script = "opened; head -c 200m /dev/zero | tail >/dev/null; closed"
+    # A busy engine misses what happens right after the start or right before the end.
+    script = "opened; sleep 1; head -c 200m /dev/zero | tail >/dev/null; sleep 1; closed"
     text, metadata = materialize(instance, client, step(shell(script), memory="20m")).failure
     assert "out of memory at its limit of 20 MiB" in text
     assert metadata["oom_killed"] is True
     assert metadata["memory_limit_mib"] == 20
+
+
+def test_running_out_of_memory_at_once_is_at_least_supposed(
+    instance: dg.DagsterInstance, client: DrayageClient
+) -> None:
+    script = "opened; head -c 200m /dev/zero | tail >/dev/null; exit $?"
+    text, _ = materialize(instance, client, step(shell(script), memory="20m")).failure
+    assert "out of memory at its limit of 20 MiB" in text
 
 
 def test_a_failure_carries_all_that_is_needed_to_look_into_it(

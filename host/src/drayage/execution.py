@@ -1,7 +1,7 @@
 """One step from its exchange directory to its verdict; ``client.py`` hands the request in."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import asdict
 from threading import Event, Thread
 from typing import Any
@@ -15,6 +15,7 @@ from drayage.engine import ContainerState, Engine, remove_container
 from drayage.errors import DrayageError
 from drayage.exchange import Attempt, Exchange
 from drayage.failure import debug_commands, error_failure, step_failure
+from drayage.interrupts import between_yields, deliver
 from drayage.invocation import DrayageInvocation
 from drayage.launch import Launched, Launcher, find_image
 from drayage.ledger import Ledger
@@ -73,16 +74,17 @@ class Execution:
             dagster.Failure: The step is not green.
         """
         try:
-            yield from self._results(streaming=streaming)
+            # A pull takes minutes: an interrupt may strike there.
+            image_id = find_image(self._request, self._engine)
+            yield from between_yields(self._results(image_id, streaming=streaming))
         except DrayageError as error:
             text = self._redactor.text(str(error))
             # Without a container there is nothing to look into, nor to start again.
             commands = self._commands.values() if self._container_id else ()
             raise error_failure(text, error, self._measured_metadata(), commands=commands) from error
 
-    def _results(self, *, streaming: bool) -> Iterator[Any]:
+    def _results(self, image_id: str, *, streaming: bool) -> Generator[Any, None, None]:
         request = self._request
-        image_id = find_image(request, self._engine)
         fingerprint = request.fingerprint(image_id)
         self._adopted = find_adoptable(request, engine=self._engine, exchange=self._exchange, fingerprint=fingerprint)
         attempt = self._adopted.attempt if self._adopted else self._exchange.create(request.identity.directory)
@@ -123,6 +125,7 @@ class Execution:
                 if streaming:
                     yield from self._reported()
             self._metadata |= self._measures()
+            deliver()
             self._judge(attempt, state, logs, session)
         except BaseException:
             # With the measures also of a step that ended before its judgement, so that their plots have no holes.

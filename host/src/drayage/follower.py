@@ -6,6 +6,7 @@ from threading import Event, Lock, Thread
 
 from drayage.engine import ContainerState, Engine, Output, Stream, Usage
 from drayage.errors import ContainerGoneError, EngineError, EngineUnavailableError
+from drayage.interrupts import wait
 from drayage.output import OutputLogs
 
 _FIRST_SAMPLE_S = 0.1
@@ -87,12 +88,12 @@ class Follower:
             signal: What it is sent first.
             grace_s: How long it has then, in seconds.
         """
-        # An interrupt may have come between the container's start and its follower's.
+        # An error may have come between the container's start and its follower's.
         self.start()
         try:
             if signal != "SIGKILL" and not self.ended:
                 self._engine.signal(self._container_id, signal)
-                self._ended.wait(grace_s)
+                wait(self._ended, grace_s)
         finally:
             # Also when a second interrupt cuts the grace short.
             if not self.ended:

@@ -71,7 +71,7 @@ class Launcher:
         engine: Where containers run.
         on_change: Called when something happens to the container.
         on_created: Called with its id as soon as it exists.
-        on_launched: Called just before it is started: an interrupt may come at any moment after that.
+        on_launched: Called just before it is started: whatever happens after that, somebody knows it.
         on_leftover: Called with why something could not be removed, which is then left to the sweeper.
     """
 

@@ -1,6 +1,5 @@
 """Runs a prepared container to its end outside Dagster, shows what it says, and judges it as the host would."""
 
-import contextlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -15,6 +14,7 @@ from drayage.dagster_internals import metadata_from_pipes
 from drayage.engine import Engine, remove_container
 from drayage.errors import SettingsError
 from drayage.exchange import WORKLOAD_MESSAGES
+from drayage.interrupts import held_back
 from drayage.launch import Launched, Launcher
 from drayage.ledger import Ledger
 from drayage.message_schema import is_settled
@@ -57,6 +57,10 @@ class Replay:
         Raises:
             DrayageError: The engine refuses or fails.
         """
+        with held_back():
+            return self._run()
+
+    def _run(self) -> Verdict:
         attempt = self._rerun.attempt
         handler = ReplayHandler(
             self._show,
@@ -79,12 +83,17 @@ class Replay:
                 # The ledger asks a handler for no more than this one has.
                 reader.read_messages(self._ledger.over(cast("dg.PipesMessageHandler", handler))),
             ):
-                launched = self._launch(logs)
-                watch = Watch(
-                    launched, self._rerun.request.settings, ledger=self._ledger, logs=logs, changed=self._changed
-                )
-                for _ in watch.changes():
-                    pass
+                try:
+                    launched = self._launch(logs)
+                    watch = Watch(
+                        launched, self._rerun.request.settings, ledger=self._ledger, logs=logs, changed=self._changed
+                    )
+                    for _ in watch.changes():
+                        pass
+                except BaseException:
+                    # While its last messages are still read.
+                    self._end_early()
+                    raise
                 state = launched.follower.result()
                 logs.end(state.exit_code)
             verdict = judge(
@@ -135,12 +144,13 @@ class Replay:
     def _note_launched(self, launched: Launched) -> None:
         self._launched = launched
 
-    def _clean_up(self) -> None:
-        """Also after Ctrl-C: nothing of a replay goes on unseen."""
+    def _end_early(self) -> None:
+        """Nothing of a replay goes on unseen, also after Ctrl-C."""
         if self._launched is not None and not self._launched.follower.ended:
-            with contextlib.suppress(KeyboardInterrupt):
-                settings = self._rerun.request.settings
-                self._launched.follower.stop(settings.stop_signal, settings.stop_grace_s)
+            settings = self._rerun.request.settings
+            self._launched.follower.stop(settings.stop_signal, settings.stop_grace_s)
+
+    def _clean_up(self) -> None:
         if self._container_id is not None:
             labels = self._engine.state(self._container_id).labels
             remove_container(self._engine, labels, self._container_id)

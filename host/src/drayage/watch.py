@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from threading import Event
 
+from drayage.interrupts import wait
 from drayage.launch import Launched
 from drayage.ledger import Ledger
 from drayage.limits import TimeLimits
@@ -42,7 +43,7 @@ class Watch:
             if self.limit is not None:
                 self._follower.stop(self._settings.stop_signal, self._settings.stop_grace_s)
                 return
-            self._changed.wait(self._limits.wait_s(time.monotonic(), **times))
+            wait(self._changed, self._limits.wait_s(time.monotonic(), **times))
             self._changed.clear()
             yield
 
