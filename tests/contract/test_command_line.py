@@ -293,6 +293,14 @@ def test_an_interrupted_replay_ends_its_container(
     assert deployment.left_behind() == []
 
 
+def test_a_replay_that_cannot_start_says_why_and_leaves_nothing(
+    instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient, cli: CommandLine
+) -> None:
+    materialize(instance, client, step(["no-such-program"], init=False))
+    assert "The command cannot be started" in cli("replay", "last", "report", "--yes", exits=2)
+    assert deployment.left_behind() == []
+
+
 def test_a_replay_asks_before_it_repeats_effects(
     instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient, cli: CommandLine
 ) -> None:

@@ -146,9 +146,9 @@ class Replay:
 
     def _end_early(self) -> None:
         """Nothing of a replay goes on unseen, also after Ctrl-C."""
-        if self._launched is not None and not self._launched.follower.ended:
-            settings = self._rerun.request.settings
-            self._launched.follower.stop(settings.stop_signal, settings.stop_grace_s)
+        launched, settings = self._launched, self._rerun.request.settings
+        if launched is not None and self._engine.state(launched.state.id).status != "created":
+            launched.follower.stop(settings.stop_signal, settings.stop_grace_s)
 
     def _clean_up(self) -> None:
         if self._container_id is not None:
