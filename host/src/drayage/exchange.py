@@ -11,6 +11,7 @@ Only ``io`` is mounted into the workload: it must not rewrite the evidence besid
 """
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Mapping
@@ -134,9 +135,11 @@ class Exchange:
                     candidate.mkdir(mode=0o700)
                     return self._furnish(candidate)
         except OSError as error:
+            is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             raise ExchangeError(
-                f"The exchange directory {path} cannot be made: {error.strerror}. Free some space there, or "
-                "set DRAYAGE_EXCHANGE_ROOT to a directory that this process may write."
+                f"The exchange directory {path} cannot be made: {error.strerror}. "
+                f"{'Free some space there, or set' if is_full else 'Set'} DRAYAGE_EXCHANGE_ROOT to a directory that "
+                "this process may write."
             ) from error
         raise ExchangeError(f"{path} and 998 more attempts exist: run `drayage prune`.")
 

@@ -1,5 +1,6 @@
 """The exchange directory: open to every user id inside, closed outside, never used twice."""
 
+import errno
 import json
 import stat
 from pathlib import Path
@@ -33,8 +34,17 @@ def test_an_attempt_never_takes_over_the_directory_of_another(tmp_path: Path) ->
 
 def test_a_root_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ExchangeError, match="DRAYAGE_EXCHANGE_ROOT"):
+    with pytest.raises(ExchangeError, match=r"Not a directory\. Set DRAYAGE_EXCHANGE_ROOT"):
         Exchange(tmp_path / "file").create("run/step/0")
+
+
+def test_a_root_that_is_full_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(ExchangeError, match=r"No space left on device\. Free some space there, or set DRAYAGE"):
+        Exchange(tmp_path).create("run/step/0")
 
 
 def test_step_keys_of_all_kinds_make_distinct_safe_names() -> None:
