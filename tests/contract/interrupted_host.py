@@ -133,7 +133,7 @@ class StrikingLock:
 
     def acquire(self) -> None:
         self._lock.acquire()
-        if self.strikes:
+        if self.strikes and threading.current_thread() is threading.main_thread():
             self.strikes = False
             signal.raise_signal(signal.SIGINT)
 
@@ -148,7 +148,8 @@ class StrikingHandler(logging.Handler):
         self.lock: Any = StrikingLock()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        self.lock.strikes = "was started" in record.getMessage()
+        if "was started" in record.getMessage():
+            self.lock.strikes = True
         return True
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -158,6 +159,7 @@ class StrikingHandler(logging.Handler):
 @dg.logger
 def striking(_context: dg.InitLoggerContext) -> logging.Logger:
     logger = logging.getLogger("striking")
+    logger.setLevel(logging.DEBUG)
     logger.addHandler(StrikingHandler())
     return logger
 
