@@ -71,7 +71,7 @@ def test_an_exchange_root_that_is_a_file_is_bad(cli: CommandLine, deployment: De
     assert not found["exchange root"]["good"]
     assert not found["engine sees exchange root"]["good"]
     assert str(deployment.exchange_root) in found["exchange root"]["text"]
-    assert "set DRAYAGE_EXCHANGE_ROOT" in found["exchange root"]["text"]
+    assert "Set DRAYAGE_EXCHANGE_ROOT" in found["exchange root"]["text"]
 
 
 def test_an_exchange_root_that_cannot_be_made_is_bad(deployment: Deployment) -> None:
@@ -95,7 +95,7 @@ def test_an_exchange_root_that_may_not_be_written_is_bad(cli: CommandLine, deplo
         "engine sees exchange root",
     ]
     assert "Permission denied" in found["exchange root"]["text"]
-    assert "set DRAYAGE_EXCHANGE_ROOT" in found["exchange root"]["text"]
+    assert "Set DRAYAGE_EXCHANGE_ROOT" in found["exchange root"]["text"]
 
 
 def free_port() -> int:
