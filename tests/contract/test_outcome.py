@@ -249,6 +249,8 @@ def test_running_out_of_memory_is_named_with_the_limit(
     assert "out of memory at its limit of 20 MiB" in text
     (kept,) = deployment.containers()
     assert metadata["oom_killed"] is docker_engine.api.inspect_container(kept.id)["State"]["OOMKilled"]
+    assert ("the kernel killed it: out of memory" in text) is metadata["oom_killed"]
+    assert ("perhaps the kernel: out of memory" in text) is not metadata["oom_killed"]
     assert metadata["memory_limit_mib"] == 20
 
 

@@ -135,11 +135,10 @@ class Exchange:
                     candidate.mkdir(mode=0o700)
                     return self._furnish(candidate)
         except OSError as error:
-            is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            advice = "Free some space there, or set" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Set"
             raise ExchangeError(
-                f"The exchange directory {path} cannot be made: {error.strerror}. "
-                f"{'Free some space there, or set' if is_full else 'Set'} DRAYAGE_EXCHANGE_ROOT to a directory that "
-                "this process may write."
+                f"The exchange directory {path} cannot be made: {error.strerror}. {advice} DRAYAGE_EXCHANGE_ROOT to a "
+                "directory that this process may write."
             ) from error
         raise ExchangeError(f"{path} and 998 more attempts exist: run `drayage prune`.")
 

@@ -125,6 +125,7 @@ class Execution:
                 if streaming:
                     yield from self._reported()
             self._metadata |= self._measures()
+            # A cancel that came while the session closed: what was reported is kept as observations.
             deliver()
             self._judge(attempt, state, logs, session)
         except BaseException:

@@ -19,7 +19,6 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # How late a cancel may be: a signal does not wake a thread that waits for an event.
 _POLL_S = 0.1
 
-
 # Signals belong to the process, and so do these: who would have been called, and what was noted.
 _handlers: dict[signal.Signals, Any] = {}
 _noted: set[int] = set()
