@@ -7,12 +7,13 @@ import logging
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from contract_steps import PIPES_SHELL
 
-from drayage import DrayageClient, EnvSecret
+from drayage import DrayageClient, EnvSecret, Mount
 
 # Dagster imports this file a second time by its path: the arguments hold then too.
 _ROLE, _HOME, _ROOT, _DEPLOYMENT, *_RETRIED = sys.argv[1:]
@@ -47,6 +48,16 @@ sleep 0.5
 send report_asset_materialization '{"asset_key":"second","metadata":{},"data_version":null}'
 send report_asset_check '{"asset_key":"second","check_name":"whole","passed":true,"severity":"ERROR","metadata":{}}'
 closed
+"""
+# Two steps; each goes on when there is a file.
+AHEAD_FIRST = """
+opened; echo started; while [ ! -e /signals/first ]; do sleep 0.1; done
+send report_asset_materialization '{"asset_key":"first","metadata":{},"data_version":null}'; closed
+"""
+AHEAD_SECOND = """
+cat /drayage/io/context.json; grep -q '"second"' /drayage/io/context.json
+opened; echo started; while [ ! -e /signals/second ]; do sleep 0.1; done
+send report_asset_materialization '{"asset_key":"second","metadata":{},"data_version":null}'; closed
 """
 # Not a word of Pipes.
 PLAIN = """
@@ -122,6 +133,20 @@ def _both(name: str, *, streaming: bool) -> dg.AssetsDefinition:
         yield from drayage.stream(**run) if streaming else drayage.run(**run).get_results()
 
     return both
+
+
+def _ahead(name: str, script: str, **asset: Any) -> dg.AssetsDefinition:
+    signals = Path(_ROOT).parent / "signals"
+
+    @dg.asset(name=name, **asset)
+    def ahead(context: dg.AssetExecutionContext, drayage: dg.ResourceParam[DrayageClient]) -> object:
+        run = {"context": context, "image": IMAGE, "command": _command(script), "secrets": ["key"]}
+        results = drayage.run(**run, mounts=(Mount(str(signals), "/signals"),), standby=True).get_results()
+        if (signals / f"{name}-fails").exists():
+            raise RuntimeError("the asset's own code")
+        yield from results
+
+    return ahead
 
 
 class StrikingLock:
@@ -203,6 +228,10 @@ def plain() -> dg.JobDefinition:
 
 def chain() -> dg.JobDefinition:
     return _job(_upstream(), _after_upstream())
+
+
+def ahead() -> dg.JobDefinition:
+    return _job(_ahead("first", AHEAD_FIRST), _ahead("second", AHEAD_SECOND, deps=["first"]))
 
 
 def streamed() -> dg.JobDefinition:

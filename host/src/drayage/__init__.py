@@ -1,12 +1,13 @@
 """Drayage: each Dagster step in a container of its own, and its paperwork brought home through Pipes.
 
 Reading order: ``client`` (what an asset calls) → ``request``, ``execution`` (one step, from exchange directory to
-verdict) → ``exchange``, ``session``, ``reader``, ``ledger``, ``message_schema``, ``custom`` (what goes in and comes
-out) → ``adoption``, ``launch``, ``follower``, ``output``, ``watch``, ``interrupts``, ``limits`` (while it runs) →
-``outcome``, ``promise``, ``promise_metadata``, ``reporting``, ``failure`` (the judgement) → ``record``, ``history``,
-``rerun``, ``replay``, ``capsule``, ``cli`` (looking into one step) → ``sweeper`` (what is left over) → ``adapter``
-(programs that know nothing of Pipes) → ``component``, ``image_build``, ``provenance`` (a workload declared in YAML) →
-``conform`` (whether an image keeps the workload contract) → ``engine`` (the seam) and ``docker_engine`` (behind it).
+verdict) → ``exchange``, ``held_context``, ``session``, ``reader``, ``ledger``, ``message_schema``, ``custom`` (what
+goes in and comes out) → ``beginning``, ``adoption``, ``standby``, ``launch``, ``follower``, ``output``, ``watch``,
+``interrupts``, ``limits`` (while it runs) → ``outcome``, ``promise``, ``promise_metadata``, ``reporting``,
+``failure`` (the judgement) → ``record``, ``history``, ``rerun``, ``replay``, ``capsule``, ``cli`` (looking into one
+step) → ``sweeper`` (what is left over) → ``adapter`` (programs that know nothing of Pipes) → ``component``,
+``image_build``, ``provenance`` (a workload declared in YAML) → ``conform`` (whether an image keeps the workload
+contract) → ``engine`` (the seam) and ``docker_engine`` (behind it).
 """
 
 from importlib import import_module

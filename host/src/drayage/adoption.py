@@ -14,7 +14,7 @@ import dagster as dg
 from drayage.dagster_internals import metadata_from_pipes, step_events
 from drayage.engine import ContainerState, Engine, remove_container
 from drayage.exchange import Attempt, Exchange
-from drayage.identity import EXCHANGE, FINGERPRINT, RUN, slug
+from drayage.identity import EXCHANGE, RUN, slug
 from drayage.request import StepRequest
 
 _LONGEST_CHAIN = 64
@@ -54,27 +54,32 @@ class Adopted:
     measures: Mapping[str, dg.MetadataValue]
 
 
-def find_adoptable(request: StepRequest, *, engine: Engine, exchange: Exchange, fingerprint: str) -> Adopted | None:
+def find_adoptable(
+    request: StepRequest, *, engine: Engine, exchange: Exchange, fingerprint: str, standby_id: str | None
+) -> Adopted | None:
     """Look for a container of the same step in this run's chain of retries that nobody judged.
 
-    Containers of the step that are of no use any more (never started, failed meanwhile, or started for another
-    request) are removed on the way.
+    Containers of the step that are of no use any more (never given a context, failed meanwhile, or started for
+    another request) are removed on the way.
 
     Args:
         request: What the step asks for now.
         engine: Where containers run.
         exchange: Where their exchange directories are.
         fingerprint: Of what the step asks for now.
+        standby_id: The container that stands by for the step in this process, if there is one; it is left alone.
     """
     identity, log = request.identity, request.context.log
     for state in sorted(engine.find(identity.lineage_labels()), key=lambda found: -found.started_at_s):
+        if state.id == standby_id:
+            continue
         attempt = exchange.open(state.labels.get(EXCHANGE, ""))
         if attempt is None and state.status == "created":
             # It was made to hold secrets, or its directory is gone: no one will ever start it.
             remove_container(engine, state.labels, state.id)
         if attempt is None or not _is_open(request, attempt, state.labels[RUN]):
             continue
-        reason = _why_useless(state, fingerprint)
+        reason = _why_useless(state, attempt, fingerprint)
         if reason is None:
             log.info("adopting container %s, which run %s started", state.short_id, state.labels[RUN])
             return _adopted(request, attempt, state, removed=False)
@@ -86,10 +91,12 @@ def find_adoptable(request: StepRequest, *, engine: Engine, exchange: Exchange, 
     return _find_judged(request, exchange, fingerprint)
 
 
-def _why_useless(state: ContainerState, fingerprint: str) -> str | None:
+def _why_useless(state: ContainerState, attempt: Attempt, fingerprint: str) -> str | None:
     if state.status == "created":
         return "it was never started"
-    if state.labels.get(FINGERPRINT) != fingerprint:
+    if attempt.awaits_context:
+        return "it stood by, and its step never began"
+    if (attempt.read_record("container.json") or {}).get("fingerprint") != fingerprint:
         return "image, command, extras, environment or partition have changed since"
     if state.ended and state.exit_code != 0:
         return f"it failed meanwhile with exit code {state.exit_code}"

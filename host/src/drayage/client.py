@@ -26,6 +26,7 @@ from drayage.promise_metadata import read_promises
 from drayage.request import StepRequest
 from drayage.secrets import Secret, read_secrets
 from drayage.settings import ClientSettings, StepSettings, tag_overrides
+from drayage.standby import Standbys
 from drayage.sweeper import Sweeper, SweepLimits
 
 _calls: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
@@ -73,6 +74,8 @@ class DrayageClient(PipesDockerClient):
         self._secrets = dict(secrets or {})
         self._implicit = implicit_materializations
         self._engine = engine or DockerEngine()
+        self._exchange = Exchange(self._client_settings.exchange_root)
+        self._standbys = Standbys(self._engine, self._exchange)
 
     @classmethod
     def _is_dagster_maintained(cls) -> bool:
@@ -164,11 +167,10 @@ class DrayageClient(PipesDockerClient):
             instance: Dagster's instance.
             limits: How long what stays.
         """
-        settings = self._client_settings
         return Sweeper(
             engine=self._engine,
-            exchange=Exchange(settings.exchange_root),
-            deployment=settings.deployment,
+            exchange=self._exchange,
+            deployment=self._client_settings.deployment,
             instance=instance,
             limits=limits,
         )
@@ -178,11 +180,14 @@ class DrayageClient(PipesDockerClient):
         try:
             if asked.adapter is not None and self._reader is not None:
                 raise SettingsError("An adapter has no use for a message reader of its own. Nothing was started.")
+            settings = self._step_settings(context, asked.overrides)
+            if settings.standby:
+                self._require_standby_possible(asked)
             request = StepRequest(
                 context=context,
                 identity=self._identity(context),
                 image=asked.image,
-                settings=self._step_settings(context, asked.overrides),
+                settings=settings,
                 command=asked.command,
                 extras=asked.extras,
                 expected_image_id=asked.image_id,
@@ -200,9 +205,23 @@ class DrayageClient(PipesDockerClient):
                 self._engine.login(url=login["url"], username=login["username"], password=login["password"])
         except DrayageError as error:
             raise error_failure(str(error), error, {}) from error
-        settings = self._client_settings
-        exchange = Exchange(settings.exchange_root)
-        return Execution(request, engine=self._engine, exchange=exchange, command_line=settings.command_line)
+        return Execution(
+            request,
+            engine=self._engine,
+            exchange=self._exchange,
+            command_line=self._client_settings.command_line,
+            standbys=self._standbys,
+        )
+
+    def _require_standby_possible(self, asked: "_Asked") -> None:
+        reasons = {
+            "an adapter: a program that knows nothing of Pipes reads no context to wait for": asked.adapter,
+            "a context injector of its own": self._injector,
+            "a message reader of its own": self._reader,
+            "container_kwargs, of which the record of a run does not tell all": asked.container_kwargs,
+        }
+        if given := [reason for reason, value in reasons.items() if value]:
+            raise SettingsError(f"A step with standby cannot have {'; nor '.join(given)}. Nothing was started.")
 
     def _identity(self, context: Context) -> Identity:
         step = dagster_internals.step_context(context)

@@ -1,6 +1,7 @@
 """The only place that touches what Dagster does not call public, and why each piece is needed.
 
-- The executing step's key is half of a container's identity, and no public property tells it.
+- The executing step's key is half of a container's identity, and no public property tells it; nor which steps come
+  after it in this process.
 - Metadata in custom messages has the wire form of Pipes' own; only Pipes' handler knows how to read it.
 - A check's output name, and the mark on an output that logs no event: a retry that adopts a container must hand
   Dagster every output again without recording a materialization or a check twice.
@@ -42,6 +43,13 @@ def step_context(context: Context) -> Any:
 def step_key(context: Context) -> str:
     """The key of the executing step."""
     return str(step_context(context).step.key)
+
+
+def later_steps(context: Context) -> list[str]:
+    """The keys of the steps that this process is to execute after the executing one, in the plan's order."""
+    executing = step_context(context)
+    keys = [str(step.key) for step in executing.execution_plan.get_steps_to_execute_in_topo_order()]
+    return keys[keys.index(str(executing.step.key)) + 1 :]
 
 
 def op_tags(context: Context) -> Mapping[str, str]:

@@ -208,6 +208,22 @@ class MemoryVolumeHold(Protocol):
         """Let go; the volume lives on as long as a running container mounts it."""
 
 
+def remove_owned(engine: Engine, labels: Mapping[str, str]) -> None:
+    """Remove all containers and volumes that carry some labels.
+
+    Args:
+        engine: Where they are.
+        labels: The labels.
+
+    Raises:
+        EngineError: The engine refuses, or does not answer.
+    """
+    for state in engine.find(labels):
+        engine.remove(state.id)
+    for volume in engine.find_volumes(labels):
+        engine.remove_volume(volume)
+
+
 def remove_container(engine: Engine, state_labels: Mapping[str, str], container_id: str) -> None:
     """Remove a container and its secrets' volume.
 

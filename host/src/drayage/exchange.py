@@ -53,6 +53,11 @@ class Attempt:
         return self.io / "context.json"
 
     @property
+    def awaits_context(self) -> bool:
+        """Whether its container was started ahead of the step, which has not begun (``held_context.py``)."""
+        return self.context.is_fifo()
+
+    @property
     def messages(self) -> Path:
         """Messages, one a line, as Pipes' default writer appends them."""
         return self.io / "messages.jsonl"

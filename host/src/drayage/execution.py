@@ -9,9 +9,10 @@ from typing import Any
 import dagster as dg
 
 from drayage.adapter import open_adapter
-from drayage.adoption import Adopted, Recorded, find_adoptable
+from drayage.adoption import Adopted, Recorded
+from drayage.beginning import Beginning, find_beginning
 from drayage.custom import CustomMessages
-from drayage.engine import ContainerState, Engine, remove_container
+from drayage.engine import ContainerState, Engine, remove_container, remove_owned
 from drayage.errors import DrayageError
 from drayage.exchange import Attempt, Exchange
 from drayage.failure import debug_commands, error_failure, step_failure
@@ -26,6 +27,7 @@ from drayage.reporting import broken, keep_as_observations, unreported, with_met
 from drayage.request import StepRequest
 from drayage.secrets import Redactor, scrub
 from drayage.session import LedgerReader, choose_reader, open_session
+from drayage.standby import Standbys
 from drayage.watch import Watch
 
 
@@ -37,10 +39,14 @@ class Execution:
         engine: Where the container runs.
         exchange: Where the exchange directories are.
         command_line: How people call `drayage` for this deployment.
+        standbys: What stands by for the run's next step.
     """
 
-    def __init__(self, request: StepRequest, *, engine: Engine, exchange: Exchange, command_line: str) -> None:
+    def __init__(
+        self, request: StepRequest, *, engine: Engine, exchange: Exchange, command_line: str, standbys: Standbys
+    ) -> None:
         self._command_line = command_line
+        self._standbys = standbys
         self._request = request
         self._engine = engine
         self._exchange = exchange
@@ -85,9 +91,10 @@ class Execution:
 
     def _results(self, image_id: str, *, streaming: bool) -> Generator[Any, None, None]:
         request = self._request
-        fingerprint = request.fingerprint(image_id)
-        self._adopted = find_adoptable(request, engine=self._engine, exchange=self._exchange, fingerprint=fingerprint)
-        attempt = self._adopted.attempt if self._adopted else self._exchange.create(request.identity.directory)
+        beginning = find_beginning(
+            request, image_id, engine=self._engine, exchange=self._exchange, standbys=self._standbys
+        )
+        attempt, self._adopted = beginning.attempt, beginning.adopted
         self._commands = debug_commands(self._command_line, attempt, request.identity.step)
         self._metadata |= {
             "image_id": dg.MetadataValue.text(image_id),
@@ -114,7 +121,8 @@ class Execution:
                         self._metadata |= self._adopted.measures
                     else:
                         try:
-                            launched = self._launch(attempt, logs, session.get_bootstrap_env_vars(), fingerprint)
+                            launched = self._launch(beginning, logs, session.get_bootstrap_env_vars())
+                            self._standbys.prepare(request.context, request.identity)
                             yield from self._follow(launched, logs, streaming=streaming)
                         except BaseException as error:
                             self._end_early(error)
@@ -129,13 +137,16 @@ class Execution:
             deliver()
             self._judge(attempt, state, logs, session)
         except BaseException:
+            # The next step may never come.
+            self._standbys.discard(request.identity.run_id)
             # With the measures also of a step that ended before its judgement, so that their plots have no holes.
             keep_as_observations(request.context, self._ledger.take_results(), self._measured_metadata())
             raise
         finally:
+            beginning.context.close()
             self._clean_up(attempt)
 
-    def _launch(self, attempt: Attempt, logs: OutputLogs, bootstrap: Any, fingerprint: str) -> Launched:
+    def _launch(self, beginning: Beginning, logs: OutputLogs, bootstrap: Any) -> Launched:
         launcher = Launcher(
             self._request,
             self._engine,
@@ -144,12 +155,7 @@ class Execution:
             on_launched=self._note_launched,
             on_leftover=self._note_leftover,
         )
-        if self._adopted:
-            return launcher.take_over(self._adopted, logs)
-        launched = launcher.launch(attempt, logs, bootstrap=bootstrap, fingerprint=fingerprint)
-        state, log = launched.state, self._request.context.log
-        log.info("container %s (%s) of %s was started", state.short_id, state.name, self._request.image)
-        return launched
+        return beginning.launch(launcher, logs, bootstrap)
 
     def _note_container(self, container_id: str) -> None:
         self._container_id = container_id
@@ -279,22 +285,16 @@ class Execution:
         self._request.context.log.warning("clean-up is left to the sweeper: %s", error)
 
     def _is_unjudged(self) -> bool:
-        launched = self._launched
-        if launched is None or self._verdict is not None:
+        if self._launched is None or self._verdict is not None:
             return False
-        return self._engine.state(launched.state.id).status != "created"
+        return self._engine.state(self._launched.state.id).status != "created"
 
     def _remove(self) -> None:
         try:
             if self._adopted is not None:
                 remove_container(self._engine, self._adopted.state.labels, self._adopted.state.id)
-                return
-            # By label, not by id: an interrupt may have come before the engine's answer with the id.
-            identity = self._request.identity.labels()
-            ids = [self._container_id] if self._container_id else [state.id for state in self._engine.find(identity)]
-            for container_id in ids:
-                self._engine.remove(container_id)
-            for volume in self._engine.find_volumes(identity) if self._request.secrets else ():
-                self._engine.remove_volume(volume)
+            else:
+                # By label, not by id: an interrupt may have come before the engine's answer with the id.
+                remove_owned(self._engine, self._request.identity.labels())
         except DrayageError as error:
             self._note_leftover(error)

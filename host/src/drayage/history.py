@@ -8,8 +8,8 @@ from typing import Any
 from drayage.engine import ContainerState, Engine
 from drayage.errors import ExchangeError, NotFoundError
 from drayage.exchange import REPLAYS, Attempt, Exchange
-from drayage.identity import EXCHANGE, RUN, short_run_id, slug
-from drayage.record import VERDICT, ContainerRecord, read_container_record
+from drayage.identity import EXCHANGE, RUN, Identity, short_run_id, slug
+from drayage.record import RECORD, VERDICT, ContainerRecord, read_container_record
 
 LAST = "last"
 
@@ -68,8 +68,9 @@ class History:
         """The attempts of every run, latest run first."""
         by_run: dict[str, list[RecordedStep]] = {}
         for io in self._exchange.root.glob("*/*/*/io"):
-            if io.parts[-4] != REPLAYS:
-                step = read_step(Attempt(io.parent, str(io.parent.relative_to(self._exchange.root))))
+            attempt = Attempt(io.parent, str(io.parent.relative_to(self._exchange.root)))
+            if io.parts[-4] != REPLAYS and not attempt.awaits_context:
+                step = read_step(attempt)
                 by_run.setdefault(step.run_id, []).append(step)
         runs = [sorted(steps, key=lambda step: step.created_at_s) for steps in by_run.values()]
         return sorted(runs, key=lambda steps: -steps[0].created_at_s)
@@ -132,6 +133,26 @@ def read_step(attempt: Attempt) -> RecordedStep:
     record = read_container_record(attempt)
     created_at_s = record.created_at_s if record else attempt.path.stat().st_mtime
     return RecordedStep(attempt, record, attempt.read_record(VERDICT), created_at_s)
+
+
+def last_record(exchange: Exchange, identity: Identity) -> ContainerRecord | None:
+    """How the container of a step was made the last time, in any run; None if none was.
+
+    Args:
+        exchange: Where the attempts' directories are.
+        identity: The step, in a run that has not come to it yet.
+
+    Raises:
+        ExchangeError: The record has another form.
+    """
+    if (exchange.root / identity.run_id / slug(identity.step)).exists():
+        return None
+    found = exchange.root.glob(f"*/{slug(identity.step)}/*/{RECORD}")
+    for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
+        record = read_container_record(Attempt(path.parent, str(path.parent.relative_to(exchange.root))))
+        if record and (record.deployment, record.step, record.call) == (identity.deployment, identity.step, 0):
+            return record
+    return None
 
 
 def require_record(step: RecordedStep) -> ContainerRecord:

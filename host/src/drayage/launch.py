@@ -5,19 +5,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from drayage.engine import ContainerSpec, ContainerState, Engine, Mount
+from drayage.engine import ContainerSpec, ContainerState, Engine, Mount, Output
 from drayage.errors import EngineError, ImageChangedError
 from drayage.exchange import WORKLOAD_IO, Attempt
 from drayage.follower import Follower
-from drayage.identity import EXCHANGE, FINGERPRINT, FORWARD, KEEP, KEEP_S, SECRETS
+from drayage.held_context import HeldContext
+from drayage.identity import EXCHANGE, FORWARD, KEEP, KEEP_S, SECRETS
 from drayage.output import OutputLogs
-from drayage.record import record_of
+from drayage.record import RECORD, record_of
 from drayage.request import ContainerRequest, StepRequest
 from drayage.secrets import SECRETS_DIRECTORY
 
 if TYPE_CHECKING:
-    # It reads Dagster's event log; the command line launches without Dagster, whose import takes seconds.
+    # They ask Dagster; the command line launches without Dagster, whose import takes seconds.
     from drayage.adoption import Adopted
+    from drayage.standby import Standby
 
 _SECRETS_OVERHEAD_BYTES = 2**20
 
@@ -101,33 +103,29 @@ class Launcher:
             bootstrap: Pipes' own environment variables.
             fingerprint: Of what the step asks for, for a retry that may adopt it.
         """
-        request = self._request
         created_at, created_at_s = time.monotonic(), time.time()
-        state, volume = self.create(attempt, bootstrap=bootstrap, fingerprint=fingerprint)
-        record = record_of(request, bootstrap, state, fingerprint=fingerprint, created_at_s=created_at_s)
-        attempt.write_record("container.json", record.model_dump(mode="json"))
-        follower = self._follower(state.id, logs, from_start=False)
+        state, volume = self.create(attempt, bootstrap=bootstrap)
+        record = record_of(self._request, bootstrap, state, fingerprint=fingerprint, created_at_s=created_at_s)
+        attempt.write_record(RECORD, record.model_dump(mode="json"))
+        follower = self._follower(state.id, logs, self._engine.output(state.id, from_start=False))
         launched = Launched(state, follower, created_at, started_at=time.monotonic())
         self._on_launched(launched)
         self.start(state.id, volume)
         follower.start()
         return launched
 
-    def create(
-        self, attempt: Attempt, *, bootstrap: Mapping[str, str], fingerprint: str
-    ) -> tuple[ContainerState, str | None]:
+    def create(self, attempt: Attempt, *, bootstrap: Mapping[str, str]) -> tuple[ContainerState, str | None]:
         """Create a container without starting it.
 
         Args:
             attempt: Its exchange directory.
             bootstrap: Pipes' own environment variables.
-            fingerprint: Of what the step asks for.
 
         Returns:
             The container, and the name of its secrets' volume if it has one.
         """
-        volume = self._secret_volume()
-        state = self._engine.create(self._spec(attempt, bootstrap, fingerprint, volume))
+        volume = self._make_secrets_volume()
+        state = self._engine.create(spec_of(self._request, self._engine, attempt, bootstrap))
         self._on_created(state.id)
         return state, volume
 
@@ -153,13 +151,37 @@ class Launcher:
                 # The container runs, or its own error is on the way: neither must end here.
                 self._on_leftover(error)
 
-    def take_over(self, adopted: "Adopted", logs: OutputLogs) -> Launched:
-        """Follow a container that another run started."""
+    def hand_over(self, standby: "Standby", logs: OutputLogs) -> Launched:
+        """Give a container that stands by its context, which is written, and follow it.
+
+        Args:
+            standby: The container.
+            logs: Takes its output, that of the time before included.
+        """
+        begun_at, state = time.monotonic(), standby.state
+        self._on_created(state.id)
+        follower = self._follower(state.id, logs, standby.output)
+        launched = Launched(state, follower, created_at=begun_at, started_at=begun_at)
+        self._on_launched(launched)
+        standby.context.give()
+        follower.start()
+        return launched
+
+    def take_over(self, adopted: "Adopted", logs: OutputLogs, context: HeldContext) -> Launched:
+        """Follow a container that another run started.
+
+        Args:
+            adopted: The container.
+            logs: Takes its output, from its start.
+            context: Its context: that run may have ended before it gave it.
+        """
         self._on_created(adopted.state.id)
         to_monotonic_s = time.monotonic() - time.time()
         # Limits of time count from its own start, also while nobody followed it; one that has ended can reach none.
-        started_at_s = time.time() if adopted.state.ended else adopted.state.started_at_s
-        follower = self._follower(adopted.state.id, logs, from_start=True)
+        # Where it stood by before its step began, they count from there.
+        running_since_s = max(adopted.state.started_at_s, adopted.created_at_s)
+        started_at_s = time.time() if adopted.state.ended else running_since_s
+        follower = self._follower(adopted.state.id, logs, self._engine.output(adopted.state.id, from_start=True))
         launched = Launched(
             adopted.state,
             follower,
@@ -167,56 +189,63 @@ class Launcher:
             started_at=started_at_s + to_monotonic_s,
         )
         self._on_launched(launched)
+        context.give()
         follower.start()
         return launched
 
-    def _follower(self, container_id: str, logs: OutputLogs, *, from_start: bool) -> Follower:
-        output = self._engine.output(container_id, from_start=from_start)
+    def _follower(self, container_id: str, logs: OutputLogs, output: Output) -> Follower:
         return Follower(self._engine, container_id, logs=logs, output=output, on_change=self._on_change)
 
-    def _secret_volume(self) -> str | None:
-        secrets = self._request.secrets
-        if not secrets:
-            return None
-        name = f"{self._request.identity.container_name(self._request.settings.name)}-secrets"
-        size_bytes = 2 * sum(map(len, secrets.values())) + _SECRETS_OVERHEAD_BYTES
-        self._engine.create_memory_volume(
-            name, size_bytes=size_bytes, labels={**self._request.identity.labels(), SECRETS: name}
-        )
+    def _make_secrets_volume(self) -> str | None:
+        name, secrets = _secrets_volume(self._request), self._request.secrets
+        if name is not None:
+            size_bytes = 2 * sum(map(len, secrets.values())) + _SECRETS_OVERHEAD_BYTES
+            labels = {**self._request.identity.labels(), SECRETS: name}
+            self._engine.create_memory_volume(name, size_bytes=size_bytes, labels=labels)
         return name
 
-    def _spec(
-        self, attempt: Attempt, bootstrap: Mapping[str, str], fingerprint: str, volume: str | None
-    ) -> ContainerSpec:
-        request, settings = self._request, self._request.settings
-        mounts = [Mount(self._engine.host_path(attempt.io), WORKLOAD_IO, read_only=False), *settings.mounts]
-        labels = {
-            **settings.labels,
-            **request.identity.labels(),
-            EXCHANGE: attempt.name,
-            FINGERPRINT: fingerprint,
-            KEEP: settings.keep,
-            KEEP_S: f"{settings.keep_s:g}",
-            FORWARD: str(settings.forward_termination).lower(),
-        }
-        if volume is not None:
-            mounts.append(Mount(volume, SECRETS_DIRECTORY, kind="volume"))
-            labels[SECRETS] = volume
-        return ContainerSpec(
-            image=request.image,
-            command=request.command,
-            environment={**bootstrap, **request.environment},
-            labels=labels,
-            mounts=mounts,
-            networks=settings.networks,
-            memory_bytes=settings.memory,
-            shm_bytes=settings.shm,
-            cpus=settings.cpus,
-            user=settings.user,
-            name=request.identity.container_name(settings.name),
-            init=settings.init,
-            read_only_root=settings.read_only_root,
-            no_new_privileges=settings.no_new_privileges,
-            cap_drop=settings.cap_drop,
-            passthrough=request.passthrough,
-        )
+
+def spec_of(request: ContainerRequest, engine: Engine, attempt: Attempt, bootstrap: Mapping[str, str]) -> ContainerSpec:
+    """Put a request in the engine's terms.
+
+    Args:
+        request: What is asked for.
+        engine: Where the container will run.
+        attempt: Its exchange directory.
+        bootstrap: Pipes' own environment variables.
+    """
+    settings, volume = request.settings, _secrets_volume(request)
+    mounts = [Mount(engine.host_path(attempt.io), WORKLOAD_IO, read_only=False), *settings.mounts]
+    labels = {
+        **settings.labels,
+        **request.identity.labels(),
+        EXCHANGE: attempt.name,
+        KEEP: settings.keep,
+        KEEP_S: f"{settings.keep_s:g}",
+        FORWARD: str(settings.forward_termination).lower(),
+    }
+    if volume is not None:
+        mounts.append(Mount(volume, SECRETS_DIRECTORY, kind="volume"))
+        labels[SECRETS] = volume
+    return ContainerSpec(
+        image=request.image,
+        command=request.command,
+        environment={**bootstrap, **request.environment},
+        labels=labels,
+        mounts=mounts,
+        networks=settings.networks,
+        memory_bytes=settings.memory,
+        shm_bytes=settings.shm,
+        cpus=settings.cpus,
+        user=settings.user,
+        name=request.identity.container_name(settings.name),
+        init=settings.init,
+        read_only_root=settings.read_only_root,
+        no_new_privileges=settings.no_new_privileges,
+        cap_drop=settings.cap_drop,
+        passthrough=request.passthrough,
+    )
+
+
+def _secrets_volume(request: ContainerRequest) -> str | None:
+    return f"{request.identity.container_name(request.settings.name)}-secrets" if request.secrets else None

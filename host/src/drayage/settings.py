@@ -83,11 +83,16 @@ class StepSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
         labels: Labels beside drayage's own.
         pull: When to pull the image.
         timeout_s: Limit for the whole step, in seconds.
-        start_timeout_s: Limit until the workload opens Pipes, in seconds from the container's start.
+        start_timeout_s: Limit until the workload opens Pipes, in seconds from the container's start, or from that
+            of the step it stood by for.
         idle_timeout_s: Limit without any message or log line, in seconds.
         stop_signal: What the workload is sent first when it is to end.
         stop_grace_s: How long it then has before it is killed, in seconds.
         forward_termination: Whether a cancelled step ends its container; False leaves it running.
+        standby: Whether the step's container may be started while the run's step before it works, so that it has loaded
+            its programs when its turn comes. Only for a workload that does nothing before it has read its context,
+            on which it then waits. Needs a record of an earlier run, after which the container is made; steps that one
+            process executes; and an exchange root on a file system of the engine's own machine.
         keep: Which containers are kept after the step for people to look into.
         keep_s: How long a kept container stays before the sweeper removes it, in seconds.
     """
@@ -111,6 +116,7 @@ class StepSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     stop_signal: Annotated[str, pydantic.Field(pattern=r"^SIG[A-Z0-9+-]+$")] = "SIGTERM"
     stop_grace_s: Annotated[float, pydantic.Field(ge=0)] = 3.0
     forward_termination: bool = True
+    standby: bool = False
     keep: Keep = "on_failure"
     keep_s: Annotated[float, pydantic.Field(ge=0)] = 24 * 3600.0
 

@@ -127,7 +127,8 @@ class Sweeper:
         """Stop and remove a container where that is due; returns whether it is gone."""
         over = self._is_over(state.labels.get(RUN, ""), state.labels.get(ROOT_RUN, ""))
         if not state.ended and state.status != "created":
-            if over and state.labels.get(FORWARD) != "false" and self._try(self._stop, state, state.short_id):
+            wanted = state.labels.get(FORWARD) == "false" and not self._stands_by(state)
+            if over and not wanted and self._try(self._stop, state, state.short_id):
                 self._report.stopped.append(state.id)
             return False
         if not self._is_past_its_time(state, over=over):
@@ -142,11 +143,16 @@ class Sweeper:
         verdict = attempt.read_record("verdict.json") if attempt else None
         if verdict is None and not over:
             return False
-        if state.status == "created":
+        if state.status == "created" or self._stands_by(state):
             return over
         if verdict is not None and verdict["green"] and state.labels.get(KEEP) != "always":
             return over
         return self._clock() - state.finished_at_s > float(state.labels.get(KEEP_S, 0))
+
+    def _stands_by(self, state: ContainerState) -> bool:
+        """Whether it was started ahead of its step, which never began."""
+        attempt = self._exchange.open(state.labels.get(EXCHANGE, ""))
+        return attempt is not None and attempt.awaits_context
 
     def _stop(self, state: ContainerState) -> None:
         self._engine.signal(state.id, "SIGKILL")

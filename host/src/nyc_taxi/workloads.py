@@ -65,6 +65,8 @@ class Workload:
             "secrets": self.secrets,
             # The images are built here; a registry's image of that name would be somebody else's.
             "pull": "never",
+            # None of them does anything before it has read its context.
+            "standby": True,
         }
 
 

@@ -11,6 +11,7 @@ import pytest
 from drayage.adoption import Adopted, Recorded
 from drayage.engine import ContainerState, Engine, Stream
 from drayage.exchange import Exchange
+from drayage.held_context import HeldContext
 from drayage.identity import Identity
 from drayage.launch import Launched, Launcher
 from drayage.limits import TimeLimits
@@ -82,7 +83,7 @@ def take_over(status: str, settings: StepSettings, folder: Path) -> Launched:
     )
     with contextlib.ExitStack() as stack:
         logs = stack.enter_context(open_output_logs(attempt.stdout, attempt.stderr, lambda line: line))
-        return launcher.take_over(adopted, logs)
+        return launcher.take_over(adopted, logs, HeldContext(attempt))
 
 
 @pytest.mark.parametrize(("timeout_s", "reached"), [(AGE_S / 2, True), (AGE_S * 2, False)])

@@ -12,7 +12,7 @@ import pytest
 
 from dbt_runner.content import Column
 from dbt_runner.errors import CatalogError, MartMissingError, MartsUnreadableError, PublishError
-from dbt_runner.iceberg import Publisher, open_publisher
+from dbt_runner.iceberg import Publisher, connect, open_publisher
 from dbt_runner.settings import Settings
 
 JANUARY, FEBRUARY = "2019-01", "2019-02"
@@ -163,15 +163,24 @@ def settings_for(folder: Path) -> Settings:
 
 def test_marts_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     """Publishing comes after building."""
-    with pytest.raises(MartsUnreadableError, match=r"marts\.duckdb"), open_publisher(settings_for(tmp_path)):
+    with (
+        pytest.raises(MartsUnreadableError, match=r"marts\.duckdb"),
+        open_publisher(settings_for(tmp_path), duckdb.connect()),
+    ):
         pass
 
 
 def test_catalog_that_cannot_be_attached_is_told(tmp_path: Path) -> None:
-    """Here the extensions are missing too, which is told the same way."""
+    """Here the extensions are missing too, and nothing else is needed for that."""
     duckdb.connect(tmp_path / "marts.duckdb").close()
     with (
         pytest.raises(CatalogError, match=r"cannot attach .* http://127\.0\.0\.1:1"),
-        open_publisher(settings_for(tmp_path)),
+        open_publisher(settings_for(tmp_path), duckdb.connect()),
     ):
         pass
+
+
+def test_missing_extensions_are_told(tmp_path: Path) -> None:
+    """They come with the image."""
+    with pytest.raises(PublishError, match=r"cannot load its extensions from .*DUCKDB_EXTENSION_DIRECTORY"):
+        connect(tmp_path)

@@ -123,7 +123,7 @@ class _Shell:
                 on_launched=_nothing,
                 on_leftover=lambda error: note(str(error)),
             )
-            state, volume = launcher.create(rerun.attempt, bootstrap=rerun.bootstrap, fingerprint="shell")
+            state, volume = launcher.create(rerun.attempt, bootstrap=rerun.bootstrap)
             if not self.debugger.has_file(state.id, _SHELL):
                 return None
             return self.debugger.attach(state.id, lambda: launcher.start(state.id, volume))

@@ -2,15 +2,15 @@
 
 import argparse
 import sys
-from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
+from types import ModuleType
 
-from dagster_pipes import PipesContext, PipesEnvVarParamsLoader, open_dagster_pipes
+from dagster_pipes import PipesEnvVarParamsLoader, open_dagster_pipes
 
-from dbt_runner.build import build
 from dbt_runner.cancellation import cancellable
 from dbt_runner.errors import DbtRunnerError, RequestError
-from dbt_runner.publish import publish
-from dbt_runner.settings import Settings, load_settings
+from dbt_runner.settings import load_settings
 
 
 def main() -> int:
@@ -22,29 +22,34 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="dbt_runner", description=__doc__)
     parser.add_argument("command", choices=["build", "publish", "bake"])
     command = parser.parse_args().command
+    # Only the command's own: `publish` does without the seconds that dbt takes.
+    module = import_module(f"dbt_runner.{command}")
     try:
         if command == "bake":
-            # Needs dbt, which the step loads as late as it can.
-            from dbt_runner.bake import bake  # noqa: PLC0415
-
-            bake(load_settings())
+            module.bake(load_settings())
         else:
-            _run_step(build if command == "build" else publish)
+            _run_step(module, command)
     except DbtRunnerError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         return error.exit_code
     return 0
 
 
-def _run_step(step: Callable[[PipesContext, Settings], None]) -> None:
+def _run_step(module: ModuleType, command: str) -> None:
     loader = PipesEnvVarParamsLoader()  # type: ignore[no-untyped-call]  # dagster_pipes leaves its constructor bare
     if not loader.is_dagster_pipes_process():
         raise RequestError(
             "This process was not started as a Dagster step: the environment has no Pipes parameters. Materialize the "
             "marts in Dagster; to work on the SQL by hand, run dbt itself in sql/dbt."
         )
+    # A container may be started ahead of its step, and then waits where the context is read. What fails before is tried
+    # again where Pipes can tell of it.
+    loaded = None
+    with suppress(DbtRunnerError):
+        loaded = module.load(load_settings())
     with open_dagster_pipes() as pipes, cancellable():
-        step(pipes, load_settings())
+        settings = load_settings()
+        getattr(module, command)(pipes, settings, loaded or module.load(settings))
 
 
 if __name__ == "__main__":

@@ -5,9 +5,11 @@ from pathlib import Path
 
 from dagster_pipes import PipesContext
 
+from dbt_runner.invocation import invoke
 from dbt_runner.lake import require_source
 from dbt_runner.marts import open_marts
 from dbt_runner.outcome import require_all_good, summarize
+from dbt_runner.project import Project, load_project
 from dbt_runner.request import describe_months, read_request
 from dbt_runner.settings import Settings
 
@@ -16,12 +18,28 @@ from dbt_runner.settings import Settings
 _SCRATCH_DIR = "/dev/shm"  # noqa: S108  # the container's own, whose one user this is
 
 
-def build(pipes: PipesContext, settings: Settings) -> None:
+def load(settings: Settings) -> Project:
+    """Load what every month's build needs.
+
+    Args:
+        settings: Where things are.
+
+    Returns:
+        The dbt project.
+
+    Raises:
+        ProjectError: It is not there, or of another dbt version.
+    """
+    return load_project(settings.dbt_baked_path)
+
+
+def build(pipes: PipesContext, settings: Settings, project: Project) -> None:
     """Build the selected nodes for the step's month, and report each.
 
     Args:
         pipes: The step's Pipes context.
         settings: Where things are.
+        project: The dbt project.
 
     Raises:
         DbtRunnerError: Anything that makes the step red; the message says what to do.
@@ -35,9 +53,6 @@ def build(pipes: PipesContext, settings: Settings) -> None:
         open_marts(settings.marts_duckdb_path, settings.duckdb_extension_directory) as marts,
         tempfile.TemporaryDirectory(prefix="dbt-", dir=_SCRATCH_DIR) as scratch,
     ):
-        # dbt takes seconds to import: what is out of reach is told before.
-        from dbt_runner.invocation import invoke  # noqa: PLC0415
-
-        outcomes = invoke(pipes, request, settings, marts, Path(scratch))
+        outcomes = invoke(pipes, request, settings, project, relations=marts, scratch=Path(scratch))
     pipes.log.info("dbt build of %s: %s", what, summarize(outcomes))
     require_all_good(outcomes, what)

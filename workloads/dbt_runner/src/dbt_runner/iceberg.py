@@ -10,6 +10,7 @@ replace`` is rejected, hence ``delete`` and ``insert`` in one transaction, which
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 
@@ -162,12 +163,34 @@ class Publisher:
         self._connection.commit()
 
 
+def connect(extension_directory: Path) -> duckdb.DuckDBPyConnection:
+    """Open DuckDB in memory, with the extensions that Iceberg needs.
+
+    Args:
+        extension_directory: Where DuckDB's extensions are.
+
+    Raises:
+        PublishError: One of them cannot be loaded.
+    """
+    connection = duckdb.connect(config={"extension_directory": str(extension_directory)})
+    try:
+        for extension in EXTENSIONS:
+            connection.load_extension(extension)
+    except duckdb.Error as error:
+        raise PublishError(
+            f"DuckDB cannot load its extensions from {extension_directory}: {error}. The image has them in "
+            "/app/duckdb_extensions: build it again, or mend the setting DUCKDB_EXTENSION_DIRECTORY."
+        ) from error
+    return connection
+
+
 @contextmanager
-def open_publisher(settings: Settings) -> Iterator[Publisher]:
+def open_publisher(settings: Settings, connection: duckdb.DuckDBPyConnection) -> Iterator[Publisher]:
     """Open the marts' file to read and the Iceberg catalog to write.
 
     Args:
         settings: Where both are.
+        connection: As :func:`connect` gives it; closed in the end.
 
     Yields:
         The publisher.
@@ -176,14 +199,12 @@ def open_publisher(settings: Settings) -> Iterator[Publisher]:
         MartsError: The file is not there, damaged, or open in another process.
         CatalogError: DuckDB cannot use the catalog.
     """
-    with duckdb.connect(config={"extension_directory": str(settings.duckdb_extension_directory)}) as connection:
+    with connection:
         try:
             connection.execute(f"attach {_literal(str(settings.marts_duckdb_path))} as {MARTS} (read_only)")
         except duckdb.Error as error:
             raise explain_marts_error(settings.marts_duckdb_path, str(error)) from error
         try:
-            for extension in EXTENSIONS:
-                connection.load_extension(extension)
             connection.execute(_create_secret(settings))
             connection.execute(
                 f"attach {_literal(settings.iceberg_warehouse)} as {LAKE} (type iceberg, "

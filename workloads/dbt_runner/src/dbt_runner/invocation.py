@@ -3,18 +3,25 @@
 from pathlib import Path
 
 from dagster_pipes import PipesContext
+from dbt.adapters import duckdb as _adapter  # noqa: F401  loaded here, for dbt would load it when a month waits
 from dbt.cli.main import dbtRunner
 
 from dbt_runner.errors import DbtError
 from dbt_runner.outcome import NodeOutcome
-from dbt_runner.project import load_project
+from dbt_runner.project import Project
 from dbt_runner.reporter import Relations, Reporter, encode_vars
 from dbt_runner.request import Request
 from dbt_runner.settings import Settings
 
 
 def invoke(
-    pipes: PipesContext, request: Request, settings: Settings, relations: Relations, scratch: Path
+    pipes: PipesContext,
+    request: Request,
+    settings: Settings,
+    project: Project,
+    *,
+    relations: Relations,
+    scratch: Path,
 ) -> list[NodeOutcome]:
     """Run dbt on the project that the image's build parsed.
 
@@ -22,6 +29,7 @@ def invoke(
         pipes: Where each node is reported as it ends.
         request: What to build.
         settings: Where the project is.
+        project: The project as it was parsed.
         relations: What is known of the built relations.
         scratch: A folder for what dbt writes beside the marts.
 
@@ -32,7 +40,6 @@ def invoke(
         DbtError: dbt gave up before it had a verdict on every node.
         RequestError: The project lacks nodes that were asked for.
     """
-    project = load_project(settings.dbt_baked_path)
     project.require_asset_keys(
         request.select, [name for name in request.asset_keys if request.reportable_key(name) is not None]
     )

@@ -2,9 +2,10 @@
 
 import time
 
+import duckdb
 from dagster_pipes import PipesContext
 
-from dbt_runner.iceberg import Published, open_publisher
+from dbt_runner.iceberg import Published, connect, open_publisher
 from dbt_runner.lake import require_source
 from dbt_runner.request import Mart, describe_months, read_publication
 from dbt_runner.settings import Settings
@@ -12,12 +13,28 @@ from dbt_runner.settings import Settings
 CHECK = "published_rows_are_the_marts"
 
 
-def publish(pipes: PipesContext, settings: Settings) -> None:
+def load(settings: Settings) -> duckdb.DuckDBPyConnection:
+    """Load what every publication needs.
+
+    Args:
+        settings: Where things are.
+
+    Returns:
+        DuckDB with its extensions.
+
+    Raises:
+        PublishError: An extension cannot be loaded.
+    """
+    return connect(settings.duckdb_extension_directory)
+
+
+def publish(pipes: PipesContext, settings: Settings, connection: duckdb.DuckDBPyConnection) -> None:
     """Publish the step's tables, and report each.
 
     Args:
         pipes: The step's Pipes context.
         settings: Where things are.
+        connection: DuckDB with its extensions.
 
     Raises:
         DbtRunnerError: Anything that makes the step red; the message says what to do.
@@ -25,7 +42,7 @@ def publish(pipes: PipesContext, settings: Settings) -> None:
     publication = read_publication(pipes)
     require_source(settings)
     pipes.log.info("publishing %s of %d marts", describe_months(publication.months), len(publication.tables))
-    with open_publisher(settings) as publisher:
+    with open_publisher(settings, connection) as publisher:
         for namespace in sorted({key.partition("/")[0] for key in publication.tables}):
             publisher.require_namespace(namespace)
         for key, mart in publication.tables.items():

@@ -9,6 +9,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+# PyIceberg would load these two when the catalog is opened; here a container that is started ahead has them already.
+import pyiceberg.catalog.rest
+import pyiceberg.io.pyarrow  # noqa: F401
 from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.exceptions import NoSuchTableError, RESTError
 from pyiceberg.table import Table

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from types import FrameType
 from typing import Final, NoReturn
 
@@ -23,7 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, or that of the error which ended the step.
     """
-    command = _parse(arguments)
+    # All that takes long to load is loaded before the context is read: a container may be started ahead of its step.
+    command = _load(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("generator").setLevel(logging.INFO)
     _raise_on_termination()
@@ -37,26 +39,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _topics(pipes: PipesContext) -> None:
-    from generator.topics import run_topics  # noqa: PLC0415  as said below
-
-    run_topics(pipes)
+COMMANDS: Final[dict[str, str]] = {"topics": "run_topics", "produce": "run_produce"}
+"""What the image can do: a module each, with its function."""
 
 
-def _produce(pipes: PipesContext) -> None:
-    from generator.produce import run_produce  # noqa: PLC0415  as said below
-
-    run_produce(pipes)
-
-
-COMMANDS: Final[dict[str, Callable[[PipesContext], None]]] = {"topics": _topics, "produce": _produce}
-"""What the image can do. Each is imported when it runs: `topics` does without a second of imports for Arrow."""
-
-
-def _parse(arguments: Sequence[str] | None) -> Callable[[PipesContext], None]:
+def _load(arguments: Sequence[str] | None) -> Callable[[PipesContext], None]:
+    """Import the one command: `topics` does without a second of imports for Arrow."""
     parser = argparse.ArgumentParser(prog="drayage-generator", description=__doc__)
     parser.add_argument("command", choices=COMMANDS)
-    return COMMANDS[parser.parse_args(arguments).command]
+    command = parser.parse_args(arguments).command
+    run: Callable[[PipesContext], None] = getattr(import_module(f"generator.{command}"), COMMANDS[command])
+    return run
 
 
 def _check_host() -> None:

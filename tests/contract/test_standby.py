@@ -1,0 +1,272 @@
+"""The next step's container is started ahead, waits for its context, and is never left behind."""
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from contract_steps import SHELL_IMAGE, Deployment, StepOutcome, materialize, outcome_of, shell, wait_until
+from dagster_docker import PipesDockerClient
+from host_process import DEADLINE_S, Host
+
+from drayage import DrayageClient, FileSecret, SweepLimits
+
+pytestmark = pytest.mark.engine
+
+FIRST = """
+opened
+send report_asset_materialization '{"asset_key":"first","metadata":{},"data_version":null}'; closed
+"""
+# Reads the context twice, as a shell does that wants two things of it.
+SECOND = """
+grep -q '"second"' /drayage/io/context.json; grep -q '"wanted": true' /drayage/io/context.json
+opened
+send report_asset_materialization '{"asset_key":"second","metadata":{},"data_version":null}'; closed
+"""
+
+
+def asset(name: str, script: str, *, deps: list[str] | None = None, **run: Any) -> dg.AssetsDefinition:
+    @dg.asset(name=name, deps=deps or [])
+    def made(context: dg.AssetExecutionContext, drayage: dg.ResourceParam[PipesDockerClient]) -> Any:
+        arguments = {"image": SHELL_IMAGE, "command": shell(script), "extras": {"wanted": True}, "standby": True, **run}
+        yield from drayage.run(context=context, **arguments).get_results()
+
+    return made
+
+
+def run_both(
+    instance: dg.DagsterInstance, client: DrayageClient, *, first: str = FIRST, second: str = SECOND, **run: Any
+) -> StepOutcome:
+    """Run two steps, one after the other; ``run`` is of the second."""
+    return materialize(instance, client, asset("first", first), asset("second", second, deps=["first"], **run))
+
+
+def is_standing_by(deployment: Deployment) -> bool:
+    """Whether the second step has a container, which it had not begun if nobody let the first one end."""
+    return any(
+        container.labels["drayage/step"] == "second" and container.status == "running"
+        for container in deployment.containers()
+    )
+
+
+def test_a_step_takes_the_container_that_stands_by(
+    instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment
+) -> None:
+    cold = run_both(instance, client)
+    assert cold.success, cold.failure
+    assert "ahead" not in cold.logged, "nothing is known of a step that never ran"
+    warm = run_both(instance, client)
+    assert warm.success, warm.failure
+    assert "s ahead" in warm.logged
+    assert deployment.starts() == 4, "one for each step of two runs"
+    assert warm.materializations[1]["start_s"] < cold.materializations[1]["start_s"]
+    assert deployment.left_behind() == []
+    attempt = deployment.exchange_root / warm.run_id / "second" / "0"
+    assert (attempt / "io" / "context.json").is_file()
+    assert not (attempt / "context.pipe").exists()
+
+
+def test_a_large_context_reaches_it_whole(
+    instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment
+) -> None:
+    # Of a pipe, 64 KiB can be written before someone reads.
+    second = 'test "$(wc --bytes < /drayage/io/context.json)" -gt 1000000; ' + FIRST.replace("first", "second")
+    for _ in range(2):
+        outcome = run_both(instance, client, second=second, extras={"large": "x" * 1_000_000})
+        assert outcome.success, outcome.failure
+    assert "s ahead" in outcome.logged
+    assert deployment.starts() == 4
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [({"env": {"LIMIT": "7"}}, "environment"), ({"memory": "64m"}, "memory_bytes"), ({"standby": False}, "standby")],
+)
+def test_what_changed_since_the_last_run_makes_a_container_of_its_own(
+    instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment, changed: dict[str, Any], named: str
+) -> None:
+    assert run_both(instance, client).success
+    outcome = run_both(instance, client, **changed)
+    assert outcome.success, outcome.failure
+    assert f"is not used: it was made as in the step's last run, and {named} changed since" in outcome.logged
+    assert deployment.starts() == 5, "the one that stood by too"
+    assert deployment.left_behind() == []
+
+
+def test_a_workload_that_does_not_wait_is_told_and_not_used(
+    instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment
+) -> None:
+    hasty = FIRST.replace("first", "second") + "sleep 30"
+    patient = FIRST.replace("closed", "sleep 2; closed")
+    for _ in range(2):
+        outcome = run_both(instance, client, first=patient, second=hasty, timeout_s=1)
+    assert not outcome.success
+    assert "it has sent messages before it had its context" in outcome.logged
+    assert deployment.starts() == 5
+
+
+def test_a_step_that_never_stands_by_has_none(
+    instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment
+) -> None:
+    for _ in range(2):
+        outcome = run_both(instance, client, standby=False)
+        assert outcome.success, outcome.failure
+    assert "ahead" not in outcome.logged
+    assert deployment.starts() == 4
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [({"adapter": "key_value"}, "knows nothing of Pipes"), ({"container_kwargs": {"tty": True}}, "container_kwargs")],
+)
+def test_what_cannot_stand_by_is_told(
+    instance: dg.DagsterInstance, client: DrayageClient, given: dict[str, Any], named: str
+) -> None:
+    text, _ = materialize(instance, client, asset("first", FIRST, **given)).failure
+    assert "A step with standby cannot have" in text
+    assert named in text
+    assert "Nothing was started" in text
+
+
+def test_what_stands_by_for_a_step_that_does_not_come_is_removed(
+    instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment
+) -> None:
+    assert run_both(instance, client).success
+    outcome = run_both(instance, client, first="opened; sleep 1; exit 3")
+    assert not outcome.success
+    assert deployment.starts() == 4
+    (failed,) = deployment.left_behind()
+    assert "first" in failed, "it is kept for people to look into"
+    assert not (deployment.exchange_root / outcome.run_id / "second").exists()
+
+
+def test_a_step_that_comes_after_a_failure_all_the_same_starts_its_own(
+    instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment, tmp_path: Path
+) -> None:
+    """The one that stood by is being removed meanwhile, and its name is this one's."""
+    key = tmp_path / "key"
+    key.write_text("hush-hush")
+    secrets = {"key": FileSecret(str(key))}
+
+    def run(first: str) -> StepOutcome:
+        return materialize(instance, client, asset("first", first), asset("second", SECOND, secrets=secrets))
+
+    assert run(FIRST).success
+    outcome = run("opened; sleep 1; exit 3")
+    assert [event.step_key for event in outcome.events if event.event_type_value == "STEP_SUCCESS"] == ["second"]
+    assert deployment.starts() == 5
+    assert deployment.volumes() == []
+
+
+def test_one_that_somebody_removed_is_not_missed(
+    instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment
+) -> None:
+    @dg.asset(name="second", deps=["first"])
+    def second(context: dg.AssetExecutionContext, drayage: dg.ResourceParam[PipesDockerClient]) -> Any:
+        for container in deployment.containers():
+            container.remove(force=True)
+        run = {"image": SHELL_IMAGE, "command": shell(SECOND), "extras": {"wanted": True}, "standby": True}
+        yield from drayage.run(context=context, **run).get_results()
+
+    patient = FIRST.replace("closed", "sleep 2; closed")
+    for _ in range(2):
+        outcome = materialize(instance, client, asset("first", patient), second)
+        assert outcome.success, outcome.failure
+    assert "is not used: it is gone" in outcome.logged
+    assert deployment.left_behind() == []
+
+
+@pytest.fixture
+def warm(host: Host) -> Host:
+    """A host whose job ran once, so that its second step can stand by; its next runs wait for :func:`go_on`."""
+    signals(host).mkdir()
+    # The container's user may look for files there, whoever it is.
+    signals(host).chmod(0o755)
+    for name in ("first", "second"):
+        go_on(host, name)
+    assert host.finish(host.start("ahead")).success
+    for name in ("first", "second"):
+        (signals(host) / name).unlink()
+    return host
+
+
+def signals(host: Host) -> Path:
+    return host.deployment.exchange_root.parent / "signals"
+
+
+def go_on(host: Host, name: str) -> None:
+    (signals(host) / name).touch()
+
+
+def read(log: Path) -> str:
+    return log.read_text(encoding="utf-8") if log.exists() else ""
+
+
+def wait_for(condition: Callable[[], Any], what: str) -> None:
+    wait_until(condition, what=what, deadline_s=DEADLINE_S)
+
+
+def test_a_cancel_removes_what_stands_by(warm: Host) -> None:
+    process = warm.start("ahead")
+    wait_for(lambda: is_standing_by(warm.deployment), "the container that stands by")
+    process.send_signal(signal.SIGINT)
+    assert not warm.finish(process).success
+    assert warm.deployment.left_behind() == []
+
+
+def test_an_asset_whose_own_code_fails_leaves_nothing_standing_by(warm: Host) -> None:
+    go_on(warm, "first")
+    go_on(warm, "first-fails")
+    process = warm.start("ahead")
+    outcome = warm.finish(process)
+    assert not outcome.success
+    assert warm.deployment.starts() == 4, "two of the run before, the first step's, and the one that stood by"
+    assert warm.deployment.left_behind() == []
+
+
+def test_a_retry_removes_what_a_killed_host_left_standing_by(warm: Host) -> None:
+    process = warm.start("ahead")
+    wait_for(lambda: is_standing_by(warm.deployment), "the container that stands by")
+    killed = warm.kill(process)
+    for name in ("first", "second"):
+        go_on(warm, name)
+    outcome = warm.finish(warm.start("ahead", retried=killed))
+    assert outcome.success, outcome.failure
+    assert "is not adopted: it stood by, and its step never began" in outcome.logged
+    assert len(outcome.materializations) == 2
+    assert warm.deployment.left_behind() == []
+
+
+def test_the_sweeper_removes_what_a_killed_host_left_standing_by(warm: Host) -> None:
+    process = warm.start("ahead")
+    wait_for(lambda: is_standing_by(warm.deployment), "the container that stands by")
+    warm.kill(process)
+    sweeper = warm.deployment.client().sweeper(warm.instance, SweepLimits(orphan_grace_s=0))
+    sweeper.sweep()
+    wait_for(lambda: not is_standing_by(warm.deployment), "its end")
+    sweeper.sweep()
+    assert [container.labels["drayage/step"] for container in warm.deployment.containers()] == ["first"], (
+        "that one failed, and is kept for people to look into"
+    )
+
+
+def test_a_retry_adopts_a_container_that_stood_by_and_has_begun(warm: Host) -> None:
+    go_on(warm, "first")
+    process = warm.start("ahead")
+    wait_for(lambda: is_standing_by(warm.deployment), "the container that stands by")
+    attempt = warm.deployment.exchange_root / warm.last_run().run_id / "second" / "0"
+    wait_for(lambda: "started" in read(attempt / "stdout.log"), "the second step's beginning")
+    assert "s ahead" in outcome_of(warm.instance, warm.last_run().run_id).logged
+    (container,) = [c.id for c in warm.deployment.containers() if c.labels["drayage/step"] == "second"]
+    killed = warm.kill(process)
+    retry = warm.start("ahead", retried=killed)
+    wait_for(lambda: warm.last_run().run_id != killed, "the retry")
+    go_on(warm, "second")
+    outcome = warm.finish(retry)
+    assert outcome.success, outcome.failure
+    assert outcome.materializations[0]["container_id"] == container
+    assert outcome.materializations[0]["exchange_dir"] == str(attempt)
+    assert warm.deployment.starts() == 4, "one for each step of two runs"
+    assert warm.deployment.left_behind() == []
