@@ -158,7 +158,13 @@ def _find(stack: Stack, victim: str) -> list[Any]:
     if victim == RUN_WORKER:
         return list(stack.engine.containers.list(ignore_removed=True, filters={**filters, "label": RUN_WORKER_LABEL}))
     running = stack.engine.containers.list(ignore_removed=True, filters=filters)
-    return [one for one in running if STEP_VICTIMS[victim] in one.name]
+    return [one for one in running if STEP_VICTIMS[victim] in one.name and _has_begun(stack, one)]
+
+
+def _has_begun(stack: Stack, container: Any) -> bool:
+    """Whether it has its step's context: one that stands by does no work yet."""
+    context = f"/var/lib/drayage/exchange/{container.labels['drayage/exchange']}/io/context.json"
+    return bool(stack.container("dagster-webserver").exec_run(["test", "-f", context]).exit_code == 0)
 
 
 def _is_killed(container: Any) -> bool:
