@@ -12,7 +12,7 @@ from drayage.follower import Follower
 from drayage.held_context import HeldContext
 from drayage.identity import EXCHANGE, FORWARD, KEEP, KEEP_S, SECRETS
 from drayage.output import OutputLogs
-from drayage.record import RECORD, record_of
+from drayage.record import write_container_record
 from drayage.request import ContainerRequest, StepRequest
 from drayage.secrets import SECRETS_DIRECTORY
 
@@ -105,8 +105,9 @@ class Launcher:
         """
         created_at, created_at_s = time.monotonic(), time.time()
         state, volume = self.create(attempt, bootstrap=bootstrap)
-        record = record_of(self._request, bootstrap, state, fingerprint=fingerprint, created_at_s=created_at_s)
-        attempt.write_record(RECORD, record.model_dump(mode="json"))
+        write_container_record(
+            attempt, self._request, bootstrap, state, fingerprint=fingerprint, created_at_s=created_at_s
+        )
         follower = self._follower(state.id, logs, self._engine.output(state.id, from_start=False))
         launched = Launched(state, follower, created_at, started_at=time.monotonic())
         self._on_launched(launched)

@@ -6,6 +6,7 @@ variable too. Everything else is the request itself.
 """
 
 import json
+import os
 import platform
 import re
 from collections.abc import Mapping, Sequence
@@ -87,49 +88,41 @@ class ContainerRecord(pydantic.BaseModel, frozen=True, extra="ignore"):
         """Who the container belonged to."""
         return Identity(self.deployment, self.run_id, self.root_run_id, self.step, self.attempt, self.call)
 
+    @property
+    def asked_command(self) -> str | list[str] | None:
+        """The command as a request has it."""
+        return list(self.command) if isinstance(self.command, tuple) else self.command
 
-def record_of(
+    def known_environment(self) -> dict[str, str]:
+        """The environment variables whose value is known here: that of a hidden one, from this process's own."""
+        return {
+            name: os.environ[name] if value is None else value
+            for name, value in self.environment.items()
+            if value is not None or name in os.environ
+        }
+
+
+def write_container_record(
+    attempt: Attempt,
     request: ContainerRequest,
     bootstrap: Mapping[str, str],
     state: ContainerState,
     *,
     fingerprint: str,
     created_at_s: float,
-) -> ContainerRecord:
-    """Put down how a container was made.
+) -> None:
+    """Write down how an attempt's container was made.
 
     Args:
+        attempt: Where to.
         request: What was asked for.
         bootstrap: Pipes' own environment variables.
         state: The container.
         fingerprint: Of what the step asked for.
         created_at_s: When it was created, in seconds since the epoch.
     """
-    redact = Redactor(request.secrets.values()).text
-    passthrough = dict(request.passthrough)
-    extra = passthrough.pop("environment", None) or {}
-    lines = extra if isinstance(extra, Mapping) else dict(line.partition("=")[::2] for line in extra)
-    plain = {name: value for name, value in passthrough.items() if _is_json(value)}
-    return ContainerRecord(
-        **asdict(request.identity),
-        fingerprint=fingerprint,
-        container_id=state.id,
-        container_name=state.name,
-        image=request.image,
-        image_id=state.image_id,
-        command=_clean(request.command, redact),
-        created_at_s=created_at_s,
-        environment={
-            name: _shown(name, value, redact) for name, value in {**bootstrap, **request.environment, **lines}.items()
-        },
-        secrets=dict(request.secret_sources),
-        settings=request.settings,
-        passthrough=json.loads(redact(json.dumps(plain))),
-        not_recorded=tuple(sorted(set(passthrough) - set(plain))),
-        promised={key: dict(promised) for key, promised in request.promised.items()},
-        adapter=request.adapter,
-        versions=versions(),
-    )
+    record = _record_of(request, bootstrap, state, fingerprint=fingerprint, created_at_s=created_at_s)
+    attempt.write_record(RECORD, record.model_dump(mode="json"))
 
 
 def read_container_record(attempt: Attempt) -> ContainerRecord | None:
@@ -161,6 +154,41 @@ def versions() -> dict[str, str]:
             # The images have the sources on the path, not the package.
             found[name] = "not installed as a package"
     return found
+
+
+def _record_of(
+    request: ContainerRequest,
+    bootstrap: Mapping[str, str],
+    state: ContainerState,
+    *,
+    fingerprint: str,
+    created_at_s: float,
+) -> ContainerRecord:
+    redact = Redactor(request.secrets.values()).text
+    passthrough = dict(request.passthrough)
+    extra = passthrough.pop("environment", None) or {}
+    lines = extra if isinstance(extra, Mapping) else dict(line.partition("=")[::2] for line in extra)
+    plain = {name: value for name, value in passthrough.items() if _is_json(value)}
+    return ContainerRecord(
+        **asdict(request.identity),
+        fingerprint=fingerprint,
+        container_id=state.id,
+        container_name=state.name,
+        image=request.image,
+        image_id=state.image_id,
+        command=_clean(request.command, redact),
+        created_at_s=created_at_s,
+        environment={
+            name: _shown(name, value, redact) for name, value in {**bootstrap, **request.environment, **lines}.items()
+        },
+        secrets=dict(request.secret_sources),
+        settings=request.settings,
+        passthrough=json.loads(redact(json.dumps(plain))),
+        not_recorded=tuple(sorted(set(passthrough) - set(plain))),
+        promised={key: dict(promised) for key, promised in request.promised.items()},
+        adapter=request.adapter,
+        versions=versions(),
+    )
 
 
 def _shown(name: str, value: str, redact: Any) -> str | None:

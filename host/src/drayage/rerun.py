@@ -1,7 +1,6 @@
 """Makes a step's container again, outside Dagster: the same image and context, in a directory of its own."""
 
 import json
-import os
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -72,11 +71,8 @@ def prepare(
         DrayageError: Something that the step had is not here.
     """
     record, notes = require_record(step), []
-    missing = [
-        name
-        for name, value in record.environment.items()
-        if value is None and name not in changes.environment and name not in os.environ
-    ]
+    environment = record.known_environment() | dict(changes.environment)
+    missing = [name for name in record.environment if name not in environment]
     if missing and require_all:
         raise SettingsError(
             f"The step had {', '.join(missing)} in its environment, and credentials are not recorded: set them here, "
@@ -92,11 +88,6 @@ def prepare(
         notes.append(f"the container goes without secrets: {error}")
     if record.not_recorded:
         notes.append(f"not as it was, for it has no JSON form: {', '.join(record.not_recorded)}")
-    environment = {
-        name: os.environ[name] if value is None else value
-        for name, value in record.environment.items()
-        if value is not None or name in os.environ
-    } | dict(changes.environment)
     image = changes.image or _same_image(record, engine, notes)
     run_id = f"replay-{uuid.uuid4().hex[:12]}"
     request = ContainerRequest(
@@ -104,7 +95,7 @@ def prepare(
         identity=Identity(record.deployment, run_id, run_id, record.step, 0, 0),
         image=image,
         settings=_settings(record, changes),
-        command=record.command if record.command is None or isinstance(record.command, str) else list(record.command),
+        command=record.asked_command,
         environment={name: value for name, value in environment.items() if not name.startswith(_PIPES)},
         secrets=secrets,
         secret_sources={name: record.secrets[name] for name in secrets},

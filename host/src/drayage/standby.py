@@ -7,7 +7,6 @@ asks for; else it is removed, and the step starts its own.
 import atexit
 import contextlib
 import logging
-import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ from dagster_pipes import (
 )
 
 from drayage.dagster_internals import Context, later_steps
-from drayage.engine import ContainerSpec, ContainerState, Engine, Output, remove_container, remove_owned
+from drayage.engine import ContainerState, Engine, Output, remove_container, remove_owned
 from drayage.errors import ContainerGoneError, DrayageError
 from drayage.exchange import WORKLOAD_CONTEXT, WORKLOAD_MESSAGES, Attempt, Exchange
 from drayage.held_context import HeldContext
@@ -32,7 +31,7 @@ from drayage.history import last_record
 from drayage.identity import Identity
 from drayage.interrupts import wait
 from drayage.launch import Launcher, spec_of
-from drayage.record import RECORD, ContainerRecord, record_of
+from drayage.record import ContainerRecord, write_container_record
 from drayage.request import ContainerRequest, StepRequest
 from drayage.secrets import read_secrets
 
@@ -51,7 +50,6 @@ class Standby:
 
     Args:
         request: What it is made of.
-        spec: The same in the engine's terms.
         attempt: Its exchange directory.
         state: The container as it was created.
         output: Its output, attached before it was started.
@@ -60,7 +58,6 @@ class Standby:
     """
 
     request: ContainerRequest
-    spec: ContainerSpec
     attempt: Attempt
     state: ContainerState
     output: Output
@@ -141,8 +138,9 @@ class Standbys:
             fingerprint: Of that, for a retry that may adopt it.
         """
         # Before it has its context: a container that works is always one that a retry can adopt. Time counts from here.
-        record = record_of(request, BOOTSTRAP, standby.state, fingerprint=fingerprint, created_at_s=time.time())
-        standby.attempt.write_record(RECORD, record.model_dump(mode="json"))
+        write_container_record(
+            standby.attempt, request, BOOTSTRAP, standby.state, fingerprint=fingerprint, created_at_s=time.time()
+        )
         del self._by_run[request.identity.run_id]
 
     def discard(self, run_id: str) -> None:
@@ -161,7 +159,9 @@ class Standbys:
             self._remove(standby)
 
     def _why_useless(self, standby: Standby, request: StepRequest, image_id: str) -> str | None:
-        wanted, made = spec_of(request, self._engine, standby.attempt, BOOTSTRAP), standby.spec
+        wanted, made = (
+            spec_of(asked, self._engine, standby.attempt, BOOTSTRAP) for asked in (request, standby.request)
+        )
         changed = [
             it.name for it in fields(wanted) if _plain(getattr(wanted, it.name)) != _plain(getattr(made, it.name))
         ]
@@ -209,8 +209,7 @@ class Standbys:
             state, volume = launcher.create(attempt, bootstrap=BOOTSTRAP)
             output = self._engine.output(state.id, from_start=False)
             launcher.start(state.id, volume)
-            spec = spec_of(request, self._engine, attempt, BOOTSTRAP)
-            return Standby(request, spec, attempt, state, output, context, started_at=time.monotonic())
+            return Standby(request, attempt, state, output, context, started_at=time.monotonic())
         except BaseException:
             with contextlib.suppress(DrayageError):
                 remove_owned(self._engine, request.identity.labels())
@@ -235,7 +234,7 @@ def _result(standing: Future[Standby | None]) -> Standby | None:
 def _remove_directory(attempt: Attempt) -> None:
     shutil.rmtree(attempt.path, ignore_errors=True)
     with contextlib.suppress(OSError):
-        # The step's, unless an attempt of a run before is in it.
+        # Unless another attempt of the step is in it.
         attempt.path.parent.rmdir()
 
 
@@ -246,18 +245,15 @@ def _plain(value: object) -> object:
 
 def _request_of(record: ContainerRecord, identity: Identity) -> ContainerRequest | None:
     """What a container like the recorded one is made of; None if the record does not tell all of it."""
-    shown = {name: value for name, value in record.environment.items() if name not in BOOTSTRAP}
-    has_files = {name: record.environment.get(name) for name in BOOTSTRAP} == BOOTSTRAP
-    is_whole = not record.passthrough and not record.not_recorded
-    is_known = all(value is not None or name in os.environ for name, value in shown.items())
-    if not (record.settings.standby and has_files and is_whole and is_known):
+    environment = record.known_environment()
+    if not record.settings.standby or environment.keys() != record.environment.keys():
         return None
     return ContainerRequest(
         identity=identity,
         image=record.image,
         settings=record.settings,
-        command=list(record.command) if isinstance(record.command, tuple) else record.command,
-        environment={name: os.environ[name] if value is None else value for name, value in shown.items()},
+        command=record.asked_command,
+        environment={name: value for name, value in environment.items() if name not in BOOTSTRAP},
         secrets=read_secrets(record.secrets, record.secrets),
         secret_sources=record.secrets,
     )
