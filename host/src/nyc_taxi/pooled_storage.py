@@ -20,8 +20,9 @@ from dagster_postgres.utils import (
 )
 from sqlalchemy import event
 
-# One connection a storage is kept; threads that need more at the same moment open them for that moment.
-_KEPT_CONNECTIONS = 1
+# Of each storage: a step's results and the messages of its workload are written by two threads, and a query may need a
+# second connection. Threads that need more at the same moment open them for that moment.
+_KEPT_CONNECTIONS = 3
 _MORE_CONNECTIONS = 20
 
 
