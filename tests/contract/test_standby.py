@@ -72,6 +72,22 @@ def test_a_step_takes_the_container_that_stands_by(
     assert not (attempt / "context.pipe").exists()
 
 
+def test_the_steps_of_a_run_may_have_a_client_each(
+    instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment
+) -> None:
+    @dg.asset(name="second", deps=["first"])
+    def second(context: dg.AssetExecutionContext) -> Any:
+        run = {"image": SHELL_IMAGE, "command": shell(SECOND), "extras": {"wanted": True}, "standby": True}
+        yield from deployment.client().run(context=context, **run).get_results()
+
+    for _ in range(2):
+        outcome = materialize(instance, client, asset("first", FIRST), second)
+        assert outcome.success, outcome.failure
+    assert "s ahead" in outcome.logged
+    assert deployment.starts() == 4
+    assert deployment.left_behind() == []
+
+
 def test_a_large_context_reaches_it_whole(
     instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment
 ) -> None:
@@ -147,7 +163,7 @@ def test_what_stands_by_for_a_step_that_does_not_come_is_removed(
     assert run_both(instance, client).success
     outcome = run_both(instance, client, first="opened; sleep 1; exit 3")
     assert not outcome.success
-    assert deployment.starts() == 4
+    wait_for(lambda: deployment.starts() == 4, "the start of what stands by")
     (failed,) = deployment.left_behind()
     assert "first" in failed, "it is kept for people to look into"
     assert not (deployment.exchange_root / outcome.run_id / "second").exists()
@@ -168,7 +184,7 @@ def test_a_step_that_comes_after_a_failure_all_the_same_starts_its_own(
     outcome = run("opened; sleep 1; exit 3")
     assert [event.step_key for event in outcome.events if event.event_type_value == "STEP_SUCCESS"] == ["second"]
     assert deployment.starts() == 5
-    assert deployment.volumes() == []
+    wait_for(lambda: deployment.volumes() == [], "the removal of the secrets")
 
 
 def test_one_that_somebody_removed_is_not_missed(
@@ -179,7 +195,9 @@ def test_one_that_somebody_removed_is_not_missed(
         if ran_before(deployment, context.run_id):
             wait_for(lambda: is_standing_by(deployment), "the container that stands by")
         for container in deployment.containers():
-            container.remove(force=True)
+            # The first one is being removed behind the step.
+            if container.labels["drayage/step"] == "second":
+                container.remove(force=True)
         run = {"image": SHELL_IMAGE, "command": shell(SECOND), "extras": {"wanted": True}, "standby": True}
         yield from drayage.run(context=context, **run).get_results()
 

@@ -5,6 +5,7 @@ One directory an attempt, ``<root>/<run>/<step>/<attempt>``::
     io/context.json     what Dagster tells the workload; readable to every user id
     io/messages.jsonl   what the workload tells Dagster; writable to every user id
     stdout.log  stderr.log  container.json  verdict.json
+    context.pipe        while a container that stood by may wait for its context (``held_context.py``)
 
 ``container.json`` says how the container was made (``record.py``), ``verdict.json`` what became of it.
 Only ``io`` is mounted into the workload: it must not rewrite the evidence beside it.

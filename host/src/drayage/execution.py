@@ -65,8 +65,7 @@ class Execution:
         self._launched: Launched | None = None
         self._limit: LimitReached | None = None
         self._verdict: Verdict | None = None
-        self._left_running = False
-        self._ended_early = False
+        self._left_running = self._ended_early = False
         self._metadata: dict[str, dg.MetadataValue] = {}
         self.invocation: DrayageInvocation | None = None
 

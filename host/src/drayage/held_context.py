@@ -1,7 +1,6 @@
 """A context file that a container may open before there is a context: a named pipe, on which it waits."""
 
 import contextlib
-import errno
 import os
 from threading import Event, Thread
 
@@ -40,8 +39,8 @@ class HeldContext:
         if not self._pipe.exists():
             return
         context = self._attempt.context.read_bytes()
-        if not self._try_to_give(context):
-            Thread(target=self._keep_trying, args=(context,), name="drayage-context", daemon=True).start()
+        # In a thread: a reader that does not go on would hold up what watches the container.
+        Thread(target=self._keep_trying, args=(context,), name="drayage-context", daemon=True).start()
 
     def close(self) -> None:
         """Wait for no reader any more."""
@@ -50,7 +49,7 @@ class HeldContext:
 
     def _keep_trying(self, context: bytes) -> None:
         interval_s = _FIRST_POLL_S
-        while not self._closed.wait(interval_s) and not self._try_to_give(context):
+        while not self._try_to_give(context) and not self._closed.wait(interval_s):
             interval_s = min(2 * interval_s, _LONGEST_POLL_S)
 
     def _try_to_give(self, context: bytes) -> bool:
@@ -59,9 +58,7 @@ class HeldContext:
             descriptor = os.open(self._pipe, os.O_WRONLY | os.O_NONBLOCK)
         except FileNotFoundError:
             return True
-        except OSError as error:
-            if error.errno != errno.ENXIO:
-                raise
+        except OSError:
             # Nobody waits: the container still loads its programs, or has opened the file meanwhile.
             return False
         os.set_blocking(descriptor, True)

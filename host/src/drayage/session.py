@@ -37,7 +37,7 @@ def open_session(
         request: What was asked for.
         attempt: Its context goes there, where the request has no injector of its own.
         reader: Reads what the workload says.
-        adopted: Whether the container runs, or ran, already: it has read its context.
+        adopted: Whether the container runs, or ran, already: its context is written.
     """
     injector = request.context_injector or ContextFile(attempt, write=not adopted)
     return dg.open_pipes_session(
@@ -93,7 +93,7 @@ class ContextFile(dg.PipesContextInjector):
 
     Args:
         attempt: Where it goes.
-        write: False leaves the context that is there, for a container that has read it already.
+        write: False leaves the context that is there, for a container that may have read it already.
     """
 
     def __init__(self, attempt: Attempt, *, write: bool = True) -> None:

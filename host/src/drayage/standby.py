@@ -42,6 +42,7 @@ BOOTSTRAP = {
 """Pipes' environment variables of a container whose context and messages are files of its exchange directory."""
 
 _log = logging.getLogger(__name__)
+_by_exchange: "dict[Exchange, Standbys]" = {}
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,26 @@ class Standby:
 class Standbys:
     """The containers that stand by: one a run, at most.
 
-    Each is made and removed by one thread, behind the steps, which is never in the way of itself.
+    Each is made by one thread, behind the steps, which is never in the way of itself.
 
     Args:
         engine: Where they run.
         exchange: Where their exchange directories are.
     """
+
+    @classmethod
+    def shared(cls, engine: Engine, exchange: Exchange) -> "Standbys":
+        """Those of all clients of this process that have an exchange root in common.
+
+        The steps of a run may have a client each, and what one of them prepared is what the next one takes.
+
+        Args:
+            engine: Where they run, if these are the first.
+            exchange: Where their exchange directories are.
+        """
+        if exchange not in _by_exchange:
+            _by_exchange[exchange] = cls(engine, exchange)
+        return _by_exchange[exchange]
 
     def __init__(self, engine: Engine, exchange: Exchange) -> None:
         self._engine = engine
@@ -179,10 +194,12 @@ class Standbys:
                     "it has sent messages before it had its context, so that its workload may have done the step's "
                     "work before the step began; take standby out of the step's settings"
                 )
-            status = self._engine.state(standby.state.id).status
+            state = self._engine.state(standby.state.id)
         except (ContainerGoneError, FileNotFoundError):
-            status = "gone"
-        return None if status == "running" else f"it is {status}"
+            return "it is gone"
+        if state.ended:
+            return f"it has ended, with exit code {state.exit_code}, before it had its context"
+        return None if state.status == "running" else f"it is {state.status}"
 
     def _prepare(self, steps: Sequence[str], identity: Identity) -> Standby | None:
         for step in steps:
@@ -219,11 +236,12 @@ class Standbys:
     def _remove(self, standby: Standby) -> None:
         try:
             remove_container(self._engine, standby.state.labels, standby.state.id)
+        except DrayageError as error:
+            _log.warning("clean-up is left to the sweeper: %s", error)
+        finally:
             standby.output.close()
             standby.context.close()
             _remove_directory(standby.attempt)
-        except (DrayageError, OSError) as error:
-            _log.warning("clean-up is left to the sweeper: %s", error)
 
 
 def _result(standing: Future[Standby | None]) -> Standby | None:

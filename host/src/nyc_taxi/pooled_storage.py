@@ -27,7 +27,7 @@ _MORE_CONNECTIONS = 20
 
 
 class PooledPostgresStorage(DagsterPostgresStorage):
-    """Keeps a connection for runs, events and schedules each, and tests it before each use."""
+    """Keeps connections for runs, events and schedules, and tests one before each use."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

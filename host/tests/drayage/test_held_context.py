@@ -2,6 +2,7 @@
 
 import stat
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,10 +32,12 @@ class Reader:
         return not self._thread.is_alive()
 
 
-def hold(attempt: Attempt) -> HeldContext:
+@pytest.fixture
+def held(attempt: Attempt) -> Iterator[HeldContext]:
     held = HeldContext(attempt)
     held.hold()
-    return held
+    yield held
+    held.close()
 
 
 def give(attempt: Attempt, held: HeldContext, context: str = CONTEXT) -> None:
@@ -43,8 +46,7 @@ def give(attempt: Attempt, held: HeldContext, context: str = CONTEXT) -> None:
 
 
 @pytest.mark.parametrize("context", [CONTEXT, "x" * 1_000_000], ids=["small", "larger than a pipe"])
-def test_a_reader_that_came_before_waits(attempt: Attempt, context: str) -> None:
-    held = hold(attempt)
+def test_a_reader_that_came_before_waits(attempt: Attempt, held: HeldContext, context: str) -> None:
     reader = Reader(attempt)
     assert not reader.has_ended(0.2)
     give(attempt, held, context)
@@ -52,8 +54,7 @@ def test_a_reader_that_came_before_waits(attempt: Attempt, context: str) -> None
     assert reader.read == [context]
 
 
-def test_a_reader_that_comes_later_finds_a_file(attempt: Attempt) -> None:
-    held = hold(attempt)
+def test_a_reader_that_comes_later_finds_a_file(attempt: Attempt, held: HeldContext) -> None:
     give(attempt, held)
     for _ in range(2):
         assert attempt.context.read_text() == CONTEXT
@@ -62,14 +63,13 @@ def test_a_reader_that_comes_later_finds_a_file(attempt: Attempt) -> None:
     assert [path.name for path in attempt.path.iterdir()] == ["io"]
 
 
+@pytest.mark.usefixtures("held")
 def test_every_user_may_read_it_while_it_is_held(attempt: Attempt) -> None:
-    hold(attempt)
     assert attempt.awaits_context
     assert stat.S_IMODE(attempt.context.stat().st_mode) == 0o644
 
 
-def test_nobody_waits_for_a_reader_after_the_end(attempt: Attempt) -> None:
-    held = hold(attempt)
+def test_nobody_waits_for_a_reader_after_the_end(attempt: Attempt, held: HeldContext) -> None:
     give(attempt, held)
     held.close()
     for thread in threading.enumerate():
@@ -78,14 +78,34 @@ def test_nobody_waits_for_a_reader_after_the_end(attempt: Attempt) -> None:
             assert not thread.is_alive()
 
 
+def test_a_reader_that_stalls_holds_up_nobody(attempt: Attempt, held: HeldContext) -> None:
+    go_on, went_on = threading.Event(), []
+
+    def stall() -> None:
+        with attempt.context.open() as context:
+            went_on.append(go_on.wait(DEADLINE_S))
+            context.read()
+
+    reader = threading.Thread(target=stall, daemon=True)
+    reader.start()
+    reader.join(0.2)
+    give(attempt, held, "x" * 1_000_000)
+    go_on.set()
+    reader.join(DEADLINE_S)
+    assert not reader.is_alive()
+    assert went_on == [True], "the context was given while it stalled"
+
+
+@pytest.mark.usefixtures("held")
 def test_another_process_gives_what_one_that_died_had_written(attempt: Attempt) -> None:
-    hold(attempt)
     reader = Reader(attempt)
     assert not reader.has_ended(0.2)
     attempt.write_context(CONTEXT)
-    HeldContext(attempt).give()
+    other = HeldContext(attempt)
+    other.give()
     assert reader.has_ended()
     assert reader.read == [CONTEXT]
+    other.close()
 
 
 def test_a_context_that_was_never_held_is_left_alone(attempt: Attempt) -> None:
@@ -94,4 +114,3 @@ def test_a_context_that_was_never_held_is_left_alone(attempt: Attempt) -> None:
     held.give()
     held.close()
     assert attempt.context.read_text() == CONTEXT
-    assert not any(thread.name == "drayage-context" for thread in threading.enumerate())
