@@ -75,7 +75,7 @@ class DrayageClient(PipesDockerClient):
         self._implicit = implicit_materializations
         self._engine = engine or DockerEngine()
         self._exchange = Exchange(self._client_settings.exchange_root)
-        self._standbys = (Standbys if engine else Standbys.shared)(self._engine, self._exchange)
+        self._standbys = Standbys(engine, self._exchange) if engine else Standbys.shared(self._engine, self._exchange)
 
     @classmethod
     def _is_dagster_maintained(cls) -> bool:

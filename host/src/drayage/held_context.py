@@ -1,6 +1,8 @@
 """A context file that a container may open before there is a context: a named pipe, on which it waits."""
 
 import contextlib
+import errno
+import logging
 import os
 from threading import Event, Thread
 
@@ -8,6 +10,8 @@ from drayage.exchange import Attempt
 
 _FIRST_POLL_S = 0.01
 _LONGEST_POLL_S = 1.0
+
+_log = logging.getLogger(__name__)
 
 
 class HeldContext:
@@ -58,8 +62,10 @@ class HeldContext:
             descriptor = os.open(self._pipe, os.O_WRONLY | os.O_NONBLOCK)
         except FileNotFoundError:
             return True
-        except OSError:
-            # Nobody waits: the container still loads its programs, or has opened the file meanwhile.
+        except OSError as error:
+            # Else nobody waits: the container still loads its programs, or has opened the file meanwhile.
+            if error.errno != errno.ENXIO:
+                _log.warning("the context cannot be given yet: %s", error)
             return False
         os.set_blocking(descriptor, True)
         # One that ends before it has read all is judged by its exit code.

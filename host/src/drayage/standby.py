@@ -235,13 +235,14 @@ class Standbys:
 
     def _remove(self, standby: Standby) -> None:
         try:
-            remove_container(self._engine, standby.state.labels, standby.state.id)
-        except DrayageError as error:
+            try:
+                remove_container(self._engine, standby.state.labels, standby.state.id)
+            finally:
+                standby.output.close()
+                standby.context.close()
+                _remove_directory(standby.attempt)
+        except (DrayageError, OSError) as error:
             _log.warning("clean-up is left to the sweeper: %s", error)
-        finally:
-            standby.output.close()
-            standby.context.close()
-            _remove_directory(standby.attempt)
 
 
 def _result(standing: Future[Standby | None]) -> Standby | None:

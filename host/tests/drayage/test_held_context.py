@@ -110,7 +110,10 @@ def test_another_process_gives_what_one_that_died_had_written(attempt: Attempt) 
 
 def test_a_context_that_was_never_held_is_left_alone(attempt: Attempt) -> None:
     attempt.write_context(CONTEXT)
+    threads_before = set(threading.enumerate())
     held = HeldContext(attempt)
     held.give()
     held.close()
     assert attempt.context.read_text() == CONTEXT
+    started = set(threading.enumerate()) - threads_before
+    assert not any(thread.name == "drayage-context" for thread in started)
