@@ -6,6 +6,7 @@ the sum. Money is counted in whole cents until the end, so that sums are exact.
 """
 
 import datetime as dt
+import functools
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -138,17 +139,23 @@ def _draw_pickups(random: Random, month: Month, count: int) -> tuple[Array, Arra
     Returns:
         Pickup with seconds, weekday (0 is Monday) and hour.
     """
+    hour_of_month = _hours_of(month).draw(random, count)
+    seconds = hour_of_month * HOUR_S + random.integers(HOUR_S, size=count)
+    pickup = np.datetime64(month.first_day, "s") + seconds.astype("timedelta64[s]")
+    weekday_of_trip = (hour_of_month // 24 + month.first_day.weekday()) % 7
+    return pickup, weekday_of_trip, hour_of_month % 24
+
+
+@functools.cache
+def _hours_of(month: Month) -> Shares:
+    """Tell how the month's trips spread over its hours, numbered from 0."""
     hours: dict[int, float] = {}
     for day in range(month.day_count):
         weekday = (month.first_day + dt.timedelta(days=day)).weekday()
         by_hour = city.TRIPS_BY_WEEKEND_HOUR if weekday >= SATURDAY else city.TRIPS_BY_HOUR
         for hour, share in enumerate(by_hour):
             hours[day * 24 + hour] = city.TRIPS_BY_WEEKDAY[weekday] * share / sum(by_hour)
-    hour_of_month = Shares(hours).draw(random, count)
-    seconds = hour_of_month * HOUR_S + random.integers(HOUR_S, size=count)
-    pickup = np.datetime64(month.first_day, "s") + seconds.astype("timedelta64[s]")
-    weekday_of_trip = (hour_of_month // 24 + month.first_day.weekday()) % 7
-    return pickup, weekday_of_trip, hour_of_month % 24
+    return Shares(hours)
 
 
 def _draw_miles(random: Random, origin: Array, destination: Array) -> Array:

@@ -73,7 +73,7 @@ class _Slot:
     present: Array | None = None
 
 
-def _pack(slots: list[_Slot], row_count: int) -> tuple[Array, Array]:
+def _pack(slots: list[_Slot], row_count: int) -> tuple[pa.UInt8Array, Array]:
     """Lay the slots side by side and drop the bytes that are not present.
 
     Returns:
@@ -81,24 +81,28 @@ def _pack(slots: list[_Slot], row_count: int) -> tuple[Array, Array]:
     """
     layout = np.dtype([(f"slot{index}", slot.dtype) for index, slot in enumerate(slots)])
     rows = np.empty(row_count, layout)
-    width = layout.itemsize
-    present = np.ones((row_count, width), np.bool_)
+    present = np.ones((row_count, layout.itemsize), np.bool_)
+    lengths = np.full(row_count, layout.itemsize, np.int32)
     start = 0
     for index, slot in enumerate(slots):
         rows[f"slot{index}"] = slot.values
         end = start + slot.dtype.itemsize
         if slot.present is not None:
-            flags = slot.present if slot.present.ndim > 1 else slot.present[:, np.newaxis]
-            present[:, start:end] = flags
+            by_byte = slot.present.ndim > 1
+            present[:, start:end] = slot.present if by_byte else slot.present[:, np.newaxis]
+            lengths -= (~slot.present).sum(axis=1, dtype=np.int32) if by_byte else ~slot.present * np.int32(end - start)
         start = end
-    matrix = rows.view(np.uint8).reshape(row_count, width)
-    return matrix[present], np.count_nonzero(present, axis=1)
+    # Arrow copies runs of bytes that stay, where numpy looks at each byte.
+    kept = pa.Array.from_buffers(
+        pa.bool_(), present.size, [None, pa.py_buffer(np.packbits(present, bitorder="little"))]
+    )
+    return pa.array(rows.view(np.uint8)).filter(kept), lengths
 
 
-def _split(flat: Array, lengths: Array) -> list[bytes]:
+def _split(flat: pa.UInt8Array, lengths: Array) -> list[bytes]:
     offsets = np.zeros(len(lengths) + 1, np.int32)
     np.cumsum(lengths, out=offsets[1:])
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(flat)]
+    buffers = [None, pa.py_buffer(offsets), flat.buffers()[1]]
     messages: list[bytes] = pa.Array.from_buffers(pa.binary(), len(lengths), buffers).to_pylist()
     return messages
 

@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import pyarrow as pa
 from dagster_pipes import PipesContext
 
-from generator.ahead import work_ahead
 from generator.broker import Broker
 from generator.encoding import encode_keys, encode_messages
 from generator.errors import DeliveryError, RequestError
@@ -148,9 +147,8 @@ class EventOutlet:
 
     def send(self, trips: Iterator[pa.RecordBatch]) -> None:
         """Stamp and encode trips, and hand them over."""
-        with closing(work_ahead(map(self._encode, trips))) as batches:
-            for keys, values in batches:
-                self.sender.send(keys, values)
+        for chunk in trips:
+            self.sender.send(*self._encode(chunk))
 
     def serve(self, wait_s: float) -> None:
         """Wait, and take in what the broker says meanwhile."""

@@ -1,10 +1,14 @@
 """Draws from a few values with unequal shares."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+
+_CELLS: Final = 4096
+"""Equal parts of 0 to 1, for each of which the first value is known: few draws then need a search. A power of
+two, so that a draw's cell is exact."""
 
 
 class Shares:
@@ -18,6 +22,7 @@ class Shares:
         self._values = np.array(list(shares))
         edges = np.cumsum(list(shares.values()), dtype=np.float64)
         self._edges = edges / edges[-1]
+        self._first = np.searchsorted(self._edges, np.arange(_CELLS) / _CELLS, side="right")
 
     def draw(self, random: np.random.Generator, count: int) -> npt.NDArray[Any]:
         """Draw values independently of each other.
@@ -25,4 +30,8 @@ class Shares:
         Returns:
             An array of `count` values.
         """
-        return self._values[np.searchsorted(self._edges, random.random(count), side="right")]
+        drawn = random.random(count)
+        place = self._first[(drawn * _CELLS).astype(np.intp)]
+        beyond = np.flatnonzero(self._edges[place] <= drawn)
+        place[beyond] = np.searchsorted(self._edges, drawn[beyond], side="right")
+        return self._values[place]
