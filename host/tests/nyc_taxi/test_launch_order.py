@@ -218,4 +218,5 @@ def test_the_steps_and_their_numbers_are_written_for_programs(tmp_path: Path) ->
     assert (written["status"], written["month"], written["run_id"]) == ("SUCCESS", "2019-01", "0")
     generate = {step["step"]: step for step in written["steps"]}["generate_events"]
     assert generate["seconds"] == 1.5
+    assert generate["ended_at"] == 3.5
     assert generate["numbers"]["events_acknowledged"] == 10_000

@@ -120,6 +120,7 @@ def _as_json(run: FollowedRun, order: Order) -> dict[str, Any]:
                 "step": step.name,
                 "status": step.status,
                 "seconds": step.seconds(now),
+                "ended_at": step.ended_at,
                 "assets": step.materialized,
                 "checks": dict(step.checks),
                 "numbers": step.numbers,
