@@ -54,6 +54,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory, shared_services: Servi
         "LAKE_DUCKDB_PATH": str(lake),
         "MARTS_DUCKDB_PATH": str(folder / "marts.duckdb"),
         "DUCKDB_EXTENSION_DIRECTORY": str(folder / "extensions"),
+        "DUCKDB_MEMORY_LIMIT": "1GB",
+        "DUCKDB_TEMP_DIRECTORY": str(folder / "duckdb"),
         "DBT_PROJECT_DIR": str(PROJECT),
         "DBT_PROFILES_DIR": str(WORKLOAD / "tests" / "profile"),
         "DBT_BAKED_PATH": str(folder / "target"),

@@ -155,6 +155,8 @@ def settings_for(folder: Path) -> Settings:
         s3_secret_access_key="secret",  # noqa: S106  nobody's
         marts_duckdb_path=folder / "marts.duckdb",
         duckdb_extension_directory=folder / "extensions",
+        duckdb_memory_limit="1GB",
+        duckdb_temp_directory=folder / "duckdb",
         dbt_project_dir=Path(),
         dbt_profiles_dir=Path(),
         dbt_baked_path=Path(),
@@ -183,4 +185,4 @@ def test_catalog_that_cannot_be_attached_is_told(tmp_path: Path) -> None:
 def test_missing_extensions_are_told(tmp_path: Path) -> None:
     """They come with the image."""
     with pytest.raises(PublishError, match=r"cannot load its extensions from .*DUCKDB_EXTENSION_DIRECTORY"):
-        connect(tmp_path)
+        connect({"extension_directory": str(tmp_path)})

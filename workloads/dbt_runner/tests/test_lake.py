@@ -23,6 +23,8 @@ def settings_for(catalog: str, store: str) -> Settings:
         s3_secret_access_key="secret",  # noqa: S106  nobody's
         marts_duckdb_path=Path("marts.duckdb"),
         duckdb_extension_directory=Path(),
+        duckdb_memory_limit="1GB",
+        duckdb_temp_directory=Path(),
         dbt_project_dir=Path(),
         dbt_profiles_dir=Path(),
         dbt_baked_path=Path(),

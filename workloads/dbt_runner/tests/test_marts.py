@@ -22,7 +22,7 @@ def test_content_is_read_by_month_and_named_by_its_rows(tmp_path: Path) -> None:
         )
         connection.execute("create table shuffled as select * from trips order by usd desc")
         connection.execute("create table zones as select 1 as zone")
-    with open_marts(path, tmp_path) as marts:
+    with open_marts(path, {}) as marts:
         contents = marts.read_content('"marts"."main"."trips"')
         assert {month: content.rows for month, content in contents.items()} == {
             "2019-00": 2,
@@ -39,7 +39,7 @@ def test_content_is_read_by_month_and_named_by_its_rows(tmp_path: Path) -> None:
 
 def test_file_is_made_when_it_is_not_there(tmp_path: Path) -> None:
     """A new volume is empty."""
-    with open_marts(tmp_path / "marts.duckdb", tmp_path):
+    with open_marts(tmp_path / "marts.duckdb", {}):
         pass
     assert (tmp_path / "marts.duckdb").is_file()
 
@@ -53,7 +53,7 @@ def test_file_that_another_process_has_open_is_told(tmp_path: Path) -> None:
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"open\n"
-        with pytest.raises(MartsLockedError, match="open in another process"), open_marts(path, tmp_path):
+        with pytest.raises(MartsLockedError, match="open in another process"), open_marts(path, {}):
             pass
         other.communicate()
 
@@ -63,7 +63,7 @@ def test_file_that_is_not_duckdbs_is_told(tmp_path: Path) -> None:
     (tmp_path / "marts.duckdb").write_bytes(b"not a database" * 1000)
     with (
         pytest.raises(MartsUnreadableError, match="It is damaged, or of another DuckDB version"),
-        open_marts(tmp_path / "marts.duckdb", tmp_path),
+        open_marts(tmp_path / "marts.duckdb", {}),
     ):
         pass
 
@@ -72,6 +72,6 @@ def test_folder_that_is_not_mounted_is_told(tmp_path: Path) -> None:
     """The volume is missing, not the file."""
     with (
         pytest.raises(MartsUnreadableError, match="Expected the marts' volume to be mounted"),
-        open_marts(tmp_path / "absent" / "marts.duckdb", tmp_path),
+        open_marts(tmp_path / "absent" / "marts.duckdb", {}),
     ):
         pass

@@ -17,6 +17,8 @@ COMPLETE = {
     "S3_SECRET_ACCESS_KEY": "secret",
     "MARTS_DUCKDB_PATH": "/var/lib/marts/marts.duckdb",
     "DUCKDB_EXTENSION_DIRECTORY": "/app/duckdb_extensions",
+    "DUCKDB_MEMORY_LIMIT": "1GB",
+    "DUCKDB_TEMP_DIRECTORY": "/tmp/duckdb",  # noqa: S108  the container's own
     "DBT_PROJECT_DIR": "/app/sql/dbt",
     "DBT_PROFILES_DIR": "/app/sql/dbt",
     "DBT_BAKED_PATH": "/app/target",

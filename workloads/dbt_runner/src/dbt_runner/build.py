@@ -50,7 +50,7 @@ def build(pipes: PipesContext, settings: Settings, project: Project) -> None:
     pipes.log.info("building %s from %s, snapshot %s", what, source.name, source.snapshot_id)
     settings.export()
     with (
-        open_marts(settings.marts_duckdb_path, settings.duckdb_extension_directory) as marts,
+        open_marts(settings.marts_duckdb_path, settings.duckdb_config) as marts,
         tempfile.TemporaryDirectory(prefix="dbt-", dir=_SCRATCH_DIR) as scratch,
     ):
         outcomes = invoke(pipes, request, settings, project, relations=marts, scratch=Path(scratch))

@@ -10,14 +10,13 @@ replace`` is rejected, hence ``delete`` and ``insert`` in one transaction, which
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import duckdb
 
 from dbt_runner.content import MONTH_COLUMN, Column, Content, list_columns, read_contents
 from dbt_runner.errors import CatalogError, MartMissingError, PublishError
 from dbt_runner.marts import explain_marts_error
-from dbt_runner.settings import Settings
+from dbt_runner.settings import DuckDBConfig, Settings
 
 EXTENSIONS = ("httpfs", "avro", "iceberg")
 """DuckDB's extensions in the order in which they can be loaded."""
@@ -163,22 +162,22 @@ class Publisher:
         self._connection.commit()
 
 
-def connect(extension_directory: Path) -> duckdb.DuckDBPyConnection:
+def connect(config: DuckDBConfig) -> duckdb.DuckDBPyConnection:
     """Open DuckDB in memory, with the extensions that Iceberg needs.
 
     Args:
-        extension_directory: Where DuckDB's extensions are.
+        config: What DuckDB is opened with.
 
     Raises:
         PublishError: One of them cannot be loaded.
     """
-    connection = duckdb.connect(config={"extension_directory": str(extension_directory)})
+    connection = duckdb.connect(config=config)
     try:
         for extension in EXTENSIONS:
             connection.load_extension(extension)
     except duckdb.Error as error:
         raise PublishError(
-            f"DuckDB cannot load its extensions from {extension_directory}: {error}. The image has them in "
+            f"DuckDB cannot load its extensions from {config['extension_directory']}: {error}. The image has them in "
             "/app/duckdb_extensions: build it again, or mend the setting DUCKDB_EXTENSION_DIRECTORY."
         ) from error
     return connection

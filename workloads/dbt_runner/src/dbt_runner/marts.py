@@ -9,6 +9,7 @@ import duckdb
 
 from dbt_runner.content import Column, Content, has_months, list_columns, read_contents
 from dbt_runner.errors import MartsError, MartsLockedError, MartsUnreadableError
+from dbt_runner.settings import DuckDBConfig
 
 
 class Marts:
@@ -63,12 +64,12 @@ class Marts:
 
 
 @contextmanager
-def open_marts(path: Path, extension_directory: Path) -> Iterator[Marts]:
+def open_marts(path: Path, config: DuckDBConfig) -> Iterator[Marts]:
     """Open the file for as long as dbt works on it; it is made if it is not there.
 
     Args:
         path: The DuckDB file.
-        extension_directory: Where DuckDB's extensions are; as in dbt's profile, or the two could not share the file.
+        config: What DuckDB is opened with.
 
     Yields:
         The open file.
@@ -78,7 +79,7 @@ def open_marts(path: Path, extension_directory: Path) -> Iterator[Marts]:
         MartsUnreadableError: It is damaged, is no DuckDB file, or may not be written.
     """
     try:
-        connection = duckdb.connect(path, config={"extension_directory": str(extension_directory)})
+        connection = duckdb.connect(path, config=config)
     except duckdb.Error as error:
         raise explain_marts_error(path, str(error)) from error
     with connection:

@@ -25,7 +25,7 @@ def load(settings: Settings) -> duckdb.DuckDBPyConnection:
     Raises:
         PublishError: An extension cannot be loaded.
     """
-    return connect(settings.duckdb_extension_directory)
+    return connect(settings.duckdb_config)
 
 
 def publish(pipes: PipesContext, settings: Settings, connection: duckdb.DuckDBPyConnection) -> None:

@@ -8,6 +8,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dbt_runner.errors import SettingsError
 
+DuckDBConfig = dict[str, str | bool | int | float | list[str]]
+"""As :func:`duckdb.connect` takes it."""
+
 SECRETS_FOLDER = Path("/run/secrets")
 
 
@@ -23,6 +26,8 @@ class Settings(BaseSettings):
         s3_secret_access_key: Its secret key.
         marts_duckdb_path: The DuckDB file that holds the marts. Set by the image.
         duckdb_extension_directory: Folder with DuckDB's extensions. Set by the image.
+        duckdb_memory_limit: What DuckDB may hold in memory, such as ``1GB``; the rest goes to disk. Set by the image.
+        duckdb_temp_directory: Where on disk. Set by the image.
         dbt_project_dir: Folder of ``dbt_project.yml``. Set by the image.
         dbt_profiles_dir: Folder of ``profiles.yml``. Set by the image.
         dbt_baked_path: Folder with the manifest that the image's build wrote. Set by the image.
@@ -38,9 +43,20 @@ class Settings(BaseSettings):
     s3_secret_access_key: SecretStr = Field(min_length=1)
     marts_duckdb_path: Path
     duckdb_extension_directory: Path
+    duckdb_memory_limit: str = Field(pattern=r"^[0-9.]+ ?[KMGT]i?B$")
+    duckdb_temp_directory: Path
     dbt_project_dir: Path
     dbt_profiles_dir: Path
     dbt_baked_path: Path
+
+    @property
+    def duckdb_config(self) -> DuckDBConfig:
+        """What DuckDB is opened with; ``profiles.yml`` has the same, or the two could not share the marts' file."""
+        return {
+            "extension_directory": str(self.duckdb_extension_directory),
+            "memory_limit": self.duckdb_memory_limit,
+            "temp_directory": str(self.duckdb_temp_directory),
+        }
 
     def export(self) -> None:
         """Put every setting into this process's environment, where ``profiles.yml`` reads it.
