@@ -16,6 +16,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
 from generator.broker import Broker
+from generator.encoding import Encoder
 from generator.month import Month
 from generator.pacing import TripStream, send_in_bursts
 from generator.produce import EventOutlet
@@ -72,7 +73,7 @@ def _encode(events: int) -> Batches:
     collector = _Collector()
     count = min(events, ENCODED_EVENTS)
     trips = SyntheticTrips(MONTH, seed=42, events=count)
-    EventOutlet(collector, MONTH, SCHEMA_ID).send(TripStream(trips.batches()).take(count))  # type: ignore[arg-type]
+    EventOutlet(collector, MONTH, Encoder(SCHEMA_ID)).send(TripStream(trips.batches()).take(count))  # type: ignore[arg-type]
     batches = collector.batches * -(-events // count)
     surplus = sum(len(keys) for keys, _ in batches) - events
     while surplus > 0:
@@ -92,7 +93,7 @@ def _time_generator(broker: Broker, topic: str, events: int) -> float:
     trips = SyntheticTrips(MONTH, seed=42, events=events)
     with _sender(broker, topic, events) as sender:
         started = time.monotonic()
-        outlet = EventOutlet(sender, MONTH, SCHEMA_ID)
+        outlet = EventOutlet(sender, MONTH, Encoder(SCHEMA_ID))
         send_in_bursts(outlet, TripStream(trips.batches()), total=events, burst_size=events, pause_s=0.0)
         seconds = time.monotonic() - started
         _require_all(sender.acknowledged.count, events)

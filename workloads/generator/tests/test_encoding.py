@@ -8,7 +8,7 @@ import fastavro
 import pyarrow as pa
 import pytest
 
-from generator.encoding import encode_keys, encode_messages
+from generator.encoding import Encoder, encode_keys
 from generator.event_schema import AVRO_SCHEMA, EVENT_SCHEMA, TRIP_SCHEMA
 from generator.month import Month
 from generator.synthesis import SyntheticTrips
@@ -51,41 +51,41 @@ def test_synthetic_trips_are_encoded_as_fastavro_encodes_them() -> None:
     event_id, *columns = trips.columns
     sent_at = pa.array(range(1_700_000_000_000, 1_700_000_001_000)).cast(EVENT_SCHEMA.field("sent_at").type)
     events = pa.RecordBatch.from_arrays([event_id, pa.repeat("2024-01", 1000), sent_at, *columns], schema=EVENT_SCHEMA)
-    assert encode_messages(events, 123_456) == written_by_fastavro(events, 123_456)
+    assert Encoder(123_456).encode(events) == written_by_fastavro(events, 123_456)
 
 
 @pytest.mark.parametrize("number", [0, 1, -1, 63, 64, -64, -65, 8191, 8192, 2**31, -(2**40), MAX_LONG, MIN_LONG])
 def test_a_whole_number_of_any_size_is_encoded_as_fastavro_encodes_it(number: int) -> None:
     """Each number of bytes of a varint, both signs, and the ends of the range."""
     events = events_of([{"VendorID": number}, {"VendorID": 1}, {"VendorID": None}])
-    assert encode_messages(events, 1) == written_by_fastavro(events, 1)
+    assert Encoder(1).encode(events) == written_by_fastavro(events, 1)
 
 
 @pytest.mark.parametrize("number", [0.0, -0.0, 1.1, -2.5, 1e308, 5e-324, float("inf")])
 def test_a_double_is_encoded_as_fastavro_encodes_it(number: float) -> None:
     """Signed zero and the ends of the range keep their bits."""
     events = events_of([{"fare_amount": number}, {"fare_amount": None}])
-    assert encode_messages(events, 1) == written_by_fastavro(events, 1)
+    assert Encoder(1).encode(events) == written_by_fastavro(events, 1)
 
 
 def test_texts_of_unequal_length_are_encoded_as_fastavro_encodes_them() -> None:
     """Length counts bytes, not characters, and an empty text is not null."""
     texts = ["", "N", "Zürich", None, "日本", "x" * 200, ""]
     events = events_of([{"store_and_fwd_flag": text, "event_id": text or "id"} for text in texts])
-    assert encode_messages(events, 1) == written_by_fastavro(events, 1)
+    assert Encoder(1).encode(events) == written_by_fastavro(events, 1)
 
 
 def test_a_row_without_any_value_is_encoded_as_fastavro_encodes_it() -> None:
     """A null is one byte, and leaves no trace of the value that it replaces."""
     events = events_of([dict.fromkeys(TRIP_SCHEMA.names), {"VendorID": 2, "tip_amount": 1.5}])
-    assert encode_messages(events, 1) == written_by_fastavro(events, 1)
+    assert Encoder(1).encode(events) == written_by_fastavro(events, 1)
 
 
 def test_times_before_1970_and_at_the_ends_of_the_calendar_are_encoded() -> None:
     """Broken taximeters report such times, and bronze has to hold them."""
     times = [-1, 0, -62_135_596_800_000, 253_402_300_799_999, None]
     events = events_of([{"tpep_pickup_datetime": time} for time in times])
-    assert encode_messages(events, 1) == written_by_fastavro(events, 1)
+    assert Encoder(1).encode(events) == written_by_fastavro(events, 1)
 
 
 def test_a_slice_is_encoded_like_the_rows_that_it_shows() -> None:
@@ -94,18 +94,27 @@ def test_a_slice_is_encoded_like_the_rows_that_it_shows() -> None:
         {"event_id": f"id{'x' * n}", "VendorID": n if n % 3 else None, "store_and_fwd_flag": "N" * n} for n in range(50)
     ]
     events = events_of(rows).slice(17, 20)
-    assert encode_messages(events, 1) == written_by_fastavro(events, 1)
+    assert Encoder(1).encode(events) == written_by_fastavro(events, 1)
     assert encode_keys(events.column("event_id")) == [str(row["event_id"]).encode() for row in rows[17:37]]
+
+
+def test_a_batch_is_encoded_as_if_there_had_been_no_other_before() -> None:
+    """Batches share memory: of a longer one, or of one without nulls, nothing may be left."""
+    full = {"VendorID": MAX_LONG, "store_and_fwd_flag": "a long one", "trip_distance": 1.5}
+    batches = [events_of(rows) for rows in ([full] * 50, [{}] * 7, [full, {}, full] * 40, [{"VendorID": 1}])]
+    encoder = Encoder(1)
+    messages = [encoder.encode(events) for events in batches]
+    assert messages == [written_by_fastavro(events, 1) for events in batches]
 
 
 def test_no_events_make_no_messages() -> None:
     """The end of a month may leave an empty chunk."""
-    assert encode_messages(events_of([{}]).slice(0, 0), 1) == []
+    assert Encoder(1).encode(events_of([{}]).slice(0, 0)) == []
 
 
 def test_a_message_starts_with_the_magic_byte_and_the_schema_id() -> None:
     """Consumers find the schema by these five bytes."""
-    (message,) = encode_messages(events_of([{}]), 0x01020304)
+    (message,) = Encoder(0x01020304).encode(events_of([{}]))
     assert message[:5] == b"\x00\x01\x02\x03\x04"
 
 
@@ -114,4 +123,4 @@ def test_an_event_without_its_identity_is_refused() -> None:
     events = events_of([{}])
     columns = [pa.nulls(1, pa.string()), *events.columns[1:]]
     with pytest.raises(ValueError, match="1 nulls"):
-        encode_messages(pa.RecordBatch.from_arrays(columns, schema=EVENT_SCHEMA), 1)
+        Encoder(1).encode(pa.RecordBatch.from_arrays(columns, schema=EVENT_SCHEMA))

@@ -118,7 +118,7 @@ def draw_trips(random: Random, month: Month, count: int) -> TripColumns:
             "passenger_count": PASSENGERS.draw(random, count),
             "trip_distance": miles,
             "RatecodeID": np.where(flat, city.JFK_RATE, city.STANDARD_RATE),
-            "store_and_fwd_flag": np.where(random.random(count) < city.STORED_SHARE, "Y", "N"),
+            "store_and_fwd_flag": np.where(random.random(count) < city.STORED_SHARE, b"Y", b"N"),
             "PULocationID": origin,
             "DOLocationID": destination,
             "payment_type": PAYMENTS.draw(random, count),

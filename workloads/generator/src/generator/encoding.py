@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 MAGIC_BYTE: Final = 0
 VALUE_BRANCH: Final = np.uint8(2)
@@ -32,24 +33,63 @@ MORE: Final = np.uint8(0x80)
 Array = npt.NDArray[Any]
 
 
-def encode_messages(events: pa.RecordBatch, schema_id: int) -> list[bytes]:
-    """Encode each event as one message.
+class Encoder:
+    """Encodes events as messages of one schema.
+
+    Its scratch memory serves one batch after another: to get fresh pages would take longer than to fill them.
 
     Args:
-        events: Columns in the order of the Avro record. A column that is nullable in the schema is
-            written as the union of null and its type, null first.
         schema_id: Identity of the schema in the registry, 0 to 2**31 - 1.
-
-    Returns:
-        One message a row, in the rows' order.
     """
-    if events.num_rows == 0:
-        return []
-    framing = np.frombuffer(struct.pack(">bI", MAGIC_BYTE, schema_id), np.uint8)
-    slots = [_Slot(np.dtype((np.uint8, len(framing))), framing)]
-    for field, column in zip(events.schema, events.columns, strict=True):
-        slots.extend(_column_slots(column, nullable=field.nullable))
-    return _split(*_pack(slots, events.num_rows))
+
+    def __init__(self, schema_id: int) -> None:
+        self._framing = np.frombuffer(struct.pack(">bI", MAGIC_BYTE, schema_id), np.uint8)
+        self._scratch = np.empty(0, np.uint8)
+
+    def encode(self, events: pa.RecordBatch) -> list[bytes]:
+        """Encode each event as one message.
+
+        Args:
+            events: Columns in the order of the Avro record. A column that is nullable in the schema is
+                written as the union of null and its type, null first.
+
+        Returns:
+            One message a row, in the rows' order.
+        """
+        if events.num_rows == 0:
+            return []
+        slots = [_Slot(np.dtype((np.uint8, len(self._framing))), self._framing)]
+        for field, column in zip(events.schema, events.columns, strict=True):
+            slots.extend(_column_slots(column, nullable=field.nullable))
+        return _split(*self._pack(slots, events.num_rows))
+
+    def _pack(self, slots: list["_Slot"], row_count: int) -> tuple[pa.UInt8Array, Array]:
+        """Lay the slots side by side and drop the bytes that are not present.
+
+        Returns:
+            All rows' bytes one after another, and the length of each row in bytes.
+        """
+        layout = np.dtype([(f"slot{index}", slot.dtype) for index, slot in enumerate(slots)])
+        size = row_count * layout.itemsize
+        if len(self._scratch) < 2 * size:
+            self._scratch = np.empty(2 * size, np.uint8)
+        flat, flags = self._scratch[:size], self._scratch[size : 2 * size].view(np.bool_)
+        rows, present = flat.view(layout), flags.reshape(row_count, layout.itemsize)
+        present[:] = True
+        lengths = np.full(row_count, layout.itemsize, np.int32)
+        start = 0
+        for index, slot in enumerate(slots):
+            rows[f"slot{index}"] = slot.values
+            end = start + slot.dtype.itemsize
+            if slot.present is not None:
+                by_byte = slot.present.ndim > 1
+                present[:, start:end] = slot.present if by_byte else slot.present[:, np.newaxis]
+                absent = ~slot.present
+                lengths -= absent.sum(axis=1, dtype=np.int32) if by_byte else absent * np.int32(end - start)
+            start = end
+        # Arrow copies runs of bytes that stay, where numpy looks at each byte.
+        kept = pa.Array.from_buffers(pa.bool_(), size, [None, pa.py_buffer(np.packbits(flags, bitorder="little"))])
+        return pa.array(flat).filter(kept), lengths
 
 
 def encode_keys(event_ids: pa.StringArray) -> list[bytes]:
@@ -71,32 +111,6 @@ class _Slot:
     dtype: np.dtype[Any]
     values: Array
     present: Array | None = None
-
-
-def _pack(slots: list[_Slot], row_count: int) -> tuple[pa.UInt8Array, Array]:
-    """Lay the slots side by side and drop the bytes that are not present.
-
-    Returns:
-        All rows' bytes one after another, and the length of each row in bytes.
-    """
-    layout = np.dtype([(f"slot{index}", slot.dtype) for index, slot in enumerate(slots)])
-    rows = np.empty(row_count, layout)
-    present = np.ones((row_count, layout.itemsize), np.bool_)
-    lengths = np.full(row_count, layout.itemsize, np.int32)
-    start = 0
-    for index, slot in enumerate(slots):
-        rows[f"slot{index}"] = slot.values
-        end = start + slot.dtype.itemsize
-        if slot.present is not None:
-            by_byte = slot.present.ndim > 1
-            present[:, start:end] = slot.present if by_byte else slot.present[:, np.newaxis]
-            lengths -= (~slot.present).sum(axis=1, dtype=np.int32) if by_byte else ~slot.present * np.int32(end - start)
-        start = end
-    # Arrow copies runs of bytes that stay, where numpy looks at each byte.
-    kept = pa.Array.from_buffers(
-        pa.bool_(), present.size, [None, pa.py_buffer(np.packbits(present, bitorder="little"))]
-    )
-    return pa.array(rows.view(np.uint8)).filter(kept), lengths
 
 
 def _split(flat: pa.UInt8Array, lengths: Array) -> list[bytes]:
@@ -128,8 +142,8 @@ def _column_slots(column: pa.Array, *, nullable: bool) -> Iterator[_Slot]:
 
 
 def _numbers(column: pa.Array) -> Array:
-    """Give the values, with 0 in the place of null."""
-    numbers: Array = (column.fill_null(0) if column.null_count else column).to_numpy()
+    """Give the values, with one of them in the place of null: the bytes that it takes are none more."""
+    numbers: Array = (column.fill_null(pc.first(column)) if column.null_count else column).to_numpy()
     return numbers
 
 

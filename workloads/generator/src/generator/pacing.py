@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 import pyarrow as pa
 
-CHUNK_ROWS: Final = 10_000
+CHUNK_ROWS: Final = 10000
 """Most events encoded at once: a block of synthesis, some 3 MB of scratch memory."""
 
 COMMIT_EVERY_S: Final = 1.0

@@ -10,7 +10,7 @@ import pyarrow as pa
 from dagster_pipes import PipesContext
 
 from generator.broker import Broker
-from generator.encoding import encode_keys, encode_messages
+from generator.encoding import Encoder, encode_keys
 from generator.errors import DeliveryError, RequestError
 from generator.event_schema import AVRO_SCHEMA, EVENT_SCHEMA
 from generator.faults import FaultCount
@@ -65,7 +65,7 @@ def run_produce(pipes: PipesContext) -> None:
     ) as sender:
         schema_id = register_schema(request.environment.schema_registry_url, topic, AVRO_SCHEMA)
         started = time.monotonic()
-        _send(EventOutlet(sender, month, schema_id), source, request.extras)
+        _send(EventOutlet(sender, month, Encoder(schema_id)), source, request.extras)
         produce_s = time.monotonic() - started
     pipes.report_asset_materialization(metadata=_metadata(sender, source, schema_id, produce_s))
 
@@ -134,12 +134,12 @@ class EventOutlet:
     Args:
         sender: Where to.
         month: Month that the trips are sent for.
-        schema_id: Identity of the schema in the registry.
+        encoder: Makes events messages.
     """
 
     sender: Sender
     month: Month
-    schema_id: int
+    encoder: Encoder
 
     def transaction(self) -> AbstractContextManager[None]:
         """Commit what the block sends, or abort."""
@@ -162,7 +162,7 @@ class EventOutlet:
             [event_id, pa.repeat(str(self.month), count), pa.repeat(sent_at, count), *columns],
             schema=EVENT_SCHEMA,
         )
-        return encode_keys(event_id), encode_messages(events, self.schema_id)
+        return encode_keys(event_id), self.encoder.encode(events)
 
 
 def _send(outlet: EventOutlet, source: TripSource, extras: ProduceExtras) -> None:
