@@ -128,6 +128,23 @@ def test_mart_that_was_never_built_is_named(publisher: Publisher) -> None:
         publisher.publish("core.daily_revenue", TABLE, [], by_month=True)
 
 
+def test_memory_that_does_not_suffice_is_told_with_what_helps(
+    publisher: Publisher, connection: duckdb.DuckDBPyConnection
+) -> None:
+    """The catalog and the store are in order."""
+    connection.execute("set max_temp_directory_size = '0 bytes'; set memory_limit = '1MB'")
+    with pytest.raises(PublishError, match=r"Out of Memory Error.*as it was before.* DUCKDB_MEMORY_LIMIT"):
+        publisher.publish("core.fct_trips", TABLE, [], by_month=True)
+
+
+def test_publishing_keeps_to_the_memory_that_it_is_given(environment: dict[str, str], tmp_path: Path) -> None:
+    """By itself DuckDB takes four fifths of the machine's."""
+    config = settings_for(tmp_path).duckdb_config
+    with connect(config | {"extension_directory": environment["DUCKDB_EXTENSION_DIRECTORY"]}) as connection:
+        row = connection.execute("select current_setting('memory_limit'), current_setting('temp_directory')").fetchone()
+    assert row == ("953.6 MiB", str(tmp_path / "duckdb"))
+
+
 def test_failure_in_the_middle_leaves_the_table_as_it_was(
     publisher: Publisher, connection: duckdb.DuckDBPyConnection
 ) -> None:

@@ -54,3 +54,10 @@ def test_summary_counts_by_outcome_and_kind() -> None:
         outcome("e", "seed", "skipped"),
     ]
     assert summarize(outcomes) == "2 passed, 1 warned, 1 failed, 1 skipped (models: 1, seeds: 1, tests: 3)"
+
+
+def test_memory_that_did_not_suffice_is_not_taken_for_faulty_sql() -> None:
+    """Mending the SQL would not help."""
+    lack = outcome("fct_trips", "model", "error", message="Runtime Error Out of Memory Error: failed to allocate data")
+    with pytest.raises(BuildFailedError, match=r"Free space .* DUCKDB_MEMORY_LIMIT"):
+        require_all_good([lack], "2019-01")

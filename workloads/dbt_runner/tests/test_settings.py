@@ -4,10 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
+import yaml
 
 from dbt_runner.errors import SettingsError
 from dbt_runner.settings import load_settings
 
+WORKLOAD = Path(__file__).parents[1]
 COMPLETE = {
     "ICEBERG_CATALOG_URI": "http://iceberg-rest:8181",
     "ICEBERG_WAREHOUSE": "s3://warehouse/",
@@ -38,9 +40,10 @@ def test_everything_missing_is_named_at_once(complete: pytest.MonkeyPatch, tmp_p
     complete.delenv("S3_REGION")
     complete.delenv("ICEBERG_CATALOG_URI")
     complete.setenv("S3_ENDPOINT", "minio:9000")
+    complete.setenv("DUCKDB_MEMORY_LIMIT", "much")
     with pytest.raises(SettingsError) as failure:
         load_settings(tmp_path)
-    for name in ("S3_REGION", "ICEBERG_CATALOG_URI", "S3_ENDPOINT"):
+    for name in ("S3_REGION", "ICEBERG_CATALOG_URI", "S3_ENDPOINT", "DUCKDB_MEMORY_LIMIT"):
         assert name in str(failure.value)
 
 
@@ -58,3 +61,15 @@ def test_folder_of_secrets_need_not_be_there(complete: pytest.MonkeyPatch, tmp_p
     """Most containers have none."""
     complete.setenv("S3_REGION", "eu-west-1")
     assert load_settings(tmp_path / "absent").s3_region == "eu-west-1"
+
+
+@pytest.mark.parametrize("profiles", ["../../sql/dbt/profiles.yml", "tests/profile/profiles.yml"])
+def test_dbt_opens_the_marts_as_this_program_does(
+    complete: pytest.MonkeyPatch,  # noqa: ARG001  sets the environment
+    tmp_path: Path,
+    profiles: str,
+) -> None:
+    """With other settings DuckDB would refuse the second of them."""
+    output = yaml.safe_load((WORKLOAD / profiles).read_text())["nyc_taxi"]["outputs"]["lake"]
+    written = {name: f"{{{{ env_var('DUCKDB_{name.upper()}') }}}}" for name in load_settings(tmp_path).duckdb_config}
+    assert output["config_options"] == written

@@ -50,10 +50,10 @@ def test_a_burst_is_one_transaction_with_all_trips_in_order() -> None:
     """A month appears at once or not at all."""
     outlet = FakeOutlet()
     send_in_bursts(
-        outlet, TripStream(batches(10_000, 1, 0, 5000)), total=15_001, burst_size=15_001, pause_s=0, clock=outlet.clock
+        outlet, TripStream(batches(30_000, 1, 0, 5000)), total=35_001, burst_size=35_001, pause_s=0, clock=outlet.clock
     )
-    assert outlet.sent == list(range(15_001))
-    assert outlet.commits == [(0.0, 15_001)]
+    assert outlet.sent == list(range(35_001))
+    assert outlet.commits == [(0.0, 35_001)]
 
 
 def test_batches_are_a_transaction_each_with_pauses_between_and_none_at_the_end() -> None:

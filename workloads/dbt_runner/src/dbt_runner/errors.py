@@ -20,6 +20,14 @@
 Each message is one line of sentences: what happened and where, what was expected, what to do next.
 """
 
+OUT_OF_MEMORY = "Out of Memory Error"
+"""DuckDB's word for it, also where its disk has no room for what it would spill."""
+
+OUT_OF_MEMORY_ADVICE = (
+    "Free space on the disk that containers write to, or give the step's container a larger DUCKDB_MEMORY_LIMIT, then "
+    "materialize it again."
+)
+
 
 class DbtRunnerError(Exception):
     """Base of all errors that the runner raises itself."""

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 
 from dbt_runner.content import Column, Content, has_months, list_columns, read_contents
-from dbt_runner.errors import MartsError, MartsLockedError, MartsUnreadableError
+from dbt_runner.errors import OUT_OF_MEMORY, OUT_OF_MEMORY_ADVICE, MartsError, MartsLockedError, MartsUnreadableError
 from dbt_runner.settings import DuckDBConfig
 
 
@@ -69,7 +69,7 @@ def open_marts(path: Path, config: DuckDBConfig) -> Iterator[Marts]:
 
     Args:
         path: The DuckDB file.
-        config: What DuckDB is opened with.
+        config: As :attr:`Settings.duckdb_config` has it.
 
     Yields:
         The open file.
@@ -97,6 +97,10 @@ def explain_marts_error(path: Path, reason: str) -> MartsError:
         return MartsUnreadableError(
             f"The marts' DuckDB file {path} cannot be written ({reason}). Expected the marts' volume to be mounted at "
             f"{path.parent} and writable by the container's user. Check the mount and its owner."
+        )
+    if OUT_OF_MEMORY in reason:
+        return MartsUnreadableError(
+            f"The marts' DuckDB file {path} cannot be opened within DuckDB's memory ({reason}). {OUT_OF_MEMORY_ADVICE}"
         )
     return MartsUnreadableError(
         f"The marts' DuckDB file {path} cannot be read ({reason}). It is damaged, or of another DuckDB version than "

@@ -15,7 +15,7 @@ SECRETS_FOLDER = Path("/run/secrets")
 
 
 class Settings(BaseSettings):
-    """Addresses, credentials and paths of one step; nothing has a default.
+    """Addresses, credentials, paths and limits of one step; nothing has a default.
 
     Args:
         iceberg_catalog_uri: Root of the Iceberg REST catalog, such as ``http://iceberg-rest:8181``.
@@ -26,8 +26,9 @@ class Settings(BaseSettings):
         s3_secret_access_key: Its secret key.
         marts_duckdb_path: The DuckDB file that holds the marts. Set by the image.
         duckdb_extension_directory: Folder with DuckDB's extensions. Set by the image.
-        duckdb_memory_limit: What DuckDB may hold in memory, such as ``1GB``; the rest goes to disk. Set by the image.
-        duckdb_temp_directory: Where on disk. Set by the image.
+        duckdb_memory_limit: What DuckDB's buffers may hold, such as ``1GB``; what it can spill goes to disk. Set by
+            the image.
+        duckdb_temp_directory: Where it spills to. Set by the image.
         dbt_project_dir: Folder of ``dbt_project.yml``. Set by the image.
         dbt_profiles_dir: Folder of ``profiles.yml``. Set by the image.
         dbt_baked_path: Folder with the manifest that the image's build wrote. Set by the image.
@@ -43,7 +44,7 @@ class Settings(BaseSettings):
     s3_secret_access_key: SecretStr = Field(min_length=1)
     marts_duckdb_path: Path
     duckdb_extension_directory: Path
-    duckdb_memory_limit: str = Field(pattern=r"^[0-9.]+ ?[KMGT]i?B$")
+    duckdb_memory_limit: str = Field(pattern=r"^[1-9]\d*(\.\d+)? ?[MGT]i?B$")
     duckdb_temp_directory: Path
     dbt_project_dir: Path
     dbt_profiles_dir: Path

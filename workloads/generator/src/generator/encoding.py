@@ -142,7 +142,7 @@ def _column_slots(column: pa.Array, *, nullable: bool) -> Iterator[_Slot]:
 
 
 def _numbers(column: pa.Array) -> Array:
-    """Give the values, with one of them in the place of null: the bytes that it takes are none more."""
+    """Give the values, with the first of them in the place of null, so that null changes no number of bytes."""
     numbers: Array = (column.fill_null(pc.first(column)) if column.null_count else column).to_numpy()
     return numbers
 

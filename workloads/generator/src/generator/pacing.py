@@ -7,8 +7,8 @@ from typing import Final, Protocol
 
 import pyarrow as pa
 
-CHUNK_ROWS: Final = 10000
-"""Most events encoded at once: a block of synthesis, some 3 MB of scratch memory."""
+CHUNK_ROWS: Final = 10_000
+"""Most events encoded at once: some 3 MB of scratch memory for trips as the TLC has them."""
 
 COMMIT_EVERY_S: Final = 1.0
 TICK_S: Final = 0.1
