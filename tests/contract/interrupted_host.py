@@ -239,7 +239,7 @@ def streamed() -> dg.JobDefinition:
 
 
 def pooled() -> dg.JobDefinition:
-    return _job(_single("opened; sleep 1; report '{}'; closed", pool="engine"))
+    return _job(_single("opened; sleep 6; report '{}'; closed", pool="engine"))
 
 
 def crashing() -> dg.JobDefinition:

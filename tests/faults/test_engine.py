@@ -98,8 +98,11 @@ def test_a_hundred_green_steps_leave_nothing(
 
 def test_a_pool_lets_one_container_run_at_a_time(host: Host) -> None:
     """Two runs at once in two processes: the second's container starts after the first's has ended."""
-    hosts = [host.start("pooled") for _ in range(2)]
-    assert [process.wait(timeout=DEADLINE_S) for process in hosts] == [0, 0]
+    # One after the other: SQLite, unlike PostgreSQL, would let both take the pool's place in the same instant.
+    early = host.start("pooled")
+    wait_until(host.deployment.containers, what="the first container")
+    late = host.start("pooled")
+    assert [process.wait(timeout=DEADLINE_S) for process in (early, late)] == [0, 0]
     verdicts = [json.loads(path.read_text()) for path in host.deployment.exchange_root.rglob("verdict.json")]
     first, second = sorted((verdict["state"] for verdict in verdicts), key=lambda state: state["started_at_s"])
     assert first["finished_at_s"] <= second["started_at_s"]
