@@ -67,6 +67,8 @@ def draw_seconds(title: str, runs: Sequence[dict[str, Any]]) -> Any:
         js=(),
         legend_at_bottom=True,
         truncate_label=-1,
+        truncate_legend=-1,
+        legend_at_bottom_columns=3,
     )
     chart.x_labels = [f"{run['way']}, {run['events']:,}" for run in runs]
     names = list(dict.fromkeys(step["step"] for run in runs for step in run["steps"]))
