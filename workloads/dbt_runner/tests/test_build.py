@@ -243,6 +243,15 @@ def test_trips_without_codes_warn_and_lead_to_unknown_members(runner: Runner, tm
     assert unknown == [(99, 5, 264, 264)]
 
 
+@pytest.mark.parametrize("limit", ["1MB", "6MB", "12MB"])
+def test_build_that_lacks_memory_tells_what_helps(runner: Runner, limit: str) -> None:
+    """Wherever it is that the memory does not suffice: as dbt connects, in a model, as a model's rows are read."""
+    step = runner.run(duckdb_memory_limit=limit)
+    assert step.exit_code == 1
+    assert "Out of Memory Error" in step.failure
+    assert "give the step's container a larger DUCKDB_MEMORY_LIMIT" in step.failure
+
+
 def test_month_that_lost_its_trips_loses_them_in_the_marts(builds: Builds, runner: Runner, tmp_path: Path) -> None:
     """Deleting only the months that have new rows would keep the old ones for ever."""
     chain = ("taxi_zones", "rate_codes", "payment_types", "stg_zones", "stg_rate_codes", "stg_payment_types")

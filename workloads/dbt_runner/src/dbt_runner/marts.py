@@ -76,14 +76,17 @@ def open_marts(path: Path, config: DuckDBConfig) -> Iterator[Marts]:
 
     Raises:
         MartsLockedError: Another process has it open.
-        MartsUnreadableError: It is damaged, is no DuckDB file, or may not be written.
+        MartsUnreadableError: It is damaged, is no DuckDB file, may not be written, or needs more memory than there is.
     """
     try:
         connection = duckdb.connect(path, config=config)
     except duckdb.Error as error:
         raise explain_marts_error(path, str(error)) from error
     with connection:
-        yield Marts(connection)
+        try:
+            yield Marts(connection)
+        except duckdb.OutOfMemoryException as error:
+            raise explain_marts_error(path, str(error)) from error
 
 
 def explain_marts_error(path: Path, reason: str) -> MartsError:
@@ -100,7 +103,7 @@ def explain_marts_error(path: Path, reason: str) -> MartsError:
         )
     if OUT_OF_MEMORY in reason:
         return MartsUnreadableError(
-            f"The marts' DuckDB file {path} cannot be opened within DuckDB's memory ({reason}). {OUT_OF_MEMORY_ADVICE}"
+            f"The marts' DuckDB file {path} cannot be used within DuckDB's memory ({reason}). {OUT_OF_MEMORY_ADVICE}"
         )
     return MartsUnreadableError(
         f"The marts' DuckDB file {path} cannot be read ({reason}). It is damaged, or of another DuckDB version than "
