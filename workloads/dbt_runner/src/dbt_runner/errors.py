@@ -29,6 +29,16 @@ OUT_OF_MEMORY_ADVICE = (
 )
 
 
+def what_helps(reason: str, otherwise: str) -> str:
+    """Choose the advice that an error ends with.
+
+    Args:
+        reason: DuckDB's words, or dbt's that hold them.
+        otherwise: The advice where memory is not what lacks.
+    """
+    return OUT_OF_MEMORY_ADVICE if OUT_OF_MEMORY in reason else otherwise
+
+
 class DbtRunnerError(Exception):
     """Base of all errors that the runner raises itself."""
 

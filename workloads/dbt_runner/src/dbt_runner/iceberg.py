@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import duckdb
 
 from dbt_runner.content import MONTH_COLUMN, Column, Content, list_columns, read_contents
-from dbt_runner.errors import OUT_OF_MEMORY_ADVICE, CatalogError, MartMissingError, PublishError
+from dbt_runner.errors import CatalogError, MartMissingError, PublishError, what_helps
 from dbt_runner.marts import explain_marts_error
 from dbt_runner.settings import DuckDBConfig, Settings
 
@@ -80,15 +80,13 @@ class Publisher:
             )
         try:
             return self._publish(columns, source, target, months, by_month=by_month)
-        except duckdb.OutOfMemoryException as error:
-            raise PublishError(
-                f"The mart {mart} could not be published as the Iceberg table {table}: {error}. The table is as it "
-                f"was before. {OUT_OF_MEMORY_ADVICE}"
-            ) from error
         except duckdb.Error as error:
+            advice = what_helps(
+                str(error), "See whether the catalog and the object store are in order, then materialize it again."
+            )
             raise PublishError(
                 f"The mart {mart} could not be published as the Iceberg table {table}: {error}. The table is as it "
-                "was before. See whether the catalog and the object store are in order, then materialize it again."
+                f"was before. {advice}"
             ) from error
 
     def _publish(

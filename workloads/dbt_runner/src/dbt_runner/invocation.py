@@ -6,7 +6,7 @@ from dagster_pipes import PipesContext
 from dbt.adapters import duckdb as _adapter  # noqa: F401  loaded here, for dbt would load it when a month waits
 from dbt.cli.main import dbtRunner
 
-from dbt_runner.errors import OUT_OF_MEMORY, OUT_OF_MEMORY_ADVICE, DbtError
+from dbt_runner.errors import DbtError, what_helps
 from dbt_runner.outcome import NodeOutcome
 from dbt_runner.project import Project
 from dbt_runner.reporter import Relations, Reporter, encode_vars
@@ -63,10 +63,9 @@ def invoke(
         ]
     )  # fmt: skip
     if result.exception is not None:
-        advice = (
-            OUT_OF_MEMORY_ADVICE
-            if OUT_OF_MEMORY in str(result.exception)
-            else "Its log, in the step's stdout, tells what it was doing; mend that and materialize again."
+        advice = what_helps(
+            str(result.exception),
+            "Its log, in the step's stdout, tells what it was doing; mend that and materialize again.",
         )
         raise DbtError(f"dbt gave up: {result.exception}. {advice}") from result.exception
     if reporter.errors:

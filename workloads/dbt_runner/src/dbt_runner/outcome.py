@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from dbt_runner.errors import OUT_OF_MEMORY, OUT_OF_MEMORY_ADVICE, BuildFailedError
+from dbt_runner.errors import BuildFailedError, what_helps
 
 Kind = Literal["seed", "model", "test", "unit_test"]
 _GOOD = frozenset({"success", "pass", "warn", "no-op"})
@@ -108,6 +108,7 @@ def _advise(failed: list[NodeOutcome]) -> str:
             "A failing test means that the pipeline is wrong, for odd records only warn: run the test's query on the "
             "marts' DuckDB file to see the rows."
         )
-    if any(OUT_OF_MEMORY in outcome.message for outcome in failed):
-        return OUT_OF_MEMORY_ADVICE
-    return "Mend the SQL in sql/dbt and build the image again, or bring back what the database's message misses."
+    return what_helps(
+        " ".join(outcome.message for outcome in failed),
+        "Mend the SQL in sql/dbt and build the image again, or bring back what the database's message misses.",
+    )
