@@ -31,7 +31,7 @@ from report import RESULTS
 from running_stack import describe_machine
 
 from drayage import DrayageClient
-from drayage.docker_connections import open_client
+from drayage.docker.connections import open_client
 
 IMAGE = "debian:trixie-slim"
 LABEL = "drayage/deployment"

@@ -17,7 +17,7 @@ import pytest
 from contract_steps import Deployment
 from repository_copy import copy_repository
 
-from drayage.image_build import build_image
+from drayage.docker.build import build_image
 
 pytestmark = pytest.mark.engine
 

@@ -13,7 +13,7 @@ from contract_steps import GREEN, Deployment, StepOutcome, materialize, outcome_
 from dagster_docker import PipesDockerClient
 
 from drayage import DrayageClient, EnvSecret, FileSecret, Mount, SweepLimits
-from drayage.docker_connections import open_client
+from drayage.docker.connections import open_client
 
 pytestmark = pytest.mark.engine
 

@@ -10,7 +10,7 @@ import docker.errors
 import pytest
 from contract_steps import Deployment, empty_project, outcome_of
 
-from drayage.image_build import build_image
+from drayage.docker.build import build_image
 from drayage.scaffold import LANGUAGES
 
 pytestmark = pytest.mark.engine

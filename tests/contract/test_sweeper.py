@@ -9,7 +9,7 @@ import pytest
 from contract_steps import GREEN, SHELL_IMAGE, Deployment, materialize, shell, step, wait_until
 
 from drayage import DrayageClient, SweepLimits
-from drayage.trial_folder import trial_folder
+from drayage.exchange.trial_folder import trial_folder
 
 pytestmark = pytest.mark.engine
 

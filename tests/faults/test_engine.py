@@ -12,7 +12,7 @@ from host_process import DEADLINE_S, Host
 from refusing_engine import RefusingEngine
 
 from drayage import EnvSecret, SweepLimits
-from drayage.docker_engine import DockerEngine
+from drayage.docker.engine import DockerEngine
 from drayage.engine import remove_container
 from drayage.identity import DEPLOYMENT, SECRETS
 

@@ -1,13 +1,25 @@
-"""Drayage: each Dagster step in a container of its own, and its paperwork brought home through Pipes.
+"""Drayage runs each Dagster step in a container of its own, and reads its results through Dagster Pipes.
 
-Reading order: ``client`` (what an asset calls) → ``request``, ``execution`` (one step, from exchange directory to
-verdict) → ``exchange``, ``held_context``, ``session``, ``reader``, ``ledger``, ``message_schema``, ``custom`` (what
-goes in and comes out) → ``beginning``, ``adoption``, ``standby``, ``launch``, ``follower``, ``output``, ``watch``,
-``interrupts``, ``limits`` (while it runs) → ``outcome``, ``promise``, ``promise_metadata``, ``reporting``,
-``failure`` (the judgement) → ``record``, ``history``, ``rerun``, ``replay``, ``capsule``, ``cli`` (looking into one
-step) → ``sweeper`` (what is left over) → ``adapter`` (programs that know nothing of Pipes) → ``component``,
-``image_build``, ``provenance`` (a workload declared in YAML) → ``conform`` (whether an image keeps the workload
-contract) → ``engine`` (the seam) and ``docker_engine`` (behind it).
+A step's way: ``client`` takes the call, ``step`` starts the container and follows it, ``pipes`` parses its messages,
+``verdict`` judges it, ``exchange`` keeps on disk what it said and how it ended.
+
+The rooms, from the seam upward; each one's docstring has a reading order:
+
+- ``engine`` and ``debugger`` are the seam to a container engine, ``docker`` creates the containers behind it, and
+  ``engines`` chooses it.
+- ``exchange`` holds the directory of each attempt: context, messages, logs and records.
+- ``verdict`` decides whether a step is green, and explains a red one.
+- ``pipes`` turns bytes into messages, and checks each against the workload contract.
+- ``step`` runs one step: find or start its container, follow it, enforce its limits.
+- ``client`` is what an asset calls, ``request`` what it asked for.
+- ``replay`` runs a recorded step again, outside Dagster.
+- ``component`` declares a workload in YAML, ``conform`` tries an image by the workload contract, ``scaffold`` writes a
+  new workload.
+- ``sweeper`` and ``sensor`` remove what is past its time.
+- ``cli`` is the command line.
+
+Below all of them: ``errors``, ``identity`` (labels on a container), ``secrets``, ``promise``, ``settings``,
+``interrupts``, and ``dagster_internals`` (all that is not Dagster's public API).
 """
 
 from importlib import import_module
@@ -15,16 +27,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from drayage.client import DrayageClient
-    from drayage.component import ContainerWorkload
+    from drayage.component.workload import ContainerWorkload
     from drayage.engine import Mount
     from drayage.errors import BuildError, DrayageError, EngineError, ExchangeError, PromiseError, SettingsError
-    from drayage.image_file import read_image_file, read_image_id
-    from drayage.invocation import DrayageInvocation
-    from drayage.promise_metadata import promises
+    from drayage.images import read_image_file, read_image_id
     from drayage.secrets import EnvSecret, FileSecret
     from drayage.sensor import build_sweeper_sensor
     from drayage.settings import StepSettings
+    from drayage.step.invocation import DrayageInvocation
     from drayage.sweeper import Sweeper, SweepLimits, SweepReport
+    from drayage.verdict.promises import promises
 
 __all__ = [
     "BuildError",
@@ -51,12 +63,12 @@ __all__ = [
 
 _HOMES = {
     "drayage.client": ("DrayageClient",),
-    "drayage.component": ("ContainerWorkload",),
+    "drayage.component.workload": ("ContainerWorkload",),
     "drayage.engine": ("Mount",),
     "drayage.errors": ("BuildError", "DrayageError", "EngineError", "ExchangeError", "PromiseError", "SettingsError"),
-    "drayage.image_file": ("read_image_file", "read_image_id"),
-    "drayage.invocation": ("DrayageInvocation",),
-    "drayage.promise_metadata": ("promises",),
+    "drayage.images": ("read_image_file", "read_image_id"),
+    "drayage.step.invocation": ("DrayageInvocation",),
+    "drayage.verdict.promises": ("promises",),
     "drayage.secrets": ("EnvSecret", "FileSecret"),
     "drayage.sensor": ("build_sweeper_sensor",),
     "drayage.settings": ("StepSettings",),

@@ -11,23 +11,22 @@ from dagster_docker import PipesDockerClient
 from dagster_pipes import PipesExtras
 
 from drayage import dagster_internals
-from drayage.adapter import AdapterName
 from drayage.dagster_internals import Context
-from drayage.docker_engine import DockerEngine
 from drayage.engine import Engine
+from drayage.engines import default_engine
 from drayage.errors import DrayageError, SettingsError
-from drayage.exchange import Exchange
-from drayage.execution import Execution
-from drayage.failure import error_failure
+from drayage.exchange.directory import Exchange
 from drayage.identity import Identity
-from drayage.invocation import DrayageInvocation
 from drayage.promise import Promise
-from drayage.promise_metadata import read_promises
-from drayage.request import StepRequest
+from drayage.request import AdapterName, StepRequest
 from drayage.secrets import Secret, read_secrets
 from drayage.settings import ClientSettings, StepSettings, tag_overrides
-from drayage.standby import Standbys
+from drayage.step.execution import Execution
+from drayage.step.invocation import DrayageInvocation
+from drayage.step.standby import Standbys
 from drayage.sweeper import Sweeper, SweepLimits
+from drayage.verdict.failure import error_failure
+from drayage.verdict.promises import read_promises
 
 _calls: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
@@ -73,7 +72,7 @@ class DrayageClient(PipesDockerClient):
         self._client_settings = ClientSettings.load(exchange_root=exchange_root, deployment=deployment, network=network)
         self._secrets = dict(secrets or {})
         self._implicit = implicit_materializations
-        self._engine = engine or DockerEngine()
+        self._engine = engine or default_engine()
         self._exchange = Exchange(self._client_settings.exchange_root)
         self._standbys = Standbys(engine, self._exchange) if engine else Standbys.shared(self._engine, self._exchange)
 
@@ -112,7 +111,7 @@ class DrayageClient(PipesDockerClient):
                 declares them for this call.
             reports: The assets that this call is to report; None means all that are selected.
             adapter: For a program that knows nothing of Pipes: how metadata is read from its standard output, as
-                :mod:`drayage.adapter` says.
+                :mod:`drayage.pipes.adapter` says.
             image_id: The id that the image had when the definitions were made from it; another one is refused.
             overrides: Fields of :class:`drayage.StepSettings`, such as ``timeout_s=600`` or ``mounts=[…]``.
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from drayage.docker_connections import open_client
-from drayage.docker_errors import engine_errors
+from drayage.docker.connections import open_client
+from drayage.docker.errors import engine_errors
 from drayage.errors import EngineError
 from drayage.identity import DEPLOYMENT
 

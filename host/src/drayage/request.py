@@ -9,18 +9,20 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import dagster as dg
     from dagster_pipes import PipesExtras
 
-    from drayage.adapter import AdapterName
     from drayage.dagster_internals import Context
     from drayage.identity import Identity
     from drayage.promise import Promise
     from drayage.secrets import Secret
     from drayage.settings import StepSettings
+
+AdapterName = Literal["json_lines", "key_value"]
+"""How metadata is read from the standard output of a program that knows nothing of Pipes."""
 
 
 @dataclass(frozen=True, kw_only=True)

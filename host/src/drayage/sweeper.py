@@ -14,9 +14,9 @@ import dagster as dg
 
 from drayage.engine import ContainerState, Engine, remove_container
 from drayage.errors import EngineError
-from drayage.exchange import REPLAYS, Attempt, Exchange
+from drayage.exchange.directory import REPLAYS, Attempt, Exchange
+from drayage.exchange.trial_folder import find_abandoned
 from drayage.identity import DEPLOYMENT, EXCHANGE, FORWARD, KEEP, KEEP_S, ROOT_RUN, RUN, SECRETS
-from drayage.trial_folder import find_abandoned
 
 # dagster-docker's run launcher labels its run workers so.
 _RUN_WORKER_LABEL = "dagster/run_id"

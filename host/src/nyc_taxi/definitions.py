@@ -7,8 +7,8 @@ from pathlib import Path
 import dagster as dg
 
 from drayage import DrayageClient, build_sweeper_sensor
+from drayage.component.provenance import provenance_tags
 from drayage.dagster_internals import StateBackedDefinitionsLoader
-from drayage.provenance import provenance_tags
 from nyc_taxi.assets.audit import build_audit
 from nyc_taxi.assets.care import build_care_assets
 from nyc_taxi.assets.kafka import build_kafka_assets

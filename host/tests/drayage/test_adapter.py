@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from drayage.adapter import AdapterName, open_adapter
 from drayage.errors import SettingsError
-from drayage.lines import OverlongLine
+from drayage.pipes.adapter import AdapterName, open_adapter
+from drayage.pipes.lines import OverlongLine
 
 TRIPS = "lake/trips"
 

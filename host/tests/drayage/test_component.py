@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from drayage import ContainerWorkload, SettingsError
-from drayage.component_fields import PromisedType
-from drayage.message_schema import schema
-from drayage.promise_metadata import ANY, read_promises
+from drayage.component.fields import PromisedType
+from drayage.pipes.schema import schema
+from drayage.verdict.promises import ANY, read_promises
 
 TRIP_ASSET = {"key": "lake/trips", "description": "The month's trips."}
 ASSETS = [TRIP_ASSET]

@@ -11,7 +11,7 @@ from drayage.conform.expectations import differs
 from drayage.conform.table import BEGIN, END, Column, rows, write_markdown
 from drayage.conform.values import metadata
 from drayage.errors import NotFoundError
-from drayage.message_schema import require, schema
+from drayage.pipes.schema import require, schema
 
 REPOSITORY = Path(__file__).parents[3]
 README = REPOSITORY / "README.md"

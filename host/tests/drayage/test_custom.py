@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from drayage.custom import MOST_OBSERVATIONS, CustomMessages
+from drayage.pipes.custom_messages import MOST_OBSERVATIONS, CustomMessages
 
 
 class Context:

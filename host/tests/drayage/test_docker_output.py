@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import docker
 import pytest
 
-from drayage.docker_output import ReplayedOutput
+from drayage.docker.output import ReplayedOutput
 
 STREAMS = {"stdout": 1, "stderr": 2}
 SAID = {"stdout": b"early=1\n", "stderr": b"a warning\n"}

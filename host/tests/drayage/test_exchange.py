@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from drayage import ExchangeError
-from drayage.exchange import Exchange
+from drayage.exchange.directory import Exchange
 from drayage.identity import Identity, slug
-from drayage.session import ContextFile
+from drayage.pipes.session import ContextFile
 
 
 def test_only_io_is_open_to_other_users(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from drayage.exchange import Attempt, Exchange
-from drayage.held_context import HeldContext
+from drayage.exchange.context_pipe import HeldContext
+from drayage.exchange.directory import Attempt, Exchange
 
 CONTEXT = '{"run_id": "r"}'
 DEADLINE_S = 20.0

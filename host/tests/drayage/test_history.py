@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from drayage import DrayageError
-from drayage.exchange import Exchange
-from drayage.history import History, RecordedStep, status
+from drayage.exchange.directory import Exchange
+from drayage.exchange.history import History, RecordedStep, status
 
 RECORD = {
     "deployment": "d",

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from drayage.outcome import Ending, Facts, LimitReached, exception_line, judge
+from drayage.verdict.judge import Ending, Facts, LimitReached, exception_line, judge
 
 GREEN = Facts(ending=Ending(0), opened=True, closed=True)
 EXCEPTION = {"name": "KeyError", "message": "KeyError: 'x'\n", "stack": [], "cause": None, "context": None}

@@ -8,16 +8,16 @@ from typing import Any, cast
 
 import pytest
 
-from drayage.adoption import Adopted, Recorded
 from drayage.engine import ContainerState, Engine, Stream
-from drayage.exchange import Exchange
-from drayage.held_context import HeldContext
+from drayage.exchange.context_pipe import HeldContext
+from drayage.exchange.directory import Exchange
 from drayage.identity import Identity
-from drayage.launch import Launched, Launcher
-from drayage.limits import TimeLimits
-from drayage.output import open_output_logs
 from drayage.request import ContainerRequest
 from drayage.settings import StepSettings
+from drayage.step.adoption import Adopted, AlreadyLogged
+from drayage.step.launch import Launched, Launcher
+from drayage.step.limits import TimeLimits
+from drayage.step.output import open_output_logs
 
 AGE_S = 1000.0
 
@@ -79,7 +79,7 @@ def take_over(status: str, settings: StepSettings, folder: Path) -> Launched:
         on_leftover=nothing,
     )
     adopted = Adopted(
-        attempt, state(status), removed=False, recorded=Recorded(), created_at_s=time.time() - AGE_S, measures={}
+        attempt, state(status), removed=False, recorded=AlreadyLogged(), created_at_s=time.time() - AGE_S, measures={}
     )
     with contextlib.ExitStack() as stack:
         logs = stack.enter_context(open_output_logs(attempt.stdout, attempt.stderr, lambda line: line))

@@ -2,8 +2,8 @@
 
 import pytest
 
-from drayage.limits import TimeLimits
 from drayage.settings import StepSettings
+from drayage.step.limits import TimeLimits
 
 
 @pytest.mark.parametrize(

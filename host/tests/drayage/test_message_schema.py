@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drayage.dagster_internals import metadata_from_pipes
-from drayage.message_schema import require_message, schema
+from drayage.pipes.schema import require_message, schema
 
 COLUMN = {"name": "fare", "type": "decimal", "description": None, "tags": {"unit": "usd"}, "constraints": None}
 METADATA: dict[str, Any] = {

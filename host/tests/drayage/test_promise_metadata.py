@@ -7,7 +7,7 @@ import pydantic
 import pytest
 
 from drayage import PromiseError, promises
-from drayage.promise_metadata import broken_promises, read_promises
+from drayage.verdict.promises import broken_promises, read_promises
 
 
 class Report(pydantic.BaseModel):

@@ -1,6 +1,6 @@
 """The tags that say which code made a run."""
 
-from drayage.provenance import provenance_tags
+from drayage.component.provenance import provenance_tags
 
 
 def test_what_nobody_knows_is_no_tag() -> None:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from drayage.lines import LineSplitter, OverlongLine
-from drayage.reader import LogMessageReader, MessageFileReader
+from drayage.pipes.lines import LineSplitter, OverlongLine
+from drayage.pipes.reader import LogMessageReader, MessageFileReader
 
 JSON_TEXT = st.text(st.characters(codec="utf-8"), max_size=40)
 MESSAGE = st.builds(

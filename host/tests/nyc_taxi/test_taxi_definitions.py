@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 from manifest_fixture import manifest_json
 
-from drayage.promise_metadata import read_promises
+from drayage.verdict.promises import read_promises
 from nyc_taxi.months import FIRST_MONTH
 from nyc_taxi.settings import Surroundings
 

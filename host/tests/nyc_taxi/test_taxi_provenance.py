@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from drayage.provenance import provenance_tags
+from drayage.component.provenance import provenance_tags
 from nyc_taxi.partitions import MONTHS
 from nyc_taxi.provenance import tag_run
 

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from drayage.capsule import write_capsule
 from drayage.cli.screen import AsJson, AttemptName, Run, Setup, Step, print_json
+from drayage.replay.capsule import write_capsule
 
 
 def capsule(

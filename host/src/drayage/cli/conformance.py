@@ -6,7 +6,6 @@ from drayage.cli.screen import EXIT_USAGE, Setup, note
 from drayage.conform.bench import Bench, Report
 from drayage.conform.scenarios import SCENARIOS, Scenario
 from drayage.conform.table import Column
-from drayage.docker_debug import DockerDebugger
 
 LANGUAGE_LABEL = "drayage/language"
 
@@ -24,7 +23,7 @@ def chosen(names: list[str]) -> list[Scenario]:
 def column(setup: Setup, image: str, scenarios: list[Scenario]) -> Column:
     """Run an image through scenarios, and tell on standard error how each ended."""
     setup.engine.image_id(image, pull="missing")
-    size_bytes, labels = DockerDebugger().image_facts(image)
+    size_bytes, labels = setup.debugger.image_facts(image)
     reports = []
     with Bench(image, exchange_root=setup.settings.exchange_root) as bench:
         for scenario in scenarios:

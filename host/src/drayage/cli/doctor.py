@@ -1,5 +1,6 @@
 """``drayage doctor``: whether this machine can run steps, and what to do if not."""
 
+import os
 import shutil
 import uuid
 from dataclasses import asdict
@@ -11,12 +12,12 @@ import typer
 from drayage.cli.finding import Finding, examined
 from drayage.cli.screen import EXIT_BAD, AsJson, Setup, print_json
 from drayage.cli.services import service_findings
-from drayage.docker_debug import DockerDebugger, write_probe
-from drayage.exchange import REPLAYS
-from drayage.history import require_record
+from drayage.exchange.directory import REPLAYS
+from drayage.exchange.history import require_record
 from drayage.settings import read_size
 
 _MEMINFO = Path("/proc/meminfo")
+_PROBE = "probe"
 
 
 def doctor(
@@ -29,14 +30,13 @@ def doctor(
 ) -> None:
     """Examine engine, images, exchange root, disk, memory, services and ports; exit code 1 if one of them is bad."""
     setup: Setup = ctx.obj
-    debugger = DockerDebugger()
     disk_bytes = read_size(least_disk, source="--least-disk")
     memory_bytes = read_size(least_memory, source="--least-memory")
     findings = [
-        examined("engine", lambda: _engine(debugger)),
+        examined("engine", lambda: _engine(setup)),
         *_images(setup, image or []),
         examined("exchange root", lambda: _exchange_root(setup)),
-        examined("engine sees exchange root", lambda: _reachable(setup, debugger)),
+        examined("engine sees exchange root", lambda: _reachable(setup)),
         examined("disk", lambda: _disk(setup, disk_bytes)),
         examined("memory", lambda: _memory(memory_bytes)),
         *service_findings(setup.settings.network),
@@ -51,8 +51,8 @@ def doctor(
         raise typer.Exit(EXIT_BAD)
 
 
-def _engine(debugger: DockerDebugger) -> tuple[bool, str]:
-    facts = debugger.facts()
+def _engine(setup: Setup) -> tuple[bool, str]:
+    facts = setup.debugger.facts()
     return (
         True,
         f"Docker {facts.version} answers; {facts.images} images, {facts.memory_bytes / 2**30:.1f} GiB of memory",
@@ -78,15 +78,16 @@ def _exchange_root(setup: Setup) -> tuple[bool, str]:
     return True, f"{setup.exchange.root} can be written"
 
 
-def _reachable(setup: Setup, debugger: DockerDebugger) -> tuple[bool, str]:
-    image = debugger.facts().any_image
+def _reachable(setup: Setup) -> tuple[bool, str]:
+    image = setup.debugger.facts().any_image
     if image is None:
         return False, "the engine has no image to try it with. Build or pull one."
     attempt = setup.exchange.create(f"{REPLAYS}/doctor-{uuid.uuid4().hex[:12]}/probe/1")
     try:
-        name, content = write_probe(attempt.io)
+        content = os.urandom(16)
+        (attempt.io / _PROBE).write_bytes(content)
         source = setup.engine.host_path(attempt.io)
-        if debugger.sees(image, source, name, content):
+        if setup.debugger.sees(image, source, _PROBE, content):
             return True, "what is written here, the engine mounts into containers"
         return False, f"the engine's {source} is another directory. Use an engine on this machine, or a shared volume."
     finally:

@@ -9,7 +9,7 @@ import typer
 
 from drayage.cli.screen import AsJson, Setup, complete_run, print_json, print_table
 from drayage.engine import ContainerState
-from drayage.history import LAST, RecordedStep, states, status
+from drayage.exchange.history import LAST, RecordedStep, states, status
 
 _WORST_FIRST = ("failed", "lost", "unjudged", "running", "paused", "restarting", "created", "waiting", "succeeded")
 

@@ -12,10 +12,10 @@ from typing import Annotated, Literal, TextIO
 import typer
 
 from drayage.cli.screen import AsJson, AttemptName, Follow, Run, Setup, Step
-from drayage.history import RecordedStep, container_of, read_step
-from drayage.lines import LONGEST_MESSAGE_BYTES, LineSplitter
-from drayage.rerun import redactor
-from drayage.transcript import described
+from drayage.exchange.history import RecordedStep, container_of, read_step
+from drayage.pipes.lines import LONGEST_MESSAGE_BYTES, LineSplitter
+from drayage.pipes.transcript import described
+from drayage.replay.prepare import redactor
 
 _POLL_S = 0.2
 # How long a step's host may take for the last lines and the verdict; one that was killed never gives them.

@@ -10,14 +10,13 @@ from typing import Annotated
 
 import typer
 
-from drayage.capsule import open_capsule
 from drayage.cli.screen import EXIT_BAD, AsJson, AttemptName, Setup, complete_run, complete_step, note, print_json
-from drayage.debugpy_hook import debugged, has_waited
-from drayage.docker_debug import DockerDebugger
 from drayage.errors import NotFoundError, SettingsError
-from drayage.history import RecordedStep
-from drayage.outcome import Verdict
-from drayage.rerun import Rerun, mounted, prepare, read_changes
+from drayage.exchange.history import RecordedStep
+from drayage.replay.capsule import open_capsule
+from drayage.replay.debugpy_hook import debugged, has_waited
+from drayage.replay.prepare import Rerun, mounted, prepare, read_changes
+from drayage.verdict.judge import Verdict
 
 _DEBUGPY_PORT = 5678
 
@@ -89,13 +88,13 @@ def _show(verdict: Verdict) -> None:
 
 def _run(setup: Setup, rerun: Rerun) -> Verdict:
     # Of the commands only those that need Dagster import it: that takes seconds.
-    from drayage.replay import Replay  # noqa: PLC0415
+    from drayage.replay.run import Replay  # noqa: PLC0415
 
     return Replay(rerun, engine=setup.engine, show=typer.echo).run()
 
 
 def _run_debugged(setup: Setup, rerun: Rerun, port: int) -> Verdict:
-    with debugged(rerun, port=port, engine=setup.engine, debugger=DockerDebugger()) as waiting:
+    with debugged(rerun, port=port, engine=setup.engine, debugger=setup.debugger) as waiting:
         note(f"Attach a debugger to 127.0.0.1:{port} as soon as the step says that it waits; Ctrl-C ends the replay.")
         verdict = _run(setup, waiting)
     if not has_waited(rerun):

@@ -12,11 +12,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from drayage.docker_engine import DockerEngine
+from drayage.debugger import Debugger
 from drayage.engine import Engine
+from drayage.engines import default_debugger, default_engine
 from drayage.errors import NotFoundError
-from drayage.exchange import Exchange
-from drayage.history import LAST, History
+from drayage.exchange.directory import Exchange
+from drayage.exchange.history import LAST, History
 from drayage.identity import short_run_id
 from drayage.settings import ClientSettings
 
@@ -84,7 +85,12 @@ class Setup:
     @cached_property
     def engine(self) -> Engine:
         """The container engine."""
-        return DockerEngine()
+        return default_engine()
+
+    @cached_property
+    def debugger(self) -> Debugger:
+        """What looks into its containers."""
+        return default_debugger()
 
 
 def print_json(content: Any) -> None:

@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from drayage.cli.screen import AttemptName, Run, Setup, Step, note
-from drayage.docker_debug import DockerDebugger, is_terminal
+from drayage.debugger import is_terminal
 from drayage.engine import ContainerSpec, ContainerState, remove_container
 from drayage.errors import SettingsError
-from drayage.history import RecordedStep, container_of, require_record
-from drayage.launch import Launcher
-from drayage.rerun import Changes, prepare
+from drayage.exchange.history import RecordedStep, container_of, require_record
+from drayage.replay.prepare import Changes, prepare
+from drayage.step.launch import Launcher
 
 _SHELL = "/bin/sh"
 
@@ -37,7 +37,7 @@ def shell(
     found = setup.history.step(run, step, attempt)
     words = [_SHELL] if command is None else [_SHELL, "-c", command]
     container = container_of(found, setup.engine)
-    asked = _Shell(setup, DockerDebugger(), words, toolbox)
+    asked = _Shell(setup, words, toolbox)
     if container is not None and container.status == "running":
         raise typer.Exit(asked.in_running(container))
     raise typer.Exit(asked.in_copy(found, container))
@@ -48,15 +48,14 @@ class _Shell:
     """What was asked for, and the ways to it."""
 
     setup: Setup
-    debugger: DockerDebugger
     words: Sequence[str]
     toolbox: str | None
 
     def in_running(self, container: ContainerState) -> int:
         """In the step's own container, or beside it if that has no shell."""
         note(f"In the running container {container.short_id} ({container.name}).")
-        if self.debugger.has_file(container.id, _SHELL):
-            return self.debugger.execute(container.id, self.words)
+        if self.setup.debugger.has_file(container.id, _SHELL):
+            return self.setup.debugger.execute(container.id, self.words)
         toolbox = self._require_toolbox(container.image)
         note(f"It has no shell: {toolbox} beside it sees its processes, network and volumes (its files: /proc/1/root).")
         beside = f"container:{container.id}"
@@ -75,14 +74,14 @@ class _Shell:
         )
         created = self.setup.engine.create(spec)
         try:
-            return self.debugger.attach(created.id, lambda: self.setup.engine.start(created.id))
+            return self.setup.debugger.attach(created.id, lambda: self.setup.engine.start(created.id))
         finally:
             self.setup.engine.remove(created.id)
 
     def in_copy(self, found: RecordedStep, container: ContainerState | None) -> int:
         """In a copy of the kept container, or a new one of the same image; a toolbox in its place as a last resort."""
         record = require_record(found)
-        committed = None if container is None else self.debugger.commit(container.id)
+        committed = None if container is None else self.setup.debugger.commit(container.id)
         try:
             where = "a new container" if container is None else f"a copy of the kept container {container.short_id}"
             note(f"In {where} of {record.image} ({record.image_id[:19]}); nothing here changes the step's own.")
@@ -96,7 +95,7 @@ class _Shell:
                 code = self._in_new(found, Changes(image=self.setup.engine.image_id(toolbox, pull="missing")))
         finally:
             if committed is not None:
-                self.debugger.remove_image(committed)
+                self.setup.debugger.remove_image(committed)
         if code is None:
             raise SettingsError(f"Toolbox {self.toolbox} has no {_SHELL} either: give an image that has one.")
         return code
@@ -124,9 +123,9 @@ class _Shell:
                 on_leftover=lambda error: note(str(error)),
             )
             state, volume = launcher.create(rerun.attempt, bootstrap=rerun.bootstrap)
-            if not self.debugger.has_file(state.id, _SHELL):
+            if not self.setup.debugger.has_file(state.id, _SHELL):
                 return None
-            return self.debugger.attach(state.id, lambda: launcher.start(state.id, volume))
+            return self.setup.debugger.attach(state.id, lambda: launcher.start(state.id, volume))
         finally:
             for container_id in created:
                 remove_container(setup.engine, setup.engine.state(container_id).labels, container_id)

@@ -15,9 +15,9 @@ from drayage.client import DrayageClient
 from drayage.conform.evidence import Evidence
 from drayage.conform.expectations import TOKEN, messages_per_second
 from drayage.conform.scenarios import SECRET, Scenario
-from drayage.reader import LogMessageReader
+from drayage.exchange.trial_folder import trial_folder
+from drayage.pipes.reader import LogMessageReader
 from drayage.secrets import FileSecret
-from drayage.trial_folder import trial_folder
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import Any
 
 import dagster as dg
 
-from drayage.message_schema import is_settled
-from drayage.record import VERDICT
+from drayage.exchange.record import VERDICT
+from drayage.pipes.schema import is_settled
 
 
 @dataclass(frozen=True)

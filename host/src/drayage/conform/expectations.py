@@ -8,7 +8,7 @@ import dagster as dg
 
 from drayage.conform.evidence import Evidence
 from drayage.conform.values import PAYLOADS, TEXT, metadata
-from drayage.message_schema import require
+from drayage.pipes.schema import require
 
 LARGE_CHARACTERS = 4_000_000
 MANY_MESSAGES = 20_000

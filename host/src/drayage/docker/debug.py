@@ -1,0 +1,203 @@
+"""Docker for people who debug a step: terminals, images of kept containers, and what the engine says of itself."""
+
+import contextlib
+import io
+import os
+import select
+import shutil
+import signal
+import sys
+import tarfile
+import termios
+import tty
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import docker
+import docker.types
+
+from drayage.debugger import EngineFacts, is_terminal
+from drayage.docker.connections import open_client
+from drayage.docker.errors import engine_errors
+from drayage.errors import ContainerGoneError
+
+_CHUNK_BYTES = 64 * 1024
+# What the engine gives a container whose image sets none.
+_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class DockerDebugger:
+    """The engine that the environment names, as ``drayage.docker.engine`` takes it."""
+
+    @cached_property
+    def _client(self) -> docker.DockerClient:
+        with engine_errors("say its version"):
+            return open_client()
+
+    @property
+    def _api(self) -> docker.APIClient:
+        return self._client.api
+
+    def facts(self) -> EngineFacts:
+        """Ask the engine about itself."""
+        with engine_errors("describe itself"):
+            info, images = self._api.info(), self._api.images(quiet=True)
+        return EngineFacts(info["ServerVersion"], info["MemTotal"], len(images), images[0] if images else None)
+
+    def has_file(self, container_id: str, path: str) -> bool:
+        """Tell whether a container, running or not, has a file."""
+        try:
+            with engine_errors(f"look for {path}"):
+                chunks, _ = self._api.get_archive(container_id, path)
+                chunks.close()
+        except ContainerGoneError:
+            return False
+        return True
+
+    def sees(self, image: str, source: str, name: str, content: bytes) -> bool:
+        """Tell whether the engine finds a file in a directory of this machine; nothing is run for it.
+
+        Args:
+            image: Any image that the engine has.
+            source: The directory as the engine would mount it.
+            name: The file.
+            content: What must be in it.
+        """
+        mount = docker.types.Mount(target="/probe", source=source, type="bind", read_only=True)
+        with engine_errors(f"mount {source}"):
+            host = self._api.create_host_config(mounts=[mount])
+            container = self._api.create_container(image, command=["-"], entrypoint=["-"], host_config=host)["Id"]
+            try:
+                chunks, _ = self._api.get_archive(container, f"/probe/{name}")
+                with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+                    file = tar.extractfile(name)
+                    return file is not None and file.read() == content
+            finally:
+                self._api.remove_container(container, force=True, v=True)
+
+    def environment(self, image: str) -> dict[str, str]:
+        """The environment variables that an image sets."""
+        with engine_errors(f"look at image {image!r}"):
+            lines = self._client.images.get(image).attrs["Config"].get("Env") or ()
+        return {name: value for name, _, value in (line.partition("=") for line in lines)}
+
+    def image_facts(self, image: str) -> tuple[int, dict[str, str]]:
+        """An image's size in bytes, and its labels."""
+        with engine_errors(f"look at image {image!r}"):
+            attributes = self._client.images.get(image).attrs
+        return int(attributes["Size"]), attributes["Config"].get("Labels") or {}
+
+    def has_program(self, image: str, names: Sequence[str]) -> bool:
+        """Tell whether an image has one of these programs on its path; nothing is run for it."""
+        folders = self.environment(image).get("PATH", _DEFAULT_PATH).split(":")
+        with engine_errors(f"look into image {image!r}"):
+            # A command that is never run: an image without one could not be made a container.
+            container = self._api.create_container(image, command=["-"], entrypoint=["-"])["Id"]
+        try:
+            return any(self.has_file(container, f"{folder}/{name}") for folder in folders for name in names)
+        finally:
+            with engine_errors(f"remove container {container[:12]}"):
+                self._api.remove_container(container, force=True, v=True)
+
+    def commit(self, container_id: str) -> str:
+        """Make an image of a container's file system, and tell its id."""
+        with engine_errors(f"make an image of container {container_id[:12]}"):
+            return str(self._api.commit(container_id)["Id"])
+
+    def remove_image(self, image_id: str) -> None:
+        """Remove an image that :meth:`commit` made."""
+        with engine_errors(f"remove image {image_id[:19]}"):
+            self._api.remove_image(image_id, force=True)
+
+    def execute(self, container_id: str, command: Sequence[str], *, user: str | None = None) -> int:
+        """Run a command in a running container, at this process's terminal if it has one.
+
+        Returns:
+            The command's exit code.
+        """
+        at_terminal = is_terminal()
+        with engine_errors(f"run a command in container {container_id[:12]}"):
+            process = self._api.exec_create(
+                container_id, list(command), stdin=at_terminal, tty=at_terminal, user=user or ""
+            )["Id"]
+            if at_terminal:
+                stream = self._api.exec_start(process, tty=True, socket=True)
+                with _terminal(lambda height, width: self._api.exec_resize(process, height, width)):
+                    _connect(stream)
+            else:
+                _print(self._api.exec_start(process, stream=True, demux=True))
+            return int(self._api.exec_inspect(process)["ExitCode"])
+
+    def attach(self, container_id: str, start: Callable[[], None]) -> int:
+        """Start a container at this process's terminal if it has one, and wait for its end.
+
+        Args:
+            container_id: A created container, made with a terminal if this process has one.
+            start: Starts it.
+
+        Returns:
+            Its exit code.
+        """
+        with engine_errors(f"attach to container {container_id[:12]}"):
+            if is_terminal():
+                parameters = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+                stream = self._api.attach_socket(container_id, params=parameters)
+                start()
+                with _terminal(lambda height, width: self._api.resize(container_id, height, width)):
+                    _connect(stream)
+            else:
+                output = self._api.attach(container_id, stream=True, demux=True)
+                start()
+                _print(output)
+            return int(self._api.wait(container_id)["StatusCode"])
+
+
+def _print(output: Iterator[tuple[bytes | None, bytes | None]]) -> None:
+    for stdout, stderr in output:
+        for stream, chunk in ((sys.stdout, stdout), (sys.stderr, stderr)):
+            if chunk is not None:
+                stream.write(chunk.decode("utf-8", "backslashreplace"))
+                stream.flush()
+
+
+@contextlib.contextmanager
+def _terminal(resize: Callable[[int, int], None]) -> Iterator[None]:
+    """Hand keys on as they are pressed, and the window's size as it changes."""
+
+    def fit(*_: Any) -> None:
+        size = shutil.get_terminal_size()
+        # The process may have ended at this moment: its window is then nobody's.
+        with contextlib.suppress(docker.errors.APIError):
+            resize(size.lines, size.columns)
+
+    before = termios.tcgetattr(sys.stdin)
+    handler = signal.signal(signal.SIGWINCH, fit)
+    try:
+        tty.setraw(sys.stdin)
+        fit()
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+        signal.signal(signal.SIGWINCH, handler)
+
+
+def _connect(stream: Any) -> None:
+    """Carry bytes between this process's terminal and a container's until that ends."""
+    # docker-py wraps the socket in a file over a Unix socket, and gives an SSL or plain socket otherwise.
+    connection = getattr(stream, "_sock", stream)
+    reading = [connection, sys.stdin]
+    with contextlib.closing(stream):
+        while True:
+            ready, _, _ = select.select(reading, [], [])
+            if connection in ready:
+                chunk = connection.recv(_CHUNK_BYTES)
+                if not chunk:
+                    return
+                os.write(sys.stdout.fileno(), chunk)
+            if sys.stdin in ready:
+                keys = os.read(sys.stdin.fileno(), _CHUNK_BYTES)
+                if keys:
+                    connection.sendall(keys)
+                else:
+                    reading.remove(sys.stdin)

@@ -1,0 +1,258 @@
+"""Docker as the engine."""
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import docker
+import docker.errors
+import docker.types
+import requests.exceptions
+
+from drayage.docker import files as docker_files
+from drayage.docker.connections import open_client
+from drayage.docker.errors import engine_errors
+from drayage.docker.output import AttachedOutput, ReplayedOutput
+from drayage.engine import ContainerSpec, ContainerState, MemoryVolumeHold, Mount, Output, Usage
+from drayage.errors import ContainerGoneError, EngineError, ImageMissingError
+
+_UNREADABLE_LOG_DRIVERS = frozenset({"none"})
+
+
+class DockerEngine:
+    """A Docker engine as the environment names it (``DOCKER_HOST`` and its kin)."""
+
+    @cached_property
+    def _client(self) -> docker.DockerClient:
+        with engine_errors("say its version"):
+            return open_client()
+
+    @cached_property
+    def _own_container(self) -> Mapping[str, Any] | None:
+        return docker_files.find_own_container(self._client)
+
+    @property
+    def _api(self) -> docker.APIClient:
+        return self._client.api
+
+    def image_id(self, image: str, *, pull: Literal["missing", "always", "never"]) -> str:
+        """Tell the content address of an image, pulling it first where the policy says so."""
+        if pull != "always":
+            with contextlib.suppress(ImageMissingError), engine_errors(f"look at image {image!r}"):
+                return str(self._client.images.get(image).id)
+        if pull == "never":
+            raise ImageMissingError(
+                f"Image {image!r} is not on the engine, and the pull policy is `never`. Build it, or set "
+                "pull='missing'."
+            )
+        try:
+            with engine_errors(f"pull image {image!r}"):
+                self._client.images.pull(image)
+                return str(self._client.images.get(image).id)
+        except EngineError as error:
+            raise ImageMissingError(
+                f"Image {image!r} is not on the engine and could not be pulled: {error.__cause__ or error}. "
+                f"Check the name, build it (`docker build -t {image} …`), or see that its registry can be reached."
+            ) from error
+
+    def login(self, *, url: str, username: str, password: str) -> None:
+        """Log in to an image registry."""
+        with engine_errors(f"log in to {url}"):
+            self._client.login(registry=url, username=username, password=password)
+
+    def create(self, spec: ContainerSpec) -> ContainerState:
+        """Create a container, and describe it."""
+        with engine_errors(f"create a container of image {spec.image!r}"):
+            container = self._client.containers.create(**_create_arguments(spec))
+            for network in spec.networks[1:]:
+                self._client.networks.get(network).connect(container)
+            return _state(container.attrs)
+
+    def start(self, container_id: str) -> None:
+        """Start a created container."""
+        with engine_errors(f"start container {container_id[:12]}"):
+            self._api.start(container_id)
+
+    def output(self, container_id: str, *, from_start: bool) -> Output:
+        """Follow its output: live from now on, or replayed from its start and then live."""
+        with engine_errors(f"follow the output of container {container_id[:12]}"):
+            if from_start and self._log_driver(container_id) not in _UNREADABLE_LOG_DRIVERS:
+                return ReplayedOutput(self._api, container_id)
+            return AttachedOutput(self._api, container_id)
+
+    def wait(self, container_id: str) -> None:
+        """Block until it has ended."""
+        with engine_errors(f"wait for container {container_id[:12]}"):
+            self._api.wait(container_id, timeout=None)
+
+    def state(self, container_id: str) -> ContainerState:
+        """Describe it."""
+        with engine_errors(f"look at container {container_id[:12]}"):
+            return _state(self._api.inspect_container(container_id))
+
+    def usage(self, container_id: str) -> Usage | None:
+        """Measure it; None if it is not running."""
+        with engine_errors(f"measure container {container_id[:12]}"):
+            stats = self._api.stats(container_id, stream=False, one_shot=True)
+        memory, cpu = stats.get("memory_stats") or {}, (stats.get("cpu_stats") or {}).get("cpu_usage") or {}
+        if "usage" not in memory:
+            return None
+        details = memory.get("stats") or {}
+        # cgroup v1 says total_inactive_file, v2 inactive_file; `docker stats` subtracts the same.
+        inactive = details.get("total_inactive_file", details.get("inactive_file", 0))
+        return Usage(max(0, memory["usage"] - inactive), cpu.get("total_usage", 0) / 1e9)
+
+    def signal(self, container_id: str, signal: str) -> None:
+        """Send a signal; no error if it has ended."""
+        try:
+            with engine_errors(f"send {signal} to container {container_id[:12]}"):
+                self._api.kill(container_id, signal)
+        except EngineError:
+            with contextlib.suppress(ContainerGoneError):
+                if self.state(container_id).status in {"running", "paused"}:
+                    raise
+
+    def remove(self, container_id: str) -> None:
+        """Remove it, running or not; no error if it is gone."""
+        with contextlib.suppress(ContainerGoneError), engine_errors(f"remove container {container_id[:12]}"):
+            try:
+                self._api.remove_container(container_id, force=True, v=True)
+            except docker.errors.APIError as error:
+                # Someone else is removing it at this moment: that is what was wanted.
+                if error.status_code != requests.codes.conflict:
+                    raise
+
+    def find(self, labels: Mapping[str, str]) -> Sequence[ContainerState]:
+        """List the containers, running or not, that carry all these labels (an empty value matches any)."""
+        wanted = [f"{name}={value}" if value else name for name, value in labels.items()]
+        with engine_errors("list containers"):
+            ids = [entry["Id"] for entry in self._api.containers(all=True, filters={"label": wanted})]
+        found = []
+        for container_id in ids:
+            with contextlib.suppress(ContainerGoneError):
+                found.append(self.state(container_id))
+        return found
+
+    def create_memory_volume(self, name: str, *, size_bytes: int, labels: Mapping[str, str]) -> None:
+        """Create a named volume on memory-backed storage."""
+        with engine_errors(f"create volume {name}"):
+            self._client.volumes.create(
+                name,
+                driver="local",
+                driver_opts={
+                    "type": "tmpfs",
+                    "device": "tmpfs",
+                    "o": f"size={size_bytes},mode=0755,nosuid,nodev,noexec",
+                },
+                labels=dict(labels),
+            )
+
+    def fill_memory_volume(
+        self, name: str, *, files: Mapping[str, bytes], probe_id: str, target: str
+    ) -> MemoryVolumeHold:
+        """Write files into it, and hold them there until a container that mounts it has been started."""
+        return docker_files.fill_memory_volume(self._client, name, files=files, probe_id=probe_id, target=target)
+
+    def remove_volume(self, name: str) -> None:
+        """Remove a volume; no error if it is gone."""
+        with contextlib.suppress(ContainerGoneError), engine_errors(f"remove volume {name}"):
+            self._api.remove_volume(name, force=True)
+
+    def find_volumes(self, labels: Mapping[str, str]) -> Mapping[str, Mapping[str, str]]:
+        """List the volumes that carry all these labels: their names, with all their labels."""
+        wanted = [f"{name}={value}" if value else name for name, value in labels.items()]
+        with engine_errors("list volumes"):
+            volumes = self._api.volumes(filters={"label": wanted})["Volumes"] or ()
+        return {volume["Name"]: volume["Labels"] or {} for volume in volumes}
+
+    def read_file(self, image: str, path: str) -> bytes:
+        """Read one file out of an image without running it."""
+        return docker_files.read_file(self._client, image, path)
+
+    def host_path(self, path: Path) -> str:
+        """Tell the engine's own path of a directory of this process."""
+        return docker_files.host_path(self._own_container, path)
+
+    def _log_driver(self, container_id: str) -> str:
+        return str(self._api.inspect_container(container_id)["HostConfig"]["LogConfig"]["Type"])
+
+
+def _create_arguments(spec: ContainerSpec) -> dict[str, Any]:
+    passthrough = dict(spec.passthrough)
+    arguments: dict[str, Any] = {
+        "image": spec.image,
+        "command": spec.command,
+        "detach": True,
+        "init": spec.init,
+        "mounts": [_mount(mount) for mount in spec.mounts] + list(passthrough.pop("mounts", ())),
+        "environment": {**spec.environment, **_environment(passthrough.pop("environment", None) or {})},
+        "labels": {**_labels(passthrough.pop("labels", None) or {}), **spec.labels},
+    }
+    optional = {
+        "name": spec.name,
+        "network": spec.networks[0] if spec.networks else None,
+        "mem_limit": spec.memory_bytes,
+        "memswap_limit": spec.memory_bytes,
+        "shm_size": spec.shm_bytes,
+        "nano_cpus": None if spec.cpus is None else int(spec.cpus * 1e9),
+        "user": spec.user,
+        "read_only": spec.read_only_root or None,
+        "security_opt": ["no-new-privileges"] if spec.no_new_privileges else None,
+        "cap_drop": list(spec.cap_drop) or None,
+    }
+    if "network_mode" in passthrough or "network_disabled" in passthrough:
+        optional["network"] = None
+    if "mem_limit" in passthrough:
+        optional["memswap_limit"] = None
+    arguments.update({name: value for name, value in optional.items() if value is not None})
+    return {**arguments, **passthrough}
+
+
+def _environment(environment: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
+    """docker-py takes both a mapping and ``NAME=value`` lines."""
+    if isinstance(environment, Mapping):
+        return dict(environment)
+    return {name: value for name, _, value in (line.partition("=") for line in environment)}
+
+
+def _labels(labels: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
+    return dict(labels) if isinstance(labels, Mapping) else dict.fromkeys(labels, "")
+
+
+def _mount(mount: Mount) -> docker.types.Mount:
+    return docker.types.Mount(
+        target=mount.target,
+        source=mount.source if mount.kind != "tmpfs" else None,
+        type=mount.kind,
+        read_only=mount.read_only if mount.kind != "tmpfs" else False,
+        tmpfs_size=mount.size_bytes or None if mount.kind == "tmpfs" else None,
+    )
+
+
+def _state(attributes: Mapping[str, Any]) -> ContainerState:
+    state, config = attributes["State"], attributes["Config"]
+    return ContainerState(
+        id=attributes["Id"],
+        name=attributes["Name"].lstrip("/"),
+        image=config["Image"],
+        image_id=attributes["Image"],
+        status=state["Status"],
+        exit_code=state["ExitCode"],
+        oom_killed=bool(state["OOMKilled"]),
+        error=state["Error"],
+        memory_limit_bytes=attributes["HostConfig"].get("Memory") or 0,
+        started_at_s=_seconds(state["StartedAt"]),
+        finished_at_s=_seconds(state["FinishedAt"]),
+        labels=config.get("Labels") or {},
+    )
+
+
+def _seconds(timestamp: str) -> float:
+    """Docker's nanosecond timestamps; 0001-01-01 stands for never."""
+    if timestamp.startswith("0001"):
+        return 0.0
+    whole, _, fraction = timestamp.rstrip("Z").partition(".")
+    return datetime.fromisoformat(f"{whole}+00:00").timestamp() + float(f"0.{fraction or 0}")

@@ -1,0 +1,198 @@
+"""Keeps the books of one session: what the workload said, and whether every word of it was understood.
+
+It stands between the message reader and Dagster's own handler, whichever reader is in use: the handler
+turns messages into results and log lines, the ledger remembers what the judgement needs.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from threading import Lock
+from typing import Any, Protocol, cast
+
+import dagster as dg
+from dagster_pipes import PipesException, PipesMessage
+
+from drayage.engine import ContainerState
+from drayage.pipes.schema import require_message
+from drayage.verdict.judge import Ending, Facts, LimitReached
+
+_KEPT_PROBLEMS = 20
+_EXCERPT_BYTES = 200
+
+CustomMessageHandler = Callable[[Any], bool]
+
+
+class MessageSink(Protocol):
+    """What a message reader needs to hand its findings on."""
+
+    def handle_message(self, message: Any) -> None:
+        """Take one parsed message."""
+
+    def report_problem(self, text: str, line: bytes | None = None) -> None:
+        """Take note of something that was not understood."""
+
+    def redact(self, text: bytes) -> bytes:
+        """Take secrets out of a line."""
+
+
+class Ledger:
+    """What came through Pipes in one session.
+
+    Args:
+        on_activity: Called after each message, from the reader's thread.
+        on_custom: Takes a custom message's payload; returns whether that settles it. What it does not
+            settle goes to Dagster's handler if ``keep_custom`` is set, and else only stays in the file.
+        keep_custom: Whether Dagster's handler keeps custom messages in memory.
+        redact: Takes secrets out of a line.
+    """
+
+    def __init__(
+        self,
+        *,
+        on_activity: Callable[[], None] = lambda: None,
+        on_custom: CustomMessageHandler = lambda _payload: False,
+        keep_custom: bool = False,
+        redact: Callable[[bytes], bytes] = lambda line: line,
+    ) -> None:
+        self._on_activity = on_activity
+        self._on_custom = on_custom
+        self._keep_custom = keep_custom
+        self._redact = redact
+        self._lock = Lock()
+        self._handler: dg.PipesMessageHandler | None = None
+        self._taken = 0
+        self.messages = 0
+        self.opened_at: float | None = None
+        self.closed = False
+        self.exception: PipesException | None = None
+        self.problems: list[str] = []
+        self.problem_count = 0
+        self.last_message_at: float | None = None
+
+    def over(self, handler: dg.PipesMessageHandler) -> "LedgerHandler":
+        """Stand before Dagster's handler: readers talk to what this returns."""
+        self._handler = handler
+        return LedgerHandler(self, handler)
+
+    def take_results(self) -> Sequence[dg.PipesExecutionResult]:
+        """Hand out the reported materializations and checks that were not handed out before."""
+        if self._handler is None:
+            return ()
+        reported = self._handler.get_reported_results()
+        new, self._taken = reported[self._taken :], len(reported)
+        return new
+
+    def facts(
+        self, state: ContainerState, *, broken_promises: Sequence[str], limit: LimitReached | None, debug_text: str
+    ) -> Facts:
+        """Put together what the judgement goes by.
+
+        Args:
+            state: The container at its end.
+            broken_promises: One sentence part each.
+            limit: The limit of time that was reached.
+            debug_text: Where context and messages were exchanged.
+        """
+        return Facts(
+            ending=Ending(state.exit_code, state.oom_killed, state.memory_limit_bytes, state.error),
+            opened=self.opened_at is not None,
+            closed=self.closed,
+            exception=self.exception,
+            problems=self.problems,
+            problem_count=self.problem_count,
+            broken_promises=broken_promises,
+            limit=limit,
+            debug_text=debug_text,
+        )
+
+    def report_problem(self, text: str, line: bytes | None = None) -> None:
+        """Take note of something that was not understood; the step fails for it in the end.
+
+        Args:
+            text: What was wrong.
+            line: The offending bytes; the beginning is quoted.
+        """
+        if line is not None:
+            excerpt = self._redact(bytes(line[:_EXCERPT_BYTES])).decode("utf-8", "backslashreplace")
+            text = f"{text}: {excerpt}{'…' if len(line) > _EXCERPT_BYTES else ''}"
+        with self._lock:
+            self.problem_count += 1
+            if len(self.problems) < _KEPT_PROBLEMS:
+                self.problems.append(text)
+
+    def redact(self, text: bytes) -> bytes:
+        """Take secrets out of a line."""
+        return self._redact(text)
+
+    def take(self, message: Any, handler: dg.PipesMessageHandler) -> None:
+        """Take one message: note what the judgement needs, and let Dagster's handler do the rest."""
+        self.messages += 1
+        self.last_message_at = time.monotonic()
+        try:
+            self._understand(message, handler)
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is one message not understood
+            self.report_problem(
+                f"message {self.messages} ({_describe(message)}) was not understood: {type(error).__name__}: {error}"
+            )
+        self._on_activity()
+
+    def _understand(self, message: Any, handler: dg.PipesMessageHandler) -> None:
+        if isinstance(message, dict) and message.get("method") == "closed":
+            # Before anything else is asked of it: the judgement needs the exception, also of a library that leaves
+            # some of its fields out, and Dagster's handler only logs it.
+            params = message.get("params")
+            self.exception = params.get("exception") if isinstance(params, Mapping) else None
+        require_message(message)
+        method, params = message["method"], message["params"]
+        if method == "report_custom_message":
+            payload = params["payload"]
+            if self._on_custom(payload) or not self._keep_custom:
+                return
+        handler.handle_message(cast("PipesMessage", message))
+        if method == "opened":
+            self.opened_at = time.monotonic()
+        elif method == "closed":
+            self.closed = True
+
+
+class LedgerHandler:
+    """Looks to a message reader like Dagster's handler, and keeps the ledger.
+
+    Args:
+        ledger: Where it is noted.
+        handler: Dagster's own.
+    """
+
+    def __init__(self, ledger: Ledger, handler: dg.PipesMessageHandler) -> None:
+        self._ledger = ledger
+        self._handler = handler
+
+    def handle_message(self, message: Any) -> None:
+        """Take one message; never raises for a bad one, so that the reader goes on to the next."""
+        self._ledger.take(message, self._handler)
+
+    def report_problem(self, text: str, line: bytes | None = None) -> None:
+        """Take note of a line that is not a message."""
+        self._ledger.report_problem(text, line)
+
+    def redact(self, text: bytes) -> bytes:
+        """Take secrets out of a line."""
+        return self._ledger.redact(text)
+
+    def report_pipes_framework_exception(self, origin: str, exc_info: Any) -> None:
+        """Take note of a reader's own error, which the stock client would only log."""
+        self._ledger.report_problem(f"{origin}: {exc_info[0].__name__}: {exc_info[1]}")
+        self._handler.report_pipes_framework_exception(origin, exc_info)
+
+    def __getattr__(self, name: str) -> Any:
+        """Give readers of other packages whatever else they use of Dagster's handler."""
+        return getattr(self._handler, name)
+
+
+def _describe(message: Any) -> str:
+    if not isinstance(message, Mapping):
+        return f"a JSON {type(message).__name__}"
+    method = message.get("method")
+    params = message.get("params")
+    asset = params.get("asset_key") if isinstance(params, Mapping) else None
+    return f"method {method!r}" + (f" for {asset!r}" if asset else "")

@@ -1,0 +1,182 @@
+"""Reads the messages file while the workload writes it: bytes in, whole messages out, nothing lost.
+
+The stock readers take a chunk of a log for a line, swallow what they cannot parse, and end at the first
+error. This one reads on after a bad message, reports a half-written last line, and holds at most one
+message in memory.
+"""
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from threading import Event, Thread
+from typing import BinaryIO
+
+import dagster as dg
+from dagster_pipes import PipesDefaultMessageWriter, PipesParams
+
+from drayage.pipes.ledger import MessageSink
+from drayage.pipes.lines import LONGEST_MESSAGE_BYTES, LineSplitter, OverlongLine
+
+_CHUNK_BYTES = 1024 * 1024
+_POLL_S = 0.02
+_VERSION = "__dagster_pipes_version"
+# A logger's words before a message may have braces; a long broken line is not to be read once for each of its own.
+_MOST_BRACES = 8
+_MESSAGE_MEMBER = re.compile(rb'\{\s*"(?:%s|method|params)"\s*:' % _VERSION.encode())
+_MESSAGE_BEGINS = f'{{"{_VERSION}"'.encode()
+
+
+class MessageFileReader(dg.PipesMessageReader):
+    """A Pipes message reader over one file that outlives the session.
+
+    Args:
+        path: The file as this process sees it; it must exist.
+        workload_path: The same file as the workload sees it.
+        longest_message_bytes: A longer message is reported as not understood.
+    """
+
+    def __init__(self, path: Path, *, workload_path: str, longest_message_bytes: int = LONGEST_MESSAGE_BYTES) -> None:
+        self._path = path
+        self._workload_path = workload_path
+        self._longest_message_bytes = longest_message_bytes
+
+    @contextlib.contextmanager
+    def read_messages(self, handler: MessageSink) -> Iterator[PipesParams]:  # type: ignore[override]
+        # The override: drayage hands its ledger in, which takes what Dagster's handler takes, and more.
+        """Follow the file in a thread until the session closes, then read what is left of it."""
+        closing = Event()
+        thread = Thread(target=self._follow, args=(handler, closing), name="drayage-messages", daemon=True)
+        thread.start()
+        try:
+            yield {PipesDefaultMessageWriter.FILE_PATH_KEY: self._workload_path}
+        finally:
+            closing.set()
+            thread.join()
+
+    def no_messages_debug_text(self) -> str:
+        """Say where messages were looked for."""
+        return f"Messages were read from {self._path}, which the container sees as {self._workload_path}."
+
+    def _follow(self, handler: MessageSink, closing: Event) -> None:
+        splitter = LineSplitter(self._longest_message_bytes)
+        try:
+            with self._path.open("rb") as file:
+                for chunk in _chunks(file, closing):
+                    for line in splitter.feed(chunk):
+                        _deliver(line, handler)
+                lost_bytes = file.tell() - os.fstat(file.fileno()).st_size
+                replaced = not os.path.samestat(os.fstat(file.fileno()), self._path.stat())
+        except OSError as error:
+            handler.report_problem(f"the messages file {self._path} cannot be read: {error}")
+            return
+        rest = splitter.finish()
+        if rest is not None:
+            _deliver_rest(rest, handler)
+        if lost_bytes > 0 or replaced:
+            handler.report_problem(
+                f"the workload truncated or replaced {self._workload_path} after writing to it: a Pipes "
+                "library must append to it"
+            )
+
+
+class LogMessageReader(dg.PipesMessageReader):
+    """Reads messages out of the container's output, for workloads that cannot write files.
+
+    It stands in for the stock client's reader of Docker's log, which takes each chunk of the log for a line.
+    """
+
+    def __init__(self) -> None:
+        self._handler: MessageSink | None = None
+
+    @contextlib.contextmanager
+    def read_messages(self, handler: MessageSink) -> Iterator[PipesParams]:  # type: ignore[override]
+        # The override: as above.
+        """Take messages from :meth:`take_line` until the session closes."""
+        self._handler = handler
+        try:
+            yield {PipesDefaultMessageWriter.STDIO_KEY: PipesDefaultMessageWriter.STDERR}
+        finally:
+            self._handler = None
+
+    def take_line(self, line: bytes) -> bool:
+        """Take a line of output if it holds a message, also after text that was left without a newline.
+
+        Args:
+            line: A whole line, without its end.
+
+        Returns:
+            Whether it was a message, and no output.
+        """
+        start = _message_start(line)
+        if self._handler is None or start < 0:
+            return False
+        _deliver(line[start:], self._handler)
+        return True
+
+    def no_messages_debug_text(self) -> str:
+        """Say where messages were looked for."""
+        return "Messages were looked for in the container's standard output and error."
+
+
+def _message_start(line: bytes) -> int:
+    """Tell where a message begins in a line of output; -1 if there is none."""
+    if line.startswith(_MESSAGE_BEGINS):
+        return 0
+    if _VERSION.encode() not in line:
+        return -1
+    # JSON's members have no order, and some languages write another one each time.
+    for brace in islice(re.finditer(rb"\{", line), _MOST_BRACES):
+        with contextlib.suppress(ValueError, RecursionError):
+            return brace.start() if _VERSION in json.loads(line[brace.start() :]) else -1
+    # One that is half-written is to be told, too.
+    broken = _MESSAGE_MEMBER.search(line)
+    return broken.start() if broken else -1
+
+
+def _chunks(file: BinaryIO, closing: Event) -> Iterator[bytes]:
+    while True:
+        # Order matters: what was written before `closing` was set is read before the end is believed.
+        last = closing.is_set()
+        chunk = file.read(_CHUNK_BYTES)
+        if chunk:
+            yield chunk
+        elif last:
+            return
+        else:
+            closing.wait(_POLL_S)
+
+
+def _deliver(line: bytes, handler: MessageSink) -> None:
+    if isinstance(line, OverlongLine):
+        handler.report_problem(
+            f"a message of {line.size_bytes} bytes is longer than the {len(line)} bytes allowed", line
+        )
+        return
+    if not line.strip():
+        return
+    try:
+        message = json.loads(handler.redact(line))
+    except (ValueError, RecursionError) as error:
+        handler.report_problem(f"a line of {len(line)} bytes is not JSON ({error})", line)
+        return
+    handler.handle_message(message)
+
+
+def _deliver_rest(rest: bytes, handler: MessageSink) -> None:
+    """Deliver a last line without newline if it is whole, else report it."""
+    try:
+        whole = not isinstance(rest, OverlongLine) and isinstance(json.loads(rest), dict)
+    except (ValueError, RecursionError):
+        whole = False
+    if whole:
+        _deliver(rest, handler)
+    elif rest.strip():
+        handler.report_problem(
+            f"the last line is half-written ({len(rest)} bytes without an end): the workload died while it "
+            "wrote a message, or its disk was full",
+            rest,
+        )

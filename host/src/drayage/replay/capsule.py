@@ -1,0 +1,100 @@
+"""A capsule: one attempt of a step in a file, to be replayed elsewhere; without secrets."""
+
+import io
+import json
+import os
+import tarfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from drayage.errors import ExchangeError
+from drayage.exchange.directory import REPLAYS, Attempt, Exchange
+from drayage.exchange.history import RecordedStep, read_step, require_record
+from drayage.exchange.record import RECORD, VERDICT, versions
+from drayage.replay.prepare import redactor
+
+_FORMAT = 1
+_VERSIONS = "versions.json"
+_MEMBERS = ("io/context.json", "io/messages.jsonl", "stdout.log", "stderr.log", RECORD, VERDICT)
+_LONGEST_MEMBER_BYTES = 2**31
+
+
+def write_capsule(step: RecordedStep, path: Path) -> None:
+    """Write a step's context, messages, logs and records to a file that its owner alone may read.
+
+    Args:
+        step: The step.
+        path: The file; it appears whole or not at all.
+
+    Raises:
+        DrayageError: The step has no container yet, its secrets are not known here, or the file cannot be written.
+    """
+    require_record(step)
+    redact = redactor(step)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("xb") as file, tarfile.open(fileobj=file, mode="w:gz") as tar:
+            temporary.chmod(0o600)
+            about = {"format": _FORMAT, "run": step.run_id, "step": step.step, "written_with": versions()}
+            _add(tar, _VERSIONS, json.dumps(about, indent=2).encode())
+            for name in _MEMBERS:
+                source = step.attempt.path / name
+                if source.is_file():
+                    _add(tar, name, b"".join(redact(line) for line in _lines(source)))
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ExchangeError(f"The capsule cannot be written to {path}: {error.strerror}. Give another -o.") from error
+
+
+def open_capsule(path: Path, exchange: Exchange) -> RecordedStep:
+    """Unpack a capsule below the exchange root; who opens it removes the directory.
+
+    Args:
+        path: The file.
+        exchange: Where the directory goes.
+
+    Raises:
+        ExchangeError: It is no capsule.
+    """
+    try:
+        with tarfile.open(path, mode="r:gz") as tar:
+            # Only what a capsule holds is taken, by name: nothing in the file decides where anything is written.
+            files = {name: _read(tar, name) for name in (_VERSIONS, *_MEMBERS) if name in tar.getnames()}
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise ExchangeError(f"{path} is no capsule ({error}): make one by `drayage capsule`.") from error
+    if RECORD not in files or _VERSIONS not in files:
+        raise ExchangeError(f"{path} is no capsule (it lacks {RECORD}): make one by `drayage capsule`.")
+    about = json.loads(files[_VERSIONS])
+    if about.get("format") != _FORMAT:
+        raise ExchangeError(f"{path} is a capsule of format {about.get('format')!r}, and this drayage reads {_FORMAT}.")
+    attempt = exchange.create(f"{REPLAYS}/capsule-{uuid.uuid4().hex[:12]}/step/1")
+    for name in _MEMBERS:
+        if name in files:
+            _place(attempt, name, files[name])
+    return read_step(attempt)
+
+
+def _place(attempt: Attempt, name: str, content: bytes) -> None:
+    (attempt.path / name).write_bytes(content)
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        yield from file
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode, member.mtime = len(content), 0o600, time.time()
+    tar.addfile(member, io.BytesIO(content))
+
+
+def _read(tar: tarfile.TarFile, name: str) -> bytes:
+    member = tar.getmember(name)
+    file = tar.extractfile(member) if member.isfile() else None
+    if file is None or member.size > _LONGEST_MEMBER_BYTES:
+        raise tarfile.ReadError(f"{name} is no file of a sensible size")
+    return file.read()

@@ -1,0 +1,115 @@
+"""Lets a Python workload wait for a debugger without a change to its image or its command.
+
+Python imports ``sitecustomize`` at its start: the hook of that name comes from a directory that is mounted and put on
+``PYTHONPATH``, with a copy of this process's debugpy beside it. A copy, since the host may be a container itself,
+whose own files the engine cannot mount. *Source*: debugpy 1.8, https://github.com/microsoft/debugpy/wiki/API-Reference.
+"""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib import util
+from pathlib import Path
+
+from drayage.debugger import Debugger
+from drayage.engine import Engine, Mount
+from drayage.errors import SettingsError
+from drayage.replay.prepare import Rerun
+
+_DIRECTORY = "/drayage/debugpy"
+_PORT = 5678
+_WAITING = "drayage: this Python waits for a debugger"
+_PYTHONS = ("python3", "python")
+
+# The variable goes first, so that child processes do not wait too: debugpy's own adapter is one.
+_HOOK = f'''"""Waits for a debugger before the program begins."""
+import os
+if os.environ.pop("DRAYAGE_DEBUGPY", None):
+    import sys
+    os.environ.setdefault("DEBUGPY_PROCESS_SPAWN_TIMEOUT", "60")
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    try:
+        import debugpy
+    except ImportError:
+        raise SystemExit(
+            "debugpy is neither in this image nor where drayage runs: install it in one of them, for instance as "
+            "drayage[debug]."
+        )
+    debugpy.listen(("0.0.0.0", {_PORT}))
+    print("{_WAITING}.", file=sys.stderr, flush=True)
+    debugpy.wait_for_client()
+'''
+
+
+@contextlib.contextmanager
+def debugged(rerun: Rerun, *, port: int, engine: Engine, debugger: Debugger) -> Iterator[Rerun]:
+    """The same container, whose first Python waits for a debugger; what is mounted for it goes afterwards.
+
+    Args:
+        rerun: What it is made of.
+        port: Where the debugger connects, on the engine's 127.0.0.1.
+        engine: Where it will run.
+        debugger: Looks into its image.
+
+    Raises:
+        SettingsError: The image has no Python, or the container no network.
+    """
+    request = rerun.request
+    if not debugger.has_program(request.image, _PYTHONS):
+        raise SettingsError(
+            f"Image {request.image} has no {' or '.join(_PYTHONS)} on its PATH, and --debugpy is for Python alone. For "
+            "another language, mount its debugger with --mount, or look into the step with `drayage shell`."
+        )
+    mode = request.passthrough.get("network_mode")
+    if "none" in {mode, *request.settings.networks[:1]} or request.passthrough.get("network_disabled"):
+        raise SettingsError("The step has no network, so no debugger can reach it: give --network, such as bridge.")
+    directory = rerun.attempt.path / "debugpy"
+    directory.mkdir()
+    try:
+        (directory / "sitecustomize.py").write_text(_HOOK, encoding="utf-8")
+        _place_debugpy(directory)
+        yield replace(
+            rerun,
+            request=replace(
+                request,
+                settings=request.settings.overridden(
+                    {
+                        "mounts": (*request.settings.mounts, Mount(engine.host_path(directory), _DIRECTORY)),
+                        # The wait for people is none of the step's time.
+                        "timeout_s": None,
+                        "start_timeout_s": None,
+                        "idle_timeout_s": None,
+                    },
+                    source="--debugpy",
+                ),
+                environment={
+                    **request.environment,
+                    "PYTHONPATH": _python_path(rerun, debugger),
+                    "DRAYAGE_DEBUGPY": "1",
+                },
+                passthrough={**request.passthrough, "ports": {f"{_PORT}/tcp": ("127.0.0.1", port)}},
+            ),
+        )
+    finally:
+        shutil.rmtree(directory)
+
+
+def has_waited(rerun: Rerun) -> bool:
+    """Tell whether a Python of this container has waited for a debugger."""
+    return _WAITING in rerun.attempt.stderr.read_text(encoding="utf-8", errors="replace")
+
+
+def _place_debugpy(directory: Path) -> None:
+    spec = util.find_spec("debugpy")
+    if spec is not None and spec.origin is not None:
+        installed = Path(spec.origin).parent
+        shutil.copytree(installed, directory / "debugpy", ignore=shutil.ignore_patterns("__pycache__"))
+    for path in (directory, *directory.rglob("*")):
+        # Whatever user the workload runs as.
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def _python_path(rerun: Rerun, debugger: Debugger) -> str:
+    inherited = {**debugger.environment(rerun.request.image), **rerun.request.environment}.get("PYTHONPATH")
+    return f"{_DIRECTORY}:{inherited}" if inherited else _DIRECTORY

@@ -1,0 +1,184 @@
+"""Follows one running container: its output, its end, what it uses; and ends it when it must."""
+
+import time
+from collections.abc import Callable
+from threading import Event, Lock, Thread
+
+from drayage.engine import ContainerState, Engine, Output, Stream, Usage
+from drayage.errors import ContainerGoneError, EngineError, EngineUnavailableError
+from drayage.interrupts import wait
+from drayage.step.output import OutputLogs
+
+_FIRST_SAMPLE_S = 0.1
+_SAMPLE_INTERVAL_S = 1.0
+_OUTPUT_DEADLINE_S = 15.0
+_KILL_DEADLINE_S = 15.0
+_ENGINE_DEADLINE_S = 60.0
+_ENGINE_INTERVAL_S = 0.25
+
+
+class Follower:
+    """The threads around one container.
+
+    Args:
+        engine: Where it runs.
+        container_id: Which one.
+        logs: Takes its output.
+        output: Its output, attached already.
+        on_change: Called from the threads when something happened.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        container_id: str,
+        *,
+        logs: OutputLogs,
+        output: Output,
+        on_change: Callable[[], None],
+    ) -> None:
+        self._engine = engine
+        self._container_id = container_id
+        self._logs = logs
+        self._output = output
+        self._on_change = on_change
+        self._ended = Event()
+        # An engine that restarts cuts the stream of output, and gives no other for the container.
+        self._is_cut = False
+        self._lock = Lock()
+        self._error: EngineError | None = None
+        self._state: ContainerState | None = None
+        self.peak_memory_bytes: int | None = None
+        self.cpu_s: float | None = None
+        self._threads = {
+            name: Thread(target=target, name=f"drayage-{name}", daemon=True)
+            for name, target in (("output", self._read_output), ("end", self._await_end), ("usage", self._measure))
+        }
+
+    def start(self) -> None:
+        """Begin to follow; a second call does nothing."""
+        for thread in self._threads.values():
+            if thread.ident is None:
+                thread.start()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the container has ended, or cannot be followed any more."""
+        return self._ended.is_set()
+
+    def result(self) -> ContainerState:
+        """Wait for the last of its output, and tell how it ended.
+
+        Raises:
+            EngineError: It vanished, or the engine does not come back.
+        """
+        if self._threads["output"].ident is not None:
+            self._threads["output"].join(_OUTPUT_DEADLINE_S)
+        self._output.close()
+        if self._error is not None:
+            raise self._error
+        if self._state is None:
+            raise EngineError(f"Container {self._container_id[:12]} has not ended: it cannot be judged yet.")
+        return self._state
+
+    def stop(self, signal: str, grace_s: float) -> None:
+        """End the container: first by a signal, then by force.
+
+        Args:
+            signal: What it is sent first.
+            grace_s: How long it has then, in seconds.
+        """
+        # An error may have come between the container's start and its follower's.
+        self.start()
+        try:
+            if signal != "SIGKILL" and not self.ended:
+                self._engine.signal(self._container_id, signal)
+                wait(self._ended, grace_s)
+        finally:
+            # Also when a second interrupt cuts the grace short.
+            if not self.ended:
+                self._engine.signal(self._container_id, "SIGKILL")
+                self._ended.wait(_KILL_DEADLINE_S)
+
+    def let_go(self) -> None:
+        """Stop following, and leave the container running."""
+        self._output.close()
+
+    def _read_output(self) -> None:
+        received: dict[Stream, int] = {"stdout": 0, "stderr": 0}
+        for stream, chunk in self._output:
+            received[stream] += len(chunk)
+            self._logs.feed(stream, chunk)
+            self._on_change()
+        self._ended.wait()
+        if self._is_cut:
+            self._read_rest(received)
+
+    def _read_rest(self, received: dict[Stream, int]) -> None:
+        """Take from the engine's record what came after the cut."""
+        try:
+            self._output = self._engine.output(self._container_id, from_start=True)
+            for stream, chunk in self._output:
+                self._logs.feed(stream, chunk[received[stream] :])
+                received[stream] = max(0, received[stream] - len(chunk))
+        except EngineError as error:
+            self._logs.feed("stderr", f"drayage: the rest of the output is lost: {error}\n".encode())
+
+    def _await_end(self) -> None:
+        try:
+            deadline = None
+            while self._state is None:
+                try:
+                    self._engine.wait(self._container_id)
+                    state = self._engine.state(self._container_id)
+                    deadline = None
+                    if state.ended:
+                        self._state = state
+                    else:
+                        # The engine answers at once for a container that is being restarted.
+                        self._ended.wait(_ENGINE_INTERVAL_S)
+                except EngineUnavailableError as error:
+                    # An engine that restarts with live-restore leaves the container running.
+                    self._is_cut = True
+                    deadline = deadline or time.monotonic() + _ENGINE_DEADLINE_S
+                    if time.monotonic() > deadline:
+                        self._error = error
+                        return
+                    self._ended.wait(_ENGINE_INTERVAL_S)
+        except ContainerGoneError as error:
+            self._error = ContainerGoneError(
+                f"Container {self._container_id[:12]} was removed by someone else while the step ran, so that its "
+                f"outcome cannot be known. Run the step again. ({error})"
+            )
+        except EngineError as error:
+            self._error = error
+        finally:
+            self._ended.set()
+            self._on_change()
+
+    def _measure(self) -> None:
+        # Not at once: the engine answers slowly for a container that is just starting, and delays its end.
+        interval_s = _FIRST_SAMPLE_S
+        while not self._ended.wait(interval_s):
+            try:
+                usage = self._engine.usage(self._container_id)
+            except EngineError:
+                # A missed sample is no failure of the step: the numbers say of themselves that they are sampled.
+                usage = None
+            if usage is not None:
+                self._note(usage)
+            interval_s = min(_SAMPLE_INTERVAL_S, interval_s * 2)
+
+    def _note(self, usage: Usage) -> None:
+        with self._lock:
+            self.peak_memory_bytes = max(self.peak_memory_bytes or 0, usage.memory_bytes)
+            self.cpu_s = max(self.cpu_s or 0.0, usage.cpu_s)
+
+    def measures(self) -> dict[str, float | None]:
+        """What the container used: MiB and seconds; None where it ended before the first sample."""
+        with self._lock:
+            peak, cpu_s = self.peak_memory_bytes, self.cpu_s
+        return {
+            "peak_memory_mib": None if peak is None else round(peak / 2**20, 1),
+            "cpu_s": None if cpu_s is None else round(cpu_s, 3),
+        }

@@ -1,0 +1,76 @@
+"""What ``run`` returns: the reported results, with the step's own numbers on each materialization."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from drayage.exchange.directory import Attempt
+from drayage.pipes.schema import is_settled
+from drayage.verdict.results import AlreadyLogged, with_metadata, without_recorded
+
+
+class DrayageInvocation(dg.PipesClientCompletedInvocation):
+    """A completed step.
+
+    Args:
+        session: The Pipes session that carried it.
+        metadata: What every materialization of it carries beside what was reported.
+        attempt: Its exchange directory.
+        implicit_materializations: Whether assets that nothing was reported for count as materialized.
+        keep_custom: Whether custom messages are in memory; else they are read from the exchange directory.
+        recorded: What an interrupted run recorded already, and this one must not record again.
+    """
+
+    def __init__(
+        self,
+        session: dg.PipesSession,
+        *,
+        metadata: Mapping[str, dg.MetadataValue],
+        attempt: Attempt,
+        implicit_materializations: bool,
+        keep_custom: bool,
+        recorded: AlreadyLogged,
+    ) -> None:
+        super().__init__(session, metadata=metadata)
+        self._attempt = attempt
+        self._implicit = implicit_materializations
+        self._keep_custom = keep_custom
+        self._recorded = recorded
+
+    def get_results(self, *, implicit_materializations: bool | None = None) -> Sequence[dg.PipesExecutionResult]:
+        """Give what was reported, once.
+
+        Args:
+            implicit_materializations: None takes the client's switch, which is off by default: what was not
+                reported did not happen.
+        """
+        implicit = self._implicit if implicit_materializations is None else implicit_materializations
+        results = self._session.get_results(implicit_materializations=implicit)
+        complete = [with_metadata(result, self.metadata) for result in results]
+        return tuple(without_recorded(self._session.context, complete, self._recorded))
+
+    def get_materialize_result(self, *, implicit_materialization: bool | None = None) -> dg.MaterializeResult[Any]:
+        """Give the one materialization of a single-asset step, its checks included.
+
+        Args:
+            implicit_materialization: As in :meth:`get_results`.
+        """
+        # The stock method looks the results up through get_results above.
+        implicit = self._implicit if implicit_materialization is None else implicit_materialization
+        return super().get_materialize_result(implicit_materialization=implicit)
+
+    def get_custom_messages(self) -> Sequence[Any]:
+        """Give the custom messages' payloads, read from the exchange directory rather than held in memory."""
+        if self._keep_custom:
+            return super().get_custom_messages()
+        payloads = []
+        with self._attempt.messages.open("rb") as lines:
+            for line in lines:
+                if b"report_custom_message" in line:
+                    message = json.loads(line)
+                    payload = message["params"]["payload"]
+                    if message["method"] == "report_custom_message" and not is_settled(payload):
+                        payloads.append(payload)
+        return payloads

@@ -1,0 +1,51 @@
+"""Watches a container until its end, and ends it at a limit of time."""
+
+import time
+from collections.abc import Iterator
+from threading import Event
+
+from drayage.interrupts import wait
+from drayage.pipes.ledger import Ledger
+from drayage.settings import StepSettings
+from drayage.step.launch import Launched
+from drayage.step.limits import TimeLimits
+from drayage.step.output import OutputLogs
+from drayage.verdict.judge import LimitReached
+
+
+class Watch:
+    """One container, watched; ``limit`` says afterwards at which limit it was ended, if at one.
+
+    Args:
+        launched: The container.
+        settings: Hold the limits, and how a container is stopped.
+        ledger: Knows when the workload last sent a message.
+        logs: Know when it last wrote a line.
+        changed: Set by whatever happens.
+    """
+
+    def __init__(
+        self, launched: Launched, settings: StepSettings, *, ledger: Ledger, logs: OutputLogs, changed: Event
+    ) -> None:
+        self._follower = launched.follower
+        self._settings = settings
+        self._limits = TimeLimits(settings, launched.started_at)
+        self._ledger = ledger
+        self._logs = logs
+        self._changed = changed
+        self.limit: LimitReached | None = None
+
+    def changes(self) -> Iterator[None]:
+        """Yield whenever something happened, until the container has ended."""
+        while not self._follower.ended:
+            times = {"opened_at": self._ledger.opened_at, "last_activity_at": self._last_activity_at()}
+            self.limit = self._limits.reached(time.monotonic(), **times)
+            if self.limit is not None:
+                self._follower.stop(self._settings.stop_signal, self._settings.stop_grace_s)
+                return
+            wait(self._changed, self._limits.wait_s(time.monotonic(), **times))
+            self._changed.clear()
+            yield
+
+    def _last_activity_at(self) -> float | None:
+        return max(filter(None, (self._ledger.last_message_at, self._logs.last_line_at)), default=None)
