@@ -23,7 +23,7 @@ from drayage.secrets import Secret, read_secrets
 from drayage.settings import ClientSettings, StepSettings, tag_overrides
 from drayage.step.execution import Execution
 from drayage.step.invocation import DrayageInvocation
-from drayage.step.standby import Standbys
+from drayage.step.standby import StandbyPool
 from drayage.sweeper import Sweeper, SweepLimits
 from drayage.verdict.failure import error_failure
 from drayage.verdict.promises import read_promises
@@ -74,7 +74,9 @@ class DrayageClient(PipesDockerClient):
         self._implicit = implicit_materializations
         self._engine = engine or default_engine()
         self._exchange = Exchange(self._client_settings.exchange_root)
-        self._standbys = Standbys(engine, self._exchange) if engine else Standbys.shared(self._engine, self._exchange)
+        self._standby_pool = (
+            StandbyPool(engine, self._exchange) if engine else StandbyPool.shared(self._engine, self._exchange)
+        )
 
     @classmethod
     def _is_dagster_maintained(cls) -> bool:
@@ -121,7 +123,7 @@ class DrayageClient(PipesDockerClient):
         Raises:
             dagster.Failure: The step is not green; the description says why and what to do.
         """
-        request = _Asked(
+        request = _Call(
             image, extras, command, env, registry, container_kwargs, secrets, reports, adapter, image_id, overrides
         )
         execution = self._execution(context, request)
@@ -153,7 +155,7 @@ class DrayageClient(PipesDockerClient):
         Raises:
             dagster.Failure: The step is not green.
         """
-        request = _Asked(
+        request = _Call(
             image, extras, command, env, registry, container_kwargs, secrets, reports, adapter, image_id, overrides
         )
         execution = self._execution(context, request)
@@ -174,7 +176,7 @@ class DrayageClient(PipesDockerClient):
             limits=limits,
         )
 
-    def _execution(self, context: Context, asked: "_Asked") -> Execution:
+    def _execution(self, context: Context, asked: "_Call") -> Execution:
         declared = {**self._secrets, **(asked.secrets if isinstance(asked.secrets, Mapping) else {})}
         try:
             if asked.adapter is not None and self._reader is not None:
@@ -189,11 +191,11 @@ class DrayageClient(PipesDockerClient):
                 settings=settings,
                 command=asked.command,
                 extras=asked.extras,
-                expected_image_id=asked.image_id,
+                image_id=asked.image_id,
                 environment={**self.env, **(asked.env or {})},
                 secrets=read_secrets(declared, asked.secrets),
                 secret_sources={name: declared[name] for name in asked.secrets},
-                passthrough=asked.container_kwargs or {},
+                container_kwargs=asked.container_kwargs or {},
                 promised=_promised(context, asked.reports),
                 adapter=asked.adapter,
                 context_injector=self._injector,
@@ -209,10 +211,10 @@ class DrayageClient(PipesDockerClient):
             engine=self._engine,
             exchange=self._exchange,
             command_line=self._client_settings.command_line,
-            standbys=self._standbys,
+            standby_pool=self._standby_pool,
         )
 
-    def _require_standby_possible(self, asked: "_Asked") -> None:
+    def _require_standby_possible(self, asked: "_Call") -> None:
         reasons = {
             "an adapter: a program that knows nothing of Pipes reads no context to wait for": asked.adapter,
             "a context injector of its own": self._injector,
@@ -246,7 +248,7 @@ class DrayageClient(PipesDockerClient):
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Call:
     """The arguments of one call."""
 
     image: str

@@ -54,7 +54,7 @@ class ContainerSpec:
         read_only_root: Whether the root file system is read-only.
         no_new_privileges: Whether set-uid programs lose their effect.
         cap_drop: Capabilities to drop; ``("ALL",)`` drops every one.
-        passthrough: The engine's own keyword arguments; they win over everything above.
+        container_kwargs: The engine's own keyword arguments; they win over everything above.
     """
 
     image: str
@@ -72,7 +72,7 @@ class ContainerSpec:
     read_only_root: bool = False
     no_new_privileges: bool = False
     cap_drop: Sequence[str] = ()
-    passthrough: Mapping[str, Any] = field(default_factory=dict)
+    container_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

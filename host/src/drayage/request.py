@@ -37,7 +37,7 @@ class ContainerRequest:
         environment: Environment variables beside Pipes' own.
         secrets: Names and values of the files under ``/run/secrets``.
         secret_sources: Where each of them came from, so that a replay can read it again.
-        passthrough: The engine's own keyword arguments for creating a container.
+        container_kwargs: The engine's own keyword arguments for creating a container.
         promised: The promises of the assets that this call is to report, by asset key as Pipes writes it.
         adapter: How metadata is read from the standard output of a program that knows nothing of Pipes.
     """
@@ -49,7 +49,7 @@ class ContainerRequest:
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     secret_sources: Mapping[str, Secret] = field(default_factory=dict)
-    passthrough: Mapping[str, Any] = field(default_factory=dict)
+    container_kwargs: Mapping[str, Any] = field(default_factory=dict)
     promised: Mapping[str, Mapping[str, Promise]] = field(default_factory=dict)
     adapter: AdapterName | None = None
 
@@ -61,7 +61,7 @@ class StepRequest(ContainerRequest):
     Args:
         context: Dagster's context of the executing step.
         extras: What the workload gets through Pipes beside Dagster's own context.
-        expected_image_id: The id that the image must have; None takes any.
+        image_id: The id that the image must have; None takes any.
         context_injector: Replaces the exchange directory's context file.
         message_reader: Replaces the exchange directory's messages file.
         implicit_materializations: Whether assets that nothing was reported for count as materialized.
@@ -69,7 +69,7 @@ class StepRequest(ContainerRequest):
 
     context: Context
     extras: PipesExtras | None = None
-    expected_image_id: str | None = None
+    image_id: str | None = None
     context_injector: dg.PipesContextInjector | None = None
     message_reader: dg.PipesMessageReader | None = None
     implicit_materializations: bool = False

@@ -140,7 +140,7 @@ class Sweeper:
 
     def _is_past_its_time(self, state: ContainerState, *, over: bool) -> bool:
         attempt = self._exchange.open(state.labels.get(EXCHANGE, ""))
-        verdict = attempt.read_record("verdict.json") if attempt else None
+        verdict = attempt.read_json("verdict.json") if attempt else None
         if verdict is None and not over:
             return False
         if state.status == "created" or self._stands_by(state):

@@ -7,7 +7,7 @@ import pytest
 
 from drayage import DrayageError
 from drayage.exchange.directory import Exchange
-from drayage.exchange.history import History, RecordedStep, status
+from drayage.exchange.history import History, PastAttempt, status
 
 RECORD = {
     "deployment": "d",
@@ -31,14 +31,14 @@ def history(tmp_path: Path) -> History:
     ):
         attempt = exchange.create(name)
         run_id, step, _ = name.split("/")
-        attempt.write_record("container.json", {**RECORD, "run_id": run_id, "step": step, "created_at_s": number})
+        attempt.write_json("container.json", {**RECORD, "run_id": run_id, "step": step, "created_at_s": number})
         assets = ["marts/fct_trips", "marts/dim_zones"] if step == "dbt_build" else ["silver/cleaned_trips"]
         attempt.context.write_text(json.dumps({"asset_keys": assets}))
     exchange.create("replays/aa11/dbt_build/1")
     return History(exchange)
 
 
-def found(step: RecordedStep) -> str:
+def found(step: PastAttempt) -> str:
     return step.attempt.name
 
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from drayage.engine import ContainerState, Engine, Stream
-from drayage.exchange.context_pipe import HeldContext
+from drayage.exchange.context_pipe import ContextPipe
 from drayage.exchange.directory import Exchange
 from drayage.identity import Identity
 from drayage.request import ContainerRequest
@@ -67,7 +67,7 @@ def state(status: str) -> ContainerState:
     )
 
 
-def take_over(status: str, settings: StepSettings, folder: Path) -> Launched:
+def adopt(status: str, settings: StepSettings, folder: Path) -> Launched:
     nothing = cast("Any", lambda *_: None)
     attempt = Exchange(folder).create("run/step/0")
     launcher = Launcher(
@@ -83,14 +83,14 @@ def take_over(status: str, settings: StepSettings, folder: Path) -> Launched:
     )
     with contextlib.ExitStack() as stack:
         logs = stack.enter_context(open_output_logs(attempt.stdout, attempt.stderr, lambda line: line))
-        return launcher.take_over(adopted, logs, HeldContext(attempt))
+        return launcher.adopt(adopted, logs, ContextPipe(attempt))
 
 
 @pytest.mark.parametrize(("timeout_s", "reached"), [(AGE_S / 2, True), (AGE_S * 2, False)])
 def test_its_limit_counts_from_its_own_start(tmp_path: Path, timeout_s: float, *, reached: bool) -> None:
     """Else a host that dies every hour would let a step of two hours' limit run for ever."""
     settings = StepSettings(timeout_s=timeout_s)
-    launched = take_over("running", settings, tmp_path)
+    launched = adopt("running", settings, tmp_path)
     limit = TimeLimits(settings, launched.started_at).reached(time.monotonic(), opened_at=None, last_activity_at=None)
     assert (limit is not None) is reached
 
@@ -98,6 +98,6 @@ def test_its_limit_counts_from_its_own_start(tmp_path: Path, timeout_s: float, *
 def test_one_that_has_ended_meanwhile_is_past_all_limits(tmp_path: Path) -> None:
     """It ended in time; that nobody looked for an hour is not its fault."""
     settings = StepSettings(timeout_s=AGE_S / 2)
-    launched = take_over("exited", settings, tmp_path)
+    launched = adopt("exited", settings, tmp_path)
     limits = TimeLimits(settings, launched.started_at)
     assert limits.reached(time.monotonic(), opened_at=None, last_activity_at=None) is None

@@ -9,7 +9,7 @@ import typer
 
 from drayage.cli.screen import AsJson, Setup, complete_run, print_json, print_table
 from drayage.engine import ContainerState
-from drayage.exchange.history import LAST, RecordedStep, states, status
+from drayage.exchange.history import LAST, PastAttempt, states, status
 
 _WORST_FIRST = ("failed", "lost", "unjudged", "running", "paused", "restarting", "created", "waiting", "succeeded")
 
@@ -47,7 +47,7 @@ def steps(
         print_table(rows, columns=columns)
 
 
-def _step_row(step: RecordedStep, container: ContainerState | None) -> dict[str, Any]:
+def _step_row(step: PastAttempt, container: ContainerState | None) -> dict[str, Any]:
     state: Mapping[str, Any] = (step.verdict or {}).get("state") or {}
     exit_code = state.get("exit_code", container.exit_code if container is not None and container.ended else None)
     return {
@@ -74,7 +74,7 @@ def _presence(container: ContainerState | None) -> str:
     return "kept" if container.ended else container.status
 
 
-def _seconds(step: RecordedStep, container: ContainerState | None) -> float | None:
+def _seconds(step: PastAttempt, container: ContainerState | None) -> float | None:
     if container is None or not container.started_at_s:
         return None
     return round((container.finished_at_s if container.ended else time.time()) - step.created_at_s, 3)

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, TextIO
 import typer
 
 from drayage.cli.screen import AsJson, AttemptName, Follow, Run, Setup, Step
-from drayage.exchange.history import RecordedStep, container_of, read_step
+from drayage.exchange.history import PastAttempt, container_of, read_step
 from drayage.pipes.lines import LONGEST_MESSAGE_BYTES, LineSplitter
 from drayage.pipes.transcript import described
 from drayage.replay.prepare import redactor
@@ -92,7 +92,7 @@ def _now() -> bool:
     return True
 
 
-def _end_of(setup: Setup, step: RecordedStep) -> Callable[[], bool]:
+def _end_of(setup: Setup, step: PastAttempt) -> Callable[[], bool]:
     def ended() -> bool:
         if read_step(step.attempt).verdict is not None:
             return True

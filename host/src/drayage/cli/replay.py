@@ -12,10 +12,10 @@ import typer
 
 from drayage.cli.screen import EXIT_BAD, AsJson, AttemptName, Setup, complete_run, complete_step, note, print_json
 from drayage.errors import NotFoundError, SettingsError
-from drayage.exchange.history import RecordedStep
+from drayage.exchange.history import PastAttempt
 from drayage.replay.capsule import open_capsule
 from drayage.replay.debugpy_hook import debugged, has_waited
-from drayage.replay.prepare import Rerun, mounted, prepare, read_changes
+from drayage.replay.prepare import PreparedReplay, mounted, prepare, read_overrides
 from drayage.verdict.judge import Verdict
 
 _DEBUGPY_PORT = 5678
@@ -56,20 +56,20 @@ def replay(
     With --json what it says goes to standard error, and the verdict alone to standard output.
     """
     setup: Setup = ctx.obj
-    changes = read_changes(
+    overrides = read_overrides(
         image=image, extras=extras or [], mounts=mounts or [], environment=environment or [], network=network
     )
     with _found(setup, run, step, attempt) as found:
         _confirm(found, yes=yes)
-        rerun = prepare(found, mounted(changes, setup.engine), engine=setup.engine, exchange=setup.exchange)
-        for text in rerun.notes:
+        prepared = prepare(found, mounted(overrides, setup.engine), engine=setup.engine, exchange=setup.exchange)
+        for text in prepared.notes:
             note(f"Note: {text}.")
         with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-            verdict = _run_debugged(setup, rerun, debugpy_port) if debugpy else _run(setup, rerun)
-    note(f"Its context, messages and logs: {rerun.attempt.path}")
+            verdict = _run_debugged(setup, prepared, debugpy_port) if debugpy else _run(setup, prepared)
+    note(f"Its context, messages and logs: {prepared.attempt.path}")
     if as_json:
         reasons = [reason.text for reason in verdict.reasons]
-        print_json({"green": verdict.green, "reasons": reasons, "directory": str(rerun.attempt.path)})
+        print_json({"green": verdict.green, "reasons": reasons, "directory": str(prepared.attempt.path)})
     else:
         _show(verdict)
     if not verdict.green:
@@ -86,24 +86,24 @@ def _show(verdict: Verdict) -> None:
         typer.echo(f"Also: {text}.")
 
 
-def _run(setup: Setup, rerun: Rerun) -> Verdict:
+def _run(setup: Setup, prepared: PreparedReplay) -> Verdict:
     # Of the commands only those that need Dagster import it: that takes seconds.
     from drayage.replay.run import Replay  # noqa: PLC0415
 
-    return Replay(rerun, engine=setup.engine, show=typer.echo).run()
+    return Replay(prepared, engine=setup.engine, show=typer.echo).run()
 
 
-def _run_debugged(setup: Setup, rerun: Rerun, port: int) -> Verdict:
-    with debugged(rerun, port=port, engine=setup.engine, debugger=setup.debugger) as waiting:
+def _run_debugged(setup: Setup, prepared: PreparedReplay, port: int) -> Verdict:
+    with debugged(prepared, port=port, engine=setup.engine, debugger=setup.debugger) as waiting:
         note(f"Attach a debugger to 127.0.0.1:{port} as soon as the step says that it waits; Ctrl-C ends the replay.")
         verdict = _run(setup, waiting)
-    if not has_waited(rerun):
+    if not has_waited(prepared):
         note("It waited for no debugger: no Python began in it, or one with -I or -E, which leave PYTHONPATH alone.")
     return verdict
 
 
 @contextlib.contextmanager
-def _found(setup: Setup, run: str, step: str | None, attempt: str | None) -> Iterator[RecordedStep]:
+def _found(setup: Setup, run: str, step: str | None, attempt: str | None) -> Iterator[PastAttempt]:
     if step is not None:
         yield setup.history.step(run, step, attempt)
         return
@@ -121,7 +121,7 @@ def _found(setup: Setup, run: str, step: str | None, attempt: str | None) -> Ite
         shutil.rmtree(capsule.attempt.path)
 
 
-def _confirm(step: RecordedStep, *, yes: bool) -> None:
+def _confirm(step: PastAttempt, *, yes: bool) -> None:
     if yes:
         return
     question = (

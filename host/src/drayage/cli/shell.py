@@ -11,8 +11,8 @@ from drayage.cli.screen import AttemptName, Run, Setup, Step, note
 from drayage.debugger import is_terminal
 from drayage.engine import ContainerSpec, ContainerState, remove_container
 from drayage.errors import SettingsError
-from drayage.exchange.history import RecordedStep, container_of, require_record
-from drayage.replay.prepare import Changes, prepare
+from drayage.exchange.history import PastAttempt, container_of, require_record
+from drayage.replay.prepare import Overrides, prepare
 from drayage.step.launch import Launcher
 
 _SHELL = "/bin/sh"
@@ -64,7 +64,7 @@ class _Shell:
             # Not the step's own labels: nothing may take this for the step.
             labels={"drayage/toolbox": container.id},
             init=False,
-            passthrough={
+            container_kwargs={
                 **self._process(),
                 "pid_mode": beside,
                 "network_mode": beside,
@@ -78,7 +78,7 @@ class _Shell:
         finally:
             self.setup.engine.remove(created.id)
 
-    def in_copy(self, found: RecordedStep, container: ContainerState | None) -> int:
+    def in_copy(self, found: PastAttempt, container: ContainerState | None) -> int:
         """In a copy of the kept container, or a new one of the same image; a toolbox in its place as a last resort."""
         record = require_record(found)
         committed = None if container is None else self.setup.debugger.commit(container.id)
@@ -88,11 +88,11 @@ class _Shell:
             shown = found
             if committed is not None:
                 shown = replace(found, record=record.model_copy(update={"image_id": committed}))
-            code = self._in_new(shown, Changes())
+            code = self._in_new(shown, Overrides())
             if code is None:
                 toolbox = self._require_toolbox(record.image)
                 note(f"It has no shell: {toolbox} with its mounts, environment and network, without its files.")
-                code = self._in_new(found, Changes(image=self.setup.engine.image_id(toolbox, pull="missing")))
+                code = self._in_new(found, Overrides(image=self.setup.engine.image_id(toolbox, pull="missing")))
         finally:
             if committed is not None:
                 self.setup.debugger.remove_image(committed)
@@ -100,19 +100,19 @@ class _Shell:
             raise SettingsError(f"Toolbox {self.toolbox} has no {_SHELL} either: give an image that has one.")
         return code
 
-    def _in_new(self, found: RecordedStep, changes: Changes) -> int | None:
+    def _in_new(self, found: PastAttempt, overrides: Overrides) -> int | None:
         """The shell's exit code; None if there is no shell."""
         setup = self.setup
-        rerun = prepare(found, changes, engine=setup.engine, exchange=setup.exchange, require_all=False)
+        prepared = prepare(found, overrides, engine=setup.engine, exchange=setup.exchange, require_all=False)
         created: list[str] = []
         try:
-            for text in rerun.notes:
+            for text in prepared.notes:
                 note(f"Note: {text}.")
             request = replace(
-                rerun.request,
+                prepared.request,
                 command=None,
-                settings=rerun.request.settings.overridden({"init": False}, source="shell"),
-                passthrough={**rerun.request.passthrough, **self._process()},
+                settings=prepared.request.settings.overridden({"init": False}, source="shell"),
+                container_kwargs={**prepared.request.container_kwargs, **self._process()},
             )
             launcher = Launcher(
                 request,
@@ -122,14 +122,14 @@ class _Shell:
                 on_launched=_nothing,
                 on_leftover=lambda error: note(str(error)),
             )
-            state, volume = launcher.create(rerun.attempt, bootstrap=rerun.bootstrap)
+            state, volume = launcher.create(prepared.attempt, bootstrap=prepared.bootstrap)
             if not self.setup.debugger.has_file(state.id, _SHELL):
                 return None
             return self.setup.debugger.attach(state.id, lambda: launcher.start(state.id, volume))
         finally:
             for container_id in created:
                 remove_container(setup.engine, setup.engine.state(container_id).labels, container_id)
-            shutil.rmtree(rerun.attempt.path)
+            shutil.rmtree(prepared.attempt.path)
 
     def _process(self) -> dict[str, Any]:
         at_terminal = is_terminal()

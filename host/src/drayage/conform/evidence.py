@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from drayage.exchange.record import VERDICT
-from drayage.pipes.schema import is_settled
+from drayage.pipes.schema import is_runner_message
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Evidence:
     def custom(self) -> Sequence[Any]:
         """Payloads of the custom messages that are the program's own."""
         payloads = [params["payload"] for params in self._sent("report_custom_message")]
-        return [payload for payload in payloads if not is_settled(payload)]
+        return [payload for payload in payloads if not is_runner_message(payload)]
 
     @cached_property
     def exception(self) -> Mapping[str, Any] | None:

@@ -181,15 +181,15 @@ class DockerEngine:
 
 
 def _create_arguments(spec: ContainerSpec) -> dict[str, Any]:
-    passthrough = dict(spec.passthrough)
+    container_kwargs = dict(spec.container_kwargs)
     arguments: dict[str, Any] = {
         "image": spec.image,
         "command": spec.command,
         "detach": True,
         "init": spec.init,
-        "mounts": [_mount(mount) for mount in spec.mounts] + list(passthrough.pop("mounts", ())),
-        "environment": {**spec.environment, **_environment(passthrough.pop("environment", None) or {})},
-        "labels": {**_labels(passthrough.pop("labels", None) or {}), **spec.labels},
+        "mounts": [_mount(mount) for mount in spec.mounts] + list(container_kwargs.pop("mounts", ())),
+        "environment": {**spec.environment, **_environment(container_kwargs.pop("environment", None) or {})},
+        "labels": {**_labels(container_kwargs.pop("labels", None) or {}), **spec.labels},
     }
     optional = {
         "name": spec.name,
@@ -203,12 +203,12 @@ def _create_arguments(spec: ContainerSpec) -> dict[str, Any]:
         "security_opt": ["no-new-privileges"] if spec.no_new_privileges else None,
         "cap_drop": list(spec.cap_drop) or None,
     }
-    if "network_mode" in passthrough or "network_disabled" in passthrough:
+    if "network_mode" in container_kwargs or "network_disabled" in container_kwargs:
         optional["network"] = None
-    if "mem_limit" in passthrough:
+    if "mem_limit" in container_kwargs:
         optional["memswap_limit"] = None
     arguments.update({name: value for name, value in optional.items() if value is not None})
-    return {**arguments, **passthrough}
+    return {**arguments, **container_kwargs}
 
 
 def _environment(environment: Mapping[str, str] | Sequence[str]) -> dict[str, str]:

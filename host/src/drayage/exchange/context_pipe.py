@@ -14,7 +14,7 @@ _LONGEST_POLL_S = 1.0
 _log = logging.getLogger(__name__)
 
 
-class HeldContext:
+class ContextPipe:
     """The context of a container that was started before its step.
 
     Whoever opens it early is blocked in opening it, so that a host that dies leaves no reader with an empty context.
@@ -29,13 +29,13 @@ class HeldContext:
         self._pipe = attempt.path / "context.pipe"
         self._closed = Event()
 
-    def hold(self) -> None:
+    def open(self) -> None:
         """Put the pipe in the context's place; there is no context yet."""
         os.mkfifo(self._attempt.context)
         self._attempt.context.chmod(0o644)
         self._pipe.hardlink_to(self._attempt.context)
 
-    def give(self) -> None:
+    def deliver(self) -> None:
         """Hand the context, which is written by now, to whoever waits for it; who comes later finds the file.
 
         Does nothing where the context was never held.
@@ -53,10 +53,10 @@ class HeldContext:
 
     def _keep_trying(self, context: bytes) -> None:
         interval_s = _FIRST_POLL_S
-        while not self._try_to_give(context) and not self._closed.wait(interval_s):
+        while not self._try_to_deliver(context) and not self._closed.wait(interval_s):
             interval_s = min(2 * interval_s, _LONGEST_POLL_S)
 
-    def _try_to_give(self, context: bytes) -> bool:
+    def _try_to_deliver(self, context: bytes) -> bool:
         """Whether there is nobody left to give it to."""
         try:
             descriptor = os.open(self._pipe, os.O_WRONLY | os.O_NONBLOCK)

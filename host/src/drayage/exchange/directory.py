@@ -90,7 +90,7 @@ class Attempt:
                 "Free some space there, and run the step again."
             ) from error
 
-    def write_record(self, name: str, record: Mapping[str, Any]) -> None:
+    def write_json(self, name: str, record: Mapping[str, Any]) -> None:
         """Write a JSON file beside the logs, whole or not at all.
 
         Args:
@@ -99,8 +99,8 @@ class Attempt:
         """
         _write_whole(self.path / name, json.dumps(record, indent=2).encode() + b"\n", mode=0o600)
 
-    def read_record(self, name: str) -> dict[str, Any] | None:
-        """Read a JSON file written by :meth:`write_record`; None if there is none."""
+    def read_json(self, name: str) -> dict[str, Any] | None:
+        """Read a JSON file written by :meth:`write_json`; None if there is none."""
         try:
             record: dict[str, Any] = json.loads((self.path / name).read_bytes())
         except FileNotFoundError:

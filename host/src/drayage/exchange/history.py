@@ -15,7 +15,7 @@ LAST = "last"
 
 
 @dataclass(frozen=True)
-class RecordedStep:
+class PastAttempt:
     """One attempt of a step, as its exchange directory tells it.
 
     Args:
@@ -64,9 +64,9 @@ class History:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
 
-    def runs(self) -> list[list[RecordedStep]]:
+    def runs(self) -> list[list[PastAttempt]]:
         """The attempts of every run, latest run first."""
-        by_run: dict[str, list[RecordedStep]] = {}
+        by_run: dict[str, list[PastAttempt]] = {}
         for io in self._exchange.root.glob("*/*/*/io"):
             attempt = Attempt(io.parent, str(io.parent.relative_to(self._exchange.root)))
             if io.parts[-4] != REPLAYS and not attempt.awaits_context:
@@ -75,7 +75,7 @@ class History:
         runs = [sorted(steps, key=lambda step: step.created_at_s) for steps in by_run.values()]
         return sorted(runs, key=lambda steps: -steps[0].created_at_s)
 
-    def run(self, wanted: str) -> list[RecordedStep]:
+    def run(self, wanted: str) -> list[PastAttempt]:
         """Find the attempts of one run.
 
         Args:
@@ -104,7 +104,7 @@ class History:
             "recorded. Older ones are pruned."
         )
 
-    def step(self, run: str, wanted: str, attempt: str | None = None) -> RecordedStep:
+    def step(self, run: str, wanted: str, attempt: str | None = None) -> PastAttempt:
         """Find the latest attempt of one step.
 
         Args:
@@ -128,11 +128,11 @@ class History:
         return chosen[-1]
 
 
-def read_step(attempt: Attempt) -> RecordedStep:
+def read_step(attempt: Attempt) -> PastAttempt:
     """Read what an attempt's directory tells."""
     record = read_container_record(attempt)
     created_at_s = record.created_at_s if record else attempt.path.stat().st_mtime
-    return RecordedStep(attempt, record, attempt.read_record(VERDICT), created_at_s)
+    return PastAttempt(attempt, record, attempt.read_json(VERDICT), created_at_s)
 
 
 def last_record(exchange: Exchange, identity: Identity) -> ContainerRecord | None:
@@ -155,7 +155,7 @@ def last_record(exchange: Exchange, identity: Identity) -> ContainerRecord | Non
     return None
 
 
-def require_record(step: RecordedStep) -> ContainerRecord:
+def require_record(step: PastAttempt) -> ContainerRecord:
     """How its container was made.
 
     Raises:
@@ -169,13 +169,13 @@ def require_record(step: RecordedStep) -> ContainerRecord:
     return step.record
 
 
-def container_of(step: RecordedStep, engine: Engine) -> ContainerState | None:
+def container_of(step: PastAttempt, engine: Engine) -> ContainerState | None:
     """Its container, running or kept; None if it is gone."""
     found = engine.find({RUN: step.run_id, EXCHANGE: step.attempt.name})
     return found[0] if found else None
 
 
-def status(step: RecordedStep, container: ContainerState | None) -> str:
+def status(step: PastAttempt, container: ContainerState | None) -> str:
     """What became of a step, in one word.
 
     Args:
@@ -189,13 +189,13 @@ def status(step: RecordedStep, container: ContainerState | None) -> str:
     return "unjudged" if container.ended else container.status
 
 
-def states(steps: Sequence[RecordedStep], engine: Engine) -> dict[str, ContainerState]:
+def states(steps: Sequence[PastAttempt], engine: Engine) -> dict[str, ContainerState]:
     """The containers of many steps that the engine still has, by the name of the attempt."""
     wanted = {step.attempt.name for step in steps}
     return {state.labels[EXCHANGE]: state for state in engine.find({EXCHANGE: ""}) if state.labels[EXCHANGE] in wanted}
 
 
-def _is_called(step: RecordedStep, wanted: str) -> bool:
+def _is_called(step: PastAttempt, wanted: str) -> bool:
     return (
         wanted == step.step or slug(wanted) == step.attempt.path.parent.name or wanted.replace("/", "__") == step.step
     )

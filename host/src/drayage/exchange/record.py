@@ -53,7 +53,7 @@ class ContainerRecord(pydantic.BaseModel, frozen=True, extra="ignore"):
         environment: Environment variables, Pipes' own included; None hides a credential.
         secrets: Where the files under ``/run/secrets`` came from.
         settings: Limits, mounts, networks, user and the like.
-        passthrough: The engine's own keyword arguments, without environment variables.
+        container_kwargs: The engine's own keyword arguments, without environment variables.
         not_recorded: Names of those of them that have no JSON form.
         promised: What each asset had to report.
         adapter: How its standard output is read, if the program knows nothing of Pipes.
@@ -76,7 +76,7 @@ class ContainerRecord(pydantic.BaseModel, frozen=True, extra="ignore"):
     environment: dict[str, str | None] = {}
     secrets: dict[str, EnvSecret | FileSecret] = {}
     settings: StepSettings = StepSettings()
-    passthrough: dict[str, Any] = {}
+    container_kwargs: dict[str, Any] = {}
     not_recorded: tuple[str, ...] = ()
     promised: dict[str, dict[str, Promise]] = {}
     adapter: AdapterName | None = None
@@ -121,7 +121,7 @@ def write_container_record(
         created_at_s: When it was created, in seconds since the epoch.
     """
     record = _record_of(request, bootstrap, state, fingerprint=fingerprint, created_at_s=created_at_s)
-    attempt.write_record(RECORD, record.model_dump(mode="json"))
+    attempt.write_json(RECORD, record.model_dump(mode="json"))
 
 
 def read_container_record(attempt: Attempt) -> ContainerRecord | None:
@@ -130,7 +130,7 @@ def read_container_record(attempt: Attempt) -> ContainerRecord | None:
     Raises:
         ExchangeError: The record has another form.
     """
-    raw = attempt.read_record(RECORD)
+    raw = attempt.read_json(RECORD)
     if raw is None:
         return None
     try:
@@ -164,10 +164,10 @@ def _record_of(
     created_at_s: float,
 ) -> ContainerRecord:
     redact = Redactor(request.secrets.values()).text
-    passthrough = dict(request.passthrough)
-    extra = passthrough.pop("environment", None) or {}
+    container_kwargs = dict(request.container_kwargs)
+    extra = container_kwargs.pop("environment", None) or {}
     lines = extra if isinstance(extra, Mapping) else dict(line.partition("=")[::2] for line in extra)
-    plain = {name: value for name, value in passthrough.items() if _is_json(value)}
+    plain = {name: value for name, value in container_kwargs.items() if _is_json(value)}
     return ContainerRecord(
         **asdict(request.identity),
         fingerprint=fingerprint,
@@ -182,8 +182,8 @@ def _record_of(
         },
         secrets=dict(request.secret_sources),
         settings=request.settings,
-        passthrough=json.loads(redact(json.dumps(plain))),
-        not_recorded=tuple(sorted(set(passthrough) - set(plain))),
+        container_kwargs=json.loads(redact(json.dumps(plain))),
+        not_recorded=tuple(sorted(set(container_kwargs) - set(plain))),
         promised={key: dict(promised) for key, promised in request.promised.items()},
         adapter=request.adapter,
         versions=versions(),

@@ -18,7 +18,7 @@ from typing import Any
 import dagster as dg
 
 from drayage.dagster_internals import Context, metadata_from_pipes
-from drayage.pipes.schema import is_settled
+from drayage.pipes.schema import is_runner_message
 
 Metadata = Mapping[str, dg.MetadataValue]
 
@@ -59,7 +59,7 @@ class CustomMessages:
         Raises:
             TypeError: Its kind is known and its form is wrong.
         """
-        if not is_settled(payload):
+        if not is_runner_message(payload):
             self._remember_link(payload)
             return False
         metadata = payload.get("metadata")

@@ -50,7 +50,7 @@ def require_message(message: Any) -> None:
         raise TypeError(f"unknown method {method!r}; expected one of {', '.join(methods)}")
 
 
-def is_settled(payload: Any) -> bool:
+def is_runner_message(payload: Any) -> bool:
     """Tell whether drayage consumes a custom message of this payload itself."""
     return isinstance(payload, dict) and payload.get("kind") in _OWN_KINDS
 
@@ -77,7 +77,7 @@ def _require_custom(params: Any) -> None:
     if not isinstance(params, dict) or params.keys() != {"payload"}:
         raise TypeError("params must be an object that holds `payload` and nothing else")
     payload = params["payload"]
-    if is_settled(payload):
+    if is_runner_message(payload):
         require(payload["kind"], payload, where="params.payload")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from drayage.errors import ExchangeError
 from drayage.exchange.directory import REPLAYS, Attempt, Exchange
-from drayage.exchange.history import RecordedStep, read_step, require_record
+from drayage.exchange.history import PastAttempt, read_step, require_record
 from drayage.exchange.record import RECORD, VERDICT, versions
 from drayage.replay.prepare import redactor
 
@@ -21,7 +21,7 @@ _MEMBERS = ("io/context.json", "io/messages.jsonl", "stdout.log", "stderr.log", 
 _LONGEST_MEMBER_BYTES = 2**31
 
 
-def write_capsule(step: RecordedStep, path: Path) -> None:
+def write_capsule(step: PastAttempt, path: Path) -> None:
     """Write a step's context, messages, logs and records to a file that its owner alone may read.
 
     Args:
@@ -49,7 +49,7 @@ def write_capsule(step: RecordedStep, path: Path) -> None:
         raise ExchangeError(f"The capsule cannot be written to {path}: {error.strerror}. Give another -o.") from error
 
 
-def open_capsule(path: Path, exchange: Exchange) -> RecordedStep:
+def open_capsule(path: Path, exchange: Exchange) -> PastAttempt:
     """Unpack a capsule below the exchange root; who opens it removes the directory.
 
     Args:

@@ -15,7 +15,7 @@ from pathlib import Path
 from drayage.debugger import Debugger
 from drayage.engine import Engine, Mount
 from drayage.errors import SettingsError
-from drayage.replay.prepare import Rerun
+from drayage.replay.prepare import PreparedReplay
 
 _DIRECTORY = "/drayage/debugpy"
 _PORT = 5678
@@ -43,11 +43,11 @@ if os.environ.pop("DRAYAGE_DEBUGPY", None):
 
 
 @contextlib.contextmanager
-def debugged(rerun: Rerun, *, port: int, engine: Engine, debugger: Debugger) -> Iterator[Rerun]:
+def debugged(prepared: PreparedReplay, *, port: int, engine: Engine, debugger: Debugger) -> Iterator[PreparedReplay]:
     """The same container, whose first Python waits for a debugger; what is mounted for it goes afterwards.
 
     Args:
-        rerun: What it is made of.
+        prepared: What it is made of.
         port: Where the debugger connects, on the engine's 127.0.0.1.
         engine: Where it will run.
         debugger: Looks into its image.
@@ -55,22 +55,22 @@ def debugged(rerun: Rerun, *, port: int, engine: Engine, debugger: Debugger) -> 
     Raises:
         SettingsError: The image has no Python, or the container no network.
     """
-    request = rerun.request
+    request = prepared.request
     if not debugger.has_program(request.image, _PYTHONS):
         raise SettingsError(
             f"Image {request.image} has no {' or '.join(_PYTHONS)} on its PATH, and --debugpy is for Python alone. For "
             "another language, mount its debugger with --mount, or look into the step with `drayage shell`."
         )
-    mode = request.passthrough.get("network_mode")
-    if "none" in {mode, *request.settings.networks[:1]} or request.passthrough.get("network_disabled"):
+    mode = request.container_kwargs.get("network_mode")
+    if "none" in {mode, *request.settings.networks[:1]} or request.container_kwargs.get("network_disabled"):
         raise SettingsError("The step has no network, so no debugger can reach it: give --network, such as bridge.")
-    directory = rerun.attempt.path / "debugpy"
+    directory = prepared.attempt.path / "debugpy"
     directory.mkdir()
     try:
         (directory / "sitecustomize.py").write_text(_HOOK, encoding="utf-8")
         _place_debugpy(directory)
         yield replace(
-            rerun,
+            prepared,
             request=replace(
                 request,
                 settings=request.settings.overridden(
@@ -85,19 +85,19 @@ def debugged(rerun: Rerun, *, port: int, engine: Engine, debugger: Debugger) -> 
                 ),
                 environment={
                     **request.environment,
-                    "PYTHONPATH": _python_path(rerun, debugger),
+                    "PYTHONPATH": _python_path(prepared, debugger),
                     "DRAYAGE_DEBUGPY": "1",
                 },
-                passthrough={**request.passthrough, "ports": {f"{_PORT}/tcp": ("127.0.0.1", port)}},
+                container_kwargs={**request.container_kwargs, "ports": {f"{_PORT}/tcp": ("127.0.0.1", port)}},
             ),
         )
     finally:
         shutil.rmtree(directory)
 
 
-def has_waited(rerun: Rerun) -> bool:
+def has_waited(prepared: PreparedReplay) -> bool:
     """Tell whether a Python of this container has waited for a debugger."""
-    return _WAITING in rerun.attempt.stderr.read_text(encoding="utf-8", errors="replace")
+    return _WAITING in prepared.attempt.stderr.read_text(encoding="utf-8", errors="replace")
 
 
 def _place_debugpy(directory: Path) -> None:
@@ -110,6 +110,6 @@ def _place_debugpy(directory: Path) -> None:
         path.chmod(0o755 if path.is_dir() else 0o644)
 
 
-def _python_path(rerun: Rerun, debugger: Debugger) -> str:
-    inherited = {**debugger.environment(rerun.request.image), **rerun.request.environment}.get("PYTHONPATH")
+def _python_path(prepared: PreparedReplay, debugger: Debugger) -> str:
+    inherited = {**debugger.environment(prepared.request.image), **prepared.request.environment}.get("PYTHONPATH")
     return f"{_DIRECTORY}:{inherited}" if inherited else _DIRECTORY

@@ -10,7 +10,7 @@ from typing import Any
 from drayage.engine import Engine, Mount
 from drayage.errors import ExchangeError, ImageMissingError, SettingsError
 from drayage.exchange.directory import REPLAYS, Attempt, Exchange
-from drayage.exchange.history import RecordedStep, require_record
+from drayage.exchange.history import PastAttempt, require_record
 from drayage.exchange.record import ContainerRecord
 from drayage.identity import Identity
 from drayage.request import ContainerRequest
@@ -20,7 +20,7 @@ _PIPES = "DAGSTER_PIPES_"
 
 
 @dataclass(frozen=True)
-class Changes:
+class Overrides:
     """What is to differ from the step as it ran.
 
     Args:
@@ -39,7 +39,7 @@ class Changes:
 
 
 @dataclass(frozen=True)
-class Rerun:
+class PreparedReplay:
     """A container that is about to be made again.
 
     Args:
@@ -56,13 +56,13 @@ class Rerun:
 
 
 def prepare(
-    step: RecordedStep, changes: Changes, *, engine: Engine, exchange: Exchange, require_all: bool = True
-) -> Rerun:
+    step: PastAttempt, overrides: Overrides, *, engine: Engine, exchange: Exchange, require_all: bool = True
+) -> PreparedReplay:
     """Make ready for another container like a step's.
 
     Args:
         step: The step.
-        changes: What is to differ.
+        overrides: What is to differ.
         engine: Where the container will run.
         exchange: Where its exchange directory goes; the step's own is left alone.
         require_all: Whether a hidden environment variable or a secret that is not here is an error; else it is noted.
@@ -71,7 +71,7 @@ def prepare(
         DrayageError: Something that the step had is not here.
     """
     record, notes = require_record(step), []
-    environment = record.known_environment() | dict(changes.environment)
+    environment = record.known_environment() | dict(overrides.environment)
     missing = [name for name in record.environment if name not in environment]
     if missing and require_all:
         raise SettingsError(
@@ -88,26 +88,26 @@ def prepare(
         notes.append(f"the container goes without secrets: {error}")
     if record.not_recorded:
         notes.append(f"not as it was, for it has no JSON form: {', '.join(record.not_recorded)}")
-    image = changes.image or _same_image(record, engine, notes)
+    image = overrides.image or _same_image(record, engine, notes)
     run_id = f"replay-{uuid.uuid4().hex[:12]}"
     request = ContainerRequest(
         # A chain of runs of its own: no retry in Dagster may adopt this container.
         identity=Identity(record.deployment, run_id, run_id, record.step, 0, 0),
         image=image,
-        settings=_settings(record, changes),
+        settings=_settings(record, overrides),
         command=record.asked_command,
         environment={name: value for name, value in environment.items() if not name.startswith(_PIPES)},
         secrets=secrets,
         secret_sources={name: record.secrets[name] for name in secrets},
-        passthrough=_passthrough(record, changes),
+        container_kwargs=_container_kwargs(record, overrides),
         promised=record.promised,
         adapter=record.adapter,
     )
     bootstrap = {name: value for name, value in environment.items() if name.startswith(_PIPES)}
-    return Rerun(request, bootstrap, _new_attempt(step, changes, exchange), tuple(notes))
+    return PreparedReplay(request, bootstrap, _new_attempt(step, overrides, exchange), tuple(notes))
 
 
-def redactor(step: RecordedStep) -> Redactor:
+def redactor(step: PastAttempt) -> Redactor:
     """What takes the step's secrets out of whatever is shown or handed on.
 
     Raises:
@@ -136,44 +136,44 @@ def _same_image(record: ContainerRecord, engine: Engine, notes: list[str]) -> st
         return record.image
 
 
-def _settings(record: ContainerRecord, changes: Changes) -> Any:
-    replaced = {mount.target for mount in changes.mounts}
+def _settings(record: ContainerRecord, overrides: Overrides) -> Any:
+    replaced = {mount.target for mount in overrides.mounts}
     mounts = [mount for mount in record.settings.mounts if mount.target not in replaced]
     update: dict[str, Any] = {
-        "mounts": (*mounts, *changes.mounts),
+        "mounts": (*mounts, *overrides.mounts),
         "pull": "never",
         # To the sweeper a replay's run is over from the start: it must not be stopped for that.
         "forward_termination": False,
         "name": f"replay-{record.settings.name or record.step}",
     }
-    if changes.network is not None:
-        update["networks"] = (changes.network,)
+    if overrides.network is not None:
+        update["networks"] = (overrides.network,)
     return record.settings.overridden(update, source="command line")
 
 
-def _passthrough(record: ContainerRecord, changes: Changes) -> dict[str, Any]:
+def _container_kwargs(record: ContainerRecord, overrides: Overrides) -> dict[str, Any]:
     # A name can be taken once only, and labels would give the container to the run that it is a copy of.
-    dropped = {"name", "labels", *(("network", "network_mode", "network_disabled") if changes.network else ())}
-    return {name: value for name, value in record.passthrough.items() if name not in dropped}
+    dropped = {"name", "labels", *(("network", "network_mode", "network_disabled") if overrides.network else ())}
+    return {name: value for name, value in record.container_kwargs.items() if name not in dropped}
 
 
-def _new_attempt(step: RecordedStep, changes: Changes, exchange: Exchange) -> Attempt:
+def _new_attempt(step: PastAttempt, overrides: Overrides, exchange: Exchange) -> Attempt:
     has_context = step.attempt.context.is_file()
-    if changes.extras and not has_context:
+    if overrides.extras and not has_context:
         raise ExchangeError(
             f"Step {step.step} had its context from an injector of its own, so that --set has nothing to change."
         )
     attempt = exchange.create(f"{REPLAYS}/{step.run_id}/{step.attempt.path.parent.name}/1")
     if has_context:
         context = json.loads(step.attempt.context.read_bytes())
-        context["extras"] = {**(context.get("extras") or {}), **changes.extras}
+        context["extras"] = {**(context.get("extras") or {}), **overrides.extras}
         attempt.write_context(json.dumps(context))
     return attempt
 
 
-def read_changes(
+def read_overrides(
     *, image: str | None, extras: list[str], mounts: list[str], environment: list[str], network: str | None
-) -> Changes:
+) -> Overrides:
     """Read what is to differ from the words of a command line.
 
     Args:
@@ -186,7 +186,7 @@ def read_changes(
     Raises:
         SettingsError: One has another form.
     """
-    return Changes(
+    return Overrides(
         image=image,
         extras={name: _json_or_text(value) for name, value in _pairs(extras, "--set")},
         mounts=tuple(map(_mount, mounts)),
@@ -195,13 +195,13 @@ def read_changes(
     )
 
 
-def mounted(changes: Changes, engine: Engine) -> Changes:
-    """The same changes with paths of this machine as the engine knows them."""
+def mounted(overrides: Overrides, engine: Engine) -> Overrides:
+    """The same overrides with paths of this machine as the engine knows them."""
     return replace(
-        changes,
+        overrides,
         mounts=tuple(
             replace(mount, source=engine.host_path(Path(mount.source))) if mount.kind == "bind" else mount
-            for mount in changes.mounts
+            for mount in overrides.mounts
         ),
     )
 

@@ -18,10 +18,10 @@ from drayage.interrupts import held_back
 from drayage.pipes.adapter import open_adapter
 from drayage.pipes.ledger import Ledger
 from drayage.pipes.reader import LogMessageReader, MessageFileReader
-from drayage.pipes.schema import is_settled
+from drayage.pipes.schema import is_runner_message
 from drayage.pipes.transcript import described
 from drayage.promise import Promise
-from drayage.replay.prepare import Rerun
+from drayage.replay.prepare import PreparedReplay
 from drayage.secrets import Redactor, scrub
 from drayage.step.launch import Launched, Launcher
 from drayage.step.output import OutputLogs, open_output_logs
@@ -36,17 +36,17 @@ class Replay:
     """One step, once more.
 
     Args:
-        rerun: The container.
+        prepared: The container.
         engine: Where it runs.
         show: Shows one line to people.
     """
 
-    def __init__(self, rerun: Rerun, *, engine: Engine, show: Callable[[str], None]) -> None:
-        self._rerun = rerun
+    def __init__(self, prepared: PreparedReplay, *, engine: Engine, show: Callable[[str], None]) -> None:
+        self._prepared = prepared
         self._engine = engine
         self._show = show
         self._changed = Event()
-        self._redact = Redactor(rerun.request.secrets.values())
+        self._redact = Redactor(prepared.request.secrets.values())
         self._ledger = Ledger(on_activity=self._changed.set, keep_custom=True, redact=self._redact)
         self._container_id: str | None = None
         self._launched: Launched | None = None
@@ -61,19 +61,19 @@ class Replay:
             return self._run()
 
     def _run(self) -> Verdict:
-        attempt = self._rerun.attempt
+        attempt = self._prepared.attempt
         handler = ReplayHandler(
             self._show,
             assets=self._assets(),
-            promised=self._rerun.request.promised,
+            promised=self._prepared.request.promised,
         )
         reader = self._reader()
         intercept = reader.take_line if isinstance(reader, LogMessageReader) else None
         try:
             with (
                 open_adapter(
-                    self._rerun.request.adapter,
-                    self._rerun.request.promised,
+                    self._prepared.request.adapter,
+                    self._prepared.request.promised,
                     messages=attempt.messages,
                     redact=self._redact,
                 ) as adapter,
@@ -86,7 +86,7 @@ class Replay:
                 try:
                     launched = self._launch(logs)
                     watch = Watch(
-                        launched, self._rerun.request.settings, ledger=self._ledger, logs=logs, changed=self._changed
+                        launched, self._prepared.request.settings, ledger=self._ledger, logs=logs, changed=self._changed
                     )
                     for _ in watch.changes():
                         pass
@@ -105,22 +105,22 @@ class Replay:
                 )
             )
             reasons = [self._redact.text(reason.text) for reason in verdict.reasons]
-            attempt.write_record(VERDICT, {"green": verdict.green, "reasons": reasons, "state": asdict(state)})
+            attempt.write_json(VERDICT, {"green": verdict.green, "reasons": reasons, "state": asdict(state)})
             return verdict
         finally:
             self._clean_up()
 
     def _assets(self) -> set[str]:
-        context = self._rerun.attempt.context
+        context = self._prepared.attempt.context
         if not context.is_file():
             return set()
         return set(json.loads(context.read_bytes()).get("asset_keys") or ())
 
     def _reader(self) -> MessageFileReader | LogMessageReader:
-        raw = self._rerun.bootstrap.get(_MESSAGES)
+        raw = self._prepared.bootstrap.get(_MESSAGES)
         params: Any = decode_param(raw) if raw else {}
         if params.get(PipesDefaultMessageWriter.FILE_PATH_KEY) == WORKLOAD_MESSAGES:
-            return MessageFileReader(self._rerun.attempt.messages, workload_path=WORKLOAD_MESSAGES)
+            return MessageFileReader(self._prepared.attempt.messages, workload_path=WORKLOAD_MESSAGES)
         if PipesDefaultMessageWriter.STDIO_KEY in params:
             return LogMessageReader()
         raise SettingsError(
@@ -129,14 +129,14 @@ class Replay:
 
     def _launch(self, logs: OutputLogs) -> Launched:
         launcher = Launcher(
-            self._rerun.request,
+            self._prepared.request,
             self._engine,
             on_change=self._changed.set,
             on_created=self._note_container,
             on_launched=self._note_launched,
             on_leftover=lambda error: self._show(str(error)),
         )
-        return launcher.launch(self._rerun.attempt, logs, bootstrap=self._rerun.bootstrap, fingerprint="replay")
+        return launcher.launch(self._prepared.attempt, logs, bootstrap=self._prepared.bootstrap, fingerprint="replay")
 
     def _note_container(self, container_id: str) -> None:
         self._container_id = container_id
@@ -146,7 +146,7 @@ class Replay:
 
     def _end_early(self) -> None:
         """Nothing of a replay goes on unseen, also after Ctrl-C."""
-        launched, settings = self._launched, self._rerun.request.settings
+        launched, settings = self._launched, self._prepared.request.settings
         if launched is not None and self._engine.state(launched.state.id).status != "created":
             launched.follower.stop(settings.stop_signal, settings.stop_grace_s)
 
@@ -155,7 +155,7 @@ class Replay:
             labels = self._engine.state(self._container_id).labels
             remove_container(self._engine, labels, self._container_id)
         if self._redact.hits:
-            scrub(self._rerun.attempt.messages, self._redact)
+            scrub(self._prepared.attempt.messages, self._redact)
 
 
 class ReplayHandler:
@@ -182,7 +182,7 @@ class ReplayHandler:
         self._show(described(message))
         if method == "report_asset_materialization":
             self._judge_materialization(params)
-        elif method == "report_custom_message" and is_settled(params["payload"]):
+        elif method == "report_custom_message" and is_runner_message(params["payload"]):
             metadata_from_pipes(params["payload"]["metadata"])
 
     def get_reported_results(self) -> tuple[()]:

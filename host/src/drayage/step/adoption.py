@@ -67,24 +67,24 @@ def find_adoptable(
             remove_container(engine, state.labels, state.id)
         if attempt is None or not _is_open(request, attempt, state.labels[RUN]):
             continue
-        reason = _why_useless(state, attempt, fingerprint)
+        reason = _adoption_obstacle(state, attempt, fingerprint)
         if reason is None:
             log.info("adopting container %s, which run %s started", state.short_id, state.labels[RUN])
             return _adopted(request, attempt, state, removed=False)
         log.warning("container %s of run %s is not adopted: %s", state.short_id, state.labels[RUN], reason)
         remove_container(engine, state.labels, state.id)
-        attempt.write_record(
+        attempt.write_json(
             "verdict.json", {"green": False, "judged_at_s": time.time(), "reasons": [f"not adopted: {reason}"]}
         )
     return _find_judged(request, exchange, fingerprint)
 
 
-def _why_useless(state: ContainerState, attempt: Attempt, fingerprint: str) -> str | None:
+def _adoption_obstacle(state: ContainerState, attempt: Attempt, fingerprint: str) -> str | None:
     if state.status == "created":
         return "it was never started"
     if attempt.awaits_context:
         return "it stood by, and its step never began"
-    if (attempt.read_record("container.json") or {}).get("fingerprint") != fingerprint:
+    if (attempt.read_json("container.json") or {}).get("fingerprint") != fingerprint:
         return "image, command, extras, environment or partition have changed since"
     if state.ended and state.exit_code != 0:
         return f"it failed meanwhile with exit code {state.exit_code}"
@@ -93,7 +93,7 @@ def _why_useless(state: ContainerState, attempt: Attempt, fingerprint: str) -> s
 
 def _is_open(request: StepRequest, attempt: Attempt, run_id: str) -> bool:
     """Whether Dagster still waits for what came out of an attempt."""
-    verdict = attempt.read_record("verdict.json")
+    verdict = attempt.read_json("verdict.json")
     if verdict is not None and not verdict["green"]:
         return False
     for at_s, event in _events_since(request, run_id):
@@ -113,8 +113,8 @@ def _find_judged(request: StepRequest, exchange: Exchange, fingerprint: str) -> 
         step = exchange.root / run_id / slug(request.identity.step)
         for path in sorted(step.glob("*")) if step.is_dir() else ():
             attempt = exchange.open(str(path.relative_to(exchange.root)))
-            record = attempt.read_record("container.json") if attempt else None
-            verdict = attempt.read_record("verdict.json") if attempt else None
+            record = attempt.read_json("container.json") if attempt else None
+            verdict = attempt.read_json("verdict.json") if attempt else None
             if attempt is None or record is None or verdict is None or not verdict.get("state"):
                 continue
             same = record["fingerprint"] == fingerprint and record["call"] == request.identity.call
@@ -139,7 +139,7 @@ def _earlier_runs(request: StepRequest) -> Iterator[str]:
 
 
 def _adopted(request: StepRequest, attempt: Attempt, state: ContainerState, *, removed: bool) -> Adopted:
-    record = attempt.read_record("container.json") or {}
+    record = attempt.read_json("container.json") or {}
     assets, checks = set(), set()
     for _, event in _events_since(request, state.labels[RUN]):
         if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
@@ -154,7 +154,7 @@ def _adopted(request: StepRequest, attempt: Attempt, state: ContainerState, *, r
         removed,
         AlreadyLogged(frozenset(assets), frozenset(checks)),
         float(record.get("created_at_s") or state.started_at_s),
-        metadata_from_pipes((attempt.read_record("verdict.json") or {}).get("measures") or {}),
+        metadata_from_pipes((attempt.read_json("verdict.json") or {}).get("measures") or {}),
     )
 
 

@@ -23,8 +23,8 @@ from drayage.step.adoption import Adopted
 from drayage.step.invocation import DrayageInvocation
 from drayage.step.launch import Launched, Launcher, find_image
 from drayage.step.output import OutputLogs, open_output_logs
-from drayage.step.standby import Standbys
-from drayage.step.start import Beginning, find_beginning
+from drayage.step.standby import StandbyPool
+from drayage.step.start import Start, choose_start
 from drayage.step.watch import Watch
 from drayage.verdict.failure import debug_commands, error_failure, step_failure
 from drayage.verdict.judge import LimitReached, Reason, Verdict, judge
@@ -46,14 +46,14 @@ class Execution:
         engine: Where the container runs.
         exchange: Where the exchange directories are.
         command_line: How people call `drayage` for this deployment.
-        standbys: What stands by for the run's next step.
+        standby_pool: What stands by for the run's next step.
     """
 
     def __init__(
-        self, request: StepRequest, *, engine: Engine, exchange: Exchange, command_line: str, standbys: Standbys
+        self, request: StepRequest, *, engine: Engine, exchange: Exchange, command_line: str, standby_pool: StandbyPool
     ) -> None:
         self._command_line = command_line
-        self._standbys = standbys
+        self._standby_pool = standby_pool
         self._request = request
         self._engine = engine
         self._exchange = exchange
@@ -97,8 +97,8 @@ class Execution:
 
     def _results(self, image_id: str, *, streaming: bool) -> Generator[Any, None, None]:
         request = self._request
-        beginning = find_beginning(
-            request, image_id, engine=self._engine, exchange=self._exchange, standbys=self._standbys
+        beginning = choose_start(
+            request, image_id, engine=self._engine, exchange=self._exchange, standby_pool=self._standby_pool
         )
         attempt, self._adopted = beginning.attempt, beginning.adopted
         self._commands = debug_commands(self._command_line, attempt, request.identity.step)
@@ -128,7 +128,7 @@ class Execution:
                     else:
                         try:
                             launched = self._launch(beginning, logs, session.get_bootstrap_env_vars())
-                            self._standbys.prepare(request.context, request.identity)
+                            self._standby_pool.prepare(request.context, request.identity)
                             yield from self._follow(launched, logs, streaming=streaming)
                         except BaseException as error:
                             self._end_early(error)
@@ -144,7 +144,7 @@ class Execution:
             self._judge(attempt, state, logs, session)
         except BaseException:
             # The next step may never come.
-            self._standbys.discard(request.identity.run_id)
+            self._standby_pool.discard(request.identity.run_id)
             # With the measures also of a step that ended before its judgement, so that their plots have no holes.
             keep_as_observations(request.context, self._ledger.take_results(), self._measured_metadata())
             raise
@@ -152,7 +152,7 @@ class Execution:
             beginning.context.close()
             self._clean_up(attempt)
 
-    def _launch(self, beginning: Beginning, logs: OutputLogs, bootstrap: Any) -> Launched:
+    def _launch(self, beginning: Start, logs: OutputLogs, bootstrap: Any) -> Launched:
         launcher = Launcher(
             self._request,
             self._engine,
@@ -262,7 +262,7 @@ class Execution:
         return keep == "always" or (keep == "on_failure" and judged_red)
 
     def _write_verdict(self, attempt: Attempt, verdict: Verdict, state: ContainerState | None) -> None:
-        attempt.write_record(
+        attempt.write_json(
             "verdict.json",
             {
                 "green": verdict.green,

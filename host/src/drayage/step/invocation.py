@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from drayage.exchange.directory import Attempt
-from drayage.pipes.schema import is_settled
+from drayage.pipes.schema import is_runner_message
 from drayage.verdict.results import AlreadyLogged, with_metadata, without_recorded
 
 
@@ -71,6 +71,6 @@ class DrayageInvocation(dg.PipesClientCompletedInvocation):
                 if b"report_custom_message" in line:
                     message = json.loads(line)
                     payload = message["params"]["payload"]
-                    if message["method"] == "report_custom_message" and not is_settled(payload):
+                    if message["method"] == "report_custom_message" and not is_runner_message(payload):
                         payloads.append(payload)
         return payloads

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from drayage.engine import ContainerSpec, ContainerState, Engine, Mount, Output
 from drayage.errors import EngineError, ImageChangedError
-from drayage.exchange.context_pipe import HeldContext
+from drayage.exchange.context_pipe import ContextPipe
 from drayage.exchange.directory import WORKLOAD_IO, Attempt
 from drayage.exchange.record import write_container_record
 from drayage.identity import EXCHANGE, FORWARD, KEEP, KEEP_S, SECRETS
@@ -39,9 +39,9 @@ def find_image(request: StepRequest, engine: Engine) -> str:
         ImageChangedError: The name stands for another image than when the definitions were loaded.
     """
     image_id = engine.image_id(request.image, pull=request.settings.pull)
-    if request.expected_image_id not in (None, image_id):
+    if request.image_id not in (None, image_id):
         raise ImageChangedError(
-            f"The image {request.image} is {image_id} now, and was {request.expected_image_id} when this step's "
+            f"The image {request.image} is {image_id} now, and was {request.image_id} when this step's "
             "definitions were loaded from it: it was built or pulled again since. Nothing was started. Reload the "
             "code location (Deployment, then Reload, in the UI), then launch the run anew."
         )
@@ -164,11 +164,11 @@ class Launcher:
         follower = self._follower(state.id, logs, standby.output)
         launched = Launched(state, follower, created_at=begun_at, started_at=begun_at)
         self._on_launched(launched)
-        standby.context.give()
+        standby.context.deliver()
         follower.start()
         return launched
 
-    def take_over(self, adopted: "Adopted", logs: OutputLogs, context: HeldContext) -> Launched:
+    def adopt(self, adopted: "Adopted", logs: OutputLogs, context: ContextPipe) -> Launched:
         """Follow a container that another run started.
 
         Args:
@@ -190,7 +190,7 @@ class Launcher:
             started_at=started_at_s + to_monotonic_s,
         )
         self._on_launched(launched)
-        context.give()
+        context.deliver()
         follower.start()
         return launched
 
@@ -244,7 +244,7 @@ def spec_of(request: ContainerRequest, engine: Engine, attempt: Attempt, bootstr
         read_only_root=settings.read_only_root,
         no_new_privileges=settings.no_new_privileges,
         cap_drop=settings.cap_drop,
-        passthrough=request.passthrough,
+        container_kwargs=request.container_kwargs,
     )
 
 

@@ -25,7 +25,7 @@ from dagster_pipes import (
 from drayage.dagster_internals import Context, later_steps
 from drayage.engine import ContainerState, Engine, Output, remove_container, remove_owned
 from drayage.errors import ContainerGoneError, DrayageError
-from drayage.exchange.context_pipe import HeldContext
+from drayage.exchange.context_pipe import ContextPipe
 from drayage.exchange.directory import WORKLOAD_CONTEXT, WORKLOAD_MESSAGES, Attempt, Exchange
 from drayage.exchange.history import last_record
 from drayage.exchange.record import ContainerRecord, write_container_record
@@ -42,7 +42,7 @@ BOOTSTRAP = {
 """Pipes' environment variables of a container whose context and messages are files of its exchange directory."""
 
 _log = logging.getLogger(__name__)
-_by_exchange: "dict[Exchange, Standbys]" = {}
+_by_exchange: "dict[Exchange, StandbyPool]" = {}
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,11 @@ class Standby:
     attempt: Attempt
     state: ContainerState
     output: Output
-    context: HeldContext
+    context: ContextPipe
     started_at: float
 
 
-class Standbys:
+class StandbyPool:
     """The containers that stand by: one a run, at most.
 
     Each is made by one thread, behind the steps, which is never in the way of itself.
@@ -77,7 +77,7 @@ class Standbys:
     """
 
     @classmethod
-    def shared(cls, engine: Engine, exchange: Exchange) -> "Standbys":
+    def shared(cls, engine: Engine, exchange: Exchange) -> "StandbyPool":
         """Those of all clients of this process that have an exchange root in common.
 
         The steps of a run may have a client each, and what one of them prepared is what the next one takes.
@@ -136,7 +136,7 @@ class Standbys:
             return None
         if standby.request.identity != request.identity:
             return None
-        reason = self._why_useless(standby, request, image_id)
+        reason = self._standby_mismatch(standby, request, image_id)
         if reason is None:
             return standby
         request.context.log.warning("container %s, which stood by, is not used: %s", standby.state.short_id, reason)
@@ -173,7 +173,7 @@ class Standbys:
         if standby is not None:
             self._remove(standby)
 
-    def _why_useless(self, standby: Standby, request: StepRequest, image_id: str) -> str | None:
+    def _standby_mismatch(self, standby: Standby, request: StepRequest, image_id: str) -> str | None:
         wanted, made = (
             spec_of(asked, self._engine, standby.attempt, BOOTSTRAP) for asked in (request, standby.request)
         )
@@ -212,7 +212,7 @@ class Standbys:
 
     def _start(self, request: ContainerRequest) -> Standby:
         attempt = self._exchange.create(request.identity.directory)
-        context = HeldContext(attempt)
+        context = ContextPipe(attempt)
         launcher = Launcher(
             request,
             self._engine,
@@ -222,7 +222,7 @@ class Standbys:
             on_leftover=lambda error: _log.warning("clean-up is left to the sweeper: %s", error),
         )
         try:
-            context.hold()
+            context.open()
             state, volume = launcher.create(attempt, bootstrap=BOOTSTRAP)
             output = self._engine.output(state.id, from_start=False)
             launcher.start(state.id, volume)

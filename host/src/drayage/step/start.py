@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from drayage.engine import Engine
-from drayage.exchange.context_pipe import HeldContext
+from drayage.exchange.context_pipe import ContextPipe
 from drayage.exchange.directory import Attempt, Exchange
 from drayage.request import StepRequest
 from drayage.step.adoption import Adopted, find_adoptable
 from drayage.step.launch import Launched, Launcher
 from drayage.step.output import OutputLogs
-from drayage.step.standby import Standby, Standbys
+from drayage.step.standby import Standby, StandbyPool
 
 
 @dataclass(frozen=True)
-class Beginning:
+class Start:
     """Where a step finds its exchange directory, and its container if there is one already.
 
     Args:
@@ -29,7 +29,7 @@ class Beginning:
     request: StepRequest
     fingerprint: str
     attempt: Attempt
-    context: HeldContext
+    context: ContextPipe
     adopted: Adopted | None = None
     standby: Standby | None = None
 
@@ -42,7 +42,7 @@ class Beginning:
             bootstrap: Pipes' own environment variables.
         """
         if self.adopted:
-            return launcher.take_over(self.adopted, logs, self.context)
+            return launcher.adopt(self.adopted, logs, self.context)
         log = self.request.context.log
         if self.standby:
             launched = launcher.hand_over(self.standby, logs)
@@ -55,9 +55,9 @@ class Beginning:
         return launched
 
 
-def find_beginning(
-    request: StepRequest, image_id: str, *, engine: Engine, exchange: Exchange, standbys: Standbys
-) -> Beginning:
+def choose_start(
+    request: StepRequest, image_id: str, *, engine: Engine, exchange: Exchange, standby_pool: StandbyPool
+) -> Start:
     """Look for a container that does what a step asks for, or make the directory for a new one.
 
     Args:
@@ -65,20 +65,20 @@ def find_beginning(
         image_id: Content address of its image.
         engine: Where containers run.
         exchange: Where exchange directories are.
-        standbys: What was started ahead.
+        standby_pool: What was started ahead.
 
     Raises:
         DrayageError: Engine or exchange root fail.
     """
     fingerprint = request.fingerprint(image_id)
-    standby = standbys.find(request, image_id)
+    standby = standby_pool.find(request, image_id)
     standby_id = standby.state.id if standby else None
     adopted = find_adoptable(request, engine=engine, exchange=exchange, fingerprint=fingerprint, standby_id=standby_id)
     if adopted:
-        standbys.discard(request.identity.run_id)
-        return Beginning(request, fingerprint, adopted.attempt, HeldContext(adopted.attempt), adopted=adopted)
+        standby_pool.discard(request.identity.run_id)
+        return Start(request, fingerprint, adopted.attempt, ContextPipe(adopted.attempt), adopted=adopted)
     if standby:
-        standbys.take(standby, request, fingerprint)
-        return Beginning(request, fingerprint, standby.attempt, standby.context, standby=standby)
+        standby_pool.take(standby, request, fingerprint)
+        return Start(request, fingerprint, standby.attempt, standby.context, standby=standby)
     attempt = exchange.create(request.identity.directory)
-    return Beginning(request, fingerprint, attempt, HeldContext(attempt))
+    return Start(request, fingerprint, attempt, ContextPipe(attempt))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from drayage.exchange.context_pipe import HeldContext
+from drayage.exchange.context_pipe import ContextPipe
 from drayage.exchange.directory import Attempt, Exchange
 
 CONTEXT = '{"run_id": "r"}'
@@ -33,52 +33,52 @@ class Reader:
 
 
 @pytest.fixture
-def held(attempt: Attempt) -> Iterator[HeldContext]:
-    held = HeldContext(attempt)
-    held.hold()
-    yield held
-    held.close()
+def pipe(attempt: Attempt) -> Iterator[ContextPipe]:
+    pipe = ContextPipe(attempt)
+    pipe.open()
+    yield pipe
+    pipe.close()
 
 
-def give(attempt: Attempt, held: HeldContext, context: str = CONTEXT) -> None:
+def deliver(attempt: Attempt, pipe: ContextPipe, context: str = CONTEXT) -> None:
     attempt.write_context(context)
-    held.give()
+    pipe.deliver()
 
 
 @pytest.mark.parametrize("context", [CONTEXT, "x" * 1_000_000], ids=["small", "larger than a pipe"])
-def test_a_reader_that_came_before_waits(attempt: Attempt, held: HeldContext, context: str) -> None:
+def test_a_reader_that_came_before_waits(attempt: Attempt, pipe: ContextPipe, context: str) -> None:
     reader = Reader(attempt)
     assert not reader.has_ended(0.2)
-    give(attempt, held, context)
+    deliver(attempt, pipe, context)
     assert reader.has_ended()
     assert reader.read == [context]
 
 
-def test_a_reader_that_comes_later_finds_a_file(attempt: Attempt, held: HeldContext) -> None:
-    give(attempt, held)
+def test_a_reader_that_comes_later_finds_a_file(attempt: Attempt, pipe: ContextPipe) -> None:
+    deliver(attempt, pipe)
     for _ in range(2):
         assert attempt.context.read_text() == CONTEXT
     assert stat.S_IMODE(attempt.context.stat().st_mode) == 0o644
-    held.close()
+    pipe.close()
     assert [path.name for path in attempt.path.iterdir()] == ["io"]
 
 
-@pytest.mark.usefixtures("held")
+@pytest.mark.usefixtures("pipe")
 def test_every_user_may_read_it_while_it_is_held(attempt: Attempt) -> None:
     assert attempt.awaits_context
     assert stat.S_IMODE(attempt.context.stat().st_mode) == 0o644
 
 
-def test_nobody_waits_for_a_reader_after_the_end(attempt: Attempt, held: HeldContext) -> None:
-    give(attempt, held)
-    held.close()
+def test_nobody_waits_for_a_reader_after_the_end(attempt: Attempt, pipe: ContextPipe) -> None:
+    deliver(attempt, pipe)
+    pipe.close()
     for thread in threading.enumerate():
         if thread.name == "drayage-context":
             thread.join(DEADLINE_S)
             assert not thread.is_alive()
 
 
-def test_a_reader_that_stalls_holds_up_nobody(attempt: Attempt, held: HeldContext) -> None:
+def test_a_reader_that_stalls_holds_up_nobody(attempt: Attempt, pipe: ContextPipe) -> None:
     go_on, went_on = threading.Event(), []
 
     def stall() -> None:
@@ -89,20 +89,20 @@ def test_a_reader_that_stalls_holds_up_nobody(attempt: Attempt, held: HeldContex
     reader = threading.Thread(target=stall, daemon=True)
     reader.start()
     reader.join(0.2)
-    give(attempt, held, "x" * 1_000_000)
+    deliver(attempt, pipe, "x" * 1_000_000)
     go_on.set()
     reader.join(DEADLINE_S)
     assert not reader.is_alive()
     assert went_on == [True], "the context was given while it stalled"
 
 
-@pytest.mark.usefixtures("held")
+@pytest.mark.usefixtures("pipe")
 def test_another_process_gives_what_one_that_died_had_written(attempt: Attempt) -> None:
     reader = Reader(attempt)
     assert not reader.has_ended(0.2)
     attempt.write_context(CONTEXT)
-    other = HeldContext(attempt)
-    other.give()
+    other = ContextPipe(attempt)
+    other.deliver()
     assert reader.has_ended()
     assert reader.read == [CONTEXT]
     other.close()
@@ -111,9 +111,9 @@ def test_another_process_gives_what_one_that_died_had_written(attempt: Attempt) 
 def test_a_context_that_was_never_held_is_left_alone(attempt: Attempt) -> None:
     attempt.write_context(CONTEXT)
     threads_before = set(threading.enumerate())
-    held = HeldContext(attempt)
-    held.give()
-    held.close()
+    pipe = ContextPipe(attempt)
+    pipe.deliver()
+    pipe.close()
     assert attempt.context.read_text() == CONTEXT
     started = set(threading.enumerate()) - threads_before
     assert not any(thread.name == "drayage-context" for thread in started)
