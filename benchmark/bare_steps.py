@@ -38,7 +38,7 @@ class RecordedContainer:
     @property
     def step(self) -> str:
         """The step's name as people write it."""
-        return str(self.record["step"]).replace("__", "/")
+        return str(self.record["identity"]["step"]).replace("__", "/")
 
     def context_of(self, month: str, topic: str | None) -> dict[str, Any]:
         """Give the context with another month in it.

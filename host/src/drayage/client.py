@@ -1,7 +1,7 @@
 """The client: what an asset calls."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -24,6 +24,7 @@ from drayage.settings import ClientSettings, StepSettings, tag_overrides
 from drayage.step.execution import Execution
 from drayage.step.invocation import DrayageInvocation
 from drayage.step.standby import StandbyPool
+from drayage.step.start import StepHost
 from drayage.sweeper import Sweeper, SweepLimits
 from drayage.verdict.failure import error_failure
 from drayage.verdict.promises import read_promises
@@ -72,11 +73,11 @@ class DrayageClient(PipesDockerClient):
         self._client_settings = ClientSettings.load(exchange_root=exchange_root, deployment=deployment, network=network)
         self._secrets = dict(secrets or {})
         self._implicit = implicit_materializations
-        self._engine = engine or default_engine()
-        self._exchange = Exchange(self._client_settings.exchange_root)
-        self._standby_pool = (
-            StandbyPool(engine, self._exchange) if engine else StandbyPool.shared(self._engine, self._exchange)
-        )
+        exchange = Exchange(self._client_settings.exchange_root)
+        # Steps of one run may have a client each: those with the environment's engine share what stands by.
+        pool_of = StandbyPool if engine else StandbyPool.shared
+        engine = engine or default_engine()
+        self._host = StepHost(engine, exchange, pool_of(engine, exchange), self._client_settings.command_line)
 
     @classmethod
     def _is_dagster_maintained(cls) -> bool:
@@ -123,42 +124,39 @@ class DrayageClient(PipesDockerClient):
         Raises:
             dagster.Failure: The step is not green; the description says why and what to do.
         """
-        request = _Call(
-            image, extras, command, env, registry, container_kwargs, secrets, reports, adapter, image_id, overrides
+        call = _Call(
+            image=image,
+            extras=extras,
+            command=command,
+            env=env,
+            registry=registry,
+            container_kwargs=container_kwargs,
+            secrets=secrets,
+            reports=reports,
+            adapter=adapter,
+            image_id=image_id,
+            overrides=overrides,
         )
-        execution = self._execution(context, request)
+        execution = self._execution(context, call)
         for _ in execution.results(streaming=False):
             pass
         return _completed(execution)
 
-    def stream(
-        self,
-        *,
-        context: Context,
-        image: str,
-        extras: PipesExtras | None = None,
-        command: str | Sequence[str] | None = None,
-        env: Mapping[str, str] | None = None,
-        registry: Mapping[str, str] | None = None,
-        container_kwargs: Mapping[str, Any] | None = None,
-        secrets: Sequence[str] | Mapping[str, Secret] = (),
-        reports: Sequence[dg.AssetKey] | None = None,
-        adapter: AdapterName | None = None,
-        image_id: str | None = None,
-        **overrides: Any,
-    ) -> Iterator[dg.PipesExecutionResult]:
+    def stream(self, *, context: Context, image: str, **arguments: Any) -> Iterator[dg.PipesExecutionResult]:
         """Run a container to its end, yielding materializations and checks as they come.
 
-        For steps with many assets: what was yielded stays, even if the step fails afterwards. The arguments are
-        those of :meth:`run`.
+        For steps with many assets: what was yielded stays, even if the step fails afterwards.
+
+        Args:
+            context: Dagster's context of the executing step.
+            image: Name or id of the image.
+            arguments: The other arguments of :meth:`run`, by their names.
 
         Raises:
             dagster.Failure: The step is not green.
         """
-        request = _Call(
-            image, extras, command, env, registry, container_kwargs, secrets, reports, adapter, image_id, overrides
-        )
-        execution = self._execution(context, request)
+        own = {name: arguments.pop(name) for name in _ARGUMENTS if name in arguments}
+        execution = self._execution(context, _Call(image=image, **own, overrides=arguments))
         yield from execution.results(streaming=True)
 
     def sweeper(self, instance: dg.DagsterInstance, limits: SweepLimits | None = None) -> Sweeper:
@@ -169,57 +167,51 @@ class DrayageClient(PipesDockerClient):
             limits: How long what stays.
         """
         return Sweeper(
-            engine=self._engine,
-            exchange=self._exchange,
+            engine=self._host.engine,
+            exchange=self._host.exchange,
             deployment=self._client_settings.deployment,
             instance=instance,
             limits=limits,
         )
 
-    def _execution(self, context: Context, asked: "_Call") -> Execution:
-        declared = {**self._secrets, **(asked.secrets if isinstance(asked.secrets, Mapping) else {})}
+    def _execution(self, context: Context, call: "_Call") -> Execution:
+        declared = {**self._secrets, **(call.secrets if isinstance(call.secrets, Mapping) else {})}
         try:
-            if asked.adapter is not None and self._reader is not None:
+            if call.adapter is not None and self._reader is not None:
                 raise SettingsError("An adapter has no use for a message reader of its own. Nothing was started.")
-            settings = self._step_settings(context, asked.overrides)
+            settings = self._step_settings(context, call.overrides)
             if settings.standby:
-                self._require_standby_possible(asked)
+                self._require_standby_possible(call)
             request = StepRequest(
                 context=context,
                 identity=self._identity(context),
-                image=asked.image,
+                image=call.image,
                 settings=settings,
-                command=asked.command,
-                extras=asked.extras,
-                image_id=asked.image_id,
-                environment={**self.env, **(asked.env or {})},
-                secrets=read_secrets(declared, asked.secrets),
-                secret_sources={name: declared[name] for name in asked.secrets},
-                container_kwargs=asked.container_kwargs or {},
-                promised=_promised(context, asked.reports),
-                adapter=asked.adapter,
+                command=call.command,
+                extras=call.extras,
+                image_id=call.image_id,
+                environment={**self.env, **(call.env or {})},
+                secrets=read_secrets(declared, call.secrets),
+                secret_sources={name: declared[name] for name in call.secrets},
+                container_kwargs=call.container_kwargs or {},
+                promised=_promised(context, call.reports),
+                adapter=call.adapter,
                 context_injector=self._injector,
                 message_reader=self._reader,
                 implicit_materializations=self._implicit,
             )
-            if login := asked.registry or self.registry:
-                self._engine.login(url=login["url"], username=login["username"], password=login["password"])
+            if login := call.registry or self.registry:
+                self._host.engine.login(url=login["url"], username=login["username"], password=login["password"])
         except DrayageError as error:
             raise error_failure(str(error), error, {}) from error
-        return Execution(
-            request,
-            engine=self._engine,
-            exchange=self._exchange,
-            command_line=self._client_settings.command_line,
-            standby_pool=self._standby_pool,
-        )
+        return Execution(request, self._host)
 
-    def _require_standby_possible(self, asked: "_Call") -> None:
+    def _require_standby_possible(self, call: "_Call") -> None:
         reasons = {
-            "an adapter: a program that knows nothing of Pipes reads no context to wait for": asked.adapter,
+            "an adapter: a program that knows nothing of Pipes reads no context to wait for": call.adapter,
             "a context injector of its own": self._injector,
             "a message reader of its own": self._reader,
-            "container_kwargs, of which the record of a run does not tell all": asked.container_kwargs,
+            "container_kwargs, of which the record of a run does not tell all": call.container_kwargs,
         }
         if given := [reason for reason, value in reasons.items() if value]:
             raise SettingsError(f"A step with standby cannot have {'; nor '.join(given)}. Nothing was started.")
@@ -247,21 +239,24 @@ class DrayageClient(PipesDockerClient):
         return settings.overridden(tag_overrides(context.run.tags), source="tags of the run")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Call:
-    """The arguments of one call."""
+    """The arguments of one call, as :meth:`DrayageClient.run` describes them."""
 
     image: str
-    extras: PipesExtras | None
-    command: str | Sequence[str] | None
-    env: Mapping[str, str] | None
-    registry: Mapping[str, str] | None
-    container_kwargs: Mapping[str, Any] | None
-    secrets: Sequence[str] | Mapping[str, Secret]
-    reports: Sequence[dg.AssetKey] | None
-    adapter: AdapterName | None
-    image_id: str | None
-    overrides: Mapping[str, Any]
+    extras: PipesExtras | None = None
+    command: str | Sequence[str] | None = None
+    env: Mapping[str, str] | None = None
+    registry: Mapping[str, str] | None = None
+    container_kwargs: Mapping[str, Any] | None = None
+    secrets: Sequence[str] | Mapping[str, Secret] = ()
+    reports: Sequence[dg.AssetKey] | None = None
+    adapter: AdapterName | None = None
+    image_id: str | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+_ARGUMENTS = _Call.__dataclass_fields__.keys() - {"image", "overrides"}
 
 
 def _completed(execution: Execution) -> DrayageInvocation:

@@ -1,4 +1,4 @@
-"""Removes what is past its time: containers, secrets' volumes, run workers and attempt directories.
+"""Removes what is past its time: containers, secrets' volumes, run workers and exchange directories.
 
 Steps clean up after themselves; this is for what a killed host left, and for what was kept for people to see.
 """
@@ -15,6 +15,7 @@ import dagster as dg
 from drayage.engine import ContainerState, Engine, remove_container
 from drayage.errors import EngineError
 from drayage.exchange.directory import REPLAYS, Attempt, Exchange
+from drayage.exchange.record import VerdictRecord
 from drayage.exchange.trial_folder import find_abandoned
 from drayage.identity import DEPLOYMENT, EXCHANGE, FORWARD, KEEP, KEEP_S, ROOT_RUN, RUN, SECRETS
 
@@ -30,8 +31,8 @@ class SweepLimits:
     """How long what stays.
 
     Args:
-        attempt_age_s: Attempt directories older than this go, in seconds.
-        attempts_bytes: Beyond this total size the oldest attempt directories go, in bytes.
+        attempt_age_s: Exchange directories older than this go, in seconds.
+        attempts_bytes: Beyond this total size the oldest exchange directories go, in bytes.
         orphan_grace_s: How long after the end of its runs a container may still be adopted, in seconds.
     """
 
@@ -49,7 +50,7 @@ class SweepReport:
         removed: Containers that were removed.
         run_workers: Run workers' containers that were removed.
         volumes: Secrets' volumes that were removed.
-        directories: Attempt directories that were removed.
+        directories: Exchange directories that were removed.
         errors: What could not be removed, and why.
     """
 
@@ -65,7 +66,7 @@ class SweepReport:
         return (
             f"stopped {len(self.stopped)} containers; removed {len(self.removed)} containers, "
             f"{len(self.run_workers)} run workers, {len(self.volumes)} volumes and {len(self.directories)} "
-            f"attempt directories" + (f"; {len(self.errors)} errors: {'; '.join(self.errors)}" if self.errors else "")
+            f"exchange directories" + (f"; {len(self.errors)} errors: {'; '.join(self.errors)}" if self.errors else "")
         )
 
 
@@ -74,7 +75,7 @@ class Sweeper:
 
     Args:
         engine: Where its containers are.
-        exchange: Where its attempt directories are.
+        exchange: Where its exchange directories are.
         deployment: Its name.
         instance: Dagster's instance, which knows whose run is over.
         limits: How long what stays.
@@ -140,12 +141,12 @@ class Sweeper:
 
     def _is_past_its_time(self, state: ContainerState, *, over: bool) -> bool:
         attempt = self._exchange.open(state.labels.get(EXCHANGE, ""))
-        verdict = attempt.read_json("verdict.json") if attempt else None
+        verdict = VerdictRecord.read(attempt) if attempt else None
         if verdict is None and not over:
             return False
         if state.status == "created" or self._stands_by(state):
             return over
-        if verdict is not None and verdict["green"] and state.labels.get(KEEP) != "always":
+        if verdict is not None and verdict.green and state.labels.get(KEEP) != "always":
             return over
         return self._clock() - state.finished_at_s > float(state.labels.get(KEEP_S, 0))
 

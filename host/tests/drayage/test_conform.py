@@ -10,7 +10,10 @@ from drayage.conform.evidence import Evidence
 from drayage.conform.expectations import differs
 from drayage.conform.table import BEGIN, END, Column, rows, write_markdown
 from drayage.conform.values import metadata
+from drayage.engine import ContainerState
 from drayage.errors import NotFoundError
+from drayage.exchange.directory import Attempt
+from drayage.exchange.record import VerdictRecord
 from drayage.pipes.schema import require, schema
 
 REPOSITORY = Path(__file__).parents[3]
@@ -24,6 +27,20 @@ CONTEXT = {
     "retry_number": 0,
     "extras": {"partitions": []},
 }
+ENDED = ContainerState(
+    id="c",
+    name="n",
+    image="i",
+    image_id="sha256:i",
+    status="exited",
+    exit_code=0,
+    oom_killed=False,
+    error="",
+    memory_limit_bytes=0,
+    started_at_s=1,
+    finished_at_s=2,
+    labels={},
+)
 GREEN = Report("my/image", "metadata", (), start_s=0.25)
 RED = Report("my/image", "logs", ("stdout: expected 'a', got 'b'",))
 
@@ -33,7 +50,7 @@ def test_a_program_that_does_nothing_keeps_no_scenario(scenario: Scenario, tmp_p
     (tmp_path / "io").mkdir()
     (tmp_path / "io" / "context.json").write_text(json.dumps(CONTEXT))
     (tmp_path / "io" / "messages.jsonl").write_text("no message\n")
-    (tmp_path / "verdict.json").write_text('{"state": {"exit_code": 0}, "measures": {}}')
+    VerdictRecord(green=True, judged_at_s=0, state=ENDED).write(Attempt(tmp_path, "a"))
     for stream in ("stdout", "stderr"):
         (tmp_path / f"{stream}.log").write_text("")
     assert list(scenario.expect(Evidence((), tmp_path)))

@@ -79,7 +79,12 @@ def adopt(status: str, settings: StepSettings, folder: Path) -> Launched:
         on_leftover=nothing,
     )
     adopted = Adopted(
-        attempt, state(status), removed=False, recorded=AlreadyLogged(), created_at_s=time.time() - AGE_S, measures={}
+        attempt,
+        state(status),
+        removed=False,
+        already_logged=AlreadyLogged(),
+        created_at_s=time.time() - AGE_S,
+        measures={},
     )
     with contextlib.ExitStack() as stack:
         logs = stack.enter_context(open_output_logs(attempt.stdout, attempt.stderr, lambda line: line))

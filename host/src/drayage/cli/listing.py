@@ -48,8 +48,9 @@ def steps(
 
 
 def _step_row(step: PastAttempt, container: ContainerState | None) -> dict[str, Any]:
-    state: Mapping[str, Any] = (step.verdict or {}).get("state") or {}
-    exit_code = state.get("exit_code", container.exit_code if container is not None and container.ended else None)
+    ended = step.verdict.state if step.verdict else None
+    if ended is None and container is not None and container.ended:
+        ended = container
     return {
         "run": step.run_id,
         "step": step.step,
@@ -59,11 +60,11 @@ def _step_row(step: PastAttempt, container: ContainerState | None) -> dict[str, 
         "image_id": step.record.image_id if step.record else None,
         "status": status(step, container),
         "seconds": step.measure("duration_s") or _seconds(step, container),
-        "exit": exit_code,
+        "exit": ended.exit_code if ended else None,
         "peak_memory_mib": step.measure("peak_memory_mib"),
         "container": _presence(container),
         "container_id": container.id if container else None,
-        "reasons": (step.verdict or {}).get("reasons") or [],
+        "reasons": list(step.verdict.reasons) if step.verdict else [],
         "directory": str(step.attempt.path),
     }
 

@@ -115,7 +115,7 @@ def _found(setup: Setup, run: str, step: str | None, attempt: str | None) -> Ite
     try:
         yield replace(
             capsule,
-            record=capsule.record and capsule.record.model_copy(update={"deployment": setup.settings.deployment}),
+            record=capsule.record and capsule.record.of_deployment(setup.settings.deployment),
         )
     finally:
         shutil.rmtree(capsule.attempt.path)

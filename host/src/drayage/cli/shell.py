@@ -117,10 +117,8 @@ class _Shell:
             launcher = Launcher(
                 request,
                 setup.engine,
-                on_change=_nothing,
-                on_created=created.append,
-                on_launched=_nothing,
                 on_leftover=lambda error: note(str(error)),
+                on_created=created.append,
             )
             state, volume = launcher.create(prepared.attempt, bootstrap=prepared.bootstrap)
             if not self.setup.debugger.has_file(state.id, _SHELL):
@@ -142,7 +140,3 @@ class _Shell:
                 "DRAYAGE_TOOLBOX_IMAGE, and it is started beside the step."
             )
         return self.toolbox
-
-
-def _nothing(*_: object) -> None:
-    """A shell's container is not followed."""

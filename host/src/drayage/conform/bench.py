@@ -15,6 +15,8 @@ from drayage.client import DrayageClient
 from drayage.conform.evidence import Evidence
 from drayage.conform.expectations import TOKEN, messages_per_second
 from drayage.conform.scenarios import SECRET, Scenario
+from drayage.exchange.directory import Attempt
+from drayage.exchange.record import VerdictRecord
 from drayage.exchange.trial_folder import trial_folder
 from drayage.pipes.reader import LogMessageReader
 from drayage.secrets import FileSecret
@@ -110,9 +112,9 @@ class Bench:
             result = self._execute(scenario, step)
         entries = self._instance.all_logs(result.run_id)
         directory = next(iter(self._root.glob(f"{result.run_id}/*/*")), None)
-        if directory is None or not (directory / "verdict.json").is_file():
+        if directory is None or VerdictRecord.read(Attempt(directory, directory.name)) is None:
             return Report(self._image, scenario.name, (f"no container ran: {_failure(entries)}",))
-        evidence = Evidence(entries, directory, {stream: text.getvalue() for stream, text in printed.items()})
+        evidence = Evidence(entries, directory, {name: text.getvalue() for name, text in printed.items()})
         failures = list(scenario.expect(evidence))
         if result.success != scenario.green:
             failures.insert(0, "the step succeeded" if result.success else _failure(entries))

@@ -10,7 +10,8 @@ from typing import Any
 
 import dagster as dg
 
-from drayage.exchange.record import VERDICT
+from drayage.exchange.directory import Attempt
+from drayage.exchange.record import VerdictRecord
 from drayage.pipes.schema import is_runner_message
 
 
@@ -47,21 +48,19 @@ class Evidence:
         return closed[-1].get("exception") if closed else None
 
     @cached_property
-    def verdict(self) -> Mapping[str, Any]:
-        """The runner's judgement, with the container's state and measures."""
-        content: dict[str, Any] = json.loads((self.directory / VERDICT).read_bytes())
-        return content
+    def verdict(self) -> VerdictRecord | None:
+        """The runner's verdict, with the container's state and measures; None if no container ran."""
+        return VerdictRecord.read(Attempt(self.directory, self.directory.name))
 
     @property
-    def exit_code(self) -> int:
-        """The container's."""
-        return int(self.verdict["state"]["exit_code"])
+    def exit_code(self) -> int | None:
+        """The container's; None if it did not end by itself."""
+        return self.verdict.state.exit_code if self.verdict and self.verdict.state else None
 
     @property
     def start_s(self) -> float | None:
         """Seconds from the container's creation to its first message."""
-        start: float | None = self.verdict["measures"].get("start_s")
-        return start
+        return self.verdict.measures.get("start_s") if self.verdict else None
 
     def output(self, stream: str) -> str:
         """What the program printed.

@@ -133,8 +133,8 @@ def has_exception(evidence: Evidence) -> Iterator[str]:
         yield f"the exception's message: expected `no trips`, got {_shown(exception.get('message'))}"
     if "the file is empty" not in str((exception.get("cause") or {}).get("message")):
         yield f"the exception's cause: expected `the file is empty`, got {_shown(exception.get('cause'))}"
-    if evidence.exit_code == 0:
-        yield "the exit code is 0"
+    if evidence.exit_code in {0, None}:
+        yield f"the exit code is {evidence.exit_code}"
 
 
 def ends_by_sigterm(evidence: Evidence) -> Iterator[str]:

@@ -3,12 +3,11 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from drayage.engine import ContainerState, Engine
 from drayage.errors import ExchangeError, NotFoundError
 from drayage.exchange.directory import REPLAYS, Attempt, Exchange
-from drayage.exchange.record import RECORD, VERDICT, ContainerRecord, read_container_record
+from drayage.exchange.record import CONTAINER_FILE, ContainerRecord, VerdictRecord
 from drayage.identity import EXCHANGE, RUN, Identity, short_run_id, slug
 
 LAST = "last"
@@ -27,7 +26,7 @@ class PastAttempt:
 
     attempt: Attempt
     record: ContainerRecord | None
-    verdict: dict[str, Any] | None
+    verdict: VerdictRecord | None
     created_at_s: float
 
     @property
@@ -38,7 +37,7 @@ class PastAttempt:
     @property
     def step(self) -> str:
         """Its step key, or the name made of it where no container was made."""
-        return self.record.step if self.record else self.attempt.path.parent.name
+        return self.record.identity.step if self.record else self.attempt.path.parent.name
 
     def asset_names(self) -> set[str]:
         """The assets that it was to make, as ``group/name``."""
@@ -49,9 +48,9 @@ class PastAttempt:
             return set()
         return {str(key) for key in context.get("asset_keys") or ()}
 
-    def measure(self, name: str) -> Any:
-        """One of the numbers that were written with the verdict; None if there is none."""
-        return ((self.verdict or {}).get("measures") or {}).get(name)
+    def measure(self, name: str) -> float | None:
+        """Return one of the numbers that were recorded with the verdict; None if there is none."""
+        return self.verdict.measures.get(name) if self.verdict else None
 
 
 class History:
@@ -101,7 +100,7 @@ class History:
             raise NotFoundError(f"{wanted!r} is the beginning of several runs ({names}): give more of it.")
         raise NotFoundError(
             f"No run begins with {wanted!r} under {self._exchange.root}: `drayage runs` lists those that are "
-            "recorded. Older ones are pruned."
+            "recorded. Older ones were swept."
         )
 
     def step(self, run: str, wanted: str, attempt: str | None = None) -> PastAttempt:
@@ -130,9 +129,9 @@ class History:
 
 def read_step(attempt: Attempt) -> PastAttempt:
     """Read what an attempt's directory tells."""
-    record = read_container_record(attempt)
+    record = ContainerRecord.read(attempt)
     created_at_s = record.created_at_s if record else attempt.path.stat().st_mtime
-    return PastAttempt(attempt, record, attempt.read_json(VERDICT), created_at_s)
+    return PastAttempt(attempt, record, VerdictRecord.read(attempt), created_at_s)
 
 
 def last_record(exchange: Exchange, identity: Identity) -> ContainerRecord | None:
@@ -147,10 +146,11 @@ def last_record(exchange: Exchange, identity: Identity) -> ContainerRecord | Non
     """
     if (exchange.root / identity.run_id / slug(identity.step)).exists():
         return None
-    found = exchange.root.glob(f"*/{slug(identity.step)}/*/{RECORD}")
+    found = exchange.root.glob(f"*/{slug(identity.step)}/*/{CONTAINER_FILE}")
     for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
-        record = read_container_record(Attempt(path.parent, str(path.parent.relative_to(exchange.root))))
-        if record and (record.deployment, record.step, record.call) == (identity.deployment, identity.step, 0):
+        record = ContainerRecord.read(Attempt(path.parent, str(path.parent.relative_to(exchange.root))))
+        made_for = record and (record.identity.deployment, record.identity.step, record.identity.call)
+        if made_for == (identity.deployment, identity.step, 0):
             return record
     return None
 
@@ -183,7 +183,7 @@ def status(step: PastAttempt, container: ContainerState | None) -> str:
         container: Its container; None if it is gone.
     """
     if step.verdict is not None:
-        return "succeeded" if step.verdict["green"] else "failed"
+        return "succeeded" if step.verdict.green else "failed"
     if container is None:
         return "lost" if step.record else "waiting"
     return "unjudged" if container.ended else container.status

@@ -1,8 +1,11 @@
-"""What ``container.json`` holds: how a step's container was made, so that it can be made again.
+"""``container.json`` and ``verdict.json``: how a step's container was made, and what became of it.
 
-No secret value is ever in it. A declared secret is named with its source. Of an environment variable whose name or
-value looks like a credential only the name is kept (its value is null): who makes the container again must have that
-variable too. Everything else is the request itself.
+No secret value is ever in them. A declared secret is recorded with its source. Of an environment variable whose name or
+value looks like a credential only the name is recorded (its value is null): whoever makes the container again needs
+that variable too.
+
+Each file carries a ``format_version``. The files of drayage 0.1.0 have none, and are still read; a file of a later
+format is refused.
 """
 
 import json
@@ -10,9 +13,9 @@ import os
 import platform
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields, replace
 from importlib import metadata
-from typing import Any
+from typing import Any, ClassVar, Literal, Self
 
 import pydantic
 
@@ -25,47 +28,73 @@ from drayage.request import AdapterName, ContainerRequest
 from drayage.secrets import EnvSecret, FileSecret, Redactor
 from drayage.settings import StepSettings
 
-RECORD = "container.json"
-VERDICT = "verdict.json"
+CONTAINER_FILE = "container.json"
+VERDICT_FILE = "verdict.json"
 
 _CREDENTIAL_NAME = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|(PRIVATE|ACCESS|API|AUTH)_?KEY", re.IGNORECASE)
 # scheme://user:password@host
 _CREDENTIAL_VALUE = re.compile(r"://[^/@\s:]*:[^/@\s]+@")
 
 
-class ContainerRecord(pydantic.BaseModel, frozen=True, extra="ignore"):
+class _Record(pydantic.BaseModel, frozen=True, extra="ignore"):
+    """A JSON file beside the logs of an attempt."""
+
+    file: ClassVar[str]
+
+    @classmethod
+    def read(cls, attempt: Attempt) -> Self | None:
+        """Read the record of an attempt; None if there is none.
+
+        Raises:
+            ExchangeError: The file is not JSON, or has another form.
+        """
+        raw = attempt.read_json(cls.file)
+        if raw is None:
+            return None
+        try:
+            return cls.model_validate(raw)
+        except pydantic.ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(map(str, problem['loc'])) or 'the file'}: {problem['msg']}"
+                for problem in error.errors()[:3]
+            )
+            raise ExchangeError(
+                f"{attempt.path / cls.file} was written by another version of drayage ({problems}). Use the drayage "
+                "that the step ran with, or remove the directory."
+            ) from error
+
+    def write(self, attempt: Attempt) -> None:
+        """Write the record, whole or not at all."""
+        attempt.write_json(self.file, self.model_dump(mode="json"))
+
+
+class ContainerRecord(_Record, frozen=True):
     """How a container was made.
 
     Args:
-        deployment: As in :class:`drayage.identity.Identity`, with the next five.
-        run_id: See there.
-        root_run_id: See there.
-        step: See there.
-        attempt: See there.
-        call: See there.
-        fingerprint: Of what the step asked for.
+        format_version: Version of the file's form.
+        identity: The step that the container belonged to.
+        fingerprint: Fingerprint of what the step asked for.
         container_id: Full id.
         container_name: Its name.
-        image: The image as it was asked for.
+        image: Name or id of the image, as the step asked for it.
         image_id: Content address of the image.
         command: What overrode the image's command; None kept it.
-        created_at_s: When it was created, in seconds since the epoch.
+        created_at_s: Time of creation, in seconds since the epoch.
         environment: Environment variables, Pipes' own included; None hides a credential.
-        secrets: Where the files under ``/run/secrets`` came from.
+        secrets: Sources of the files under ``/run/secrets``.
         settings: Limits, mounts, networks, user and the like.
         container_kwargs: The engine's own keyword arguments, without environment variables.
-        not_recorded: Names of those of them that have no JSON form.
+        not_recorded: Names of those keyword arguments that have no JSON form.
         promised: What each asset had to report.
-        adapter: How its standard output is read, if the program knows nothing of Pipes.
+        adapter: How its standard output was read, if the program does not speak Pipes.
         versions: Versions of what made the container.
     """
 
-    deployment: str
-    run_id: str
-    root_run_id: str
-    step: str
-    attempt: int
-    call: int
+    file: ClassVar[str] = CONTAINER_FILE
+
+    format_version: Literal[1] = 1
+    identity: Identity
     fingerprint: str
     container_id: str
     container_name: str
@@ -82,18 +111,26 @@ class ContainerRecord(pydantic.BaseModel, frozen=True, extra="ignore"):
     adapter: AdapterName | None = None
     versions: dict[str, str] = {}
 
-    @property
-    def identity(self) -> Identity:
-        """Who the container belonged to."""
-        return Identity(self.deployment, self.run_id, self.root_run_id, self.step, self.attempt, self.call)
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _from_0_1_0(cls, raw: Any) -> Any:
+        """Read the form of drayage 0.1.0: the identity's fields beside the others, ``passthrough``."""
+        if not isinstance(raw, dict) or "format_version" in raw or "identity" in raw:
+            return raw
+        identity = {field.name: raw[field.name] for field in fields(Identity) if field.name in raw}
+        return {"container_kwargs": raw.get("passthrough", {}), **raw, "identity": identity}
 
     @property
-    def asked_command(self) -> str | list[str] | None:
-        """The command as a request has it."""
+    def requested_command(self) -> str | list[str] | None:
+        """The command in the form of a request."""
         return list(self.command) if isinstance(self.command, tuple) else self.command
 
+    def of_deployment(self, deployment: str) -> Self:
+        """Return the same record as another deployment would have written it."""
+        return self.model_copy(update={"identity": replace(self.identity, deployment=deployment)})
+
     def known_environment(self) -> dict[str, str]:
-        """The environment variables whose value is known here: that of a hidden one, from this process's own."""
+        """Return the environment variables whose value is known here: a hidden one's from this process's own."""
         return {
             name: os.environ[name] if value is None else value
             for name, value in self.environment.items()
@@ -101,7 +138,37 @@ class ContainerRecord(pydantic.BaseModel, frozen=True, extra="ignore"):
         }
 
 
-def write_container_record(
+class VerdictRecord(_Record, frozen=True):
+    """What became of a step.
+
+    Args:
+        format_version: Version of the file's form.
+        green: Whether nothing was wrong.
+        judged_at_s: Time of the verdict, in seconds since the epoch; 0 in a replay of drayage 0.1.0.
+        reasons: Everything that was wrong, free of secrets.
+        state: The container at its end; None if the step ended before it.
+        measures: The step's own numbers by their metadata names, in the unit of the name; None where not measured.
+    """
+
+    file: ClassVar[str] = VERDICT_FILE
+
+    format_version: Literal[1] = 1
+    green: bool
+    judged_at_s: float
+    reasons: tuple[str, ...] = ()
+    state: ContainerState | None = None
+    measures: dict[str, float | None] = {}
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _from_0_1_0(cls, raw: Any) -> Any:
+        """Read the form of drayage 0.1.0, whose replays left the time out."""
+        if not isinstance(raw, dict) or "format_version" in raw:
+            return raw
+        return {"judged_at_s": 0.0, **raw}
+
+
+def record_container(
     attempt: Attempt,
     request: ContainerRequest,
     bootstrap: Mapping[str, str],
@@ -110,66 +177,23 @@ def write_container_record(
     fingerprint: str,
     created_at_s: float,
 ) -> None:
-    """Write down how an attempt's container was made.
+    """Write down how the container of an attempt was made.
 
     Args:
-        attempt: Where to.
+        attempt: The attempt.
         request: What was asked for.
         bootstrap: Pipes' own environment variables.
         state: The container.
-        fingerprint: Of what the step asked for.
-        created_at_s: When it was created, in seconds since the epoch.
+        fingerprint: Fingerprint of what the step asked for.
+        created_at_s: Time of creation, in seconds since the epoch.
     """
-    record = _record_of(request, bootstrap, state, fingerprint=fingerprint, created_at_s=created_at_s)
-    attempt.write_json(RECORD, record.model_dump(mode="json"))
-
-
-def read_container_record(attempt: Attempt) -> ContainerRecord | None:
-    """Read how an attempt's container was made; None if none was.
-
-    Raises:
-        ExchangeError: The record has another form.
-    """
-    raw = attempt.read_json(RECORD)
-    if raw is None:
-        return None
-    try:
-        return ContainerRecord.model_validate(raw)
-    except pydantic.ValidationError as error:
-        raise ExchangeError(
-            f"{attempt.path / RECORD} was written by another version of drayage ({error.error_count()} fields differ). "
-            "Use the drayage that the step ran with."
-        ) from error
-
-
-def versions() -> dict[str, str]:
-    """Versions of what makes containers here."""
-    names = ("drayage", "dagster", "dagster-docker", "dagster-pipes", "docker")
-    found = {"python": platform.python_version()}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            # The images have the sources on the path, not the package.
-            found[name] = "not installed as a package"
-    return found
-
-
-def _record_of(
-    request: ContainerRequest,
-    bootstrap: Mapping[str, str],
-    state: ContainerState,
-    *,
-    fingerprint: str,
-    created_at_s: float,
-) -> ContainerRecord:
     redact = Redactor(request.secrets.values()).text
     container_kwargs = dict(request.container_kwargs)
     extra = container_kwargs.pop("environment", None) or {}
     lines = extra if isinstance(extra, Mapping) else dict(line.partition("=")[::2] for line in extra)
     plain = {name: value for name, value in container_kwargs.items() if _is_json(value)}
-    return ContainerRecord(
-        **asdict(request.identity),
+    ContainerRecord(
+        identity=request.identity,
         fingerprint=fingerprint,
         container_id=state.id,
         container_name=state.name,
@@ -187,7 +211,20 @@ def _record_of(
         promised={key: dict(promised) for key, promised in request.promised.items()},
         adapter=request.adapter,
         versions=versions(),
-    )
+    ).write(attempt)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what makes containers here, by package name."""
+    names = ("drayage", "dagster", "dagster-docker", "dagster-pipes", "docker")
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            # The images have the sources on the path, not the package.
+            found[name] = "not installed as a package"
+    return found
 
 
 def _shown(name: str, value: str, redact: Any) -> str | None:

@@ -40,9 +40,7 @@ class Ledger:
 
     Args:
         on_activity: Called after each message, from the reader's thread.
-        on_custom: Takes a custom message's payload; returns whether that settles it. What it does not
-            settle goes to Dagster's handler if ``keep_custom`` is set, and else only stays in the file.
-        keep_custom: Whether Dagster's handler keeps custom messages in memory.
+        on_custom: Takes a custom message's payload, and returns whether Dagster's handler is to keep it in memory too.
         redact: Takes secrets out of a line.
     """
 
@@ -51,12 +49,10 @@ class Ledger:
         *,
         on_activity: Callable[[], None] = lambda: None,
         on_custom: CustomMessageHandler = lambda _payload: False,
-        keep_custom: bool = False,
         redact: Callable[[bytes], bytes] = lambda line: line,
     ) -> None:
         self._on_activity = on_activity
         self._on_custom = on_custom
-        self._keep_custom = keep_custom
         self._redact = redact
         self._lock = Lock()
         self._handler: dg.PipesMessageHandler | None = None
@@ -144,10 +140,8 @@ class Ledger:
             self.exception = params.get("exception") if isinstance(params, Mapping) else None
         require_message(message)
         method, params = message["method"], message["params"]
-        if method == "report_custom_message":
-            payload = params["payload"]
-            if self._on_custom(payload) or not self._keep_custom:
-                return
+        if method == "report_custom_message" and not self._on_custom(params["payload"]):
+            return
         handler.handle_message(cast("PipesMessage", message))
         if method == "opened":
             self.opened_at = time.monotonic()

@@ -12,12 +12,12 @@ from pathlib import Path
 from drayage.errors import ExchangeError
 from drayage.exchange.directory import REPLAYS, Attempt, Exchange
 from drayage.exchange.history import PastAttempt, read_step, require_record
-from drayage.exchange.record import RECORD, VERDICT, versions
+from drayage.exchange.record import CONTAINER_FILE, VERDICT_FILE, versions
 from drayage.replay.prepare import redactor
 
 _FORMAT = 1
 _VERSIONS = "versions.json"
-_MEMBERS = ("io/context.json", "io/messages.jsonl", "stdout.log", "stderr.log", RECORD, VERDICT)
+_MEMBERS = ("io/context.json", "io/messages.jsonl", "stdout.log", "stderr.log", CONTAINER_FILE, VERDICT_FILE)
 _LONGEST_MEMBER_BYTES = 2**31
 
 
@@ -65,8 +65,8 @@ def open_capsule(path: Path, exchange: Exchange) -> PastAttempt:
             files = {name: _read(tar, name) for name in (_VERSIONS, *_MEMBERS) if name in tar.getnames()}
     except (tarfile.TarError, OSError, EOFError) as error:
         raise ExchangeError(f"{path} is no capsule ({error}): make one by `drayage capsule`.") from error
-    if RECORD not in files or _VERSIONS not in files:
-        raise ExchangeError(f"{path} is no capsule (it lacks {RECORD}): make one by `drayage capsule`.")
+    if CONTAINER_FILE not in files or _VERSIONS not in files:
+        raise ExchangeError(f"{path} is no capsule (it lacks {CONTAINER_FILE}): make one by `drayage capsule`.")
     about = json.loads(files[_VERSIONS])
     if about.get("format") != _FORMAT:
         raise ExchangeError(f"{path} is a capsule of format {about.get('format')!r}, and this drayage reads {_FORMAT}.")

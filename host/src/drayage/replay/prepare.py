@@ -92,10 +92,10 @@ def prepare(
     run_id = f"replay-{uuid.uuid4().hex[:12]}"
     request = ContainerRequest(
         # A chain of runs of its own: no retry in Dagster may adopt this container.
-        identity=Identity(record.deployment, run_id, run_id, record.step, 0, 0),
+        identity=Identity(record.identity.deployment, run_id, run_id, record.identity.step, 0, 0),
         image=image,
         settings=_settings(record, overrides),
-        command=record.asked_command,
+        command=record.requested_command,
         environment={name: value for name, value in environment.items() if not name.startswith(_PIPES)},
         secrets=secrets,
         secret_sources={name: record.secrets[name] for name in secrets},
@@ -144,7 +144,7 @@ def _settings(record: ContainerRecord, overrides: Overrides) -> Any:
         "pull": "never",
         # To the sweeper a replay's run is over from the start: it must not be stopped for that.
         "forward_termination": False,
-        "name": f"replay-{record.settings.name or record.step}",
+        "name": f"replay-{record.settings.name or record.identity.step}",
     }
     if overrides.network is not None:
         update["networks"] = (overrides.network,)

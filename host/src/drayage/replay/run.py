@@ -1,31 +1,24 @@
-"""Runs a prepared container to its end outside Dagster, shows what it says, and judges it as the host would."""
+"""Runs a prepared container to its end outside Dagster, shows its messages, and judges it as the host would."""
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
-from threading import Event
 from typing import Any, cast
 
 import dagster as dg
 from dagster_pipes import PipesDefaultMessageWriter, decode_param
 
 from drayage.dagster_internals import metadata_from_pipes
-from drayage.engine import Engine, remove_container
+from drayage.engine import ContainerState, Engine, remove_container
 from drayage.errors import SettingsError
 from drayage.exchange.directory import WORKLOAD_MESSAGES
-from drayage.exchange.record import VERDICT
 from drayage.interrupts import held_back
-from drayage.pipes.adapter import open_adapter
-from drayage.pipes.ledger import Ledger
 from drayage.pipes.reader import LogMessageReader, MessageFileReader
 from drayage.pipes.schema import is_runner_message
 from drayage.pipes.transcript import described
 from drayage.promise import Promise
 from drayage.replay.prepare import PreparedReplay
-from drayage.secrets import Redactor, scrub
-from drayage.step.launch import Launched, Launcher
-from drayage.step.output import OutputLogs, open_output_logs
-from drayage.step.watch import Watch
+from drayage.step.output import OutputLogs
+from drayage.step.runner import Runner
 from drayage.verdict.judge import Verdict, judge
 from drayage.verdict.promises import broken_promises, unreported_promises
 
@@ -37,7 +30,7 @@ class Replay:
 
     Args:
         prepared: The container.
-        engine: Where it runs.
+        engine: The engine that runs it.
         show: Shows one line to people.
     """
 
@@ -45,11 +38,13 @@ class Replay:
         self._prepared = prepared
         self._engine = engine
         self._show = show
-        self._changed = Event()
-        self._redact = Redactor(prepared.request.secrets.values())
-        self._ledger = Ledger(on_activity=self._changed.set, keep_custom=True, redact=self._redact)
-        self._container_id: str | None = None
-        self._launched: Launched | None = None
+        self._runner = Runner(
+            prepared.request,
+            engine,
+            # The handler below shows every message.
+            on_custom=lambda _payload: True,
+            on_leftover=lambda error: show(str(error)),
+        )
 
     def run(self) -> Verdict:
         """Run it, remove its container, and leave its directory with verdict and logs.
@@ -58,57 +53,44 @@ class Replay:
             DrayageError: The engine refuses or fails.
         """
         with held_back():
-            return self._run()
+            try:
+                return self._run()
+            finally:
+                self._clean_up()
 
     def _run(self) -> Verdict:
-        attempt = self._prepared.attempt
-        handler = ReplayHandler(
-            self._show,
-            assets=self._assets(),
-            promised=self._prepared.request.promised,
-        )
+        attempt, promised, runner = self._prepared.attempt, self._prepared.request.promised, self._runner
+        handler = ReplayHandler(self._show, assets=self._assets(), promised=promised)
         reader = self._reader()
-        intercept = reader.take_line if isinstance(reader, LogMessageReader) else None
+        with (
+            runner.open_logs(attempt, reader) as logs,
+            # The ledger asks a handler for no more than this one has.
+            reader.read_messages(runner.ledger.over(cast("dg.PipesMessageHandler", handler))),
+        ):
+            state = self._run_container(logs)
+        facts = runner.facts(
+            state, broken_promises=handler.broken_promises(), debug_text=reader.no_messages_debug_text()
+        )
+        verdict = judge(facts)
+        runner.record(attempt, verdict, state)
+        return verdict
+
+    def _run_container(self, logs: OutputLogs) -> ContainerState:
+        prepared, runner = self._prepared, self._runner
         try:
-            with (
-                open_adapter(
-                    self._prepared.request.adapter,
-                    self._prepared.request.promised,
-                    messages=attempt.messages,
-                    redact=self._redact,
-                ) as adapter,
-                open_output_logs(
-                    attempt.stdout, attempt.stderr, self._redact, intercept=intercept, adapter=adapter
-                ) as logs,
-                # The ledger asks a handler for no more than this one has.
-                reader.read_messages(self._ledger.over(cast("dg.PipesMessageHandler", handler))),
-            ):
-                try:
-                    launched = self._launch(logs)
-                    watch = Watch(
-                        launched, self._prepared.request.settings, ledger=self._ledger, logs=logs, changed=self._changed
-                    )
-                    for _ in watch.changes():
-                        pass
-                except BaseException:
-                    # While its last messages are still read.
-                    self._end_early()
-                    raise
-                state = launched.follower.result()
-                logs.end(state.exit_code)
-            verdict = judge(
-                self._ledger.facts(
-                    state,
-                    broken_promises=handler.broken_promises(),
-                    limit=watch.limit,
-                    debug_text=reader.no_messages_debug_text(),
+            launched = runner.launch(
+                lambda launcher: launcher.launch(
+                    prepared.attempt, logs, bootstrap=prepared.bootstrap, fingerprint="replay"
                 )
             )
-            reasons = [self._redact.text(reason.text) for reason in verdict.reasons]
-            attempt.write_json(VERDICT, {"green": verdict.green, "reasons": reasons, "state": asdict(state)})
-            return verdict
-        finally:
-            self._clean_up()
+            for _ in runner.changes(launched, logs):
+                pass
+        except BaseException:
+            # While its last messages are still read, also after Ctrl-C: nothing of a replay goes on unseen.
+            if runner.launched is not None and runner.was_started():
+                runner.stop(runner.launched)
+            raise
+        return runner.result(launched, logs)
 
     def _assets(self) -> set[str]:
         context = self._prepared.attempt.context
@@ -127,35 +109,11 @@ class Replay:
             "The step sent its messages by a reader of its own, which only Dagster has: materialize it there."
         )
 
-    def _launch(self, logs: OutputLogs) -> Launched:
-        launcher = Launcher(
-            self._prepared.request,
-            self._engine,
-            on_change=self._changed.set,
-            on_created=self._note_container,
-            on_launched=self._note_launched,
-            on_leftover=lambda error: self._show(str(error)),
-        )
-        return launcher.launch(self._prepared.attempt, logs, bootstrap=self._prepared.bootstrap, fingerprint="replay")
-
-    def _note_container(self, container_id: str) -> None:
-        self._container_id = container_id
-
-    def _note_launched(self, launched: Launched) -> None:
-        self._launched = launched
-
-    def _end_early(self) -> None:
-        """Nothing of a replay goes on unseen, also after Ctrl-C."""
-        launched, settings = self._launched, self._prepared.request.settings
-        if launched is not None and self._engine.state(launched.state.id).status != "created":
-            launched.follower.stop(settings.stop_signal, settings.stop_grace_s)
-
     def _clean_up(self) -> None:
-        if self._container_id is not None:
-            labels = self._engine.state(self._container_id).labels
-            remove_container(self._engine, labels, self._container_id)
-        if self._redact.hits:
-            scrub(self._prepared.attempt.messages, self._redact)
+        container_id = self._runner.container_id
+        if container_id is not None:
+            remove_container(self._engine, self._engine.state(container_id).labels, container_id)
+        self._runner.scrub(self._prepared.attempt)
 
 
 class ReplayHandler:

@@ -14,6 +14,7 @@ import dagster as dg
 from drayage.dagster_internals import metadata_from_pipes, step_events
 from drayage.engine import ContainerState, Engine, remove_container
 from drayage.exchange.directory import Attempt, Exchange
+from drayage.exchange.record import ContainerRecord, VerdictRecord
 from drayage.identity import EXCHANGE, RUN, slug
 from drayage.request import StepRequest
 from drayage.verdict.results import AlreadyLogged
@@ -29,15 +30,15 @@ class Adopted:
         attempt: Its exchange directory.
         state: The container; as it ended, if it is removed already.
         removed: Whether the container is removed already: it was judged green, and Dagster died before it knew.
-        recorded: What must not be recorded again.
+        already_logged: What must not be logged again.
         created_at_s: When it was created, in seconds since the epoch.
-        measures: The numbers that were written with its verdict, if it has one.
+        measures: The numbers that were recorded with its verdict, if it has one.
     """
 
     attempt: Attempt
     state: ContainerState
     removed: bool
-    recorded: AlreadyLogged
+    already_logged: AlreadyLogged
     created_at_s: float
     measures: Mapping[str, dg.MetadataValue]
 
@@ -73,9 +74,7 @@ def find_adoptable(
             return _adopted(request, attempt, state, removed=False)
         log.warning("container %s of run %s is not adopted: %s", state.short_id, state.labels[RUN], reason)
         remove_container(engine, state.labels, state.id)
-        attempt.write_json(
-            "verdict.json", {"green": False, "judged_at_s": time.time(), "reasons": [f"not adopted: {reason}"]}
-        )
+        VerdictRecord(green=False, judged_at_s=time.time(), reasons=(f"not adopted: {reason}",)).write(attempt)
     return _find_judged(request, exchange, fingerprint)
 
 
@@ -84,7 +83,8 @@ def _adoption_obstacle(state: ContainerState, attempt: Attempt, fingerprint: str
         return "it was never started"
     if attempt.awaits_context:
         return "it stood by, and its step never began"
-    if (attempt.read_json("container.json") or {}).get("fingerprint") != fingerprint:
+    record = ContainerRecord.read(attempt)
+    if record is None or record.fingerprint != fingerprint:
         return "image, command, extras, environment or partition have changed since"
     if state.ended and state.exit_code != 0:
         return f"it failed meanwhile with exit code {state.exit_code}"
@@ -93,8 +93,8 @@ def _adoption_obstacle(state: ContainerState, attempt: Attempt, fingerprint: str
 
 def _is_open(request: StepRequest, attempt: Attempt, run_id: str) -> bool:
     """Whether Dagster still waits for what came out of an attempt."""
-    verdict = attempt.read_json("verdict.json")
-    if verdict is not None and not verdict["green"]:
+    verdict = VerdictRecord.read(attempt)
+    if verdict is not None and not verdict.green:
         return False
     for at_s, event in _events_since(request, run_id):
         if event.event_type == dg.DagsterEventType.STEP_SUCCESS:
@@ -102,7 +102,7 @@ def _is_open(request: StepRequest, attempt: Attempt, run_id: str) -> bool:
         # Judged green, and the step failed afterwards: the asset's own code did, so the step runs afresh. A failure
         # before the judgement is that of a host which could not follow the container to its end.
         failed = event.event_type in {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.STEP_UP_FOR_RETRY}
-        if failed and verdict is not None and at_s > verdict["judged_at_s"]:
+        if failed and verdict is not None and at_s > verdict.judged_at_s:
             return False
     return True
 
@@ -113,15 +113,14 @@ def _find_judged(request: StepRequest, exchange: Exchange, fingerprint: str) -> 
         step = exchange.root / run_id / slug(request.identity.step)
         for path in sorted(step.glob("*")) if step.is_dir() else ():
             attempt = exchange.open(str(path.relative_to(exchange.root)))
-            record = attempt.read_json("container.json") if attempt else None
-            verdict = attempt.read_json("verdict.json") if attempt else None
-            if attempt is None or record is None or verdict is None or not verdict.get("state"):
+            record = ContainerRecord.read(attempt) if attempt else None
+            verdict = VerdictRecord.read(attempt) if attempt else None
+            if attempt is None or record is None or verdict is None or verdict.state is None:
                 continue
-            same = record["fingerprint"] == fingerprint and record["call"] == request.identity.call
+            same = record.fingerprint == fingerprint and record.identity.call == request.identity.call
             if same and _is_open(request, attempt, run_id):
-                state = ContainerState(**verdict["state"])
-                request.context.log.info("adopting the finished work of container %s", state.short_id)
-                return _adopted(request, attempt, state, removed=True)
+                request.context.log.info("adopting the finished work of container %s", verdict.state.short_id)
+                return _adopted(request, attempt, verdict.state, removed=True)
     return None
 
 
@@ -139,7 +138,7 @@ def _earlier_runs(request: StepRequest) -> Iterator[str]:
 
 
 def _adopted(request: StepRequest, attempt: Attempt, state: ContainerState, *, removed: bool) -> Adopted:
-    record = attempt.read_json("container.json") or {}
+    record, verdict = ContainerRecord.read(attempt), VerdictRecord.read(attempt)
     assets, checks = set(), set()
     for _, event in _events_since(request, state.labels[RUN]):
         if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
@@ -153,8 +152,8 @@ def _adopted(request: StepRequest, attempt: Attempt, state: ContainerState, *, r
         state,
         removed,
         AlreadyLogged(frozenset(assets), frozenset(checks)),
-        float(record.get("created_at_s") or state.started_at_s),
-        metadata_from_pipes((attempt.read_json("verdict.json") or {}).get("measures") or {}),
+        record.created_at_s if record else state.started_at_s,
+        metadata_from_pipes(verdict.measures if verdict else {}),
     )
 
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from threading import Event, Lock, Thread
 
-from drayage.engine import ContainerState, Engine, Output, Stream, Usage
+from drayage.engine import ContainerState, Engine, Output, Stream
 from drayage.errors import ContainerGoneError, EngineError, EngineUnavailableError
 from drayage.interrupts import wait
 from drayage.step.output import OutputLogs
@@ -45,11 +45,8 @@ class Follower:
         self._ended = Event()
         # An engine that restarts cuts the stream of output, and gives no other for the container.
         self._is_cut = False
-        self._lock = Lock()
-        self._error: EngineError | None = None
-        self._state: ContainerState | None = None
-        self.peak_memory_bytes: int | None = None
-        self.cpu_s: float | None = None
+        self._end: ContainerState | EngineError | None = None
+        self._usage = UsageMeter(engine, container_id)
         self._threads = {
             name: Thread(target=target, name=f"drayage-{name}", daemon=True)
             for name, target in (("output", self._read_output), ("end", self._await_end), ("usage", self._measure))
@@ -75,11 +72,11 @@ class Follower:
         if self._threads["output"].ident is not None:
             self._threads["output"].join(_OUTPUT_DEADLINE_S)
         self._output.close()
-        if self._error is not None:
-            raise self._error
-        if self._state is None:
+        if isinstance(self._end, EngineError):
+            raise self._end
+        if self._end is None:
             raise EngineError(f"Container {self._container_id[:12]} has not ended: it cannot be judged yet.")
-        return self._state
+        return self._end
 
     def stop(self, signal: str, grace_s: float) -> None:
         """End the container: first by a signal, then by force.
@@ -127,13 +124,13 @@ class Follower:
     def _await_end(self) -> None:
         try:
             deadline = None
-            while self._state is None:
+            while self._end is None:
                 try:
                     self._engine.wait(self._container_id)
                     state = self._engine.state(self._container_id)
                     deadline = None
                     if state.ended:
-                        self._state = state
+                        self._end = state
                     else:
                         # The engine answers at once for a container that is being restarted.
                         self._ended.wait(_ENGINE_INTERVAL_S)
@@ -142,16 +139,16 @@ class Follower:
                     self._is_cut = True
                     deadline = deadline or time.monotonic() + _ENGINE_DEADLINE_S
                     if time.monotonic() > deadline:
-                        self._error = error
+                        self._end = error
                         return
                     self._ended.wait(_ENGINE_INTERVAL_S)
         except ContainerGoneError as error:
-            self._error = ContainerGoneError(
+            self._end = ContainerGoneError(
                 f"Container {self._container_id[:12]} was removed by someone else while the step ran, so that its "
                 f"outcome cannot be known. Run the step again. ({error})"
             )
         except EngineError as error:
-            self._error = error
+            self._end = error
         finally:
             self._ended.set()
             self._on_change()
@@ -160,24 +157,44 @@ class Follower:
         # Not at once: the engine answers slowly for a container that is just starting, and delays its end.
         interval_s = _FIRST_SAMPLE_S
         while not self._ended.wait(interval_s):
-            try:
-                usage = self._engine.usage(self._container_id)
-            except EngineError:
-                # A missed sample is no failure of the step: the numbers say of themselves that they are sampled.
-                usage = None
-            if usage is not None:
-                self._note(usage)
+            self._usage.sample()
             interval_s = min(_SAMPLE_INTERVAL_S, interval_s * 2)
 
-    def _note(self, usage: Usage) -> None:
-        with self._lock:
-            self.peak_memory_bytes = max(self.peak_memory_bytes or 0, usage.memory_bytes)
-            self.cpu_s = max(self.cpu_s or 0.0, usage.cpu_s)
+    def measures(self) -> dict[str, float | None]:
+        """Return what the container used, as :meth:`UsageMeter.measures` does."""
+        return self._usage.measures()
+
+
+class UsageMeter:
+    """Samples what a container uses.
+
+    Args:
+        engine: The engine that runs it.
+        container_id: Its id.
+    """
+
+    def __init__(self, engine: Engine, container_id: str) -> None:
+        self._engine = engine
+        self._container_id = container_id
+        self._lock = Lock()
+        self._peak_memory_bytes: int | None = None
+        self._cpu_s: float | None = None
+
+    def sample(self) -> None:
+        """Take one sample; one that is missed is no failure of the step, since its numbers are called sampled."""
+        try:
+            usage = self._engine.usage(self._container_id)
+        except EngineError:
+            return
+        if usage is not None:
+            with self._lock:
+                self._peak_memory_bytes = max(self._peak_memory_bytes or 0, usage.memory_bytes)
+                self._cpu_s = max(self._cpu_s or 0.0, usage.cpu_s)
 
     def measures(self) -> dict[str, float | None]:
-        """What the container used: MiB and seconds; None where it ended before the first sample."""
+        """Return peak memory in MiB and processor time in seconds; None where the container ended before a sample."""
         with self._lock:
-            peak, cpu_s = self.peak_memory_bytes, self.cpu_s
+            peak, cpu_s = self._peak_memory_bytes, self._cpu_s
         return {
             "peak_memory_mib": None if peak is None else round(peak / 2**20, 1),
             "cpu_s": None if cpu_s is None else round(cpu_s, 3),

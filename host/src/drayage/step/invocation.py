@@ -8,7 +8,7 @@ import dagster as dg
 
 from drayage.exchange.directory import Attempt
 from drayage.pipes.schema import is_runner_message
-from drayage.verdict.results import AlreadyLogged, with_metadata, without_recorded
+from drayage.verdict.results import AlreadyLogged, with_metadata, without_logged
 
 
 class DrayageInvocation(dg.PipesClientCompletedInvocation):
@@ -20,7 +20,7 @@ class DrayageInvocation(dg.PipesClientCompletedInvocation):
         attempt: Its exchange directory.
         implicit_materializations: Whether assets that nothing was reported for count as materialized.
         keep_custom: Whether custom messages are in memory; else they are read from the exchange directory.
-        recorded: What an interrupted run recorded already, and this one must not record again.
+        already_logged: What an interrupted run logged already, and this one must not log again.
     """
 
     def __init__(
@@ -31,13 +31,13 @@ class DrayageInvocation(dg.PipesClientCompletedInvocation):
         attempt: Attempt,
         implicit_materializations: bool,
         keep_custom: bool,
-        recorded: AlreadyLogged,
+        already_logged: AlreadyLogged,
     ) -> None:
         super().__init__(session, metadata=metadata)
         self._attempt = attempt
         self._implicit = implicit_materializations
         self._keep_custom = keep_custom
-        self._recorded = recorded
+        self._already_logged = already_logged
 
     def get_results(self, *, implicit_materializations: bool | None = None) -> Sequence[dg.PipesExecutionResult]:
         """Give what was reported, once.
@@ -49,7 +49,7 @@ class DrayageInvocation(dg.PipesClientCompletedInvocation):
         implicit = self._implicit if implicit_materializations is None else implicit_materializations
         results = self._session.get_results(implicit_materializations=implicit)
         complete = [with_metadata(result, self.metadata) for result in results]
-        return tuple(without_recorded(self._session.context, complete, self._recorded))
+        return tuple(without_logged(self._session.context, complete, self._already_logged))
 
     def get_materialize_result(self, *, implicit_materialization: bool | None = None) -> dg.MaterializeResult[Any]:
         """Give the one materialization of a single-asset step, its checks included.

@@ -9,7 +9,7 @@ from drayage.engine import ContainerSpec, ContainerState, Engine, Mount, Output
 from drayage.errors import EngineError, ImageChangedError
 from drayage.exchange.context_pipe import ContextPipe
 from drayage.exchange.directory import WORKLOAD_IO, Attempt
-from drayage.exchange.record import write_container_record
+from drayage.exchange.record import record_container
 from drayage.identity import EXCHANGE, FORWARD, KEEP, KEEP_S, SECRETS
 from drayage.request import ContainerRequest, StepRequest
 from drayage.secrets import SECRETS_DIRECTORY
@@ -19,7 +19,6 @@ from drayage.step.output import OutputLogs
 if TYPE_CHECKING:
     # They ask Dagster; the command line launches without Dagster, whose import takes seconds.
     from drayage.step.adoption import Adopted
-    from drayage.step.standby import Standby
 
 _SECRETS_OVERHEAD_BYTES = 2**20
 
@@ -71,10 +70,10 @@ class Launcher:
     Args:
         request: What was asked for.
         engine: Where containers run.
+        on_leftover: Called with the error when something could not be removed, which is then left to the sweeper.
         on_change: Called when something happens to the container.
         on_created: Called with its id as soon as it exists.
-        on_launched: Called just before it is started: whatever happens after that, somebody knows it.
-        on_leftover: Called with why something could not be removed, which is then left to the sweeper.
+        on_launched: Called just before it is started, so that no running container is ever unknown.
     """
 
     def __init__(
@@ -82,17 +81,17 @@ class Launcher:
         request: ContainerRequest,
         engine: Engine,
         *,
-        on_change: Callable[[], None],
-        on_created: Callable[[str], None],
-        on_launched: Callable[["Launched"], None],
         on_leftover: Callable[[EngineError], None],
+        on_change: Callable[[], None] = lambda: None,
+        on_created: Callable[[str], None] = lambda _container_id: None,
+        on_launched: Callable[["Launched"], None] = lambda _launched: None,
     ) -> None:
         self._request = request
         self._engine = engine
+        self._on_leftover = on_leftover
         self._on_change = on_change
         self._on_created = on_created
         self._on_launched = on_launched
-        self._on_leftover = on_leftover
 
     def launch(self, attempt: Attempt, logs: OutputLogs, *, bootstrap: Mapping[str, str], fingerprint: str) -> Launched:
         """Create a container and start it.
@@ -105,9 +104,7 @@ class Launcher:
         """
         created_at, created_at_s = time.monotonic(), time.time()
         state, volume = self.create(attempt, bootstrap=bootstrap)
-        write_container_record(
-            attempt, self._request, bootstrap, state, fingerprint=fingerprint, created_at_s=created_at_s
-        )
+        record_container(attempt, self._request, bootstrap, state, fingerprint=fingerprint, created_at_s=created_at_s)
         follower = self._follower(state.id, logs, self._engine.output(state.id, from_start=False))
         launched = Launched(state, follower, created_at, started_at=time.monotonic())
         self._on_launched(launched)
@@ -152,19 +149,21 @@ class Launcher:
                 # The container runs, or its own error is on the way: neither must end here.
                 self._on_leftover(error)
 
-    def hand_over(self, standby: "Standby", logs: OutputLogs) -> Launched:
-        """Give a container that stands by its context, which is written, and follow it.
+    def activate(self, state: ContainerState, output: Output, context: ContextPipe, logs: OutputLogs) -> Launched:
+        """Deliver the context, which is written, to a container that stands by, and follow it.
 
         Args:
-            standby: The container.
+            state: The container.
+            output: Its output, attached before it was started.
+            context: Where it waits for its context.
             logs: Takes its output, that of the time before included.
         """
-        begun_at, state = time.monotonic(), standby.state
+        begun_at = time.monotonic()
         self._on_created(state.id)
-        follower = self._follower(state.id, logs, standby.output)
+        follower = self._follower(state.id, logs, output)
         launched = Launched(state, follower, created_at=begun_at, started_at=begun_at)
         self._on_launched(launched)
-        standby.context.deliver()
+        context.deliver()
         follower.start()
         return launched
 

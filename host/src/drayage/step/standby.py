@@ -28,7 +28,7 @@ from drayage.errors import ContainerGoneError, DrayageError
 from drayage.exchange.context_pipe import ContextPipe
 from drayage.exchange.directory import WORKLOAD_CONTEXT, WORKLOAD_MESSAGES, Attempt, Exchange
 from drayage.exchange.history import last_record
-from drayage.exchange.record import ContainerRecord, write_container_record
+from drayage.exchange.record import ContainerRecord, record_container
 from drayage.identity import Identity
 from drayage.interrupts import wait
 from drayage.request import ContainerRequest, StepRequest
@@ -153,7 +153,7 @@ class StandbyPool:
             fingerprint: Of that, for a retry that may adopt it.
         """
         # Before it has its context: a container that works is always one that a retry can adopt. Time counts from here.
-        write_container_record(
+        record_container(
             standby.attempt, request, BOOTSTRAP, standby.state, fingerprint=fingerprint, created_at_s=time.time()
         )
         del self._by_run[request.identity.run_id]
@@ -216,9 +216,6 @@ class StandbyPool:
         launcher = Launcher(
             request,
             self._engine,
-            on_change=_nothing,
-            on_created=_nothing,
-            on_launched=_nothing,
             on_leftover=lambda error: _log.warning("clean-up is left to the sweeper: %s", error),
         )
         try:
@@ -271,12 +268,8 @@ def _request_of(record: ContainerRecord, identity: Identity) -> ContainerRequest
         identity=identity,
         image=record.image,
         settings=record.settings,
-        command=record.asked_command,
+        command=record.requested_command,
         environment={name: value for name, value in environment.items() if name not in BOOTSTRAP},
         secrets=read_secrets(record.secrets, record.secrets),
         secret_sources=record.secrets,
     )
-
-
-def _nothing(_: object = None) -> None:
-    """Nobody follows a container that stands by."""

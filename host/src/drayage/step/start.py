@@ -1,4 +1,4 @@
-"""How a step begins: with a container that an interrupted run left, with one that stands by, or with its own."""
+"""How a step begins: with a container that an interrupted run left, with one that stands by, or with a new one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,14 +14,31 @@ from drayage.step.standby import Standby, StandbyPool
 
 
 @dataclass(frozen=True)
+class StepHost:
+    """What all steps of a client share.
+
+    Args:
+        engine: The engine that runs their containers.
+        exchange: The root of their exchange directories.
+        standby_pool: The containers that were started ahead.
+        command_line: How people call ``drayage`` for this deployment.
+    """
+
+    engine: Engine
+    exchange: Exchange
+    standby_pool: StandbyPool
+    command_line: str
+
+
+@dataclass(frozen=True)
 class Start:
-    """Where a step finds its exchange directory, and its container if there is one already.
+    """The exchange directory of a step, and its container if there is one already.
 
     Args:
         request: What the step asks for.
-        fingerprint: Of that, for a retry that may adopt the container.
+        fingerprint: Fingerprint of the request, for a retry that may adopt the container.
         attempt: The exchange directory.
-        context: The context in it; a container may wait for it.
+        context: Where a container may wait for the context.
         adopted: What an interrupted run left behind.
         standby: The container that was started ahead.
     """
@@ -34,18 +51,18 @@ class Start:
     standby: Standby | None = None
 
     def launch(self, launcher: Launcher, logs: OutputLogs, bootstrap: Mapping[str, str]) -> Launched:
-        """Let the container begin, whose context is written.
+        """Adopt, activate or start the container; its context must have been written.
 
         Args:
-            launcher: Has what the step asks for.
-            logs: Takes its output.
+            launcher: Launches containers for the request.
+            logs: Takes the container's output.
             bootstrap: Pipes' own environment variables.
         """
         if self.adopted:
             return launcher.adopt(self.adopted, logs, self.context)
         log = self.request.context.log
         if self.standby:
-            launched = launcher.hand_over(self.standby, logs)
+            launched = launcher.activate(self.standby.state, self.standby.output, self.context, logs)
             state, ahead_s = launched.state, launched.started_at - self.standby.started_at
             log.info("container %s (%s) was started %.1f s ahead", state.short_id, state.name, ahead_s)
             return launched
@@ -55,30 +72,28 @@ class Start:
         return launched
 
 
-def choose_start(
-    request: StepRequest, image_id: str, *, engine: Engine, exchange: Exchange, standby_pool: StandbyPool
-) -> Start:
-    """Look for a container that does what a step asks for, or make the directory for a new one.
+def choose_start(request: StepRequest, image_id: str, host: StepHost) -> Start:
+    """Find a container that does what a step asks for, or make the directory for a new one.
 
     Args:
         request: What the step asks for.
         image_id: Content address of its image.
-        engine: Where containers run.
-        exchange: Where exchange directories are.
-        standby_pool: What was started ahead.
+        host: Where to look.
 
     Raises:
-        DrayageError: Engine or exchange root fail.
+        DrayageError: The engine or the exchange root fails.
     """
-    fingerprint = request.fingerprint(image_id)
-    standby = standby_pool.find(request, image_id)
+    fingerprint, pool = request.fingerprint(image_id), host.standby_pool
+    standby = pool.find(request, image_id)
     standby_id = standby.state.id if standby else None
-    adopted = find_adoptable(request, engine=engine, exchange=exchange, fingerprint=fingerprint, standby_id=standby_id)
+    adopted = find_adoptable(
+        request, engine=host.engine, exchange=host.exchange, fingerprint=fingerprint, standby_id=standby_id
+    )
     if adopted:
-        standby_pool.discard(request.identity.run_id)
+        pool.discard(request.identity.run_id)
         return Start(request, fingerprint, adopted.attempt, ContextPipe(adopted.attempt), adopted=adopted)
     if standby:
-        standby_pool.take(standby, request, fingerprint)
+        pool.take(standby, request, fingerprint)
         return Start(request, fingerprint, standby.attempt, standby.context, standby=standby)
-    attempt = exchange.create(request.identity.directory)
+    attempt = host.exchange.create(request.identity.directory)
     return Start(request, fingerprint, attempt, ContextPipe(attempt))

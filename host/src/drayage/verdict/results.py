@@ -15,7 +15,7 @@ Result = dg.PipesExecutionResult
 
 @dataclass(frozen=True)
 class AlreadyLogged:
-    """What the interrupted run had recorded of the step already.
+    """The events of the step that an interrupted run logged before it ended.
 
     Args:
         assets: Materialized assets.
@@ -61,21 +61,21 @@ def with_metadata(result: Result, metadata: Mapping[str, dg.MetadataValue]) -> R
     return result
 
 
-def without_recorded(context: Context, results: Iterable[Result], recorded: AlreadyLogged) -> Iterator[Any]:
-    """Replace what an interrupted run recorded already by outputs that record nothing.
+def without_logged(context: Context, results: Iterable[Result], already_logged: AlreadyLogged) -> Iterator[Any]:
+    """Replace what an interrupted run logged already by outputs that log nothing.
 
     Args:
         context: Dagster's context of the executing step.
         results: What the workload reported.
-        recorded: What was recorded of it before.
+        already_logged: What was logged of it before.
     """
     for result in results:
         key = None if result.asset_key is None else dg.AssetKey.from_coercible(result.asset_key)
-        if isinstance(result, dg.MaterializeResult) and key is not None and key in recorded.assets:
+        if isinstance(result, dg.MaterializeResult) and key is not None and key in already_logged.assets:
             yield silent_materialization(key)
         elif isinstance(result, dg.AssetCheckResult) and key is not None and result.check_name is not None:
             check = dg.AssetCheckKey(key, result.check_name)
-            silent = silent_check(context, check) if check in recorded.checks else None
+            silent = silent_check(context, check) if check in already_logged.checks else None
             yield result if silent is None else silent
         else:
             yield result

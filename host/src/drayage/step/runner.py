@@ -1,0 +1,159 @@
+"""What a step and its replay have in common: one container, run to its end."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from threading import Event
+
+import dagster as dg
+
+from drayage.engine import ContainerState, Engine
+from drayage.errors import EngineError
+from drayage.exchange.directory import Attempt
+from drayage.exchange.record import VerdictRecord
+from drayage.pipes.adapter import open_adapter
+from drayage.pipes.ledger import CustomMessageHandler, Ledger
+from drayage.pipes.reader import LogMessageReader
+from drayage.request import ContainerRequest
+from drayage.secrets import Redactor, scrub
+from drayage.step.launch import Launched, Launcher
+from drayage.step.output import OutputLogs, open_output_logs
+from drayage.step.watch import Watch
+from drayage.verdict.judge import Facts, LimitReached, Verdict
+
+
+class Runner:
+    """Runs one container: open its logs, launch it, watch it, take its end, record the verdict.
+
+    Args:
+        request: What the container is made of.
+        engine: The engine that runs it.
+        on_custom: Takes custom messages, as in :class:`drayage.pipes.ledger.Ledger`.
+        on_leftover: Called with the error when something could not be removed, which is then left to the sweeper.
+    """
+
+    def __init__(
+        self,
+        request: ContainerRequest,
+        engine: Engine,
+        *,
+        on_custom: CustomMessageHandler,
+        on_leftover: Callable[[EngineError], None],
+    ) -> None:
+        self._request = request
+        self._engine = engine
+        self._on_leftover = on_leftover
+        self._changed = Event()
+        self.redactor = Redactor(request.secrets.values())
+        self.ledger = Ledger(on_activity=self._changed.set, on_custom=on_custom, redact=self.redactor)
+        self.container_id: str | None = None
+        self.launched: Launched | None = None
+        self.limit: LimitReached | None = None
+
+    @contextlib.contextmanager
+    def open_logs(
+        self, attempt: Attempt, reader: dg.PipesMessageReader, *, finished: bool = False
+    ) -> Iterator[OutputLogs]:
+        """Open the attempt's log files, and the adapter that reads them.
+
+        Args:
+            attempt: The attempt.
+            reader: The message reader; one that reads the container's output is fed from it.
+            finished: Whether the container's output was read to its end already, by the run that judged it. Its
+                messages are then in the file, an adapter's included.
+        """
+        intercept = reader.take_line if isinstance(reader, LogMessageReader) else None
+        form = None if finished else self._request.adapter
+        with (
+            open_adapter(form, self._request.promised, messages=attempt.messages, redact=self.redactor) as adapter,
+            open_output_logs(
+                attempt.stdout, attempt.stderr, self.redactor, intercept=intercept, adapter=adapter, keep=finished
+            ) as logs,
+        ):
+            yield logs
+
+    def launch(self, start: Callable[[Launcher], Launched]) -> Launched:
+        """Let the container begin.
+
+        Args:
+            start: Starts or adopts it with the launcher that it is given.
+
+        Raises:
+            DrayageError: The engine refuses, or does not answer.
+        """
+        return start(
+            Launcher(
+                self._request,
+                self._engine,
+                on_change=self._changed.set,
+                on_created=self._note_container,
+                on_launched=self._note_launched,
+                on_leftover=self._on_leftover,
+            )
+        )
+
+    def changes(self, launched: Launched, logs: OutputLogs) -> Iterator[None]:
+        """Yield whenever something happened, until the container has ended or was stopped at a limit of time."""
+        watch = Watch(launched, self._request.settings, ledger=self.ledger, logs=logs, changed=self._changed)
+        yield from watch.changes()
+        self.limit = watch.limit
+
+    def result(self, launched: Launched, logs: OutputLogs) -> ContainerState:
+        """Return the container's last state, all its output read.
+
+        Raises:
+            EngineError: The container vanished, or the engine does not come back.
+        """
+        state = launched.follower.result()
+        logs.end(state.exit_code)
+        return state
+
+    def was_started(self) -> bool:
+        """Return whether the container has begun to run.
+
+        Raises:
+            EngineError: The engine does not answer.
+        """
+        return self.launched is not None and self._engine.state(self.launched.state.id).status != "created"
+
+    def stop(self, launched: Launched) -> None:
+        """End the container: by its stop signal, then by force."""
+        launched.follower.stop(self._request.settings.stop_signal, self._request.settings.stop_grace_s)
+
+    def facts(self, state: ContainerState, *, broken_promises: Sequence[str], debug_text: str) -> Facts:
+        """Return all that the verdict depends on, as in :meth:`drayage.pipes.ledger.Ledger.facts`."""
+        return self.ledger.facts(state, broken_promises=broken_promises, limit=self.limit, debug_text=debug_text)
+
+    def record(
+        self,
+        attempt: Attempt,
+        verdict: Verdict,
+        state: ContainerState | None,
+        measures: Mapping[str, float | None] | None = None,
+    ) -> None:
+        """Write the verdict beside the logs, free of secrets.
+
+        Args:
+            attempt: The attempt.
+            verdict: The verdict.
+            state: The container at its end; None if the step ended before it.
+            measures: The step's own numbers.
+        """
+        VerdictRecord(
+            green=verdict.green,
+            judged_at_s=time.time(),
+            reasons=tuple(self.redactor.text(reason.text) for reason in verdict.reasons),
+            state=state,
+            measures=dict(measures or {}),
+        ).write(attempt)
+
+    def scrub(self, attempt: Attempt) -> None:
+        """Take secrets out of the messages that the workload wrote."""
+        if self.redactor.hits:
+            scrub(attempt.messages, self.redactor)
+
+    def _note_container(self, container_id: str) -> None:
+        self.container_id = container_id
+
+    def _note_launched(self, launched: Launched) -> None:
+        self.launched = launched
