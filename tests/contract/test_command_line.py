@@ -1,4 +1,4 @@
-"""The command line against real steps: running, finished, failed, kept and pruned."""
+"""The command line against real steps: running, finished, failed, kept and swept."""
 
 import json
 import os
@@ -394,9 +394,9 @@ def test_every_command_speaks_json_to_programs(
     assert "to-stdout" in replayed.stderr
     (tmp_path / "dagster" / "dagster.yaml").touch()
     home = str(tmp_path / "dagster")
-    pruned = json.loads(cli("prune", "--max-age-days", "0", "--orphan-grace-s", "-1", "--json", DAGSTER_HOME=home))
-    assert len(pruned["directories"]) == 1, "the replay's alone: the failed step's container is still kept"
-    assert pruned["errors"] == []
+    swept = json.loads(cli("sweep", "--max-age-days", "0", "--orphan-grace-s", "-1", "--json", DAGSTER_HOME=home))
+    assert len(swept["directories"]) == 1, "the replay's alone: the failed step's container is still kept"
+    assert swept["errors"] == []
 
 
 @pytest.mark.parametrize(
@@ -437,7 +437,7 @@ def test_a_shell_completes_commands_runs_and_steps(
     ],
     ids=lambda words: words[0],
 )
-def test_a_pruned_step_is_said_to_be_gone(
+def test_a_swept_step_is_said_to_be_gone(
     instance: dg.DagsterInstance,
     client: DrayageClient,
     cli: CommandLine,
@@ -448,8 +448,8 @@ def test_a_pruned_step_is_said_to_be_gone(
     which = [run_id[:8]] if words[0] == "steps" else [run_id[:8], "report"]
     home = str(tmp_path / "dagster")
     (tmp_path / "dagster" / "dagster.yaml").touch()
-    report = cli("prune", "--max-age-days", "0", "--orphan-grace-s", "-1", DAGSTER_HOME=home)
-    assert "1 attempt directories" in report
+    report = cli("sweep", "--max-age-days", "0", "--orphan-grace-s", "-1", DAGSTER_HOME=home)
+    assert "1 exchange directories" in report
     assert "No step is recorded" in cli(words[0], *which, *words[1:], exits=2)
     assert not Path("x.tar.gz").exists()
 

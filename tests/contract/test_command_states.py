@@ -101,14 +101,15 @@ def test_a_shell_of_a_removed_container_takes_the_image_that_the_step_had(
         deployment.engine.images.remove(moved)
 
 
-def test_pruning_leaves_a_kept_step_to_every_command(
+def test_sweeping_leaves_a_kept_step_to_every_command(
     instance: dg.DagsterInstance, client: DrayageClient, cli: CommandLine, tmp_path: Path
 ) -> None:
     gone = materialize(instance, client, step(shell(GREEN))).run_id
     kept = materialize(instance, client, step(shell(FAILED))).run_id
     (tmp_path / "dagster" / "dagster.yaml").touch()
-    cli("prune", "--max-age-days", "0", "--orphan-grace-s", "-1", DAGSTER_HOME=str(tmp_path / "dagster"))
+    cli("sweep", "--max-age-days", "0", "--orphan-grace-s", "-1", DAGSTER_HOME=str(tmp_path / "dagster"))
     assert [row["run"] for row in json.loads(cli("runs", "--json"))] == [kept]
-    assert "Older ones are pruned" in cli("steps", gone[:8], exits=2)
+    assert "Older ones were swept" in cli("steps", gone[:8], exits=2)
     assert "to-stdout" in cli("logs", "last", "report")
     assert "to-stdout" in cli("replay", "last", "report", "--yes", exits=1)
+    assert "exchange directories" in cli("prune", DAGSTER_HOME=str(tmp_path / "dagster")), "the command's name in 0.1.0"

@@ -30,7 +30,7 @@ def test_a_full_disk_is_named_with_what_to_do_and_leaves_nothing(
         outcome = materialize(instance, deployment.client(), step(shell(GREEN)))
     text, metadata = outcome.failure
     assert "The engine's disk is full" in text
-    assert "drayage prune" in text
+    assert "drayage sweep" in text
     assert metadata["error_type"] == "EngineDiskFullError"
     assert len(engine.refused) == 1
     assert deployment.left_behind() == []

@@ -30,7 +30,7 @@ def build_sweeper_sensor(
         evaluation_fn=sweep,
         minimum_interval_seconds=interval_s,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Removes containers, volumes and attempt directories of steps that are past their time.",
+        description="Removes containers, volumes and exchange directories of steps that are past their time.",
         # Dagster asks for a target; this sensor requests no run.
         asset_selection=dg.AssetSelection.all(),
     )

@@ -1,7 +1,7 @@
 """The command line, for people who look into one step, or add one.
 
 Reading order: ``screen`` (what all share) → ``listing``, ``output`` (what happened) → ``shell``, ``replay``,
-``capsule`` (doing it again) → ``doctor`` with ``finding`` and ``services``, ``prune`` (the machine) → ``new`` (one more
+``capsule`` (doing it again) → ``doctor`` with ``finding`` and ``services``, ``sweep`` (the machine) → ``new`` (one more
 workload), ``conform`` (whether an image will do).
 """
 
@@ -17,10 +17,10 @@ from drayage.cli.doctor import doctor
 from drayage.cli.listing import runs, steps
 from drayage.cli.new import new
 from drayage.cli.output import logs, messages
-from drayage.cli.prune import prune
 from drayage.cli.replay import replay
 from drayage.cli.screen import EXIT_INTERRUPTED, EXIT_USAGE, Setup
 from drayage.cli.shell import shell
+from drayage.cli.sweep import sweep
 from drayage.errors import DrayageError
 from drayage.settings import ClientSettings
 
@@ -67,8 +67,10 @@ def _setup(
     ctx.obj = Setup(ClientSettings.load(exchange_root=exchange_root, deployment=deployment))
 
 
-for command in (runs, steps, logs, messages, shell, replay, capsule, doctor, prune, new, conform):
+for command in (runs, steps, logs, messages, shell, replay, capsule, doctor, sweep, new, conform):
     app.command()(command)
+# The command's name in 0.1.0.
+app.command("prune", hidden=True, deprecated=True)(sweep)
 
 
 def main() -> None:

@@ -99,7 +99,7 @@ def _disk(setup: Setup, least_bytes: int) -> tuple[bool, str]:
     text = f"{free / 2**30:.1f} GiB free at the exchange root"
     if free < least_bytes:
         return False, (
-            f"{text}, expected {least_bytes / 2**30:.1f} at least. Free some: `drayage prune`, and `docker system "
+            f"{text}, expected {least_bytes / 2**30:.1f} at least. Free some: `drayage sweep`, and `docker system "
             "prune` for the engine's own."
         )
     return True, text

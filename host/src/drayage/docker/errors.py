@@ -64,7 +64,7 @@ def _api_error(error: docker.errors.APIError, doing: str) -> EngineError:
     if "no space left on device" in lower:
         return EngineDiskFullError(
             f"The engine's disk is full: it could not {doing} ({explanation}). Free space with "
-            "`drayage prune` and `docker system prune`, then run the step again."
+            "`drayage sweep` and `docker system prune`, then run the step again."
         )
     if isinstance(error, docker.errors.NotFound):
         return ContainerGoneError(

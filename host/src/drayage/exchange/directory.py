@@ -146,7 +146,7 @@ class Exchange:
                 f"The exchange directory {path} cannot be made: {error.strerror}. {advice} DRAYAGE_EXCHANGE_ROOT to a "
                 "directory that this process may write."
             ) from error
-        raise ExchangeError(f"{path} and 998 more attempts exist: run `drayage prune`.")
+        raise ExchangeError(f"{path} and 998 more attempts exist: run `drayage sweep`.")
 
     def open(self, name: str) -> Attempt | None:
         """Find the directory of an attempt that an earlier process began; None if it is gone."""
