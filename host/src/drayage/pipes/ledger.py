@@ -54,15 +54,13 @@ class Ledger:
         self._on_activity = on_activity
         self._on_custom = on_custom
         self._redact = redact
-        self._lock = Lock()
+        self._problems = Problems()
         self._handler: dg.PipesMessageHandler | None = None
         self._taken = 0
         self.messages = 0
         self.opened_at: float | None = None
         self.closed = False
         self.exception: PipesException | None = None
-        self.problems: list[str] = []
-        self.problem_count = 0
         self.last_message_at: float | None = None
 
     def over(self, handler: dg.PipesMessageHandler) -> "LedgerHandler":
@@ -94,8 +92,8 @@ class Ledger:
             opened=self.opened_at is not None,
             closed=self.closed,
             exception=self.exception,
-            problems=self.problems,
-            problem_count=self.problem_count,
+            problems=self._problems.first,
+            problem_count=self._problems.count,
             broken_promises=broken_promises,
             limit=limit,
             debug_text=debug_text,
@@ -111,10 +109,7 @@ class Ledger:
         if line is not None:
             excerpt = self._redact(bytes(line[:_EXCERPT_BYTES])).decode("utf-8", "backslashreplace")
             text = f"{text}: {excerpt}{'…' if len(line) > _EXCERPT_BYTES else ''}"
-        with self._lock:
-            self.problem_count += 1
-            if len(self.problems) < _KEPT_PROBLEMS:
-                self.problems.append(text)
+        self._problems.add(text)
 
     def redact(self, text: bytes) -> bytes:
         """Take secrets out of a line."""
@@ -147,6 +142,22 @@ class Ledger:
             self.opened_at = time.monotonic()
         elif method == "closed":
             self.closed = True
+
+
+class Problems:
+    """What was not understood in one session; several threads may add to it."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self.count = 0
+        self.first: list[str] = []
+
+    def add(self, text: str) -> None:
+        """Count a problem, and keep its text if it is one of the first."""
+        with self._lock:
+            self.count += 1
+            if len(self.first) < _KEPT_PROBLEMS:
+                self.first.append(text)
 
 
 class LedgerHandler:
