@@ -7,8 +7,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from nyc_taxi.assets.lake import SILVER
 from nyc_taxi.jobs import TAXI_PIPELINE
+from nyc_taxi.keys import SILVER
 from nyc_taxi.months import MonthError, require_month
 from nyc_taxi.settings import Services
 

@@ -2,11 +2,8 @@
 
 import dagster as dg
 
-from nyc_taxi.assets.audit import AUDIT
 from nyc_taxi.assets.care import CARE_GROUP
-from nyc_taxi.assets.kafka import GENERATE_EVENTS, KAFKA_TOPICS
-from nyc_taxi.assets.lake import BRONZE, SILVER
-from nyc_taxi.assets.throughput import THROUGHPUT
+from nyc_taxi.keys import AUDIT, BRONZE, GENERATE_EVENTS, KAFKA_TOPICS, SILVER, THROUGHPUT
 
 _PIPELINE = dg.AssetSelection.all() - dg.AssetSelection.groups(CARE_GROUP)
 # Seeds are upstream of nothing that Flink makes, so that "downstream of silver" would leave them out.

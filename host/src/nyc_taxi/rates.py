@@ -5,10 +5,7 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
-from nyc_taxi.assets.kafka import GENERATE_EVENTS
-from nyc_taxi.assets.lake import BRONZE, SILVER
-
-FCT_TRIPS = dg.AssetKey(["core", "fct_trips"])
+from nyc_taxi.keys import BRONZE, FCT_TRIPS, GENERATE_EVENTS, SILVER
 
 
 @dataclass(frozen=True)

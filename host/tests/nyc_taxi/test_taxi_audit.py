@@ -6,10 +6,9 @@ from typing import Any
 import dagster as dg
 
 from drayage.dagster_internals import RANGE_TAGS
-from nyc_taxi.assets.audit import AUDIT, CHECKS, read_publications, read_receipts
-from nyc_taxi.assets.kafka import GENERATE_EVENTS
-from nyc_taxi.assets.lake import BRONZE, SILVER
+from nyc_taxi.assets.audit import CHECKS, read_publications, read_receipts
 from nyc_taxi.dbt_manifest import Publication
+from nyc_taxi.keys import AUDIT, BRONZE, GENERATE_EVENTS, SILVER
 from nyc_taxi.partitions import MONTHS
 
 MONTH = "2024-01"

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from nyc_taxi.assets.care import find_named_snapshots
-from nyc_taxi.assets.lake import BRONZE, SILVER
+from nyc_taxi.keys import BRONZE, SILVER
 
 
 def report(instance: dg.DagsterInstance, key: dg.AssetKey, snapshot: str) -> None:

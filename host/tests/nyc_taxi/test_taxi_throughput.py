@@ -9,7 +9,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from nyc_taxi.assets.throughput import THROUGHPUT, throughput
+from nyc_taxi.assets.throughput import throughput
+from nyc_taxi.keys import THROUGHPUT
 from nyc_taxi.partitions import MONTHS
 from nyc_taxi.rates import read_rates
 

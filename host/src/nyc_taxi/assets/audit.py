@@ -7,16 +7,13 @@ import dagster as dg
 
 from drayage import DrayageClient, promises
 from drayage.dagster_internals import RANGE_TAGS
-from nyc_taxi.assets.kafka import GENERATE_EVENTS, TOPIC
-from nyc_taxi.assets.lake import BRONZE, SILVER
-from nyc_taxi.assets.marts import published_key
+from nyc_taxi.assets.kafka import TOPIC
 from nyc_taxi.dbt_manifest import Publication
+from nyc_taxi.keys import AUDIT, BRONZE, GENERATE_EVENTS, SILVER, published_key
 from nyc_taxi.partitions import MONTHS
 from nyc_taxi.reports import AuditReport
 from nyc_taxi.settings import Services
 from nyc_taxi.workloads import Workload
-
-AUDIT = dg.AssetKey("audit")
 
 CHECKS = {
     "every_record_is_in_bronze_once": (
@@ -54,7 +51,7 @@ def build_audit(auditor: Workload, publications: Sequence[Publication]) -> dg.As
 
     @dg.asset(
         key=AUDIT,
-        deps=[BRONZE, SILVER, *map(published_key, publications)],
+        deps=[BRONZE, SILVER, *(published_key(publication.mart) for publication in publications)],
         partitions_def=MONTHS,
         group_name="reports",
         kinds={"go", "kafka", "iceberg"},
@@ -130,7 +127,7 @@ def read_publications(
     """
     receipts: dict[str, dict[str, Any] | None] = {}
     for publication in publications:
-        key = published_key(publication)
+        key = published_key(publication.mart)
         record = _newest(instance, key, month, _PUBLISHED_RECEIPT)
         receipts[key.to_user_string()] = record and {
             **_receipt(record, _PUBLISHED_RECEIPT),

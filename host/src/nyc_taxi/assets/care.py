@@ -8,12 +8,12 @@ import dagster as dg
 from pydantic import Field
 
 from drayage import DrayageClient, promises
-from nyc_taxi.assets.lake import BRONZE, BRONZE_POOL, SILVER
+from nyc_taxi.assets.lake import BRONZE_POOL
+from nyc_taxi.keys import BRONZE, EXPIRED_SNAPSHOTS, SILVER
 from nyc_taxi.reports import ExpiryReport
 from nyc_taxi.settings import Services
 from nyc_taxi.workloads import Workload
 
-EXPIRED_SNAPSHOTS = dg.AssetKey(["lake", "expired_snapshots"])
 CARE_GROUP = "care"
 
 # A receipt of this age names a snapshot that somebody may still want to look at.

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from drayage import DrayageClient, Mount, promises
 from nyc_taxi import receipts
+from nyc_taxi.keys import GENERATE_EVENTS, KAFKA_TOPICS
 from nyc_taxi.partitions import MONTHS
 from nyc_taxi.reports import EventsReport, TopicsReport
 from nyc_taxi.settings import Services
@@ -14,9 +15,6 @@ from nyc_taxi.workloads import TRIPS_FOLDER, Workload
 
 TOPIC = "taxi.raw_trips"
 TOPIC_PARTITIONS = 3
-
-KAFKA_TOPICS = dg.AssetKey("kafka_topics")
-GENERATE_EVENTS = dg.AssetKey("generate_events")
 
 
 class GenerateConfig(dg.Config):

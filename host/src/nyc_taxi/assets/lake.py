@@ -6,14 +6,12 @@ import dagster as dg
 
 from drayage import DrayageClient, promises
 from nyc_taxi import receipts
-from nyc_taxi.assets.kafka import GENERATE_EVENTS, TOPIC
+from nyc_taxi.assets.kafka import TOPIC
+from nyc_taxi.keys import BRONZE, GENERATE_EVENTS, SILVER
 from nyc_taxi.partitions import MONTHS
 from nyc_taxi.reports import BronzeReport, LakeReport
 from nyc_taxi.settings import Services, Surroundings
 from nyc_taxi.workloads import Workload
-
-BRONZE = dg.AssetKey(["bronze", "raw_trips"])
-SILVER = dg.AssetKey(["silver", "cleaned_trips"])
 
 # Two commits of bronze at once would both begin at the offset where the table ends now.
 BRONZE_POOL = "bronze"

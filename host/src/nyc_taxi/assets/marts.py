@@ -6,9 +6,9 @@ from typing import Any
 import dagster as dg
 
 from drayage import DrayageClient, Mount, promises
-from nyc_taxi.assets.lake import SILVER
 from nyc_taxi.dbt_manifest import DbtProject, Publication
 from nyc_taxi.freshness import FRESH_EACH_MONTH
+from nyc_taxi.keys import SILVER, published_key
 from nyc_taxi.partitions import MONTHS
 from nyc_taxi.reports import PublicationReport
 from nyc_taxi.settings import Services, Surroundings
@@ -17,7 +17,6 @@ from nyc_taxi.workloads import MARTS_FOLDER, Workload
 # One process at a time can have a DuckDB file open for writing, and none beside it for reading.
 DUCKDB_POOL = "duckdb"
 
-NAMESPACE = "marts"
 PUBLISHED_CHECK = "published_rows_are_the_marts"
 
 FOLLOW_SILVER = dg.AutomationCondition.any_deps_updated().since_last_handled()
@@ -91,7 +90,7 @@ def build_marts(dbt_runner: Workload, project: DbtProject, surroundings: Surroun
         check_specs=[
             dg.AssetCheckSpec(
                 PUBLISHED_CHECK,
-                asset=published_key(publication),
+                asset=published_key(publication.mart),
                 blocking=True,
                 description="Read back after the commit, the table holds the rows of its mart and no others.",
             )
@@ -108,7 +107,7 @@ def build_marts(dbt_runner: Workload, project: DbtProject, surroundings: Surroun
     ) -> Iterator[dg.PipesExecutionResult]:
         extras = {
             "tables": {
-                published_key(publication).to_user_string(): {
+                published_key(publication.mart).to_user_string(): {
                     "relation": ".".join(publication.mart.path),
                     "by_month": publication.by_month,
                     "columns": publication.columns,
@@ -134,13 +133,8 @@ def select_nodes(context: dg.AssetExecutionContext, project: DbtProject) -> list
     )
 
 
-def published_key(publication: Publication) -> dg.AssetKey:
-    """Tell the key of a mart's published table."""
-    return dg.AssetKey([NAMESPACE, publication.mart.path[-1]])
-
-
 def _publication_spec(publication: Publication, surroundings: Surroundings) -> dg.AssetSpec:
-    mart, key = publication.mart, published_key(publication)
+    mart, key = publication.mart, published_key(publication.mart)
     return dg.AssetSpec(
         key=key,
         deps=[mart],

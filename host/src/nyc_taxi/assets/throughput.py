@@ -8,9 +8,9 @@ from typing import Any
 
 import dagster as dg
 
+from nyc_taxi.keys import THROUGHPUT
 from nyc_taxi.rates import STAGES, RunRates, read_rates
 
-THROUGHPUT = dg.AssetKey("throughput")
 _LAST_RUNS = 8
 _GUIDE = "#DDDDDD"
 _COLOURS = ("#4C78A8", "#B07D46", "#8C9BA8", "#E0A82E")
