@@ -10,9 +10,9 @@ from drayage import DrayageClient, build_sweeper_sensor
 from drayage.component.provenance import provenance_tags
 from drayage.dagster_internals import StateBackedDefinitionsLoader
 from nyc_taxi.assets.audit import build_audit
-from nyc_taxi.assets.care import build_care_assets
 from nyc_taxi.assets.kafka import build_kafka_assets
 from nyc_taxi.assets.lake import build_lake_assets
+from nyc_taxi.assets.maintenance import build_maintenance_assets
 from nyc_taxi.assets.marts import build_marts
 from nyc_taxi.assets.throughput import throughput
 from nyc_taxi.automation import MARTS_FOLLOW_SILVER, NEWEST_MONTH, new_monthly_file
@@ -61,7 +61,7 @@ def build_definitions(images: Images, inspection: Inspection, surroundings: Surr
             *build_marts(workloads.dbt_runner, project, surroundings),
             build_audit(workloads.auditor, project.publications),
             throughput,
-            *build_care_assets(workloads.flink_submit),
+            *build_maintenance_assets(workloads.flink_submit),
         ],
         jobs=JOBS,
         schedules=[NEWEST_MONTH],

@@ -2,10 +2,10 @@
 
 import dagster as dg
 
-from nyc_taxi.assets.care import CARE_GROUP
+from nyc_taxi.assets.maintenance import MAINTENANCE_GROUP
 from nyc_taxi.keys import AUDIT, BRONZE, GENERATE_EVENTS, KAFKA_TOPICS, SILVER, THROUGHPUT
 
-_PIPELINE = dg.AssetSelection.all() - dg.AssetSelection.groups(CARE_GROUP)
+_PIPELINE = dg.AssetSelection.all() - dg.AssetSelection.groups(MAINTENANCE_GROUP)
 # Seeds are upstream of nothing that Flink makes, so that "downstream of silver" would leave them out.
 _MARTS = _PIPELINE - dg.AssetSelection.assets(KAFKA_TOPICS, GENERATE_EVENTS, BRONZE, SILVER, AUDIT, THROUGHPUT)
 
@@ -49,7 +49,7 @@ JOBS = [
     ),
     dg.define_asset_job(
         "expire_snapshots",
-        selection=dg.AssetSelection.groups(CARE_GROUP),
+        selection=dg.AssetSelection.groups(MAINTENANCE_GROUP),
         description="Expires old snapshots of the lake's tables.",
     ),
 ]

@@ -6,7 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from drayage import DrayageClient, Mount, promises
-from nyc_taxi import receipts
+from nyc_taxi import row_checks
 from nyc_taxi.keys import GENERATE_EVENTS, KAFKA_TOPICS
 from nyc_taxi.partitions import MONTHS
 from nyc_taxi.reports import EventsReport, TopicsReport
@@ -72,7 +72,7 @@ def build_kafka_assets(generator: Workload) -> list[dg.AssetsDefinition]:
         tags={"layer": "source"},
         code_version=generator.image_id,
         metadata=promises(EventsReport),
-        check_specs=[receipts.committed_spec(GENERATE_EVENTS)],
+        check_specs=[row_checks.committed_spec(GENERATE_EVENTS)],
         description=(
             "The month's taxi trips as Avro events in Kafka: replayed from the TLC's own file if the data folder "
             "holds one for the month, else synthesised. Materializing it again sends the month again; silver drops "
@@ -93,6 +93,6 @@ def build_kafka_assets(generator: Workload) -> list[dg.AssetsDefinition]:
             env=generator.environment(services),
             **generator.settings(Mount(str(services.taxi_data_dir), TRIPS_FOLDER)),
         ).get_materialize_result()
-        return receipts.with_checks(result, receipts.check_committed(result))
+        return row_checks.with_checks(result, row_checks.check_committed(result))
 
     return [kafka_topics, generate_events]

@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 
 from drayage import DrayageClient, promises
-from nyc_taxi import receipts
+from nyc_taxi import row_checks
 from nyc_taxi.assets.kafka import TOPIC
 from nyc_taxi.keys import BRONZE, GENERATE_EVENTS, SILVER
 from nyc_taxi.partitions import MONTHS
@@ -52,9 +52,9 @@ def build_lake_assets(flink_submit: Workload, surroundings: Surroundings) -> lis
         code_version=flink_submit.image_id,
         metadata=promises(BronzeReport) | surroundings.table_links(*BRONZE.path, from_flink=True),
         check_specs=[
-            receipts.complete_spec(BRONZE),
-            receipts.accounted_for_spec(BRONZE, receipts.BRONZE_FATES),
-            receipts.decodable_spec(BRONZE),
+            row_checks.complete_spec(BRONZE),
+            row_checks.accounted_for_spec(BRONZE, row_checks.BRONZE_FATES),
+            row_checks.decodable_spec(BRONZE),
         ],
         description=(
             "Every event of the topic as received, with its Kafka partition, offset and times. One step takes in all "
@@ -66,11 +66,11 @@ def build_lake_assets(flink_submit: Workload, surroundings: Surroundings) -> lis
         context: dg.AssetExecutionContext, drayage: DrayageClient, services: dg.ResourceParam[Services]
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster knows the bare class only
         result = submit(context, drayage, services, "bronze")
-        return receipts.with_checks(
+        return row_checks.with_checks(
             result,
-            receipts.check_complete(result),
-            receipts.check_accounted_for(result, receipts.BRONZE_FATES),
-            receipts.check_decodable(result),
+            row_checks.check_complete(result),
+            row_checks.check_accounted_for(result, row_checks.BRONZE_FATES),
+            row_checks.check_decodable(result),
         )
 
     @dg.asset(
@@ -83,7 +83,7 @@ def build_lake_assets(flink_submit: Workload, surroundings: Surroundings) -> lis
         tags={"layer": "silver"},
         code_version=flink_submit.image_id,
         metadata=promises(LakeReport) | surroundings.table_links(*SILVER.path, from_flink=True),
-        check_specs=[receipts.accounted_for_spec(SILVER)],
+        check_specs=[row_checks.accounted_for_spec(SILVER)],
         description=(
             "The month's valid trips, one row a trip: typed, named with units, repeats dropped. Rows that break a rule "
             "are in `silver.rejected_trips` with the reason. The month is replaced as a whole."
@@ -93,6 +93,6 @@ def build_lake_assets(flink_submit: Workload, surroundings: Surroundings) -> lis
         context: dg.AssetExecutionContext, drayage: DrayageClient, services: dg.ResourceParam[Services]
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster knows the bare class only
         result = submit(context, drayage, services, "silver")
-        return receipts.with_checks(result, receipts.check_accounted_for(result))
+        return row_checks.with_checks(result, row_checks.check_accounted_for(result))
 
     return [raw_trips, cleaned_trips]

@@ -14,7 +14,7 @@ from nyc_taxi.reports import ExpiryReport
 from nyc_taxi.settings import Services
 from nyc_taxi.workloads import Workload
 
-CARE_GROUP = "care"
+MAINTENANCE_GROUP = "maintenance"
 
 # A receipt of this age names a snapshot that somebody may still want to look at.
 RECEIPTS_KEPT = timedelta(days=7)
@@ -27,7 +27,7 @@ class ExpireConfig(dg.Config):
     older_than_days: float = Field(default=7.0, gt=0, description="Younger snapshots stay.")
 
 
-def build_care_assets(flink_submit: Workload) -> list[dg.AssetsDefinition]:
+def build_maintenance_assets(flink_submit: Workload) -> list[dg.AssetsDefinition]:
     """Define the asset that expires the lake's snapshots.
 
     Args:
@@ -41,9 +41,9 @@ def build_care_assets(flink_submit: Workload) -> list[dg.AssetsDefinition]:
         key=EXPIRED_SNAPSHOTS,
         # Bronze asks its table's history where it stopped.
         pool=BRONZE_POOL,
-        group_name=CARE_GROUP,
+        group_name=MAINTENANCE_GROUP,
         kinds={"iceberg"},
-        tags={"layer": "care"},
+        tags={"layer": "maintenance"},
         owners=["team:taxi"],
         code_version=flink_submit.image_id,
         metadata=promises(ExpiryReport),

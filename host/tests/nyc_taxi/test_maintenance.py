@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from nyc_taxi.assets.care import find_named_snapshots
+from nyc_taxi.assets.maintenance import find_named_snapshots
 from nyc_taxi.keys import BRONZE, SILVER
 
 

@@ -66,7 +66,7 @@ def test_groups_follow_the_layers(specs: Mapping[str, dg.AssetSpec]) -> None:
         "marts/daily_revenue": "published",
         "audit": "reports",
         "throughput": "reports",
-        "lake/expired_snapshots": "care",
+        "lake/expired_snapshots": "maintenance",
     }
 
 
@@ -125,12 +125,12 @@ def test_a_rebuilt_image_changes_the_code_version_of_its_own_assets(specs: Mappi
     assert specs["core/fct_trips"].code_version == "sum-of-fct_trips"
 
 
-def test_the_pipeline_job_holds_every_asset_but_the_care_and_runs_in_one_process(definitions: dg.Definitions) -> None:
+def test_the_pipeline_job_holds_every_asset_but_maintenance_and_runs_in_one_process(definitions: dg.Definitions) -> None:
     job = definitions.resolve_job_def("taxi_pipeline")
-    care = definitions.resolve_job_def("expire_snapshots").asset_layer.selected_asset_keys
+    maintenance = definitions.resolve_job_def("expire_snapshots").asset_layer.selected_asset_keys
     every = {spec.key for spec in definitions.resolve_all_asset_specs()}
-    assert job.asset_layer.selected_asset_keys == every - care
-    assert care == {dg.AssetKey(["lake", "expired_snapshots"])}
+    assert job.asset_layer.selected_asset_keys == every - maintenance
+    assert maintenance == {dg.AssetKey(["lake", "expired_snapshots"])}
     assert job.executor_def.name == "in_process"
 
 
