@@ -6,9 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from drayage import DrayageClient, build_sweeper_sensor
-from drayage.component.provenance import provenance_tags
-from drayage.dagster_internals import StateBackedDefinitionsLoader
+from drayage import DrayageClient, StateBackedDefinitionsLoader, build_sweeper_sensor, provenance_tags
 from nyc_taxi.assets.audit import build_audit
 from nyc_taxi.assets.kafka import build_kafka_assets
 from nyc_taxi.assets.lake import build_lake_assets

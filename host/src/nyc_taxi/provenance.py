@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from drayage.dagster_internals import RANGE_TAGS
+from drayage import partition_range
 
 MONTH_TAG = "month"
 
@@ -25,6 +25,6 @@ def tag_run(context: dg.InitResourceContext, tags: Mapping[str, str]) -> None:
 def _month(tags: Mapping[str, str]) -> dict[str, str]:
     if _PARTITION in tags:
         return {MONTH_TAG: tags[_PARTITION]}
-    if all(name in tags for name in RANGE_TAGS):
-        return {MONTH_TAG: "...".join(tags[name] for name in RANGE_TAGS)}
+    if months := partition_range(tags):
+        return {MONTH_TAG: "...".join(months)}
     return {}

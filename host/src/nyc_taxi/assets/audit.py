@@ -5,8 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from drayage import DrayageClient, promises
-from drayage.dagster_internals import RANGE_TAGS
+from drayage import DrayageClient, partition_range, promises
 from nyc_taxi.assets.kafka import TOPIC
 from nyc_taxi.dbt_manifest import Publication
 from nyc_taxi.keys import AUDIT, BRONZE, GENERATE_EVENTS, SILVER, published_key
@@ -155,7 +154,7 @@ def _receipt(record: dg.EventLogRecord, names: Sequence[str]) -> dict[str, Any]:
 def _months_of(instance: dg.DagsterInstance, run_id: str, month: str) -> list[str]:
     """Tell the months of a run, which are several in a backfill of the marts."""
     run = instance.get_run_by_id(run_id)
-    first, last = (run.tags.get(tag) if run else None for tag in RANGE_TAGS)
-    if first is None or last is None:
+    months = partition_range(run.tags) if run else None
+    if months is None:
         return [month]
-    return list(MONTHS.get_partition_keys_in_range(dg.PartitionKeyRange(first, last)))
+    return list(MONTHS.get_partition_keys_in_range(dg.PartitionKeyRange(*months)))
