@@ -19,7 +19,7 @@ from nyc_taxi.images import Inspection, find_image_ids, inspect_images
 from nyc_taxi.jobs import JOBS
 from nyc_taxi.provenance import tag_run
 from nyc_taxi.reports import promise_node
-from nyc_taxi.settings import Images, Surroundings, load_services
+from nyc_taxi.settings import DisplaySettings, Images, load_services
 from nyc_taxi.workloads import SECRETS, describe_workloads
 
 # Dagster then takes the smallest, a run a month, as it should for the whole pipeline.
@@ -35,13 +35,13 @@ def _services_resource(tags: Mapping[str, str]) -> dg.ResourceDefinition:
     return services
 
 
-def build_definitions(images: Images, inspection: Inspection, surroundings: Surroundings) -> dg.Definitions:
+def build_definitions(images: Images, inspection: Inspection, display: DisplaySettings) -> dg.Definitions:
     """Put the code location together.
 
     Args:
         images: The workload images' names.
         inspection: What was read out of the images.
-        surroundings: The pages that assets link, and the revision that runs are tagged with.
+        display: The pages that assets link, and the revision that runs are tagged with.
 
     Returns:
         The definitions.
@@ -51,12 +51,12 @@ def build_definitions(images: Images, inspection: Inspection, surroundings: Surr
         inspection.dbt_manifest, where=inspection.dbt_manifest_source, node_metadata=promise_node
     )
     client = DrayageClient(secrets=SECRETS)
-    tags = provenance_tags(inspection.image_ids, surroundings.git_revision)
+    tags = provenance_tags(inspection.image_ids, display.git_revision)
     return dg.Definitions(
         assets=[
             *build_kafka_assets(workloads.generator),
-            *build_lake_assets(workloads.flink_submit, surroundings),
-            *build_marts(workloads.dbt_runner, project, surroundings),
+            *build_lake_assets(workloads.flink_submit, display),
+            *build_marts(workloads.dbt_runner, project, display),
             build_audit(workloads.auditor, project.publications),
             throughput,
             *build_maintenance_assets(workloads.flink_submit),
@@ -80,7 +80,7 @@ class _ImagesLoader(StateBackedDefinitionsLoader[Mapping[str, str]]):
 
     def defs_from_state(self, state: Mapping[str, str]) -> dg.Definitions:
         images = Images()
-        return build_definitions(images, inspect_images(images, state), Surroundings())
+        return build_definitions(images, inspect_images(images, state), DisplaySettings())
 
 
 @dg.definitions

@@ -33,7 +33,7 @@ class Images(BaseSettings):
     )
 
 
-class Surroundings(BaseSettings):
+class DisplaySettings(BaseSettings):
     """What people see beside the numbers; no step depends on it, and what is not set is not shown."""
 
     model_config = SettingsConfigDict(frozen=True)

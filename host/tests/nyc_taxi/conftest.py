@@ -7,7 +7,7 @@ from manifest_fixture import manifest_json
 
 from nyc_taxi.definitions import build_definitions
 from nyc_taxi.images import Inspection
-from nyc_taxi.settings import Images, Surroundings
+from nyc_taxi.settings import DisplaySettings, Images
 
 IMAGE_IDS = {
     "drayage/generator": "sha256:aaaa",
@@ -25,7 +25,7 @@ def definitions(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> dg.Definition
     monkeypatch.setenv("OBJECT_STORE_CONSOLE_URL", "http://127.0.0.1:9001")
     monkeypatch.setenv("ICEBERG_CATALOG_LINK_URL", "http://127.0.0.1:8181")
     inspection = Inspection(IMAGE_IDS, manifest_json(), "a test's manifest")
-    return build_definitions(Images(), inspection, Surroundings(git_revision="4711abc"))
+    return build_definitions(Images(), inspection, DisplaySettings(git_revision="4711abc"))
 
 
 @pytest.fixture

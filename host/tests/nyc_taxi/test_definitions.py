@@ -9,7 +9,7 @@ from manifest_fixture import manifest_json
 
 from drayage.verdict.promises import read_promises
 from nyc_taxi.months import FIRST_MONTH
-from nyc_taxi.settings import Surroundings
+from nyc_taxi.settings import DisplaySettings
 
 HOST = Path(__file__).parents[2]
 
@@ -102,7 +102,7 @@ def test_tables_link_their_pages(specs: Mapping[str, dg.AssetSpec]) -> None:
 def test_pages_that_are_not_known_are_not_linked(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FLINK_UI_URL", "OBJECT_STORE_CONSOLE_URL", "ICEBERG_CATALOG_LINK_URL"):
         monkeypatch.delenv(name, raising=False)
-    assert Surroundings().table_links("silver", "cleaned_trips", from_flink=True) == {}
+    assert DisplaySettings().table_links("silver", "cleaned_trips", from_flink=True) == {}
 
 
 def test_numbers_that_the_ui_plots_are_promised_under_their_fixed_names(specs: Mapping[str, dg.AssetSpec]) -> None:
@@ -125,7 +125,9 @@ def test_a_rebuilt_image_changes_the_code_version_of_its_own_assets(specs: Mappi
     assert specs["core/fct_trips"].code_version == "sum-of-fct_trips"
 
 
-def test_the_pipeline_job_holds_every_asset_but_maintenance_and_runs_in_one_process(definitions: dg.Definitions) -> None:
+def test_the_pipeline_job_holds_every_asset_but_maintenance_and_runs_in_one_process(
+    definitions: dg.Definitions,
+) -> None:
     job = definitions.resolve_job_def("taxi_pipeline")
     maintenance = definitions.resolve_job_def("expire_snapshots").asset_layer.selected_asset_keys
     every = {spec.key for spec in definitions.resolve_all_asset_specs()}

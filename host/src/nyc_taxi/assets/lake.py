@@ -10,19 +10,19 @@ from nyc_taxi.assets.kafka import TOPIC
 from nyc_taxi.keys import BRONZE, GENERATE_EVENTS, SILVER
 from nyc_taxi.partitions import MONTHS
 from nyc_taxi.reports import BronzeReport, LakeReport
-from nyc_taxi.settings import Services, Surroundings
+from nyc_taxi.settings import DisplaySettings, Services
 from nyc_taxi.workloads import Workload
 
 # Two commits of bronze at once would both begin at the offset where the table ends now.
 BRONZE_POOL = "bronze"
 
 
-def build_lake_assets(flink_submit: Workload, surroundings: Surroundings) -> list[dg.AssetsDefinition]:
+def build_lake_assets(flink_submit: Workload, display: DisplaySettings) -> list[dg.AssetsDefinition]:
     """Define the assets that the flink_submit image makes.
 
     Args:
         flink_submit: The flink_submit workload.
-        surroundings: The pages that the assets link.
+        display: The pages that the assets link.
 
     Returns:
         bronze/raw_trips and silver/cleaned_trips.
@@ -50,7 +50,7 @@ def build_lake_assets(flink_submit: Workload, surroundings: Surroundings) -> lis
         owners=["team:taxi"],
         tags={"layer": "bronze"},
         code_version=flink_submit.image_id,
-        metadata=promises(BronzeReport) | surroundings.table_links(*BRONZE.path, from_flink=True),
+        metadata=promises(BronzeReport) | display.table_links(*BRONZE.path, from_flink=True),
         check_specs=[
             row_checks.complete_spec(BRONZE),
             row_checks.accounted_for_spec(BRONZE, row_checks.BRONZE_FATES),
@@ -82,7 +82,7 @@ def build_lake_assets(flink_submit: Workload, surroundings: Surroundings) -> lis
         owners=["team:taxi"],
         tags={"layer": "silver"},
         code_version=flink_submit.image_id,
-        metadata=promises(LakeReport) | surroundings.table_links(*SILVER.path, from_flink=True),
+        metadata=promises(LakeReport) | display.table_links(*SILVER.path, from_flink=True),
         check_specs=[row_checks.accounted_for_spec(SILVER)],
         description=(
             "The month's valid trips, one row a trip: typed, named with units, repeats dropped. Rows that break a rule "

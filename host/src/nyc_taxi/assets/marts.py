@@ -11,7 +11,7 @@ from nyc_taxi.freshness import FRESH_EACH_MONTH
 from nyc_taxi.keys import SILVER, published_key
 from nyc_taxi.partitions import MONTHS
 from nyc_taxi.reports import PublicationReport
-from nyc_taxi.settings import Services, Surroundings
+from nyc_taxi.settings import DisplaySettings, Services
 from nyc_taxi.workloads import MARTS_FOLDER, Workload
 
 # One process at a time can have a DuckDB file open for writing, and none beside it for reading.
@@ -26,18 +26,18 @@ FOLLOW_SILVER = dg.AutomationCondition.any_deps_updated().since_last_handled()
 _RANGE = dg.BackfillPolicy.single_run()
 
 
-def build_marts(dbt_runner: Workload, project: DbtProject, surroundings: Surroundings) -> list[dg.AssetsDefinition]:
+def build_marts(dbt_runner: Workload, project: DbtProject, display: DisplaySettings) -> list[dg.AssetsDefinition]:
     """Define the assets that the dbt_runner image makes.
 
     Args:
         dbt_runner: The dbt_runner workload.
         project: What the image's manifest holds.
-        surroundings: The pages that the tables link.
+        display: The pages that the tables link.
 
     Returns:
         One definition with every seed and model, one with every published table.
     """
-    published = [_publication_spec(publication, surroundings) for publication in project.publications]
+    published = [_publication_spec(publication, display) for publication in project.publications]
     specs = _following_silver([*project.specs, *published])
     models = {spec.key for spec in project.specs}
     # Sources are read and not made, and a column's lineage leads to them.
@@ -133,7 +133,7 @@ def select_nodes(context: dg.AssetExecutionContext, project: DbtProject) -> list
     )
 
 
-def _publication_spec(publication: Publication, surroundings: Surroundings) -> dg.AssetSpec:
+def _publication_spec(publication: Publication, display: DisplaySettings) -> dg.AssetSpec:
     mart, key = publication.mart, published_key(publication.mart)
     return dg.AssetSpec(
         key=key,
@@ -145,7 +145,7 @@ def _publication_spec(publication: Publication, surroundings: Surroundings) -> d
         owners=["team:taxi"],
         # It is a copy: what it holds is its mart's, whatever the image.
         code_version="1",
-        metadata=promises(PublicationReport) | surroundings.table_links(*key.path),
+        metadata=promises(PublicationReport) | display.table_links(*key.path),
         freshness_policy=FRESH_EACH_MONTH if publication.by_month else None,
     )
 
