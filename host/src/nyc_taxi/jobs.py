@@ -1,4 +1,4 @@
-"""The jobs: the whole pipeline, and each of its steps for whoever wants just one."""
+"""The jobs: one for the whole pipeline, and one for each of its steps."""
 
 import dagster as dg
 
@@ -6,7 +6,7 @@ from nyc_taxi.assets.maintenance import MAINTENANCE_GROUP
 from nyc_taxi.keys import AUDIT, BRONZE, GENERATE_EVENTS, KAFKA_TOPICS, SILVER, THROUGHPUT
 
 _PIPELINE = dg.AssetSelection.all() - dg.AssetSelection.groups(MAINTENANCE_GROUP)
-# Seeds are upstream of nothing that Flink makes, so that "downstream of silver" would leave them out.
+# "Downstream of silver" would leave out the seeds, which depend on nothing.
 _MARTS = _PIPELINE - dg.AssetSelection.assets(KAFKA_TOPICS, GENERATE_EVENTS, BRONZE, SILVER, AUDIT, THROUGHPUT)
 
 TAXI_PIPELINE = dg.define_asset_job(
@@ -30,7 +30,7 @@ JOBS = [
     dg.define_asset_job(
         "process",
         selection=dg.AssetSelection.assets(BRONZE, SILVER),
-        description="Takes what is new in Kafka into bronze, and a month of it into silver.",
+        description="Loads what is new in Kafka into bronze, and a month of it into silver.",
     ),
     dg.define_asset_job(
         "build_marts",
@@ -40,12 +40,12 @@ JOBS = [
     dg.define_asset_job(
         "audit_month",
         selection=dg.AssetSelection.assets(AUDIT),
-        description="Counts a month anew, from the topic to the published marts, and confirms what was reported.",
+        description="Counts a month again, from the topic to the published marts, and confirms what was reported.",
     ),
     dg.define_asset_job(
         "compare_throughput",
         selection=dg.AssetSelection.assets(THROUGHPUT),
-        description="Puts the rates of the last runs side by side.",
+        description="Compares the rates of the last runs.",
     ),
     dg.define_asset_job(
         "expire_snapshots",

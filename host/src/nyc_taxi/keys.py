@@ -1,9 +1,11 @@
-"""The keys of the pipeline's assets, in the order of the data.
+"""The keys of the pipeline's assets in the order of the data, and their owners.
 
-The seeds and models of dbt have theirs in the manifest, which ``dbt_manifest`` reads.
+The keys of dbt's seeds and models are in the manifest, which ``dbt_manifest`` reads.
 """
 
 import dagster as dg
+
+OWNERS = ("team:taxi",)
 
 KAFKA_TOPICS = dg.AssetKey("kafka_topics")
 GENERATE_EVENTS = dg.AssetKey("generate_events")

@@ -7,13 +7,13 @@ import dagster as dg
 from drayage import DrayageClient, promises
 from nyc_taxi import row_checks
 from nyc_taxi.assets.kafka import TOPIC
-from nyc_taxi.keys import BRONZE, GENERATE_EVENTS, SILVER
+from nyc_taxi.keys import BRONZE, GENERATE_EVENTS, OWNERS, SILVER
 from nyc_taxi.partitions import MONTHS
 from nyc_taxi.reports import BronzeReport, LakeReport
 from nyc_taxi.settings import DisplaySettings, Services
 from nyc_taxi.workloads import Workload
 
-# Two commits of bronze at once would both begin at the offset where the table ends now.
+# Two bronze steps at once would both begin at the offset where the table ends now.
 BRONZE_POOL = "bronze"
 
 
@@ -22,10 +22,10 @@ def build_lake_assets(flink_submit: Workload, display: DisplaySettings) -> list[
 
     Args:
         flink_submit: The flink_submit workload.
-        display: The pages that the assets link.
+        display: The addresses of the pages that the assets link.
 
     Returns:
-        bronze/raw_trips and silver/cleaned_trips.
+        ``bronze/raw_trips`` and ``silver/cleaned_trips``.
     """
 
     def submit(
@@ -47,7 +47,7 @@ def build_lake_assets(flink_submit: Workload, display: DisplaySettings) -> list[
         pool=BRONZE_POOL,
         group_name="lake",
         kinds={"flink", "iceberg", "sql"},
-        owners=["team:taxi"],
+        owners=OWNERS,
         tags={"layer": "bronze"},
         code_version=flink_submit.image_id,
         metadata=promises(BronzeReport) | display.table_links(*BRONZE.path, from_flink=True),
@@ -57,9 +57,9 @@ def build_lake_assets(flink_submit: Workload, display: DisplaySettings) -> list[
             row_checks.decodable_spec(BRONZE),
         ],
         description=(
-            "Every event of the topic as received, with its Kafka partition, offset and times. One step takes in all "
-            "that is new in the topic, whatever its month; each record arrives exactly once. A record that cannot be "
-            "decoded belongs to no month: the view `bronze.quarantine` shows its bytes and the reason."
+            "Every event of the topic as received, with its Kafka partition, offset and times. A step loads all that "
+            "is new in the topic, whatever its month, and each record exactly once. A record that cannot be decoded "
+            "belongs to no month: the view `bronze.quarantine` shows its bytes and the reason."
         ),
     )
     def raw_trips(
@@ -79,14 +79,14 @@ def build_lake_assets(flink_submit: Workload, display: DisplaySettings) -> list[
         partitions_def=MONTHS,
         group_name="lake",
         kinds={"flink", "iceberg", "sql"},
-        owners=["team:taxi"],
+        owners=OWNERS,
         tags={"layer": "silver"},
         code_version=flink_submit.image_id,
         metadata=promises(LakeReport) | display.table_links(*SILVER.path, from_flink=True),
         check_specs=[row_checks.accounted_for_spec(SILVER)],
         description=(
-            "The month's valid trips, one row a trip: typed, named with units, repeats dropped. Rows that break a rule "
-            "are in `silver.rejected_trips` with the reason. The month is replaced as a whole."
+            "The month's valid trips, one row for each, with types, with units in the names, and without repeats. Rows "
+            "that break a rule are in `silver.rejected_trips` with the reason. The month is replaced as a whole."
         ),
     )
     def cleaned_trips(
