@@ -11,6 +11,7 @@ set +a
 export DAGSTER_HOME="$PWD/.dev" \
     DRAYAGE_EXCHANGE_ROOT="$PWD/.dev/exchange" \
     DRAYAGE_DEPLOYMENT=$COMPOSE_PROJECT_NAME-dev \
+    DRAYAGE_DOCTOR_CHECKS=nyc_taxi.doctor:examine_services \
     DRAYAGE_NETWORK=$COMPOSE_PROJECT_NAME \
     KAFKA_BOOTSTRAP_SERVERS=kafka:9092 \
     SCHEMA_REGISTRY_URL=http://schema-registry:8085/apis/ccompat/v7 \

@@ -148,7 +148,7 @@ def test_the_stages_stand_side_by_side_in_one_picture(page: Page, stack: Stack) 
 
 def test_every_group_of_the_graph_is_there_with_its_assets(page: Page) -> None:
     page.goto("/asset-groups")
-    for group in ("kafka", "lake", "staging", "intermediate", "marts", "published", "reports", "care"):
+    for group in ("kafka", "lake", "staging", "intermediate", "marts", "published", "reports", "maintenance"):
         expect(page.get_by_text(group, exact=True).first).to_be_visible()
     take_picture(page, "graph")
 

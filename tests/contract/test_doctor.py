@@ -2,18 +2,15 @@
 
 import json
 import os
-import socket
 import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import docker
 import pytest
 from command_line import CommandLine
-from contract_steps import GREEN, SHELL_IMAGE, Deployment, materialize, shell, step, wait_until
+from contract_steps import GREEN, SHELL_IMAGE, Deployment, materialize, shell, step
 
 from drayage import DrayageClient
 
@@ -38,9 +35,10 @@ def test_doctor_finds_a_good_machine_good_and_says_what_is_bad(
     assert "systemctl start docker" in cli("doctor", exits=1, DOCKER_HOST="unix:///no/such/socket")
 
 
-def verdicts(cli: CommandLine, *words: str) -> dict[str, dict[str, Any]]:
-    """What is found where something is bad."""
-    return {finding["what"]: finding for finding in json.loads(cli("doctor", "--json", *words, exits=1))}
+def findings(cli: CommandLine, *words: str, **environment: str) -> dict[str, dict[str, Any]]:
+    """Return what is found where something is bad."""
+    found = json.loads(cli("doctor", "--json", *words, exits=1, **environment))
+    return {finding["what"]: finding for finding in found}
 
 
 @pytest.mark.parametrize(
@@ -51,10 +49,18 @@ def test_too_little_of_what_is_asked_for_is_bad_and_nothing_else(
     cli: CommandLine, option: str, what: str, expected: str
 ) -> None:
     assert json.loads(cli("doctor", "--json"))
-    found = verdicts(cli, option, "1024t")
+    found = findings(cli, option, "1024t")
     assert [name for name, finding in found.items() if not finding["good"]] == [what]
     assert expected in found[what]["text"]
     assert "expected a size such as 512m or 2g, got 'much'" in cli("doctor", option, "much", exits=2)
+
+
+def test_an_added_check_that_cannot_be_run_is_bad_and_nothing_else(cli: CommandLine) -> None:
+    found = findings(cli, DRAYAGE_DOCTOR_CHECKS="no_such_module:examine")
+    assert [name for name, finding in found.items() if not finding["good"]] == ["check no_such_module:examine"]
+    text = found["check no_such_module:examine"]["text"]
+    assert text.startswith("DRAYAGE_DOCTOR_CHECKS names no_such_module:examine, and the module no_such_module cannot")
+    assert "PYTHONPATH" in text
 
 
 def test_an_exchange_root_that_is_missing_is_made_as_a_step_would_make_it(
@@ -67,7 +73,7 @@ def test_an_exchange_root_that_is_missing_is_made_as_a_step_would_make_it(
 
 def test_an_exchange_root_that_is_a_file_is_bad(cli: CommandLine, deployment: Deployment) -> None:
     deployment.exchange_root.write_text("no folder", encoding="utf-8")
-    found = verdicts(cli)
+    found = findings(cli)
     assert not found["exchange root"]["good"]
     assert not found["engine sees exchange root"]["good"]
     assert str(deployment.exchange_root) in found["exchange root"]["text"]
@@ -76,7 +82,7 @@ def test_an_exchange_root_that_is_a_file_is_bad(cli: CommandLine, deployment: De
 
 def test_an_exchange_root_that_cannot_be_made_is_bad(deployment: Deployment) -> None:
     """The kernel lets nobody make a folder there, not even root."""
-    found = verdicts(CommandLine(replace(deployment, exchange_root=Path("/proc/drayage/exchange"))))
+    found = findings(CommandLine(replace(deployment, exchange_root=Path("/proc/drayage/exchange"))))
     for what in ("exchange root", "engine sees exchange root", "disk"):
         assert not found[what]["good"]
         assert "DRAYAGE_EXCHANGE_ROOT" in found[what]["text"]
@@ -96,64 +102,3 @@ def test_an_exchange_root_that_may_not_be_written_is_bad(cli: CommandLine, deplo
     ]
     assert "Permission denied" in found["exchange root"]["text"]
     assert "Set DRAYAGE_EXCHANGE_ROOT" in found["exchange root"]["text"]
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
-@pytest.fixture
-def service(docker_engine: docker.DockerClient, deployment: Deployment, python_image: str) -> Iterator[Any]:
-    """A web server in a network of its own, as a stack has services beside its steps."""
-    network = docker_engine.networks.create(f"{deployment.name}-services")
-    port = free_port()
-    container = docker_engine.containers.run(
-        python_image,
-        ["python3", "-m", "http.server", "8000"],
-        name=f"{deployment.name}-service",
-        network=network.name,
-        ports={"8000/tcp": ("127.0.0.1", port)},
-        detach=True,
-        init=True,
-    )
-    try:
-        container.port, container.network_name = port, network.name
-        yield container
-    finally:
-        container.remove(force=True)
-        network.remove()
-
-
-def findings(cli: CommandLine, service: Any, *, exits: int) -> dict[str, dict[str, Any]]:
-    found = json.loads(cli("doctor", "--json", exits=exits, DRAYAGE_NETWORK=service.network_name))
-    return {finding["what"]: finding for finding in found}
-
-
-def test_services_and_their_ports_have_a_verdict_each(cli: CommandLine, service: Any) -> None:
-    name, port = f"service {service.name}", f"port {service.port}"
-    wait_until(lambda: findings_of_port(service), what="the service's first answer")
-    found = findings(cli, service, exits=0)
-    assert found["services"]["good"]
-    assert found[name]["good"]
-    assert found[port]["good"]
-    service.stop(timeout=1)
-    stopped = findings(cli, service, exits=1)
-    assert not stopped[name]["good"]
-    assert f"docker start {service.name}" in stopped[name]["text"]
-    assert "does not run" in stopped[port]["text"]
-    with socket.create_server(("127.0.0.1", service.port)):
-        assert "another program has it" in findings(cli, service, exits=1)[port]["text"]
-
-
-def findings_of_port(service: Any) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", service.port), timeout=2).close()
-    except OSError:
-        return False
-    return True
-
-
-def test_a_network_that_is_not_there_is_named(cli: CommandLine) -> None:
-    assert "no network 'no-such-network'" in cli("doctor", exits=1, DRAYAGE_NETWORK="no-such-network")

@@ -1,4 +1,4 @@
-"""Old snapshots go, what somebody may still look at stays, and no row changes."""
+"""Old snapshots are expired, those that a materialization reported stay, and no row changes."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def _snapshots(stack: Stack) -> dict[str, set[int]]:
 
 
 def _run_job(stack: Stack, job: str, run_config: dict[str, Any]) -> str:
-    """Run a job without partitions to its end; return how it ended, such as `SUCCESS`."""
+    """Run a job without partitions to its end; return its status, such as `SUCCESS`."""
     return stack.wait_for_end(stack.start_job(job, run_config))
 
 
-def test_expiring_keeps_the_snapshots_of_receipts_and_every_row(stack: Stack) -> None:
-    """Two runs leave snapshots that no receipt names: those go with their files, and all else can be read."""
+def test_expiring_keeps_every_row_and_the_snapshots_that_materializations_reported(stack: Stack) -> None:
+    """Two runs leave snapshots that no materialization reported: they go with their files, and the rest can be read."""
     for _ in range(2):
         launch = stack.launch(
             MONTH, "--events", "300", "--select", "kafka_topics,generate_events,bronze/raw_trips,silver/cleaned_trips"
         )
         assert launch.exit_code == 0, launch.output
-    named = {
+    reported = {
         int(stack.materialization(name, MONTH)["snapshot_id"]) for name in ("bronze/raw_trips", "silver/cleaned_trips")
     }
     before, rows = _snapshots(stack), {name: stack.table_rows(name, MONTH) for name in TABLES[:3]}
@@ -40,7 +40,7 @@ def test_expiring_keeps_the_snapshots_of_receipts_and_every_row(stack: Stack) ->
     assert numbers["snapshots_after"] == sum(map(len, after.values())) < numbers["snapshots_before"]
     assert numbers["files_deleted"] > 0
     assert len(after["silver.month_counts"]) == 1
-    assert named <= after["bronze.raw_trips"] | after["silver.cleaned_trips"]
+    assert reported <= after["bronze.raw_trips"] | after["silver.cleaned_trips"]
     assert {name: stack.table_rows(name, MONTH) for name in TABLES[:3]} == rows
     again = stack.launch(
         MONTH, "--events", "300", "--select", "kafka_topics,generate_events,bronze/raw_trips,silver/cleaned_trips"

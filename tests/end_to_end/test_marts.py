@@ -21,7 +21,7 @@ from stack import Stack
 
 from nyc_taxi.definitions import build_definitions
 from nyc_taxi.images import find_image_ids, inspect_images
-from nyc_taxi.settings import Images, Surroundings
+from nyc_taxi.settings import DisplaySettings, Images
 
 pytestmark = pytest.mark.stack
 
@@ -172,7 +172,7 @@ def host(
     images = Images()
     inspection = inspect_images(images, find_image_ids(images))
     try:
-        yield Host(real_months, instance, build_definitions(images, inspection, Surroundings()))
+        yield Host(real_months, instance, build_definitions(images, inspection, DisplaySettings()))
     finally:
         for container in real_months.engine.containers.list(
             all=True, ignore_removed=True, filters={"label": f"drayage/deployment={volume}"}

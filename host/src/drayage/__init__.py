@@ -18,8 +18,8 @@ The rooms, from the seam upward; each one's docstring has a reading order:
 - ``sweeper`` and ``sensor`` remove what is past its time.
 - ``cli`` is the command line.
 
-Below all of them: ``errors``, ``identity`` (labels on a container), ``secrets``, ``promise``, ``settings``,
-``interrupts``, and ``dagster_internals`` (all that is not Dagster's public API).
+Below all of them: ``errors``, ``identity`` (labels on a container), ``secrets``, ``promise``, ``finding`` (of ``drayage
+doctor``), ``settings``, ``interrupts``, and ``dagster_internals`` (all that is not Dagster's public API).
 """
 
 from importlib import import_module
@@ -27,19 +27,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from drayage.client import DrayageClient
+    from drayage.component.provenance import provenance_tags
     from drayage.component.workload import ContainerWorkload
+    from drayage.dagster_internals import StateBackedDefinitionsLoader, partition_range
     from drayage.engine import Mount
     from drayage.errors import BuildError, DrayageError, EngineError, ExchangeError, PromiseError, SettingsError
+    from drayage.finding import Finding, examined
     from drayage.images import read_image_file, read_image_id
     from drayage.secrets import EnvSecret, FileSecret
     from drayage.sensor import build_sweeper_sensor
-    from drayage.settings import StepSettings
+    from drayage.settings import ClientSettings, StepSettings
     from drayage.step.invocation import DrayageInvocation
     from drayage.sweeper import Sweeper, SweepLimits, SweepReport
     from drayage.verdict.promises import promises
 
 __all__ = [
     "BuildError",
+    "ClientSettings",
     "ContainerWorkload",
     "DrayageClient",
     "DrayageError",
@@ -48,30 +52,38 @@ __all__ = [
     "EnvSecret",
     "ExchangeError",
     "FileSecret",
+    "Finding",
     "Mount",
     "PromiseError",
     "SettingsError",
+    "StateBackedDefinitionsLoader",
     "StepSettings",
     "SweepLimits",
     "SweepReport",
     "Sweeper",
     "build_sweeper_sensor",
+    "examined",
+    "partition_range",
     "promises",
+    "provenance_tags",
     "read_image_file",
     "read_image_id",
 ]
 
 _HOMES = {
     "drayage.client": ("DrayageClient",),
+    "drayage.component.provenance": ("provenance_tags",),
     "drayage.component.workload": ("ContainerWorkload",),
+    "drayage.dagster_internals": ("StateBackedDefinitionsLoader", "partition_range"),
     "drayage.engine": ("Mount",),
     "drayage.errors": ("BuildError", "DrayageError", "EngineError", "ExchangeError", "PromiseError", "SettingsError"),
+    "drayage.finding": ("Finding", "examined"),
     "drayage.images": ("read_image_file", "read_image_id"),
     "drayage.step.invocation": ("DrayageInvocation",),
     "drayage.verdict.promises": ("promises",),
     "drayage.secrets": ("EnvSecret", "FileSecret"),
     "drayage.sensor": ("build_sweeper_sensor",),
-    "drayage.settings": ("StepSettings",),
+    "drayage.settings": ("ClientSettings", "StepSettings"),
     "drayage.sweeper": ("Sweeper", "SweepLimits", "SweepReport"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

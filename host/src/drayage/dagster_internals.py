@@ -17,17 +17,39 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.definitions_load_context import StateBackedDefinitionsLoader
+from dagster._core.definitions import definitions_load_context as load_context
 from dagster._core.definitions.metadata import metadata_map_from_external
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
-
-__all__ = ["StateBackedDefinitionsLoader"]
 
 Context = dg.OpExecutionContext | dg.AssetExecutionContext
 
 RANGE_TAGS = (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
 """First and last partition of a run over several, as Dagster tags it."""
+
+
+def partition_range(tags: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return the first and the last partition of a run over a range of partitions.
+
+    Args:
+        tags: The tags of the run.
+
+    Returns:
+        The two partition keys; None if the run is not over a range.
+    """
+    first, last = (tags.get(tag) for tag in RANGE_TAGS)
+    return None if first is None or last is None else (first, last)
+
+
+class StateBackedDefinitionsLoader(load_context.StateBackedDefinitionsLoader[load_context.TState]):
+    """Builds definitions from a state that the code server fetches once.
+
+    Run workers build theirs from the state as the code server fetched it, even if its source has changed since: a
+    run's definitions are those that it was planned with. A subclass defines ``defs_key`` (a name for the state, unique
+    in the code location), ``fetch_state()`` and ``defs_from_state(state)``; ``build_defs()`` returns the definitions.
+
+    *Source*: ``StateBackedDefinitionsLoader`` of Dagster 1.13, which Dagster does not export.
+    """
 
 
 def op_context(context: Context) -> dg.OpExecutionContext:

@@ -23,6 +23,7 @@ MEMORY_TAG = "drayage/memory"
 CPUS_TAG = "drayage/cpus"
 TIMEOUT_TAG = "drayage/timeout_s"
 _TAGS = {MEMORY_TAG: "memory", CPUS_TAG: "cpus", TIMEOUT_TAG: "timeout_s"}
+DOCTOR_CHECKS_VARIABLE = "DRAYAGE_DOCTOR_CHECKS"
 _UNITS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
@@ -147,12 +148,15 @@ class ClientSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
         deployment: Tells this deployment's containers from those of others on the same engine.
         network: Network that every step's container joins.
         command_line: How people call `drayage` for this deployment; failures print it ready to paste.
+        doctor_checks: Functions that `drayage doctor` runs too, as ``module:function``. Each is called with these
+            settings and returns a list of ``Finding``.
     """
 
     exchange_root: Path
     deployment: str
     network: str | None = None
     command_line: str = "drayage"
+    doctor_checks: tuple[str, ...] = ()
 
     @classmethod
     def load(
@@ -170,7 +174,8 @@ class ClientSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
             deployment: Wins over ``DRAYAGE_DEPLOYMENT``; the default is ``drayage``.
             network: Wins over ``DRAYAGE_NETWORK``; the default is the engine's own.
             environment: The environment; None takes the process's. Its ``DRAYAGE_CLI_PREFIX`` is what comes before
-                ``drayage`` where people are not where Dagster runs, such as ``docker exec -it <webserver>``.
+                ``drayage`` where people are not where Dagster runs, such as ``docker exec -it <webserver>``. Its
+                ``DRAYAGE_DOCTOR_CHECKS`` lists ``doctor_checks``, with commas between them.
         """
         env = os.environ if environment is None else environment
         root = exchange_root or env.get("DRAYAGE_EXCHANGE_ROOT")
@@ -187,6 +192,7 @@ class ClientSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
             exchange_root=Path(root).absolute(),
             deployment=deployment or env.get("DRAYAGE_DEPLOYMENT") or "drayage",
             network=network or env.get("DRAYAGE_NETWORK") or None,
+            doctor_checks=tuple(filter(None, map(str.strip, env.get(DOCTOR_CHECKS_VARIABLE, "").split(",")))),
         )
 
 

@@ -1,16 +1,20 @@
-"""dbt's manifest, read as Dagster's assets and checks.
+"""Turns dbt's manifest into Dagster's assets and checks.
 
-dagster-dbt reads manifests too; importing it costs every run worker 0.6 s of processor time and
-brings twenty packages that only matter to a host that runs dbt itself, which this one does not.
+dagster-dbt reads manifests too, but importing it costs every run worker 0.6 s of processor time, and it needs twenty
+packages that are of use only on a host that runs dbt itself, which this one does not.
 *Source*: manifest schema v12, https://schemas.getdbt.com/dbt/manifest/v12.json.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
+
+from drayage import promises
+from nyc_taxi.keys import OWNERS
+from nyc_taxi.reports import NodeReport
 
 Node = Mapping[str, Any]
 
@@ -26,18 +30,18 @@ _GROUPS = {
 
 
 class ManifestError(Exception):
-    """The manifest is not one that the pipeline can read."""
+    """The pipeline cannot read the manifest."""
 
 
 @dataclass(frozen=True)
 class Publication:
-    """A model that is published as an Iceberg table, by its ``config.meta.published``.
+    """A model that is also published as an Iceberg table, because its ``config.meta.published`` is set.
 
     Args:
-        mart: The model's key.
-        by_month: Whether it is published month by month; else as a whole.
-        description: What it holds.
-        columns: What its columns hold, by name.
+        mart: The key of the model.
+        by_month: Whether the model is published month by month; otherwise it is published as a whole.
+        description: What the model holds.
+        columns: What each column holds, by name.
     """
 
     mart: dg.AssetKey
@@ -51,12 +55,12 @@ class DbtProject:
     """The nodes of a dbt project that Dagster knows.
 
     Args:
-        specs: One asset for each seed and model.
-        check_specs: One asset check for each data test and unit test.
+        specs: An asset for each seed and model.
+        check_specs: An asset check for each data test and unit test.
         asset_keys: The key of each seed and model, by dbt's unique id.
         source_keys: The key of each source, by dbt's unique id.
         check_keys: The key of each test, by dbt's unique id.
-        publications: The models that are published as Iceberg tables too.
+        publications: The models that are also published as Iceberg tables.
     """
 
     specs: tuple[dg.AssetSpec, ...]
@@ -67,19 +71,18 @@ class DbtProject:
     publications: tuple[Publication, ...]
 
 
-def read_dbt_project(text: bytes, *, where: str, node_metadata: Callable[[Node], Mapping[str, Any]]) -> DbtProject:
+def read_dbt_project(text: bytes, *, where: str) -> DbtProject:
     """Turn a manifest into assets and checks.
 
     Args:
-        text: The manifest's JSON.
-        where: Where it comes from, for the error.
-        node_metadata: Gives a node's metadata beyond what every node has.
+        text: The JSON of the manifest.
+        where: Where the manifest comes from, for the error.
 
     Returns:
         The project.
 
     Raises:
-        ManifestError: The text is no manifest, or a test belongs to no model.
+        ManifestError: The text is not a manifest, or it is not clear which model a test belongs to.
     """
     try:
         manifest = json.loads(text)
@@ -93,7 +96,7 @@ def read_dbt_project(text: bytes, *, where: str, node_metadata: Callable[[Node],
     asset_keys = {name: _asset_key(node) for name, node in assets.items()}
     check_specs = dict(_check_specs(nodes, asset_keys, where))
     return DbtProject(
-        specs=tuple(_asset_spec(node, nodes, node_metadata(node)) for node in assets.values()),
+        specs=tuple(_asset_spec(node, nodes) for node in assets.values()),
         check_specs=tuple(check_specs.values()),
         asset_keys=asset_keys,
         source_keys={name: _asset_key(node) for name, node in nodes.items() if node["resource_type"] == "source"},
@@ -112,28 +115,28 @@ def read_dbt_project(text: bytes, *, where: str, node_metadata: Callable[[Node],
 
 
 def _published(node: Node) -> str | None:
-    """Tell how a model is published; None if it is not."""
+    """Return how a model is published; None if it is not."""
     published: str | None = node["config"].get("meta", {}).get("published")
     return published
 
 
 def _asset_key(node: Node) -> dg.AssetKey:
-    """Tell the key of a seed, model or source: its schema and its name."""
+    """Return the key of a seed, model or source: its schema and its name."""
     return dg.AssetKey([node["schema"], node["name"]])
 
 
-def _asset_spec(node: Node, nodes: Mapping[str, Node], metadata: Mapping[str, Any]) -> dg.AssetSpec:
+def _asset_spec(node: Node, nodes: Mapping[str, Node]) -> dg.AssetSpec:
     return dg.AssetSpec(
         key=_asset_key(node),
         deps=[_asset_key(nodes[parent]) for parent in node.get("depends_on", {}).get("nodes", [])],
         description=node["description"],
         group_name=_GROUPS.get(node["schema"], node["schema"]),
         kinds={"dbt", "duckdb", str(node["config"]["materialized"])},
-        owners=["team:taxi"],
+        owners=OWNERS,
         tags={"layer": node["schema"], **dict.fromkeys(node["tags"], "")},
-        # The checksum is of the SQL or CSV itself, so that a change elsewhere in the image leaves it fresh.
+        # The checksum of the SQL or CSV file: a change elsewhere in the image leaves the asset fresh.
         code_version=node["checksum"]["checksum"],
-        metadata={"dbt_path": node["original_file_path"], **metadata},
+        metadata={"dbt_path": node["original_file_path"], **promises(NodeReport)},
     )
 
 
@@ -146,8 +149,8 @@ def _check_specs(
         tested = _tested_node(node, asset_keys)
         if tested is None:
             raise ManifestError(
-                f"{where}: the dbt test {node['name']} depends on several models and says of none that it tests "
-                "it; set config.meta.dagster.ref.name in the test."
+                f"{where}: the dbt test {node['name']} depends on several models and does not say which one it tests; "
+                "set config.meta.dagster.ref.name in the test."
             )
         yield (
             name,
@@ -155,7 +158,7 @@ def _check_specs(
                 name=node["name"],
                 asset=asset_keys[tested],
                 description=node.get("description") or _describe_test(node),
-                # Nothing may be made of a mart that is wrong; what only warns stops nothing.
+                # Nothing may be built from a wrong mart; a test that only warns blocks nothing.
                 blocking=str(node["config"].get("severity", "error")).lower() == "error",
                 metadata={"dbt_unique_id": name},
             ),
@@ -163,7 +166,7 @@ def _check_specs(
 
 
 def _tested_node(node: Node, asset_keys: Mapping[str, dg.AssetKey]) -> str | None:
-    """Tell which node a test is about: the one it hangs on, the one it names, or its only parent."""
+    """Return the node that a test is about: the one it is attached to, the one it names, or its only parent."""
     attached = node.get("attached_node") or node.get("tested_node_unique_id")
     if attached in asset_keys:
         return str(attached)
@@ -174,7 +177,7 @@ def _tested_node(node: Node, asset_keys: Mapping[str, dg.AssetKey]) -> str | Non
 
 
 def _describe_test(node: Node) -> str:
-    """Say in words what a generic test demands of which column."""
+    """Describe in words what a test without a description demands."""
     if node["resource_type"] == "unit_test":
         return "dbt unit test: given rows in, expected rows out."
     if not node.get("test_metadata"):

@@ -1,4 +1,4 @@
-"""What the code location reads out of the workload images: their ids, and dbt's manifest."""
+"""What the code location reads from the workload images: their ids, and the dbt manifest."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ MANIFEST_PATH = "/app/target/manifest.json"
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was read out of the images.
+    """What was read from the images.
 
     Args:
-        image_ids: The images' ids by their names; empty if a manifest file stood in for the images.
-        dbt_manifest: The manifest's JSON.
-        dbt_manifest_source: Where it came from, for errors.
+        image_ids: The images' ids by name; empty if a manifest file was read in place of the images.
+        dbt_manifest: The JSON of the dbt manifest.
+        dbt_manifest_source: Where the manifest came from, for errors.
     """
 
     image_ids: Mapping[str, str]
@@ -25,16 +25,16 @@ class Inspection:
 
 
 def find_image_ids(images: Images) -> Mapping[str, str]:
-    """Find out which images the names stand for now.
+    """Return the ids of the images that the names stand for now.
 
     Args:
         images: The images' names.
 
     Returns:
-        The images' ids by their names; empty if a manifest file stands in for the images.
+        The ids by name; empty if a manifest file is read in place of the images.
 
     Raises:
-        drayage.errors.EngineError: The engine does not answer, or an image is not there.
+        drayage.EngineError: The engine does not answer, or has no such image.
     """
     if images.dbt_manifest is not None:
         return {}
@@ -43,21 +43,21 @@ def find_image_ids(images: Images) -> Mapping[str, str]:
 
 
 def inspect_images(images: Images, image_ids: Mapping[str, str]) -> Inspection:
-    """Look into the images, or into the manifest file that stands in for them.
+    """Read the dbt manifest from its image, or from the file that is set in place of the images.
 
     Args:
         images: The images' names.
-        image_ids: As :func:`find_image_ids` gave them when the code location was loaded.
+        image_ids: The ids that :func:`find_image_ids` returned when the code server loaded.
 
     Returns:
-        What they hold.
+        The ids and the manifest.
 
     Raises:
-        drayage.errors.EngineError: The engine does not answer, or an image is not there.
+        drayage.EngineError: The engine does not answer, or has no such image.
     """
     if images.dbt_manifest is not None:
         return Inspection({}, images.dbt_manifest.read_bytes(), str(images.dbt_manifest))
-    # By its id, whatever the name stands for by now: a run goes on with the definitions that it was planned with.
+    # By id, even if the name stands for another image by now: a run keeps the definitions that it was planned with.
     image_id = image_ids[images.dbt_runner_image]
     return Inspection(
         image_ids=image_ids,

@@ -1,15 +1,12 @@
-"""The jobs: the whole pipeline, and each of its steps for whoever wants just one."""
+"""The jobs: one for the whole pipeline, and one for each of its steps."""
 
 import dagster as dg
 
-from nyc_taxi.assets.audit import AUDIT
-from nyc_taxi.assets.care import CARE_GROUP
-from nyc_taxi.assets.kafka import GENERATE_EVENTS, KAFKA_TOPICS
-from nyc_taxi.assets.lake import BRONZE, SILVER
-from nyc_taxi.assets.throughput import THROUGHPUT
+from nyc_taxi.assets.maintenance import MAINTENANCE_GROUP
+from nyc_taxi.keys import AUDIT, BRONZE, GENERATE_EVENTS, KAFKA_TOPICS, SILVER, THROUGHPUT
 
-_PIPELINE = dg.AssetSelection.all() - dg.AssetSelection.groups(CARE_GROUP)
-# Seeds are upstream of nothing that Flink makes, so that "downstream of silver" would leave them out.
+_PIPELINE = dg.AssetSelection.all() - dg.AssetSelection.groups(MAINTENANCE_GROUP)
+# "Downstream of silver" would leave out the seeds, which depend on nothing.
 _MARTS = _PIPELINE - dg.AssetSelection.assets(KAFKA_TOPICS, GENERATE_EVENTS, BRONZE, SILVER, AUDIT, THROUGHPUT)
 
 TAXI_PIPELINE = dg.define_asset_job(
@@ -33,7 +30,7 @@ JOBS = [
     dg.define_asset_job(
         "process",
         selection=dg.AssetSelection.assets(BRONZE, SILVER),
-        description="Takes what is new in Kafka into bronze, and a month of it into silver.",
+        description="Loads what is new in Kafka into bronze, and a month of it into silver.",
     ),
     dg.define_asset_job(
         "build_marts",
@@ -43,16 +40,16 @@ JOBS = [
     dg.define_asset_job(
         "audit_month",
         selection=dg.AssetSelection.assets(AUDIT),
-        description="Counts a month anew, from the topic to the published marts, and confirms what was reported.",
+        description="Counts a month again, from the topic to the published marts, and confirms what was reported.",
     ),
     dg.define_asset_job(
         "compare_throughput",
         selection=dg.AssetSelection.assets(THROUGHPUT),
-        description="Puts the rates of the last runs side by side.",
+        description="Compares the rates of the last runs.",
     ),
     dg.define_asset_job(
         "expire_snapshots",
-        selection=dg.AssetSelection.groups(CARE_GROUP),
+        selection=dg.AssetSelection.groups(MAINTENANCE_GROUP),
         description="Expires old snapshots of the lake's tables.",
     ),
 ]

@@ -1,24 +1,27 @@
-"""Which months the pipeline knows, without Dagster, so that the launcher starts at once."""
+"""The months that have a partition. Nothing here imports Dagster, so that the launcher starts at once."""
 
 import re
 from datetime import UTC, datetime
 
 FIRST_MONTH = "2011-01"
-"""The first month offered: from here on the TLC's yellow files carry the columns that the pipeline reads."""
+"""The first month with a partition: since then the TLC's yellow files have the columns that the pipeline reads."""
 
 MONTH_FORMAT = "%Y-%m"
+PARTITION_TAG = "dagster/partition"
+"""The tag with which Dagster marks a run of one month."""
+
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
 class MonthError(ValueError):
-    """A month that is badly written, or that no partition stands for."""
+    """The text is not a month, or the month has no partition."""
 
 
 def last_month(now: datetime | None = None) -> str:
-    """Tell the last month that is over, which is the last that has a partition.
+    """Return the last month that is over, which is the last one with a partition.
 
     Args:
-        now: The moment to judge by; by default the present.
+        now: The moment to take as the present; by default the current time.
 
     Returns:
         A month such as ``2024-01``, in UTC like the partitions.
@@ -32,14 +35,14 @@ def require_month(text: str, *, now: datetime | None = None) -> str:
     """Return the month unchanged if the pipeline has a partition for it.
 
     Args:
-        text: What somebody typed.
-        now: The moment to judge by; by default the present.
+        text: The month as it was typed.
+        now: The moment to take as the present; by default the current time.
 
     Returns:
         The same text.
 
     Raises:
-        MonthError: It is not a month, or none of the pipeline's.
+        MonthError: The text is not a month, or the month has no partition.
     """
     last = last_month(now)
     if not _MONTH.fullmatch(text):

@@ -1,4 +1,4 @@
-"""One partition a month, like the monthly files that the TLC publishes."""
+"""The partitions: one for each month, like the files that the TLC publishes."""
 
 import dagster as dg
 

@@ -1,11 +1,11 @@
-"""Dagster's Postgres storage with connections that are kept.
+"""Dagster's Postgres storage with a pool of connections.
 
-Outside its webserver Dagster opens a connection for each query, three of them for each event. With
-SCRAM passwords one takes some 10 ms of two processes' time, so that the 150 checks of a dbt step cost
-minutes on a busy machine of two cores. *Source*: dagster-postgres 0.29, ``NullPool`` in each storage.
+Outside its webserver Dagster opens a connection for each query, which makes three for each event. With SCRAM passwords
+a connection takes some 10 ms of two processes' time; on a busy machine with two cores the 150 checks of a dbt step then
+cost minutes. *Source*: dagster-postgres 0.29, ``NullPool`` in each storage.
 
-The webserver keeps connections by itself, but answers with HTTP 500 for each that a restarted Postgres has closed:
-it gets tested ones too. ``_engine`` is private to Dagster, and no public way leads there.
+The webserver keeps connections, but answers with HTTP 500 for each one that a restarted Postgres has closed; here it
+gets connections that are tested before use. ``_engine`` is private to Dagster, which has no public way to replace it.
 """
 
 from functools import partial
@@ -20,14 +20,14 @@ from dagster_postgres.utils import (
 )
 from sqlalchemy import event
 
-# Of each storage: a step's results and the messages of its workload are written by two threads, and a query may need a
-# second connection. Threads that need more at the same moment open them for that moment.
+# For each storage: two threads write, one a step's results and one its workload's messages, and a query may need a
+# second connection. Threads that need more at the same time open more, and close them afterwards.
 _KEPT_CONNECTIONS = 3
 _MORE_CONNECTIONS = 20
 
 
 class PooledPostgresStorage(DagsterPostgresStorage):
-    """Keeps connections for runs, events and schedules, and tests one before each use."""
+    """Keeps connections for runs, events and schedules, and tests each one before it is used."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -57,7 +57,15 @@ class PooledPostgresStorage(DagsterPostgresStorage):
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Any) -> "PooledPostgresStorage":
-        """Make the storage from dagster.yaml, whose settings are those of Dagster's own Postgres storage."""
+        """Create the storage from dagster.yaml, with the settings of Dagster's own Postgres storage.
+
+        Args:
+            inst_data: Dagster's description of the configured class.
+            config_value: The settings.
+
+        Returns:
+            The storage.
+        """
         return cls(
             inst_data=inst_data,
             postgres_url=pg_url_from_config(config_value),

@@ -1,30 +1,34 @@
-"""Which code made a run: its revision and its images, put on the run as tags.
+"""Tags every run with the code that made it (revision and images) and with its month.
 
-They are added when the run's worker sets up, since that is the one place that every run passes, whoever launched it: a
-job's own tags would leave out what is launched from the asset graph, by a backfill or by a sensor.
+The tags are added when the run's worker sets up its resources, the one place that every run passes. A job's own tags
+would miss the runs that are launched from the asset graph, by a backfill or by a sensor.
 """
 
 from collections.abc import Mapping
 
 import dagster as dg
 
-from drayage.dagster_internals import RANGE_TAGS
+from drayage import partition_range
+from nyc_taxi.months import PARTITION_TAG
 
 MONTH_TAG = "month"
 
-_PARTITION = "dagster/partition"
-
 
 def tag_run(context: dg.InitResourceContext, tags: Mapping[str, str]) -> None:
-    """Put tags, and the month, on the run that a resource is set up for."""
+    """Add tags, and the run's month, to the run that a resource is set up for.
+
+    Args:
+        context: Dagster's context of the resource.
+        tags: The tags beside the month.
+    """
     if context.instance is None or context.run is None:
         return
     context.instance.add_run_tags(context.run.run_id, {**tags, **_month(context.run.tags)})
 
 
 def _month(tags: Mapping[str, str]) -> dict[str, str]:
-    if _PARTITION in tags:
-        return {MONTH_TAG: tags[_PARTITION]}
-    if all(name in tags for name in RANGE_TAGS):
-        return {MONTH_TAG: "...".join(tags[name] for name in RANGE_TAGS)}
+    if PARTITION_TAG in tags:
+        return {MONTH_TAG: tags[PARTITION_TAG]}
+    if months := partition_range(tags):
+        return {MONTH_TAG: "...".join(months)}
     return {}

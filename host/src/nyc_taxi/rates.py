@@ -1,26 +1,24 @@
-"""How fast each stage of the pipeline was in its last runs, read from Dagster's event log."""
+"""The speed of each stage of the pipeline in the last runs, read from Dagster's event log."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
 
-from nyc_taxi.assets.kafka import GENERATE_EVENTS
-from nyc_taxi.assets.lake import BRONZE, SILVER
-
-FCT_TRIPS = dg.AssetKey(["core", "fct_trips"])
+from nyc_taxi.keys import BRONZE, FCT_TRIPS, GENERATE_EVENTS, SILVER
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage of the pipeline, as its event log tells of it.
+    """A stage of the pipeline, and where the event log has its numbers.
 
     Args:
-        name: What people call it.
+        name: The name in pictures and tables.
         asset: The asset whose materializations count.
-        step: The step that makes it.
-        amount: The metadata with what went through, in events or rows.
-        rate: The metadata with its rate by the workload's own clock; None takes the amount by the step's seconds.
+        step: The key of the step that makes the asset.
+        amount: The name of the metadata that counts the events or rows.
+        rate: The name of the metadata with the rate, which the workload measured; None divides the amount by the
+            step's seconds.
     """
 
     name: str
@@ -34,21 +32,21 @@ STAGES = (
     Stage("generator", GENERATE_EVENTS, "generate_events", "events_acknowledged", "events_per_second"),
     Stage("bronze", BRONZE, "bronze__raw_trips", "rows_read", "rows_per_second"),
     Stage("silver", SILVER, "silver__cleaned_trips", "rows_read", "rows_per_second"),
-    # Not fct_trips' own rate: what came out is the month's trips, what it took is the whole step with its tests.
+    # Not the rate that fct_trips reports: the month's trips by the seconds of the whole step, its tests included.
     Stage("marts", FCT_TRIPS, "dbt_build", "dagster/row_count", None),
 )
 
 
 @dataclass
 class RunRates:
-    """The stages of one run.
+    """The rates of one run's stages.
 
     Args:
-        run_id: The run.
-        month: Its month.
-        ended_at_s: When its last stage was materialized, in seconds since the epoch.
-        rates: Events or rows a second by stage; a stage that the run did not materialize is left out.
-        seconds: Seconds of the step by stage, its container's start and end included.
+        run_id: The run's id.
+        month: The run's month.
+        ended_at_s: When the last stage was materialized, in seconds since the epoch.
+        rates: Events or rows a second by stage; stages that the run did not materialize are left out.
+        seconds: Seconds of the step by stage, with the start and the end of its container.
     """
 
     run_id: str
@@ -59,14 +57,14 @@ class RunRates:
 
 
 def read_rates(instance: dg.DagsterInstance, *, last: int) -> list[RunRates]:
-    """Read the last runs that materialized any of the stages.
+    """Read the rates of the last runs that materialized any of the stages.
 
     Args:
-        instance: Whose event log.
-        last: How many runs at most.
+        instance: The Dagster instance whose event log is read.
+        last: The highest number of runs.
 
     Returns:
-        One entry a run, oldest first.
+        One entry for each run, oldest first.
     """
     runs: dict[str, RunRates] = {}
     numbers: dict[tuple[str, str], Mapping[str, dg.MetadataValue]] = {}
@@ -76,7 +74,7 @@ def read_rates(instance: dg.DagsterInstance, *, last: int) -> list[RunRates]:
                 continue
             run = runs.setdefault(record.run_id, RunRates(record.run_id, record.partition_key or ""))
             run.ended_at_s = max(run.ended_at_s, record.timestamp)
-            # The newest comes first: of a stage that was tried again, that one counts.
+            # The newest comes first, and counts if the stage was materialized more than once.
             numbers.setdefault((record.run_id, stage.name), record.asset_materialization.metadata)
     chosen = sorted(runs.values(), key=lambda run: run.ended_at_s)[-last:]
     for run in chosen:
@@ -106,8 +104,8 @@ def _step_seconds(instance: dg.DagsterInstance, run_id: str, steps: Sequence[str
 
 
 def _number(metadata: Mapping[str, dg.MetadataValue], name: str) -> float:
-    """Take a number that every materialization of the asset promises."""
+    """Return a number that the asset promises for every materialization."""
     value = metadata[name].value
     if not isinstance(value, int | float):
-        raise dg.DagsterInvariantViolationError(f"{name} should be a number, and is {value!r}.")
+        raise dg.DagsterInvariantViolationError(f"{name} is {value!r}; expected a number, as the asset promises.")
     return float(value)

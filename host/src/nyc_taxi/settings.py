@@ -1,6 +1,6 @@
-"""What the environment says: image names, and where the workloads find their services.
+"""The settings in the environment: image names, links for the UI, and the services' addresses.
 
-Both are parsed once, and everything that is missing is reported together.
+Each model is parsed once, and all that is missing is reported together.
 """
 
 from pathlib import Path
@@ -12,11 +12,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class SettingsError(Exception):
-    """The environment lacks settings that a step needs."""
+    """Settings that a step needs are missing from the environment."""
 
 
 class Images(BaseSettings):
-    """The workload images, and what the code location reads out of them."""
+    """The names of the workload images."""
 
     model_config = SettingsConfigDict(env_prefix="TAXI_", frozen=True)
 
@@ -27,32 +27,32 @@ class Images(BaseSettings):
     dbt_manifest: Path | None = Field(
         default=None,
         description=(
-            "A manifest file to use in place of the one in the dbt image, for a machine without a "
-            "container engine (lint, unit tests). The images are then not looked at."
+            "A manifest file to read in place of the one in the dbt image, for a machine without a container engine "
+            "(lint, unit tests). The images are not inspected then."
         ),
     )
 
 
-class Surroundings(BaseSettings):
-    """What people see beside the numbers; no step depends on it, and what is not set is not shown."""
+class DisplaySettings(BaseSettings):
+    """What the UI shows beside the numbers: links and the revision. No step needs it; what is not set is not shown."""
 
     model_config = SettingsConfigDict(frozen=True)
 
-    git_revision: str | None = Field(default=None, description="The revision that the stack was started from.")
+    git_revision: str | None = Field(default=None, description="The Git revision that the stack was started from.")
     flink_ui_url: str | None = None
     object_store_console_url: str | None = None
-    iceberg_catalog_link_url: str | None = Field(default=None, description="The catalog as a browser reaches it.")
+    iceberg_catalog_link_url: str | None = Field(default=None, description="The catalog's address for browsers.")
 
     def table_links(self, namespace: str, table: str, *, from_flink: bool = False) -> dict[str, MetadataValue]:
-        """Tell the pages about a table of the lake, as an asset's metadata.
+        """Return links to the pages about a table of the lake, as an asset's metadata.
 
         Args:
             namespace: The table's namespace.
-            table: Its name.
-            from_flink: Whether Flink writes it.
+            table: The table's name.
+            from_flink: Whether Flink writes the table.
 
         Returns:
-            Those of ``flink_ui``, ``object_store`` and ``table`` whose address is known.
+            ``flink_ui``, ``object_store`` and ``table``, without those whose address is not set.
         """
         pages = {
             "flink_ui": self.flink_ui_url if from_flink else None,
@@ -65,9 +65,9 @@ class Surroundings(BaseSettings):
 
 
 class Services(BaseSettings):
-    """Addresses and mounts that the steps' containers get; nothing here has a default.
+    """The addresses and mounts that the steps' containers get. None of them has a default.
 
-    The addresses are those inside the containers' network: the host itself connects to none of them.
+    The addresses are valid inside the containers' network; the host itself connects to none of them.
     """
 
     model_config = SettingsConfigDict(frozen=True)
@@ -76,13 +76,13 @@ class Services(BaseSettings):
     schema_registry_url: str
     flink_sql_gateway_url: str
     flink_jobmanager_url: str
-    flink_ui_url: str = Field(description="Only for links that people click.")
+    flink_ui_url: str = Field(description="Only for links in the UI.")
     iceberg_catalog_uri: str
     iceberg_warehouse: str
     s3_endpoint: str
     s3_region: str
-    taxi_data_dir: Path = Field(description="The engine's path of the folder with the TLC's files.")
-    taxi_marts_volume: str = Field(description="The volume that holds the DuckDB file.")
+    taxi_data_dir: Path = Field(description="The folder with the TLC's files, as a path on the engine's machine.")
+    taxi_marts_volume: str = Field(description="The volume with the DuckDB file.")
 
 
 def load_services() -> Services:
@@ -92,7 +92,7 @@ def load_services() -> Services:
         The settings.
 
     Raises:
-        SettingsError: Some are missing or malformed; all of them are named.
+        SettingsError: Settings are missing or malformed; the error names all of them.
     """
     try:
         return Services()  # type: ignore[call-arg]  # the fields come from the environment
@@ -101,6 +101,6 @@ def load_services() -> Services:
             f"{str(problem['loc'][0]).upper()} ({problem['msg'].lower()})" for problem in error.errors()
         )
         raise SettingsError(
-            f"The host's environment lacks settings that the steps need: {problems}. compose.yml sets "
-            "them for the host's services, and dagster.yaml's env_vars hands them to the run workers."
+            f"The host's environment lacks settings that the steps need: {problems}. Set them in compose.yml for the "
+            "host's services, and list them in dagster.yaml under env_vars, which passes them to the run workers."
         ) from error

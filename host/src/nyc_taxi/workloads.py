@@ -1,4 +1,4 @@
-"""The workloads, and how this pipeline's containers of them are started."""
+"""The workloads, and how this pipeline starts their containers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ _LAKE = (
     "s3_region",
 )
 SECRETS = {name: EnvSecret(name.upper()) for name in ("s3_access_key_id", "s3_secret_access_key")}
-"""Where the client finds each secret of the pipeline's workloads, by the name of its file in the container."""
+"""The source of each secret of the workloads, by the name of its file in the container."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """One workload image as this pipeline uses it.
+    """A workload image as this pipeline uses it.
 
     Args:
         image: The image's name.
-        container: What its containers are called, between the deployment and the run.
-        needs: Which of the services' settings it gets, and no others.
-        secrets: Which secrets it gets, as files.
-        image_id: The id of the image when the definitions were loaded; None if it was not looked at.
+        container: The part of its containers' names between the deployment and the run.
+        needs: The fields of ``Services`` that its containers get; they get no others.
+        secrets: The names of the secrets that its containers get as files.
+        image_id: The image's id when the definitions were loaded; None if the image was not inspected.
     """
 
     image: str
@@ -40,18 +40,21 @@ class Workload:
     image_id: str | None = None
 
     def environment(self, services: Services) -> dict[str, str]:
-        """Tell the environment of the workload's containers.
+        """Return the environment of the workload's containers.
+
+        Args:
+            services: The services' settings.
 
         Returns:
-            Upper-case names with their values, just those that the workload needs.
+            The settings that the workload needs, by upper-case name.
         """
         return {name.upper(): str(getattr(services, name)) for name in self.needs}
 
     def settings(self, *mounts: Mount) -> dict[str, Any]:
-        """Tell how a container of the workload is made.
+        """Return the settings of the workload's containers.
 
         Args:
-            mounts: What it sees beside the exchange directory.
+            mounts: What is mounted beside the exchange directory.
 
         Returns:
             Arguments of ``DrayageClient.run``.
@@ -63,16 +66,16 @@ class Workload:
             "cap_drop": ("ALL",),
             "mounts": mounts,
             "secrets": self.secrets,
-            # The images are built here; a registry's image of that name would be somebody else's.
+            # The images are built on this machine; a registry's image of the same name would be a stranger's.
             "pull": "never",
-            # None of them does anything before it has read its context.
+            # No workload here does anything before it has read its context.
             "standby": True,
         }
 
 
 @dataclass(frozen=True)
 class Workloads:
-    """All workloads of the pipeline."""
+    """The workloads of the pipeline."""
 
     generator: Workload
     flink_submit: Workload
@@ -81,11 +84,11 @@ class Workloads:
 
 
 def describe_workloads(images: Images, image_ids: Mapping[str, str] | None = None) -> Workloads:
-    """Put together what the steps know of their workloads.
+    """Describe the pipeline's workloads.
 
     Args:
         images: The images' names.
-        image_ids: The images' ids by their names, as far as they were looked at.
+        image_ids: The ids by name, of the images that were inspected.
 
     Returns:
         The workloads.

@@ -81,3 +81,17 @@ def test_definitions_are_still_loaded_from_a_state() -> None:
 
     keys = Loader().build_defs().resolve_all_asset_keys()
     assert list(keys) == [dg.AssetKey("found")], "StateBackedDefinitionsLoader has changed"
+
+
+def test_a_run_over_a_range_of_partitions_is_still_known_by_its_tags() -> None:
+    months = dg.StaticPartitionsDefinition(["2019-01", "2019-02", "2019-03"])
+    seen = []
+
+    @dg.asset(partitions_def=months, backfill_policy=dg.BackfillPolicy.single_run())
+    def one(context: dg.AssetExecutionContext) -> None:
+        seen.append((dagster_internals.partition_range(context.run.tags), context.partition_keys))
+
+    tags = dict(zip(dagster_internals.RANGE_TAGS, ("2019-01", "2019-02"), strict=True))
+    assert dg.materialize([one], tags=tags).success
+    assert dg.materialize([one], partition_key="2019-03").success
+    assert seen == [(("2019-01", "2019-02"), ["2019-01", "2019-02"]), (None, ["2019-03"])], "RANGE_TAGS have changed"

@@ -7,7 +7,7 @@ from manifest_fixture import manifest_json
 
 from nyc_taxi.definitions import build_definitions
 from nyc_taxi.images import Inspection
-from nyc_taxi.settings import Images, Surroundings
+from nyc_taxi.settings import DisplaySettings, Images
 
 IMAGE_IDS = {
     "drayage/generator": "sha256:aaaa",
@@ -19,16 +19,16 @@ IMAGE_IDS = {
 
 @pytest.fixture
 def definitions(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> dg.Definitions:
-    """The code location as it loads from images, without an engine."""
+    """The code location as it loads from images, but without an engine."""
     monkeypatch.setenv("DRAYAGE_EXCHANGE_ROOT", str(tmp_path))
     monkeypatch.setenv("FLINK_UI_URL", "http://127.0.0.1:8081")
     monkeypatch.setenv("OBJECT_STORE_CONSOLE_URL", "http://127.0.0.1:9001")
     monkeypatch.setenv("ICEBERG_CATALOG_LINK_URL", "http://127.0.0.1:8181")
-    inspection = Inspection(IMAGE_IDS, manifest_json(), "a test's manifest")
-    return build_definitions(Images(), inspection, Surroundings(git_revision="4711abc"))
+    inspection = Inspection(IMAGE_IDS, manifest_json(), "the manifest of the tests")
+    return build_definitions(Images(), inspection, DisplaySettings(git_revision="4711abc"))
 
 
 @pytest.fixture
 def specs(definitions: dg.Definitions) -> Mapping[str, dg.AssetSpec]:
-    """Every asset by its key as people write it."""
+    """The spec of each asset by its key, as people write it."""
     return {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}

@@ -1,4 +1,4 @@
-"""A Dagster webserver that plays runs given in advance, for tests of the launcher."""
+"""A fake Dagster webserver that plays prepared runs, for the tests of the launcher."""
 
 import json
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ Event = dict[str, Any]
 
 
 def event(kind: str, step: str | None = None, at: float = 0.0, **more: Any) -> Event:
-    """Write a run event; ``at`` is in seconds."""
+    """Return a run event; ``at`` is in seconds."""
     return {"__typename": kind, "stepKey": step, "timestamp": str(int(at * 1000)), "message": f"{kind}.", **more}
 
 
@@ -62,7 +62,7 @@ def checked(step: str, name: str, *, passed: bool, severity: str = "ERROR", desc
 
 @dataclass
 class FakeRun:
-    """A run: the pages of events that each look finds, and how it ends."""
+    """A run: the page of events that each poll finds, and how the run ends."""
 
     pages: Sequence[Sequence[Event]]
     status: str = "SUCCESS"
@@ -73,7 +73,7 @@ class FakeRun:
 
 @dataclass
 class FakeDagster:
-    """The webserver: it launches the first run, and knows the others as retries, each of the one before."""
+    """The webserver: it launches the first run; each of the others is a retry of the run before it."""
 
     runs: Sequence[FakeRun] = ()
     refusal: dict[str, Any] | None = None
@@ -96,7 +96,7 @@ class FakeDagster:
         data = getattr(self, f"_{operation}")(**document["variables"])
         return httpx.Response(200, json={"data": data})
 
-    def _Workspace(self) -> dict[str, Any]:  # noqa: N802  # named like GraphQL's operation, as are the next ones
+    def _Workspace(self) -> dict[str, Any]:  # noqa: N802  # named after GraphQL's operation, like the next ones
         if self.loading_looks:
             self.loading_looks -= 1
             return _workspace("LOADING", None)
@@ -133,7 +133,7 @@ class FakeDagster:
         return {
             "runOrError": {
                 "__typename": "Run",
-                # Dagster sorts its plans by name: the launcher has to put them in order.
+                # Dagster sorts the steps of a plan by name; the launcher has to put them in order.
                 "executionPlan": {"steps": sorted(steps, key=lambda step: str(step["key"]))},
                 "stepKeysToExecute": list(self.runs[int(runId)].steps),
             }

@@ -5,7 +5,7 @@ from typing import Any
 
 
 def node(kind: str, name: str, schema: str, parents: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
-    """Write a node with what the host reads of one."""
+    """Return a node with the fields that the host reads."""
     return {
         "resource_type": kind,
         "name": name,
@@ -22,12 +22,12 @@ def node(kind: str, name: str, schema: str, parents: tuple[str, ...] = (), **mor
 
 
 def published(how: str) -> dict[str, Any]:
-    """Write the configuration of a model that is published as an Iceberg table."""
+    """Return the configuration of a model that is published as an Iceberg table."""
     return {"materialized": "table", "meta": {"published": how}}
 
 
 def manifest() -> dict[str, Any]:
-    """Write the whole manifest."""
+    """Return the whole manifest."""
     fct, trips = "model.taxi.fct_trips", "model.taxi.stg_trips"
     return {
         "metadata": {"project_name": "taxi"},
@@ -80,5 +80,5 @@ def manifest() -> dict[str, Any]:
 
 
 def manifest_json() -> bytes:
-    """Write the manifest as the image holds it."""
+    """Return the manifest as the image holds it."""
     return json.dumps(manifest()).encode()

@@ -38,14 +38,14 @@ GREEN = FakeRun(
 
 
 def carry_out(dagster: FakeDagster, order: Order | None = None, patience: Patience = PATIENCE) -> tuple[bool, str, str]:
-    """Carry out an order; returns whether it succeeded and what a pipe got to see."""
+    """Carry out an order; return whether it succeeded, and what was written to a pipe."""
     out, err = (Console(file=io.StringIO(), width=120) for _ in range(2))
     success = execute(order or Order("2019-01"), dagster.webserver(), console=out, errors=err, patience=patience)
     return success, *(console.file.getvalue() for console in (out, err))  # type: ignore[attr-defined]
 
 
 def line(text: str, beginning: str) -> str:
-    """The last line that begins so, with single spaces."""
+    """Return the last line that begins with a text, with single spaces."""
     return " ".join([found for found in text.splitlines() if found.strip().startswith(beginning)][-1].split())
 
 
@@ -56,7 +56,7 @@ def test_a_green_run_ends_with_a_table_of_its_steps_and_the_address_of_the_ui() 
     assert line(out, "generate_events") == "generate_events ok 1.5 10,000 events 98,765"
     assert line(out, "silver/cleaned_trips") == "silver/cleaned_trips ok 2.0 9,993 rows 30,000 f00"
     assert line(out, "dbt_build") == "dbt_build ok 6.0 1 built; tests: 1 passed, 1 warned"
-    # Of many assets the last one's rows are nobody's amount.
+    # Of many assets, the rows of the last one are not the step's amount.
     assert line(out, "publish_marts") == "publish_marts ok 2.0 2 built; tests: 1 passed"
     assert "Warning: core/fct_trips trips_take_time: 8 rows" in out
     assert out.rstrip().endswith(f"In the UI: {URL}/runs/0")
@@ -70,7 +70,7 @@ def test_a_webserver_that_hangs_up_does_not_lose_the_run() -> None:
     assert line(out, "generate_events") == "generate_events ok 1.5 10,000 events 98,765"
 
 
-def test_a_webserver_that_stays_away_is_said() -> None:
+def test_a_webserver_that_no_longer_answers_is_reported() -> None:
     with pytest.raises(WebserverUnreachableError, match=r"Server disconnected.*the run goes on without it: .*/runs/0"):
         carry_out(FakeDagster([GREEN], is_away=True))
 
@@ -114,7 +114,7 @@ def test_the_run_is_launched_as_the_ui_launches_it() -> None:
         (("dbt_build",), [["core", "fct_trips"], ["analytics", "daily_revenue"]]),
     ],
 )
-def test_a_part_is_chosen_by_asset_group_or_step(wanted: tuple[str, ...], expected: list[list[str]]) -> None:
+def test_a_part_is_selected_by_asset_group_or_step(wanted: tuple[str, ...], expected: list[list[str]]) -> None:
     dagster = FakeDagster([GREEN])
     carry_out(dagster, Order("2019-01", wanted=wanted, generate={"events": 500}))
     assert [asset["path"] for asset in dagster.launched[0]["selector"]["assetSelection"]] == expected
@@ -152,7 +152,7 @@ def test_a_step_that_raised_is_shown_with_the_innermost_cause() -> None:
     assert err == "dbt_build failed: The engine is down.\n"
 
 
-def test_a_run_that_never_began_is_shown_with_what_the_engine_said() -> None:
+def test_a_run_that_never_began_is_shown_with_the_error_of_the_engine() -> None:
     engine = event("EngineEvent", error={"message": "NotFound: no such image", "className": "NotFound", "causes": []})
     events = [engine, event("RunFailureEvent", error=None)]
     success, _, err = carry_out(FakeDagster([FakeRun([events], "FAILURE")]))
@@ -160,13 +160,13 @@ def test_a_run_that_never_began_is_shown_with_what_the_engine_said() -> None:
     assert err == "The run failed: no such image\n"
 
 
-def test_a_cancelled_run_is_no_success() -> None:
+def test_a_cancelled_run_is_not_a_success() -> None:
     success, _, err = carry_out(FakeDagster([FakeRun([[]], "CANCELED")]))
     assert (success, err) == (False, "The run was cancelled.\n")
 
 
 def test_dagsters_own_retry_is_followed_to_its_end() -> None:
-    """A worker that died is no failure as long as its retry goes green."""
+    """A worker that died is not a failure if the retry succeeds."""
     first = [started("kafka_topics", 1), succeeded("kafka_topics", 2), started("generate_events", 2)]
     second = [started("generate_events", 9), succeeded("generate_events", 10)]
     runs = [
@@ -180,12 +180,12 @@ def test_dagsters_own_retry_is_followed_to_its_end() -> None:
     assert line(out, "generate_events") == "generate_events ok 1.0"
 
 
-def test_a_retry_that_does_not_come_is_said() -> None:
+def test_a_retry_that_does_not_come_is_reported() -> None:
     with pytest.raises(RunStuckError, match="said that it would retry the run, and has not"):
         carry_out(FakeDagster([FakeRun([[]], "FAILURE", {"dagster/will_retry": "true"})]))
 
 
-def test_a_run_that_does_not_start_is_not_waited_for_without_end() -> None:
+def test_a_run_that_does_not_start_is_not_waited_for_forever() -> None:
     with pytest.raises(RunStuckError, match=f"has not started .* is queued: .*daemon.* {URL}/runs/0"):
         carry_out(FakeDagster([FakeRun([[]], waiting_looks=1_000_000)]))
 
@@ -205,7 +205,7 @@ def test_a_job_that_does_not_exist_is_refused_with_those_that_do() -> None:
         carry_out(FakeDagster([GREEN]), Order("2019-01", job="nightly"))
 
 
-def test_what_dagster_refuses_is_said_in_its_own_words() -> None:
+def test_a_refusal_is_reported_in_dagsters_own_words() -> None:
     refusal = {"__typename": "RunConfigValidationInvalid", "errors": [{"message": "events must be positive"}]}
     with pytest.raises(RequestRefusedError, match=r"refuses the run \(RunConfigValidationInvalid\): events must be"):
         carry_out(FakeDagster([GREEN], refusal=refusal))

@@ -26,12 +26,12 @@ def storage() -> Any:
 
 
 def test_each_of_dagsters_storages_keeps_a_connection_and_tests_it(storage: Any) -> None:
-    """Dagster's own storages keep none; should Dagster move its engine, this says so."""
+    """Dagster's own storages keep none. This test also fails if Dagster moves its engine."""
     assert_tested_connections(storage)
 
 
 def test_the_webservers_connections_are_tested_too(storage: Any) -> None:
-    """Else each that Postgres closed when it restarted costs somebody a page."""
+    """Otherwise each connection that a restarting Postgres closed costs a page in the UI."""
     for part in (storage.run_storage, storage.event_log_storage, storage.schedule_storage):
         part.optimize_for_webserver(statement_timeout=15000, pool_recycle=3600, max_overflow=7)
         assert part._engine.pool._recycle == 3600  # noqa: SLF001  # what is tested

@@ -1,7 +1,7 @@
 """The command line, for people who look into one step, or add one.
 
 Reading order: ``screen`` (what all share) → ``listing``, ``output`` (what happened) → ``shell``, ``replay``,
-``capsule`` (doing it again) → ``doctor`` with ``finding`` and ``services``, ``sweep`` (the machine) → ``new`` (one more
+``capsule`` (doing it again) → ``doctor`` with ``added_checks``, ``sweep`` (the machine) → ``new`` (one more
 workload), ``conform`` (whether an image will do).
 """
 

@@ -1,19 +1,25 @@
-"""``drayage doctor``: whether this machine can run steps, and what to do if not."""
+"""``drayage doctor``: whether this machine can run steps, and what to do if not.
 
+A deployment adds checks of its own to the runner's: see ``added_checks``.
+"""
+
+import contextlib
 import os
 import shutil
 import uuid
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from drayage.cli.finding import Finding, examined
+from drayage.cli.added_checks import run_added_checks
 from drayage.cli.screen import EXIT_BAD, AsJson, Setup, print_json
-from drayage.cli.services import service_findings
-from drayage.exchange.directory import REPLAYS
+from drayage.errors import ExchangeError
+from drayage.exchange.directory import REPLAYS, Attempt
 from drayage.exchange.history import require_record
+from drayage.finding import Finding, examined
 from drayage.settings import read_size
 
 _MEMINFO = Path("/proc/meminfo")
@@ -23,12 +29,12 @@ _PROBE = "probe"
 def doctor(
     ctx: typer.Context,
     *,
-    image: Annotated[list[str] | None, typer.Option(help="An image that must be there; may be given again.")] = None,
-    least_disk: Annotated[str, typer.Option(help="What must be free at the exchange root, such as 20g.")] = "2g",
-    least_memory: Annotated[str, typer.Option(help="What must be available, such as 4g.")] = "512m",
+    image: Annotated[list[str] | None, typer.Option(help="An image that must be there; may be repeated.")] = None,
+    least_disk: Annotated[str, typer.Option(help="Free space needed at the exchange root, such as 20g.")] = "2g",
+    least_memory: Annotated[str, typer.Option(help="Memory that must be available, such as 4g.")] = "512m",
     as_json: AsJson = False,
 ) -> None:
-    """Examine engine, images, exchange root, disk, memory, services and ports; exit code 1 if one of them is bad."""
+    """Examine engine, images, exchange root, disk, memory and what the deployment adds; exit code 1 if one is bad."""
     setup: Setup = ctx.obj
     disk_bytes = read_size(least_disk, source="--least-disk")
     memory_bytes = read_size(least_memory, source="--least-memory")
@@ -39,7 +45,7 @@ def doctor(
         examined("engine sees exchange root", lambda: _reachable(setup)),
         examined("disk", lambda: _disk(setup, disk_bytes)),
         examined("memory", lambda: _memory(memory_bytes)),
-        *service_findings(setup.settings.network),
+        *run_added_checks(setup.settings),
     ]
     if as_json:
         print_json([asdict(finding) for finding in findings])
@@ -60,7 +66,7 @@ def _engine(setup: Setup) -> tuple[bool, str]:
 
 
 def _images(setup: Setup, asked: list[str]) -> list[Finding]:
-    """The images that are asked for, or those of the last run."""
+    """Examine the images that are asked for, or those of the last run."""
     names = list(asked)
     if not names:
         runs = setup.history.runs()
@@ -73,29 +79,48 @@ def _images(setup: Setup, asked: list[str]) -> list[Finding]:
 
 
 def _exchange_root(setup: Setup) -> tuple[bool, str]:
-    attempt = setup.exchange.create(f"{REPLAYS}/doctor-{uuid.uuid4().hex[:12]}/probe/1")
-    shutil.rmtree(attempt.path.parent.parent)
-    return True, f"{setup.exchange.root} can be written"
+    with _probe_attempt(setup):
+        return True, f"{setup.exchange.root} can be written"
 
 
 def _reachable(setup: Setup) -> tuple[bool, str]:
     image = setup.debugger.facts().any_image
     if image is None:
         return False, "the engine has no image to try it with. Build or pull one."
-    attempt = setup.exchange.create(f"{REPLAYS}/doctor-{uuid.uuid4().hex[:12]}/probe/1")
-    try:
+    with _probe_attempt(setup) as attempt:
         content = os.urandom(16)
         (attempt.io / _PROBE).write_bytes(content)
         source = setup.engine.host_path(attempt.io)
         if setup.debugger.sees(image, source, _PROBE, content):
             return True, "what is written here, the engine mounts into containers"
         return False, f"the engine's {source} is another directory. Use an engine on this machine, or a shared volume."
-    finally:
-        shutil.rmtree(attempt.path.parent.parent)
+
+
+@contextlib.contextmanager
+def _probe_attempt(setup: Setup) -> Iterator[Attempt]:
+    """Make an exchange directory like a step's, and remove it afterwards."""
+    with _exchange_errors():
+        attempt = setup.exchange.create(f"{REPLAYS}/doctor-{uuid.uuid4().hex[:12]}/probe/1")
+        try:
+            yield attempt
+        finally:
+            shutil.rmtree(attempt.path.parent.parent)
+
+
+@contextlib.contextmanager
+def _exchange_errors() -> Iterator[None]:
+    """Raise ExchangeError with advice for an error of the operating system."""
+    try:
+        yield
+    except OSError as error:
+        raise ExchangeError(
+            f"{error}. Let this user read and write there, or set DRAYAGE_EXCHANGE_ROOT elsewhere."
+        ) from error
 
 
 def _disk(setup: Setup, least_bytes: int) -> tuple[bool, str]:
-    free = shutil.disk_usage(setup.exchange.root).free
+    with _exchange_errors():
+        free = shutil.disk_usage(setup.exchange.root).free
     text = f"{free / 2**30:.1f} GiB free at the exchange root"
     if free < least_bytes:
         return False, (

@@ -1,37 +1,35 @@
-"""The audit: a program that shares no code with the other steps counts a month anew, from the topic to the marts."""
+"""The audit: a program that shares no code with the other steps counts a month again, from the topic to the marts."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 
-from drayage import DrayageClient, promises
-from drayage.dagster_internals import RANGE_TAGS
-from nyc_taxi.assets.kafka import GENERATE_EVENTS, TOPIC
-from nyc_taxi.assets.lake import BRONZE, SILVER
-from nyc_taxi.assets.marts import published_key
+from drayage import DrayageClient, partition_range, promises
+from nyc_taxi.assets.kafka import TOPIC
 from nyc_taxi.dbt_manifest import Publication
+from nyc_taxi.keys import AUDIT, BRONZE, GENERATE_EVENTS, OWNERS, SILVER, published_key
 from nyc_taxi.partitions import MONTHS
 from nyc_taxi.reports import AuditReport
 from nyc_taxi.settings import Services
 from nyc_taxi.workloads import Workload
 
-AUDIT = dg.AssetKey("audit")
-
 CHECKS = {
     "every_record_is_in_bronze_once": (
-        "Each committed record of the month in the topic has one row in bronze, with the same values, and there is no "
-        "other row. What retention has deleted is left out."
+        "Each committed record of the month in the topic has one row in bronze, with the same values, and bronze has "
+        "no other rows. Records that retention has deleted are left out."
     ),
     "every_bronze_row_is_accounted_for": (
-        "Bronze = silver + repeats + rejected + undecodable, row by row, by silver's rules applied anew."
+        "Bronze = silver + repeats + rejected + undecodable, row by row, with silver's rules applied again."
     ),
-    "silver_trip_ids_are_unique": "No trip_id of silver is there twice.",
+    "silver_trip_ids_are_unique": "No trip_id occurs twice in silver.",
     "published_trips_are_silvers": "marts.fct_trips has the trips of silver, with the same values.",
     "money_is_the_same_everywhere": "Silver, fct_trips and daily_revenue have the same sums on each day, to the cent.",
-    "receipts_are_confirmed": "What generate_events, bronze, silver and publish_marts reported is what is there.",
+    "receipts_are_confirmed": (
+        "What generate_events, bronze, silver and publish_marts reported is what the topic and the tables hold."
+    ),
 }
-"""The audit's checks by their names, and what they say."""
+"""The audit's checks: the description of each by its name."""
 
 _RECEIPTS = {
     GENERATE_EVENTS: ("events_committed", "offsets"),
@@ -46,19 +44,19 @@ def build_audit(auditor: Workload, publications: Sequence[Publication]) -> dg.As
 
     Args:
         auditor: The auditor workload.
-        publications: The marts whose published tables it confirms.
+        publications: The marts whose published tables the audit confirms.
 
     Returns:
-        audit.
+        ``audit``.
     """
 
     @dg.asset(
         key=AUDIT,
-        deps=[BRONZE, SILVER, *map(published_key, publications)],
+        deps=[BRONZE, SILVER, *(published_key(publication.mart) for publication in publications)],
         partitions_def=MONTHS,
         group_name="reports",
         kinds={"go", "kafka", "iceberg"},
-        owners=["team:taxi"],
+        owners=OWNERS,
         tags={"layer": "report"},
         code_version=auditor.image_id,
         metadata=promises(AuditReport),
@@ -67,8 +65,8 @@ def build_audit(auditor: Workload, publications: Sequence[Publication]) -> dg.As
             for name, description in CHECKS.items()
         ],
         description=(
-            "The month counted anew from the topic to the published marts, by a program in Go that has no code in "
-            "common with the other steps: a bug of theirs cannot hide itself. It confirms what they reported, or says "
+            "The month counted again, from the topic to the published marts, by a program in Go that shares no code "
+            "with the other steps: a bug of theirs cannot hide itself. The audit confirms what they reported, or says "
             "where it is wrong."
         ),
     )
@@ -88,7 +86,7 @@ def build_audit(auditor: Workload, publications: Sequence[Publication]) -> dg.As
             env=auditor.environment(services),
             **auditor.settings(),
         ).get_materialize_result()
-        # Pipes has no description for a check, which is what lists of checks and `make run` show.
+        # A check that is reported through Pipes has no description, which lists of checks and `make run` show.
         checks = [
             check._replace(description=str(check.metadata["finding"].value)) for check in result.check_results or ()
         ]
@@ -101,12 +99,13 @@ def read_receipts(instance: dg.DagsterInstance, month: str) -> dict[str, dict[st
     """Read what the month's steps last reported.
 
     Args:
-        instance: Whose event log is read.
+        instance: The Dagster instance whose event log is read.
         month: The month.
 
     Returns:
-        By asset, the numbers that the audit confirms and ``recorded_at_s``, seconds since 1970. Left out is an asset
-        that was never materialized for the month, or last by somebody's hand, without these numbers.
+        For each asset, the numbers that the audit confirms and ``recorded_at_s``, in seconds since the epoch. Assets
+        that were never materialized for the month are left out, and so are those whose last materialization lacks
+        these numbers because it was reported by hand.
     """
     found = {key: _newest(instance, key, month, names) for key, names in _RECEIPTS.items()}
     return {
@@ -117,20 +116,20 @@ def read_receipts(instance: dg.DagsterInstance, month: str) -> dict[str, dict[st
 def read_publications(
     instance: dg.DagsterInstance, publications: Sequence[Publication], month: str
 ) -> dict[str, dict[str, Any] | None]:
-    """Read what was last reported of each published table by a run of the month.
+    """Read what the last run of the month reported of each published table.
 
     Args:
-        instance: Whose event log is read.
+        instance: The Dagster instance whose event log is read.
         publications: The tables.
         month: The month.
 
     Returns:
-        By asset, as :func:`read_receipts` does, and the ``months`` whose rows the report counts: those of its run, or
-        None if the table is published as a whole. None in place of an asset that has no report.
+        For each asset, a receipt as in :func:`read_receipts`, with the ``months`` whose rows it counts: those of its
+        run, or None if the table is published as a whole. An asset without a report has None for a receipt.
     """
     receipts: dict[str, dict[str, Any] | None] = {}
     for publication in publications:
-        key = published_key(publication)
+        key = published_key(publication.mart)
         record = _newest(instance, key, month, _PUBLISHED_RECEIPT)
         receipts[key.to_user_string()] = record and {
             **_receipt(record, _PUBLISHED_RECEIPT),
@@ -142,7 +141,7 @@ def read_publications(
 def _newest(
     instance: dg.DagsterInstance, key: dg.AssetKey, month: str, names: Sequence[str]
 ) -> dg.EventLogRecord | None:
-    """Find a month's last materialization; None if it has not these numbers."""
+    """Return a month's last materialization; None if there is none or it lacks one of these numbers."""
     records = instance.fetch_materializations(
         dg.AssetRecordsFilter(asset_key=key, asset_partitions=[month]), limit=1
     ).records
@@ -156,9 +155,9 @@ def _receipt(record: dg.EventLogRecord, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _months_of(instance: dg.DagsterInstance, run_id: str, month: str) -> list[str]:
-    """Tell the months of a run, which are several in a backfill of the marts."""
+    """Return the months of a run; a backfill of the marts has several."""
     run = instance.get_run_by_id(run_id)
-    first, last = (run.tags.get(tag) if run else None for tag in RANGE_TAGS)
-    if first is None or last is None:
+    months = partition_range(run.tags) if run else None
+    if months is None:
         return [month]
-    return list(MONTHS.get_partition_keys_in_range(dg.PartitionKeyRange(first, last)))
+    return list(MONTHS.get_partition_keys_in_range(dg.PartitionKeyRange(*months)))

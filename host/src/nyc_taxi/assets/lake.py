@@ -5,29 +5,27 @@ from typing import Any
 import dagster as dg
 
 from drayage import DrayageClient, promises
-from nyc_taxi import receipts
-from nyc_taxi.assets.kafka import GENERATE_EVENTS, TOPIC
+from nyc_taxi import row_checks
+from nyc_taxi.assets.kafka import TOPIC
+from nyc_taxi.keys import BRONZE, GENERATE_EVENTS, OWNERS, SILVER
 from nyc_taxi.partitions import MONTHS
 from nyc_taxi.reports import BronzeReport, LakeReport
-from nyc_taxi.settings import Services, Surroundings
+from nyc_taxi.settings import DisplaySettings, Services
 from nyc_taxi.workloads import Workload
 
-BRONZE = dg.AssetKey(["bronze", "raw_trips"])
-SILVER = dg.AssetKey(["silver", "cleaned_trips"])
-
-# Two commits of bronze at once would both begin at the offset where the table ends now.
+# Two bronze steps at once would both begin at the offset where the table ends now.
 BRONZE_POOL = "bronze"
 
 
-def build_lake_assets(flink_submit: Workload, surroundings: Surroundings) -> list[dg.AssetsDefinition]:
+def build_lake_assets(flink_submit: Workload, display: DisplaySettings) -> list[dg.AssetsDefinition]:
     """Define the assets that the flink_submit image makes.
 
     Args:
         flink_submit: The flink_submit workload.
-        surroundings: The pages that the assets link.
+        display: The addresses of the pages that the assets link.
 
     Returns:
-        bronze/raw_trips and silver/cleaned_trips.
+        ``bronze/raw_trips`` and ``silver/cleaned_trips``.
     """
 
     def submit(
@@ -49,30 +47,30 @@ def build_lake_assets(flink_submit: Workload, surroundings: Surroundings) -> lis
         pool=BRONZE_POOL,
         group_name="lake",
         kinds={"flink", "iceberg", "sql"},
-        owners=["team:taxi"],
+        owners=OWNERS,
         tags={"layer": "bronze"},
         code_version=flink_submit.image_id,
-        metadata=promises(BronzeReport) | surroundings.table_links(*BRONZE.path, from_flink=True),
+        metadata=promises(BronzeReport) | display.table_links(*BRONZE.path, from_flink=True),
         check_specs=[
-            receipts.complete_spec(BRONZE),
-            receipts.accounted_for_spec(BRONZE, receipts.BRONZE_FATES),
-            receipts.decodable_spec(BRONZE),
+            row_checks.complete_spec(BRONZE),
+            row_checks.accounted_for_spec(BRONZE, row_checks.BRONZE_FATES),
+            row_checks.decodable_spec(BRONZE),
         ],
         description=(
-            "Every event of the topic as received, with its Kafka partition, offset and times. One step takes in all "
-            "that is new in the topic, whatever its month; each record arrives exactly once. A record that cannot be "
-            "decoded belongs to no month: the view `bronze.quarantine` shows its bytes and the reason."
+            "Every event of the topic as received, with its Kafka partition, offset and times. A step loads all that "
+            "is new in the topic, whatever its month, and each record exactly once. A record that cannot be decoded "
+            "belongs to no month: the view `bronze.quarantine` shows its bytes and the reason."
         ),
     )
     def raw_trips(
         context: dg.AssetExecutionContext, drayage: DrayageClient, services: dg.ResourceParam[Services]
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster knows the bare class only
         result = submit(context, drayage, services, "bronze")
-        return receipts.with_checks(
+        return row_checks.with_checks(
             result,
-            receipts.check_complete(result),
-            receipts.check_accounted_for(result, receipts.BRONZE_FATES),
-            receipts.check_decodable(result),
+            row_checks.check_complete(result),
+            row_checks.check_accounted_for(result, row_checks.BRONZE_FATES),
+            row_checks.check_decodable(result),
         )
 
     @dg.asset(
@@ -81,20 +79,20 @@ def build_lake_assets(flink_submit: Workload, surroundings: Surroundings) -> lis
         partitions_def=MONTHS,
         group_name="lake",
         kinds={"flink", "iceberg", "sql"},
-        owners=["team:taxi"],
+        owners=OWNERS,
         tags={"layer": "silver"},
         code_version=flink_submit.image_id,
-        metadata=promises(LakeReport) | surroundings.table_links(*SILVER.path, from_flink=True),
-        check_specs=[receipts.accounted_for_spec(SILVER)],
+        metadata=promises(LakeReport) | display.table_links(*SILVER.path, from_flink=True),
+        check_specs=[row_checks.accounted_for_spec(SILVER)],
         description=(
-            "The month's valid trips, one row a trip: typed, named with units, repeats dropped. Rows that break a rule "
-            "are in `silver.rejected_trips` with the reason. The month is replaced as a whole."
+            "The month's valid trips, one row for each, with types, with units in the names, and without repeats. Rows "
+            "that break a rule are in `silver.rejected_trips` with the reason. The month is replaced as a whole."
         ),
     )
     def cleaned_trips(
         context: dg.AssetExecutionContext, drayage: DrayageClient, services: dg.ResourceParam[Services]
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster knows the bare class only
         result = submit(context, drayage, services, "silver")
-        return receipts.with_checks(result, receipts.check_accounted_for(result))
+        return row_checks.with_checks(result, row_checks.check_accounted_for(result))
 
     return [raw_trips, cleaned_trips]

@@ -1,4 +1,4 @@
-"""Every dbt seed and model, and the finished marts as Iceberg tables: two steps, one asset each."""
+"""Every dbt seed and model, and the finished marts as Iceberg tables: two steps with many assets."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,42 +6,41 @@ from typing import Any
 import dagster as dg
 
 from drayage import DrayageClient, Mount, promises
-from nyc_taxi.assets.lake import SILVER
 from nyc_taxi.dbt_manifest import DbtProject, Publication
 from nyc_taxi.freshness import FRESH_EACH_MONTH
+from nyc_taxi.keys import OWNERS, SILVER, published_key
 from nyc_taxi.partitions import MONTHS
 from nyc_taxi.reports import PublicationReport
-from nyc_taxi.settings import Services, Surroundings
+from nyc_taxi.settings import DisplaySettings, Services
 from nyc_taxi.workloads import MARTS_FOLDER, Workload
 
-# One process at a time can have a DuckDB file open for writing, and none beside it for reading.
+# While a process has a DuckDB file open for writing, no other can open it, even to read.
 DUCKDB_POOL = "duckdb"
 
-NAMESPACE = "marts"
 PUBLISHED_CHECK = "published_rows_are_the_marts"
 
 FOLLOW_SILVER = dg.AutomationCondition.any_deps_updated().since_last_handled()
-"""Asks for a month as soon as what it is made from was made anew; the sensor that acts on it is off by default."""
+"""Requests a month as soon as one of its dependencies is updated; the sensor that evaluates it is off by default."""
 
-# Several months at once are one container's work, not one's each.
+# Several months at once are the work of one container, not of one for each month.
 _RANGE = dg.BackfillPolicy.single_run()
 
 
-def build_marts(dbt_runner: Workload, project: DbtProject, surroundings: Surroundings) -> list[dg.AssetsDefinition]:
+def build_marts(dbt_runner: Workload, project: DbtProject, display: DisplaySettings) -> list[dg.AssetsDefinition]:
     """Define the assets that the dbt_runner image makes.
 
     Args:
         dbt_runner: The dbt_runner workload.
-        project: What the image's manifest holds.
-        surroundings: The pages that the tables link.
+        project: The nodes of the image's dbt project.
+        display: The addresses of the pages that the tables link.
 
     Returns:
-        One definition with every seed and model, one with every published table.
+        A definition with every seed and model, and one with every published table.
     """
-    published = [_publication_spec(publication, surroundings) for publication in project.publications]
+    published = [_publication_spec(publication, display) for publication in project.publications]
     specs = _following_silver([*project.specs, *published])
     models = {spec.key for spec in project.specs}
-    # Sources are read and not made, and a column's lineage leads to them.
+    # With the sources: dbt only reads them, but the lineage of columns leads to them.
     keys = {**project.asset_keys, **project.source_keys}
 
     def run(
@@ -91,7 +90,7 @@ def build_marts(dbt_runner: Workload, project: DbtProject, surroundings: Surroun
         check_specs=[
             dg.AssetCheckSpec(
                 PUBLISHED_CHECK,
-                asset=published_key(publication),
+                asset=published_key(publication.mart),
                 blocking=True,
                 description="Read back after the commit, the table holds the rows of its mart and no others.",
             )
@@ -101,14 +100,14 @@ def build_marts(dbt_runner: Workload, project: DbtProject, surroundings: Surroun
         partitions_def=MONTHS,
         backfill_policy=_RANGE,
         pool=DUCKDB_POOL,
-        description="The finished marts as Iceberg tables: one catalog commit each, none where no row has changed.",
+        description="The finished marts as Iceberg tables: one catalog commit each, and none if no row has changed.",
     )
     def publish_marts(
         context: dg.AssetExecutionContext, drayage: DrayageClient, services: dg.ResourceParam[Services]
     ) -> Iterator[dg.PipesExecutionResult]:
         extras = {
             "tables": {
-                published_key(publication).to_user_string(): {
+                published_key(publication.mart).to_user_string(): {
                     "relation": ".".join(publication.mart.path),
                     "by_month": publication.by_month,
                     "columns": publication.columns,
@@ -122,7 +121,11 @@ def build_marts(dbt_runner: Workload, project: DbtProject, surroundings: Surroun
 
 
 def select_nodes(context: dg.AssetExecutionContext, project: DbtProject) -> list[str]:
-    """Tell which of dbt's nodes a run of a part of the assets is about.
+    """Return the dbt nodes that a run of some of the assets selects.
+
+    Args:
+        context: Dagster's context of the step.
+        project: The nodes of the dbt project.
 
     Returns:
         dbt's unique ids of the selected seeds, models and tests, sorted.
@@ -134,13 +137,8 @@ def select_nodes(context: dg.AssetExecutionContext, project: DbtProject) -> list
     )
 
 
-def published_key(publication: Publication) -> dg.AssetKey:
-    """Tell the key of a mart's published table."""
-    return dg.AssetKey([NAMESPACE, publication.mart.path[-1]])
-
-
-def _publication_spec(publication: Publication, surroundings: Surroundings) -> dg.AssetSpec:
-    mart, key = publication.mart, published_key(publication)
+def _publication_spec(publication: Publication, display: DisplaySettings) -> dg.AssetSpec:
+    mart, key = publication.mart, published_key(publication.mart)
     return dg.AssetSpec(
         key=key,
         deps=[mart],
@@ -148,16 +146,16 @@ def _publication_spec(publication: Publication, surroundings: Surroundings) -> d
         group_name="published",
         kinds={"iceberg", "duckdb"},
         tags={"layer": "published"},
-        owners=["team:taxi"],
-        # It is a copy: what it holds is its mart's, whatever the image.
+        owners=OWNERS,
+        # The table is a copy of its mart, whatever the image.
         code_version="1",
-        metadata=promises(PublicationReport) | surroundings.table_links(*key.path),
+        metadata=promises(PublicationReport) | display.table_links(*key.path),
         freshness_policy=FRESH_EACH_MONTH if publication.by_month else None,
     )
 
 
 def _following_silver(specs: list[dg.AssetSpec]) -> list[dg.AssetSpec]:
-    """Let everything downstream of silver follow it."""
+    """Let every asset downstream of silver follow it."""
     following: set[dg.AssetKey] = {SILVER}
     while more := {
         spec.key for spec in specs if spec.key not in following and any(dep.asset_key in following for dep in spec.deps)

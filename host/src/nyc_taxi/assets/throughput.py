@@ -1,4 +1,4 @@
-"""Generator, bronze, silver and marts side by side over the last runs, which Dagster's own plots cannot show."""
+"""Compares generator, bronze, silver and marts over the last runs, which Dagster's own plots cannot do."""
 
 import base64
 import math
@@ -8,9 +8,9 @@ from typing import Any
 
 import dagster as dg
 
+from nyc_taxi.keys import OWNERS, THROUGHPUT
 from nyc_taxi.rates import STAGES, RunRates, read_rates
 
-THROUGHPUT = dg.AssetKey("throughput")
 _LAST_RUNS = 8
 _GUIDE = "#DDDDDD"
 _COLOURS = ("#4C78A8", "#B07D46", "#8C9BA8", "#E0A82E")
@@ -21,18 +21,28 @@ _COLOURS = ("#4C78A8", "#B07D46", "#8C9BA8", "#E0A82E")
     deps=[stage.asset for stage in STAGES],
     group_name="reports",
     kinds={"python"},
-    owners=["team:taxi"],
+    owners=OWNERS,
     tags={"layer": "report"},
     code_version="1",
-    # It is what puts the tags on a run.
+    # The resource that tags the run.
     required_resource_keys={"services"},
     description=(
         f"Events and rows a second of generator, bronze, silver and marts over the last {_LAST_RUNS} runs, and each "
-        "step's seconds: a picture and a table in the metadata. Read from Dagster's event log, in the host's process."
+        "step's seconds: pictures and a table in the metadata. Read from Dagster's event log, in the host's process."
     ),
 )
 def throughput(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-    """Draw and list the last runs."""
+    """Draw and list the last runs.
+
+    Args:
+        context: Dagster's context of the step.
+
+    Returns:
+        The pictures, the table and the rates of the newest run.
+
+    Raises:
+        dagster.Failure: No run has materialized any of the stages yet.
+    """
     runs = read_rates(context.instance, last=_LAST_RUNS)
     if not runs:
         raise dg.Failure(
@@ -48,7 +58,7 @@ def throughput(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         metadata={
             "picture": dg.MetadataValue.md("\n\n".join(pictures)),
             "last_runs": dg.MetadataValue.table([_row(run) for run in reversed(runs)], _schema()),
-            # Plain numbers too: Dagster plots them over time. What the newest run left out was not measured.
+            # Plain numbers too, which Dagster plots over time. A stage that the newest run left out has none.
             **{f"{stage}_per_second": rate for stage, rate in runs[-1].rates.items()},
         }
     )
@@ -57,8 +67,15 @@ def throughput(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
 def _picture(
     title: str, runs: Sequence[RunRates], values: Callable[[RunRates], Mapping[str, float]], *, stacked: bool
 ) -> str:
-    """A bar chart as a Markdown image; every run is a group, or a stack, of its stages."""
-    # Only this step draws: the other steps' processes need not load it.
+    """Draw a bar chart as a Markdown image.
+
+    Args:
+        title: The title.
+        runs: The runs; each is a group, or a stack, of its stages.
+        values: Returns a run's numbers by stage.
+        stacked: Whether the stages of a run are stacked; if not, the axis is logarithmic.
+    """
+    # Only this step draws: the processes of the other steps need not load pygal.
     import pygal  # noqa: PLC0415
     from pygal.style import Style  # noqa: PLC0415
 
@@ -78,7 +95,7 @@ def _picture(
     options = {
         "title": title,
         "style": style,
-        # The window in which Dagster shows Markdown is so wide: anything wider is scaled down until nobody can read it.
+        # The width of the window in which Dagster shows Markdown: anything wider is scaled down and cannot be read.
         "width": 360,
         "height": 270,
         "explicit_size": True,
@@ -105,14 +122,14 @@ def _picture(
 
 
 def _decades(rates: Sequence[float]) -> list[float]:
-    """The powers of ten around the rates: the slowest one's bar has a height then too."""
+    """Return the powers of ten around the rates, low enough for the bar of the slowest to have a height."""
     positive = [rate for rate in rates if rate > 0] or [1.0]
     lowest, highest = math.floor(math.log10(min(positive) / 2)), math.ceil(math.log10(max(positive)))
     return [10.0**exponent for exponent in range(lowest, highest + 1)]
 
 
 def _schema() -> dg.TableSchema:
-    # Short names: all of them stand side by side in the UI's narrow table.
+    # Short names, because the table in the UI is narrow.
     rates = [dg.TableColumn(f"{stage.name}/s", "float", f"Of {stage.asset.to_user_string()}.") for stage in STAGES]
     seconds = [dg.TableColumn(f"{stage.name} s", "float", f"Seconds of {stage.step}.") for stage in STAGES]
     return dg.TableSchema([*map(dg.TableColumn, ("run", "ended", "month")), *rates, *seconds])

@@ -1,1 +1,1 @@
-"""Workloads declared in YAML, one folder each, as `drayage new` writes them."""
+"""Workloads that are declared in YAML: one folder for each, as ``drayage new`` writes it."""

@@ -18,12 +18,12 @@ EXIT_RUN_FAILED = 1
 EXIT_NOT_LAUNCHED = 2
 EXIT_INTERRUPTED = 130
 
-# A webserver that is busy with another run's events takes a while; one that is not there refuses at once.
+# A webserver that is busy with another run's events takes a while; without one the connection is refused at once.
 _TIMEOUT_S = 30.0
 _CONNECTION_RETRIES = 3
-# The webserver hangs up on a connection after five idle seconds, and a request that meets the hanging up is lost.
+# The webserver closes a connection after five idle seconds, and loses a request that arrives at that moment.
 _KEPT_CONNECTION_S = 2.0
-# Where nobody's window sets a width: wide enough for the table with a Flink job's id.
+# Without a window that sets the width: wide enough for the table with a Flink job's id.
 _PLAIN_WIDTH = 120
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -36,13 +36,14 @@ def launch(
     events: Annotated[
         int | None, typer.Option(min=1, help="Trips to synthesise if the data folder lacks the month.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="The same seed gives the same trips.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="The same seed produces the same trips.")] = None,
     select: Annotated[
-        list[str] | None, typer.Option(help="Only these asset keys, groups or steps; with commas, or given again.")
+        list[str] | None, typer.Option(help="Only these asset keys, groups or steps; separated by commas, or repeated.")
     ] = None,
     job: Annotated[str, typer.Option(help="The Dagster job.")] = "taxi_pipeline",
     url: Annotated[
-        str | None, typer.Option(envvar="DAGSTER_URL", help="The webserver; by default port $DAGSTER_PORT here.")
+        str | None,
+        typer.Option(envvar="DAGSTER_URL", help="The webserver; default: port $DAGSTER_PORT on this machine."),
     ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Also write the steps and their numbers to this file.")
@@ -64,7 +65,7 @@ def launch(
             errors.print(str(error), style="red", soft_wrap=True, markup=False, highlight=False)
             raise typer.Exit(EXIT_NOT_LAUNCHED) from error
         except KeyboardInterrupt:
-            errors.print("No longer followed: the run goes on, and ends by 'Terminate' in the UI.", style="yellow")
+            errors.print("No longer followed. The run goes on; 'Terminate' in the UI stops it.", style="yellow")
             raise typer.Exit(EXIT_INTERRUPTED) from None
     if not succeeded:
         raise typer.Exit(EXIT_RUN_FAILED)

@@ -1,4 +1,4 @@
-"""The launcher's errors: each one's text is a sentence to show as it is.
+"""The launcher's errors; the text of each is shown as it is.
 
 LaunchError
 ├── WebserverUnreachableError   nothing answers at the address, or it is not Dagster

@@ -1,4 +1,4 @@
-"""Follows a run until it is over, its automatic retries included."""
+"""Follows a run, and its automatic retries, until it is over."""
 
 import time
 from collections.abc import Callable
@@ -19,17 +19,17 @@ _Answer = TypeVar("_Answer")
 
 @dataclass(frozen=True)
 class Patience:
-    """How often to look, and how long to wait for what.
+    """How often to poll, and how long to wait.
 
     Args:
-        poll_s: Seconds between two looks.
+        poll_s: Seconds between two polls.
         start_s: Seconds that a run may take to start.
         load_s: Seconds that Dagster may take to load the code location.
-        retry_s: Seconds within which an announced retry must be there.
-        silence_s: Seconds that the webserver may stay away while a run is followed, which goes on without it.
+        retry_s: Seconds within which an announced retry must exist.
+        silence_s: Seconds that the webserver may fail to answer while a run is followed; the run does not need it.
     """
 
-    # Each look costs the webserver some 25 ms of a processor, which the steps want too.
+    # Each poll costs the webserver some 25 ms of processor time, which the steps need too.
     poll_s: float = 0.5
     start_s: float = 300.0
     load_s: float = 120.0
@@ -42,9 +42,9 @@ class FollowedRun:
     """A run that is over.
 
     Args:
-        run_id: Its id; of several attempts, the last one's.
+        run_id: The run's id; if the run was retried, the id of the last retry.
         status: ``SUCCESS``, ``FAILURE`` or ``CANCELED``.
-        progress: Its steps.
+        progress: The run's steps.
     """
 
     run_id: str
@@ -55,15 +55,23 @@ class FollowedRun:
 def wait_for_job(webserver: Webserver, name: str, patience: Patience) -> Job:
     """Wait until the code location with a job is loaded.
 
+    Args:
+        webserver: The Dagster webserver.
+        name: The job's name.
+        patience: The waiting times.
+
+    Returns:
+        The job.
+
     Raises:
-        RunStuckError: It was still loading at the deadline.
+        RunStuckError: The code location was still loading at the deadline.
     """
     deadline = time.monotonic() + patience.load_s
     while (job := webserver.find_job(name)) is None:
         if time.monotonic() > deadline:
             raise RunStuckError(
-                f"Dagster has been loading the pipeline for {patience.load_s:.0f} s and is not ready: its code "
-                "server's log says why ('make logs SERVICE=dagster-code')."
+                f"Dagster has been loading the pipeline for {patience.load_s:.0f} s and is not ready. The log of its "
+                "code server says why ('make logs SERVICE=dagster-code')."
             )
         time.sleep(patience.poll_s)
     return job
@@ -80,18 +88,18 @@ def follow(
     """Follow a run, and the runs that Dagster starts to retry it.
 
     Args:
-        webserver: Where it runs.
-        run_id: The run.
-        patience: How long to wait for what.
-        on_change: Told of every look: the steps, and the one that began or ended.
-        on_retry: Told the id of each retry.
+        webserver: The Dagster webserver.
+        run_id: The run's id.
+        patience: The waiting times.
+        on_change: Called with the steps and the step that began or ended; after each poll, with the steps and None.
+        on_retry: Called with the id of each retry.
 
     Returns:
-        The last attempt, with the steps of all.
+        The last retry, with the steps of all attempts.
 
     Raises:
         RunStuckError: The run does not start, or an announced retry does not come.
-        WebserverUnreachableError: The webserver stays away.
+        WebserverUnreachableError: The webserver no longer answers.
     """
     progress = RunProgress()
     while True:
@@ -111,13 +119,13 @@ def _follow_one(
     patience: Patience,
     on_change: Callable[[RunProgress, Step | None], None],
 ) -> dict[str, Any]:
-    """Follow one run to its end and return it as GraphQL gives it."""
+    """Follow one run to its end, and return it as GraphQL does."""
     start_deadline = time.monotonic() + patience.start_s
     cursor: str | None = None
     run_url = webserver.run_url(run_id)
     progress.plan(_patiently(patience, run_url, partial(webserver.read_plan, run_id)))
     while True:
-        # The status is read before the events: a run that is over then has none to come.
+        # The status is read before the events: after a run is over, it has no more events.
         run = _patiently(patience, run_url, partial(webserver.read_run, run_id))
         while True:
             page = _patiently(patience, run_url, partial(webserver.read_events, run_id, cursor))
@@ -134,7 +142,7 @@ def _follow_one(
             raise RunStuckError(
                 f"The run has not started within {patience.start_s:.0f} s and is {run['status'].lower()}: either "
                 "other runs come first, or Dagster's daemon does not work ('make logs SERVICE=dagster-daemon'). "
-                f"It goes on waiting: {webserver.run_url(run_id)}"
+                f"The run is still waiting: {webserver.run_url(run_id)}"
             )
         time.sleep(patience.poll_s)
 
@@ -142,7 +150,7 @@ def _follow_one(
 def _wait_for_retry(webserver: Webserver, run_id: str, patience: Patience) -> str:
     deadline: float | None = None
     while (retry := _patiently(patience, webserver.run_url(run_id), partial(webserver.find_retry, run_id))) is None:
-        # From the first answer on: the daemon may have been started again together with the webserver.
+        # Counted from the first answer: the daemon may have been restarted together with the webserver.
         deadline = deadline or time.monotonic() + patience.retry_s
         if time.monotonic() > deadline:
             raise RunStuckError(
@@ -154,7 +162,7 @@ def _wait_for_retry(webserver: Webserver, run_id: str, patience: Patience) -> st
 
 
 def _patiently(patience: Patience, run_url: str, ask: Callable[[], _Answer]) -> _Answer:
-    """Ask until there is an answer: on a busy machine a request is lost, and a webserver may be started again."""
+    """Ask until there is an answer: a busy machine may lose a request, and the webserver may be restarted."""
     deadline = time.monotonic() + patience.silence_s
     while True:
         try:

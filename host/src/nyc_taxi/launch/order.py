@@ -1,4 +1,4 @@
-"""One order from start to end: launch the run, follow it, say how it went."""
+"""Carries out an order: launches the run, follows it and shows the result."""
 
 import json
 import time
@@ -13,21 +13,21 @@ from nyc_taxi.launch.follow import FollowedRun, Patience, follow, wait_for_job
 from nyc_taxi.launch.screen import Screen, summary
 from nyc_taxi.launch.selection import select_assets
 from nyc_taxi.launch.webserver import Webserver
+from nyc_taxi.months import PARTITION_TAG
 
 GENERATE_EVENTS = "generate_events"
-PARTITION_TAG = "dagster/partition"
 
 
 @dataclass(frozen=True)
 class Order:
-    """What somebody wants to be run.
+    """What is to be run.
 
     Args:
-        month: The month, already found to be one of the pipeline's.
-        job: The Dagster job.
-        wanted: Asset keys, groups or steps; empty means all of the job.
-        generate: Settings of generate_events, by name; only those that were given.
-        json_file: Where to write the steps and their numbers; None for nowhere.
+        month: The month; it has a partition.
+        job: The name of the Dagster job.
+        wanted: Asset keys, groups or steps; empty means the whole job.
+        generate: Settings of ``generate_events`` by name; the others have their defaults.
+        json_file: The file to write the steps and their numbers to; None writes none.
     """
 
     month: str
@@ -40,20 +40,20 @@ class Order:
 def execute(
     order: Order, webserver: Webserver, *, console: Console, errors: Console, patience: Patience | None = None
 ) -> bool:
-    """Launch what is ordered, follow it, and show how it went.
+    """Launch a run, follow it and show the result.
 
     Args:
         order: What to run.
-        webserver: Where.
+        webserver: The Dagster webserver to run it on.
         console: Shows the steps and the result.
         errors: Shows what failed.
-        patience: How long to wait for what.
+        patience: The waiting times; by default those of ``Patience()``.
 
     Returns:
         Whether the run succeeded.
 
     Raises:
-        LaunchError: It could not be launched or followed.
+        LaunchError: The run could not be launched or followed.
     """
     run = _launch_and_follow(order, webserver, console, patience or Patience())
     if order.json_file is not None:
@@ -92,23 +92,23 @@ def _launch_and_follow(order: Order, webserver: Webserver, console: Console, pat
 
 
 def _failures(run: FollowedRun) -> list[str]:
-    """Tell what failed: each failed step's own words and each failed check, or the run's words if no step failed."""
+    """Return a sentence for each failed step and each failed check, or one for the run if nothing else failed."""
     failed = [f"{step.name} failed: {step.failure}" for step in run.progress.steps.values() if step.failure]
     failed += [f"Check failed: {check}" for check in run.progress.failed_checks]
     if failed or run.status == "SUCCESS":
         return failed
     if run.status == "CANCELED":
         return ["The run was cancelled."]
-    return [f"The run failed: {run.progress.failure or 'Dagster says no more.'}"]
+    return [f"The run failed: {run.progress.failure or 'Dagster gives no reason.'}"]
 
 
 def _say(console: Console, sentence: str, style: str) -> None:
-    """Print a sentence as it is: brackets in it are no markup, and nothing breaks an address in two."""
+    """Print a sentence as it is: brackets are not markup, and an address is not broken in two."""
     console.print(sentence, style=style, soft_wrap=True, markup=False, highlight=False)
 
 
 def _as_json(run: FollowedRun, order: Order) -> dict[str, Any]:
-    """Put a run into the form that programs read."""
+    """Return a run as the content of the JSON file."""
     now = time.time()
     return {
         "run_id": run.run_id,

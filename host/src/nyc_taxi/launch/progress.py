@@ -1,4 +1,4 @@
-"""What a run's events say of its steps."""
+"""The state of a run's steps, from the run's events."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ from nyc_taxi.launch.webserver import innermost
 Status = Literal["waiting", "running", "ok", "failed", "skipped", "not run"]
 Number = int | float
 
-# What a step counts, the final figure before the one that it reports on its way.
+# The counts of a step: a final count stands before one that is reported while the step runs.
 _AMOUNTS = (("events_acknowledged", "events"), ("rows_written", "rows"), ("rows_read", "rows"))
 _RATES = ("events_per_second", "rows_per_second")
 
@@ -24,16 +24,16 @@ _MOVES: Mapping[str, Status] = {
 
 @dataclass
 class Step:
-    """One step of a run, as far as its events tell.
+    """One step of a run, as far as its events have been read.
 
     Args:
         key: Dagster's key of the step.
-        status: Where it stands.
-        started_at: Seconds since 1970; None if it has not begun.
-        ended_at: Seconds since 1970; None if it has not ended.
-        failure: Why it failed, in the step's own words.
-        numbers: The last metadata of its assets, by name; of a step with many assets, of the last one.
-        materialized: How many assets it has materialized.
+        status: The state of the step.
+        started_at: When the step began, in seconds since the epoch; None if it has not begun.
+        ended_at: When the step ended, in seconds since the epoch; None if it has not ended.
+        failure: Why the step failed, in its own words.
+        numbers: The last metadata of the step's asset by name; if it has many assets, of the last one.
+        materialized: How many assets the step has materialized.
         checks: How many checks passed, failed and warned.
     """
 
@@ -48,23 +48,27 @@ class Step:
 
     @property
     def name(self) -> str:
-        """The step as people know it: an asset's step goes by the asset's key."""
+        """The name that the UI shows: an asset's step has the name of the asset's key."""
         return self.key.replace("__", "/")
 
     @property
     def done(self) -> bool:
-        """Whether nothing more will come from the step."""
+        """Whether the step is over."""
         return self.status in ("ok", "failed", "skipped")
 
     def seconds(self, now: float) -> float | None:
-        """Tell how long the step has run, in seconds; None if it has not begun."""
+        """Return how long the step has run, in seconds; None if it has not begun.
+
+        Args:
+            now: The current time, in seconds since the epoch.
+        """
         if self.started_at is None:
             return None
         return (self.ended_at or now) - self.started_at
 
     @property
     def amount(self) -> tuple[Number, str] | None:
-        """How many events or rows the step has made, and which of the two; None of a step with many assets."""
+        """The number of events or rows, and which of the two they are; None for a step with many assets."""
         if self.materialized > 1:
             return None
         for name, noun in _AMOUNTS:
@@ -74,7 +78,7 @@ class Step:
 
     @property
     def rate(self) -> Number | None:
-        """Events or rows in a second; None of a step with many assets."""
+        """Events or rows a second; None for a step with many assets."""
         if self.materialized > 1:
             return None
         for name in _RATES:
@@ -89,7 +93,7 @@ class Step:
 
     @property
     def tests(self) -> str:
-        """What was built and tested; of a step that is neither dbt's nor one of many assets only its checks."""
+        """What was built and tested; only the checks if the step is not dbt's and has one asset."""
         counted = [f"{self.checks[kind]} {kind}" for kind in ("passed", "failed", "warned") if self.checks[kind]]
         if "dbt_status" not in self.numbers and self.materialized < 2:  # noqa: PLR2004  many are two or more
             return f"checks: {', '.join(counted)}" if counted else ""
@@ -98,14 +102,14 @@ class Step:
 
 @dataclass
 class RunProgress:
-    """The steps of a run, brought up to date event by event.
+    """The steps of a run, updated event by event.
 
     Args:
         steps: The steps by key, in the order in which they run.
         failure: Why the run failed, if no step did.
-        engine_error: What Dagster itself last failed at, such as starting the run's worker.
-        warnings: A sentence for each check that did not pass and stops nothing.
-        failed_checks: A sentence for each check that did not pass and stops what follows.
+        engine_error: Dagster's own last error, such as that the run's worker could not be started.
+        warnings: A sentence for each failed check that stops nothing.
+        failed_checks: A sentence for each failed check that stops the steps after it.
     """
 
     steps: dict[str, Step] = field(default_factory=dict)
@@ -115,20 +119,24 @@ class RunProgress:
     failed_checks: list[str] = field(default_factory=list)
 
     def plan(self, plan: Mapping[str, Any]) -> None:
-        """Take over which steps the run will execute, upstream ones first."""
+        """Add the steps that the run will execute, upstream ones first.
+
+        Args:
+            plan: The run's execution plan, as GraphQL returns it.
+        """
         chosen = set(plan["stepKeysToExecute"] or ())
         for key in _in_order((plan["executionPlan"] or {}).get("steps", [])):
             if key in chosen:
                 self.steps.setdefault(key, Step(key))
 
     def apply(self, event: Mapping[str, Any]) -> Step | None:
-        """Bring a step up to date.
+        """Update the steps from an event.
 
         Args:
-            event: One of GraphQL's run events.
+            event: A run event, as GraphQL returns it.
 
         Returns:
-            The step that began or ended with this event, else None.
+            The step that began or ended with this event; None if none did.
         """
         kind = event["__typename"]
         if kind == "EngineEvent" and event.get("error"):
@@ -149,13 +157,13 @@ class RunProgress:
         return None
 
     def begin_again(self) -> None:
-        """Forget what a retry does anew: all steps but those that ended well."""
+        """Reset what a retry does again: all steps that did not succeed."""
         self.failure = self.engine_error = None
         self.failed_checks = []
         self.steps = {key: step if step.status == "ok" else Step(key) for key, step in self.steps.items()}
 
     def end(self) -> None:
-        """Take in that the run is over: what waits for its turn now will not have one."""
+        """Mark the steps that the finished run never reached."""
         for step in self.steps.values():
             if step.status == "waiting":
                 step.status = "not run"
@@ -170,7 +178,7 @@ class RunProgress:
 
 
 def _move(step: Step, event: Mapping[str, Any], *, at: float) -> None:
-    """Begin or end a step."""
+    """Set a step's status and times from an event."""
     step.status = _MOVES[event["__typename"]]
     if step.status == "running":
         step.started_at = at
@@ -181,7 +189,7 @@ def _move(step: Step, event: Mapping[str, Any], *, at: float) -> None:
 
 
 def _failure(event: Mapping[str, Any]) -> str:
-    """Tell why a step failed: what it said itself, else the innermost exception."""
+    """Return why a step failed: its own words, or the innermost exception."""
     said = (event.get("failureMetadata") or {}).get("description")
     if said:
         return str(said)
@@ -189,7 +197,7 @@ def _failure(event: Mapping[str, Any]) -> str:
 
 
 def _numbers(entries: Iterable[Mapping[str, Any]]) -> dict[str, Number | str]:
-    """Take the numbers and short texts out of metadata entries."""
+    """Return the numbers and texts among metadata entries, by label."""
     found: dict[str, Number | str] = {}
     for entry in entries:
         for kind in ("intValue", "floatValue", "text"):
@@ -199,7 +207,7 @@ def _numbers(entries: Iterable[Mapping[str, Any]]) -> dict[str, Number | str]:
 
 
 def _in_order(steps: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Sort an execution plan's steps so that each comes after those it depends on."""
+    """Return the keys of an execution plan's steps, each after those that it depends on."""
     waits_for = {
         step["key"]: {parent["key"] for given in step["inputs"] for parent in given["dependsOn"]} for step in steps
     }

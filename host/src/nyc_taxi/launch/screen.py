@@ -1,4 +1,4 @@
-"""How a followed run looks: live lines in a terminal, plain lines elsewhere, and a table at the end."""
+"""Shows a followed run: live lines in a terminal, plain lines elsewhere, and a table at the end."""
 
 import time
 from types import TracebackType
@@ -26,11 +26,11 @@ _REFRESHES_PER_SECOND = 8
 class Screen:
     """Shows a run's steps while they run.
 
-    In a terminal each step has a line that moves; elsewhere (a log, a pipe) a line is printed when a
-    step begins and when it ends.
+    In a terminal each step has a live line; elsewhere (a log, a pipe) a line is printed when a step begins and when it
+    ends.
 
     Args:
-        console: Where to show it.
+        console: The console to show them on.
     """
 
     def __init__(self, console: Console) -> None:
@@ -40,7 +40,7 @@ class Screen:
         self._live = Live(console=console, refresh_per_second=_REFRESHES_PER_SECOND, get_renderable=self._lines)
 
     def __enter__(self) -> Self:
-        """Begin to show."""
+        """Start the live lines in a terminal."""
         if self._console.is_terminal:
             self._live.start()
         return self
@@ -48,16 +48,16 @@ class Screen:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Leave the last state on the screen."""
+        """Stop the live lines; the last state stays on the screen."""
         if self._console.is_terminal:
             self._live.stop()
 
     def show(self, progress: RunProgress, changed: Step | None) -> None:
-        """Take over what is new.
+        """Show the current state of the steps.
 
         Args:
             progress: The run's steps.
-            changed: The step that began or ended, if one did.
+            changed: The step that began or ended; None if none did.
         """
         self._progress = progress
         if changed and not self._console.is_terminal:
@@ -65,7 +65,7 @@ class Screen:
             self._console.print(f"{changed.name}: {changed.status}{took}{_detail(changed)}", soft_wrap=True)
 
     def _lines(self) -> ConsoleRenderable:
-        """Draw a line a step."""
+        """Draw a line for each step."""
         grid = Table.grid(padding=(0, 2))
         grid.add_column(width=1)
         grid.add_column()
@@ -91,10 +91,10 @@ def summary(progress: RunProgress, now: float) -> Table:
 
     Args:
         progress: The run's steps.
-        now: Seconds since 1970, for a step that has no end.
+        now: The current time, in seconds since the epoch, for a step without an end.
 
     Returns:
-        A row a step.
+        A table with a row for each step.
     """
     table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("step", no_wrap=True)
@@ -118,7 +118,7 @@ def summary(progress: RunProgress, now: float) -> Table:
 
 
 def _detail(step: Step) -> str:
-    """Tell a step's numbers on one line, a comma before each."""
+    """Return a step's numbers on one line, with a comma before each."""
     parts = []
     if step.amount is not None:
         parts.append(f"{step.amount[0]:,} {step.amount[1]}")

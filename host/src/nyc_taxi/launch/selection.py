@@ -1,4 +1,4 @@
-"""Which assets of a job somebody means."""
+"""Selects assets of a job by key, group or step."""
 
 from collections.abc import Sequence
 
@@ -7,17 +7,17 @@ from nyc_taxi.launch.webserver import JobAsset
 
 
 def select_assets(assets: Sequence[JobAsset], wanted: Sequence[str]) -> list[JobAsset]:
-    """Choose assets by key, by group, or by the step that makes them.
+    """Select assets by key, by group, or by the step that makes them.
 
     Args:
         assets: The job's assets.
         wanted: Keys such as ``silver/cleaned_trips``, groups such as ``lake``, steps such as ``dbt_build``.
 
     Returns:
-        The assets that any of them names, in the job's order.
+        The assets that any of these names, in the job's order.
 
     Raises:
-        RequestRefusedError: One of them names nothing.
+        RequestRefusedError: One of these names no asset of the job.
     """
     for item in wanted:
         if not any(_names(asset, item) for asset in assets):

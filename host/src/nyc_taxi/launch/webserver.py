@@ -1,4 +1,4 @@
-"""What the launcher asks of the Dagster webserver."""
+"""The launcher's requests to the Dagster webserver."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,13 @@ from nyc_taxi.launch.errors import CodeLocationError, RequestRefusedError, Webse
 
 @dataclass(frozen=True)
 class Job:
-    """A job and the repository that holds it."""
+    """A job and the repository that holds it.
+
+    Args:
+        location: The name of the code location.
+        repository: The name of the repository.
+        name: The name of the job.
+    """
 
     location: str
     repository: str
@@ -21,7 +27,7 @@ class Job:
 
     @property
     def selector(self) -> dict[str, str]:
-        """The job as GraphQL's selectors name it."""
+        """The job as a selector of GraphQL."""
         return {
             "repositoryLocationName": self.location,
             "repositoryName": self.repository,
@@ -34,10 +40,10 @@ class JobAsset:
     """An asset that a job can materialize.
 
     Args:
-        path: The parts of its key.
-        group: Its group.
-        steps: The steps (ops) that make it.
-        partitioned: Whether it wants a month.
+        path: The parts of the asset's key.
+        group: The asset's group.
+        steps: The steps (ops) that make the asset.
+        partitioned: Whether the asset is partitioned by month.
     """
 
     path: tuple[str, ...]
@@ -52,11 +58,11 @@ class JobAsset:
 
 
 class Webserver:
-    """A Dagster webserver, spoken to over GraphQL.
+    """A client of a Dagster webserver's GraphQL interface.
 
     Args:
-        url: Its address, without a path.
-        client: The HTTP client; it has the time-outs.
+        url: The webserver's address, without a path.
+        client: The HTTP client, with its time-outs.
     """
 
     def __init__(self, url: str, client: httpx.Client) -> None:
@@ -64,11 +70,11 @@ class Webserver:
         self._client = client
 
     def run_url(self, run_id: str) -> str:
-        """Tell the address of a run's page in the UI."""
+        """Return the address of a run's page in the UI."""
         return f"{self.url}/runs/{run_id}"
 
     def find_job(self, name: str) -> Job | None:
-        """Look for a job in the code locations.
+        """Find a job in the code locations.
 
         Args:
             name: The job's name.
@@ -77,7 +83,7 @@ class Webserver:
             The job; None while a code location is still loading.
 
         Raises:
-            CodeLocationError: Everything has loaded, or failed to, and the job is not there.
+            CodeLocationError: Every code location has loaded or failed to load, and none has the job.
         """
         workspace = self._ask(queries.WORKSPACE, {})["workspaceOrError"]
         entries: list[dict[str, Any]] = workspace.get("locationEntries", [])
@@ -125,7 +131,7 @@ class Webserver:
 
         Args:
             job: The job.
-            assets: The assets to materialize; None means all of the job's.
+            assets: The assets to materialize; None means all assets of the job.
             run_config: The run's configuration.
             tags: The run's tags.
 
@@ -133,7 +139,7 @@ class Webserver:
             The run's id.
 
         Raises:
-            RequestRefusedError: Dagster refuses; its own words are in the text.
+            RequestRefusedError: Dagster refuses the run; the error has Dagster's reason.
         """
         selector: dict[str, Any] = dict(job.selector)
         if assets is not None:
@@ -155,11 +161,11 @@ class Webserver:
         return str(answer["run"]["id"])
 
     def read_run(self, run_id: str) -> dict[str, Any]:
-        """Read a run's status and tags, as GraphQL gives them."""
+        """Read a run's status and tags, as GraphQL returns them."""
         return self._read(queries.RUN, "runOrError", "Run", {"runId": run_id})
 
     def read_plan(self, run_id: str) -> dict[str, Any]:
-        """Read which steps a run will execute, as GraphQL gives them: they are settled when it is launched."""
+        """Read which steps a run will execute, as GraphQL returns them; they do not change after the launch."""
         return self._read(queries.PLAN, "runOrError", "Run", {"runId": run_id})
 
     def read_events(self, run_id: str, cursor: str | None) -> dict[str, Any]:
@@ -168,33 +174,33 @@ class Webserver:
         return self._read(queries.EVENTS, "logsForRun", "EventConnection", variables)
 
     def find_retry(self, run_id: str) -> str | None:
-        """Look for the run that retries another; None if there is none yet."""
+        """Return the id of the run that retries another; None if there is none yet."""
         runs = self._read(queries.RETRIES, "runsOrError", "Runs", {"runId": run_id})["results"]
         return str(runs[0]["id"]) if runs else None
 
     def _read(self, query: str, field: str, expected: str, variables: Mapping[str, Any]) -> dict[str, Any]:
-        """Ask for one thing that may also be an error."""
+        """Send a query and return one field, which must be of the expected type."""
         answer: dict[str, Any] = self._ask(query, variables)[field]
         if answer["__typename"] != expected:
             raise RequestRefusedError(
-                f"Dagster gives {answer['__typename']} instead of {expected}: {answer.get('message', '')}"
+                f"Dagster returned {answer['__typename']} instead of {expected}: {answer.get('message', '')}"
             )
         return answer
 
     def _ask(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
-        """Send one document and return its data."""
+        """Send a query or mutation, and return its data."""
         try:
             response = self._client.post(f"{self.url}/graphql", json={"query": query, "variables": dict(variables)})
             answer = response.json()
         except httpx.TransportError as error:
             raise WebserverUnreachableError(
-                f"No Dagster webserver answers at {self.url} ({error}): start the services with 'make up', or say "
-                "with --url where it is."
+                f"No Dagster webserver answers at {self.url} ({error}): start the services with 'make up', or set its "
+                "address with --url."
             ) from error
         except ValueError as error:
             raise WebserverUnreachableError(
-                f"What answers at {self.url} (HTTP {response.status_code}) is not a Dagster webserver: say with "
-                "--url where it is."
+                f"What answers at {self.url} (HTTP {response.status_code}) is not a Dagster webserver: set the "
+                "webserver's address with --url."
             ) from error
         if response.status_code != HTTPStatus.OK or answer.get("errors"):
             messages = [error.get("message", "") for error in answer.get("errors", [])]
@@ -206,13 +212,13 @@ class Webserver:
 
 
 def innermost(error: Mapping[str, Any]) -> str:
-    """Tell an error by its first cause, on one line, without the name of the exception's module.
+    """Return the message of an error's innermost cause, on one line and without the name of the exception.
 
     Args:
-        error: GraphQL's ``PythonError`` with ``message``, ``className`` and ``causes``.
+        error: A ``PythonError`` of GraphQL, with ``message``, ``className`` and ``causes``.
 
     Returns:
-        The message of the innermost cause.
+        The message.
     """
     causes = error.get("causes") or []
     first = causes[-1] if causes else error

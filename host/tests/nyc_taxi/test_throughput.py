@@ -1,4 +1,4 @@
-"""The last runs side by side, read from a real event log."""
+"""The comparison of the last runs, read from a real event log."""
 
 import base64
 import re
@@ -9,7 +9,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from nyc_taxi.assets.throughput import THROUGHPUT, throughput
+from nyc_taxi.assets.throughput import throughput
+from nyc_taxi.keys import THROUGHPUT
 from nyc_taxi.partitions import MONTHS
 from nyc_taxi.rates import read_rates
 
@@ -47,7 +48,7 @@ def dbt_build() -> Iterator[dg.MaterializeResult[Any]]:
     yield dg.MaterializeResult(FCT_TRIPS, metadata={"dagster/row_count": 9_993})
 
 
-# It asks for the one that puts the tags on the run, and uses nothing of it.
+# The asset requires the resource that tags the run, and does not use it.
 RESOURCES = {"services": dg.ResourceDefinition.none_resource()}
 
 STAGES = [generate_events, raw_trips, cleaned_trips, dbt_build]
@@ -61,7 +62,7 @@ def compare(instance: dg.DagsterInstance) -> dict[str, Any]:
     }
 
 
-def test_each_run_is_a_row_with_every_stage_beside_the_others(instance: dg.DagsterInstance) -> None:
+def test_each_run_is_a_row_with_every_stage(instance: dg.DagsterInstance) -> None:
     first = dg.materialize(STAGES, instance=instance, partition_key="2019-01").run_id
     second = dg.materialize(STAGES, instance=instance, partition_key="2019-02").run_id
     rows = compare(instance)["records"]
@@ -76,7 +77,7 @@ def test_each_run_is_a_row_with_every_stage_beside_the_others(instance: dg.Dagst
 
 
 def test_a_run_of_some_stages_leaves_the_others_out(instance: dg.DagsterInstance) -> None:
-    """`make generate` alone must neither break the comparison nor show a zero that was never measured."""
+    """`make generate` alone must not break the comparison, nor show a zero that was never measured."""
     dg.materialize([generate_events], instance=instance, partition_key="2019-01")
     found = compare(instance)
     (row,) = found["records"]
@@ -94,7 +95,7 @@ def test_the_picture_shows_a_bar_for_every_number(instance: dg.DagsterInstance) 
         assert f">{stage}<" in rates
         assert f">{stage}<" in seconds
     assert rates.count('class="rect reactive tooltip-trigger"') == 8
-    assert 'href="http' not in rates + seconds, "nothing is fetched from elsewhere"
+    assert 'href="http' not in rates + seconds, "nothing may be loaded from elsewhere"
 
 
 def test_only_the_last_runs_are_read(instance: dg.DagsterInstance) -> None:
@@ -102,6 +103,6 @@ def test_only_the_last_runs_are_read(instance: dg.DagsterInstance) -> None:
     assert [run.run_id for run in read_rates(instance, last=2)] == runs[1:]
 
 
-def test_without_any_run_it_says_what_to_do(instance: dg.DagsterInstance) -> None:
+def test_without_any_run_the_failure_says_what_to_do(instance: dg.DagsterInstance) -> None:
     with pytest.raises(dg.Failure, match="taxi_pipeline"):
         dg.materialize([throughput], instance=instance, resources=RESOURCES)

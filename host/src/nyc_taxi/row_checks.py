@@ -1,4 +1,4 @@
-"""Asset checks that compare the numbers of one report: each row must be accounted for."""
+"""Asset checks that the host makes from the counts of one report: every row must be accounted for."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,11 @@ BRONZE_FATES = (*FATES, "rows_undecodable")
 
 
 def committed_spec(asset: dg.AssetKey) -> dg.AssetCheckSpec:
-    """Describe the check that what was produced is in the topic for good."""
+    """Return the spec of the check that all produced events are committed to the topic.
+
+    Args:
+        asset: The asset that is checked.
+    """
     return dg.AssetCheckSpec(
         COMMITTED,
         asset=asset,
@@ -25,7 +29,11 @@ def committed_spec(asset: dg.AssetKey) -> dg.AssetCheckSpec:
 
 
 def check_committed(result: dg.MaterializeResult[Any]) -> dg.AssetCheckResult:
-    """Compare produced with acknowledged and committed events."""
+    """Compare the events that were produced, acknowledged and committed.
+
+    Args:
+        result: What the generator reported.
+    """
     counts = _counts(result, ("events_produced", "events_acknowledged", "events_committed"))
     produced, acknowledged, committed = counts.values()
     return dg.AssetCheckResult(
@@ -37,11 +45,11 @@ def check_committed(result: dg.MaterializeResult[Any]) -> dg.AssetCheckResult:
 
 
 def accounted_for_spec(asset: dg.AssetKey, fates: Sequence[str] = FATES) -> dg.AssetCheckSpec:
-    """Describe the check that no row was lost between reading and writing.
+    """Return the spec of the check that no row was lost between reading and writing.
 
     Args:
-        asset: What is checked.
-        fates: The counts of what may become of a row.
+        asset: The asset that is checked.
+        fates: The names of the counts of what can become of a row.
     """
     return dg.AssetCheckSpec(
         ACCOUNTED_FOR,
@@ -52,7 +60,12 @@ def accounted_for_spec(asset: dg.AssetKey, fates: Sequence[str] = FATES) -> dg.A
 
 
 def check_accounted_for(result: dg.MaterializeResult[Any], fates: Sequence[str] = FATES) -> dg.AssetCheckResult:
-    """Compare the rows that a step read with what became of them."""
+    """Compare the rows that a step read with what became of them.
+
+    Args:
+        result: What the step reported.
+        fates: The names of the counts of what can become of a row.
+    """
     read, counts = _counts(result, ("rows_read",)), _counts(result, fates)
     unaccounted = read["rows_read"] - sum(counts.values())
     return dg.AssetCheckResult(
@@ -67,17 +80,25 @@ def check_accounted_for(result: dg.MaterializeResult[Any], fates: Sequence[str] 
 
 
 def complete_spec(asset: dg.AssetKey) -> dg.AssetCheckSpec:
-    """Describe the check that bronze holds each record of the topic once."""
+    """Return the spec of the check that bronze holds each record of the topic once.
+
+    Args:
+        asset: The asset that is checked.
+    """
     return dg.AssetCheckSpec(
         COMPLETE,
         asset=asset,
         blocking=True,
-        description="Each committed record since the last step has one row, by topic, partition and offset.",
+        description="Each record committed since the last step has one row, by topic, partition and offset.",
     )
 
 
 def check_complete(result: dg.MaterializeResult[Any]) -> dg.AssetCheckResult:
-    """Look at what a reader of topic and table found; gaps between offsets are told, and are no fault."""
+    """Look for records without a row and for surplus rows; gaps between offsets are not a fault.
+
+    Args:
+        result: What the comparison of topic and table reported.
+    """
     counts = _counts(result, ("rows_read", "records_missing", "rows_repeated", "offset_gaps"))
     read, missing, repeated, gaps = counts.values()
     return dg.AssetCheckResult(
@@ -85,23 +106,31 @@ def check_complete(result: dg.MaterializeResult[Any]) -> dg.AssetCheckResult:
         passed=missing == repeated == 0,
         description=(
             f"{read} committed records: {missing} without a row, {repeated} rows too many; "
-            f"{gaps} offsets are no record."
+            f"{gaps} offsets without a record."
         ),
         metadata=counts,
     )
 
 
 def decodable_spec(asset: dg.AssetKey) -> dg.AssetCheckSpec:
-    """Describe the check that warns of records that nobody can read."""
+    """Return the spec of the check that warns of records that cannot be decoded.
+
+    Args:
+        asset: The asset that is checked.
+    """
     return dg.AssetCheckSpec(
         DECODABLE,
         asset=asset,
-        description="Each record could be decoded; those that could not are in bronze.quarantine with the reason.",
+        description="Each record could be decoded; bronze.quarantine shows those that could not, with the reason.",
     )
 
 
 def check_decodable(result: dg.MaterializeResult[Any]) -> dg.AssetCheckResult:
-    """Warn of undecodable records: they are kept, and the others go on."""
+    """Warn of records that could not be decoded: they are kept, and do not stop the others.
+
+    Args:
+        result: What the bronze step reported.
+    """
     counts = _counts(result, ("rows_undecodable", "rows_in_quarantine"))
     undecodable, kept = counts.values()
     return dg.AssetCheckResult(
@@ -114,10 +143,14 @@ def check_decodable(result: dg.MaterializeResult[Any]) -> dg.AssetCheckResult:
 
 
 def with_checks(result: dg.MaterializeResult[Any], *checks: dg.AssetCheckResult) -> dg.MaterializeResult[Any]:
-    """Add checks made on the host to those that the workload reported.
+    """Add the host's check results to those that the workload reported.
+
+    Args:
+        result: The materialization that the workload reported.
+        checks: The results of the host's checks.
 
     Returns:
-        The same materialization with more check results.
+        The same materialization with all check results.
     """
     return dg.MaterializeResult(
         asset_key=result.asset_key,
@@ -133,11 +166,11 @@ def _counts(result: dg.MaterializeResult[Any], names: Sequence[str]) -> dict[str
 
 
 def _count(result: dg.MaterializeResult[Any], name: str) -> int:
-    """Take a whole number out of a materialization's metadata."""
+    """Return a whole number from a materialization's metadata."""
     value = (result.metadata or {})[name]
     number = value.value if isinstance(value, dg.MetadataValue) else value
     if not isinstance(number, int):
         raise dg.DagsterInvariantViolationError(
-            f"{name} should be a whole number, and is {number!r}: the promise of the asset is not kept."
+            f"{name} is {number!r}; expected a whole number, as the asset promises."
         )
     return number

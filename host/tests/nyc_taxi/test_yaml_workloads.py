@@ -1,4 +1,4 @@
-"""A workload that `drayage new` adds joins the pipeline, without a line of Python on the host."""
+"""A workload that `drayage new` adds is part of the pipeline, without a line of Python on the host."""
 
 import json
 import os
@@ -28,13 +28,13 @@ print(json.dumps({
 
 @pytest.fixture
 def host(tmp_path: Path) -> Path:
-    """A copy of the project, as a checkout has it."""
+    """A copy of the host's project, as in a checkout."""
     shutil.copytree(HOST / "src" / "nyc_taxi", tmp_path / "host" / "src" / "nyc_taxi")
     shutil.copy(HOST / "pyproject.toml", tmp_path / "host")
     return tmp_path / "host"
 
 
-def test_it_joins_the_pipeline(host: Path, tmp_path: Path) -> None:
+def test_a_new_workload_is_part_of_the_pipeline(host: Path, tmp_path: Path) -> None:
     write_workload("census", language="shell", workloads=tmp_path / "workloads", project=host)
     manifest = tmp_path / "manifest.json"
     manifest.write_bytes(manifest_json())
@@ -50,4 +50,4 @@ def test_it_joins_the_pipeline(host: Path, tmp_path: Path) -> None:
     loaded = json.loads(done.stdout)
     assert {"census", "generate_events", "silver/cleaned_trips"} <= set(loaded["assets"])
     assert loaded["group"] == "workloads"
-    assert loaded["executor"] == "in_process", "a step is a container already"
+    assert loaded["executor"] == "in_process", "each step is a container already"

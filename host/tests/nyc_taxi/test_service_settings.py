@@ -1,3 +1,5 @@
+import re
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,8 @@ import yaml
 from nyc_taxi.settings import Images, Services, SettingsError, load_services
 from nyc_taxi.workloads import SECRETS, describe_workloads
 
-INSTANCE = Path(__file__).parents[2] / "instance" / "dagster.yaml"
+REPOSITORY = Path(__file__).parents[3]
+INSTANCE = REPOSITORY / "host" / "instance" / "dagster.yaml"
 VALUES = {name.upper(): f"value-of-{name}" for name in Services.model_fields}
 
 
@@ -26,15 +29,15 @@ def test_all_that_is_missing_is_reported_together(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.usefixtures("environment")
-def test_a_workload_gets_what_it_needs_and_no_more() -> None:
+def test_a_workload_gets_the_settings_that_it_needs_and_no_others() -> None:
     workloads, services = describe_workloads(Images()), load_services()
     assert set(workloads.generator.environment(services)) == {"KAFKA_BOOTSTRAP_SERVERS", "SCHEMA_REGISTRY_URL"}
     assert not [name for name in workloads.auditor.environment(services) if name.startswith("FLINK")]
     assert not [name for name in workloads.dbt_runner.environment(services) if name.startswith(("KAFKA", "FLINK"))]
 
 
-def test_credentials_are_files_and_no_environment() -> None:
-    """Whoever may look at a container must not see them."""
+def test_credentials_are_files_and_not_in_the_environment() -> None:
+    """People who may inspect a container must not see them."""
     workloads = describe_workloads(Images())
     credentials = {"s3_access_key_id", "s3_secret_access_key"}
     for workload in (workloads.flink_submit, workloads.dbt_runner, workloads.auditor):
@@ -57,11 +60,23 @@ def instance() -> Any:
     return yaml.safe_load(INSTANCE.read_text())
 
 
-def test_run_workers_are_handed_every_setting_that_a_step_needs(instance: Any) -> None:
-    """A name left out here would be missing in run workers alone, and only there."""
+def test_run_workers_get_every_setting_that_a_step_needs(instance: Any) -> None:
+    """A name that is left out there is missing in run workers alone."""
     handed = set(instance["run_launcher"]["config"]["env_vars"])
     assert set(VALUES) | {secret.variable for secret in SECRETS.values()} <= handed
     assert {"DRAYAGE_DEPLOYMENT", "DRAYAGE_EXCHANGE_ROOT", "DRAYAGE_NETWORK"} <= handed
+
+
+def test_the_host_services_and_make_dev_add_the_pipelines_checks_to_drayage_doctor() -> None:
+    compose = yaml.safe_load((REPOSITORY / "compose.yml").read_text())
+    in_compose = [
+        compose["services"][name]["environment"]["DRAYAGE_DOCTOR_CHECKS"]
+        for name in ("dagster-webserver", "dagster-daemon", "dagster-code")
+    ]
+    in_dev = re.findall(r"DRAYAGE_DOCTOR_CHECKS=(\S+)", (REPOSITORY / "bootstrap" / "dev.sh").read_text())
+    (name,) = {*in_compose, *in_dev}
+    module, _, function = name.partition(":")
+    assert callable(getattr(import_module(module), function))
 
 
 def test_a_worker_that_died_is_retried_and_a_step_that_failed_is_not(instance: Any) -> None:

@@ -1,4 +1,4 @@
-"""The lake's care: what nobody looks at any more goes."""
+"""Maintenance of the lake: old snapshots are expired."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -8,48 +8,49 @@ import dagster as dg
 from pydantic import Field
 
 from drayage import DrayageClient, promises
-from nyc_taxi.assets.lake import BRONZE, BRONZE_POOL, SILVER
+from nyc_taxi.assets.lake import BRONZE_POOL
+from nyc_taxi.keys import BRONZE, EXPIRED_SNAPSHOTS, OWNERS, SILVER
 from nyc_taxi.reports import ExpiryReport
 from nyc_taxi.settings import Services
 from nyc_taxi.workloads import Workload
 
-EXPIRED_SNAPSHOTS = dg.AssetKey(["lake", "expired_snapshots"])
-CARE_GROUP = "care"
+MAINTENANCE_GROUP = "maintenance"
 
-# A receipt of this age names a snapshot that somebody may still want to look at.
-RECEIPTS_KEPT = timedelta(days=7)
-_RECEIPTS_A_PAGE = 500
+# People may still want to read the snapshot that a materialization of this age reported.
+REPORTED_SNAPSHOTS_KEPT = timedelta(days=7)
+_PAGE_SIZE = 500
 
 
 class ExpireConfig(dg.Config):
-    """What is old."""
+    """The age at which snapshots are old."""
 
     older_than_days: float = Field(default=7.0, gt=0, description="Younger snapshots stay.")
 
 
-def build_care_assets(flink_submit: Workload) -> list[dg.AssetsDefinition]:
+def build_maintenance_assets(flink_submit: Workload) -> list[dg.AssetsDefinition]:
     """Define the asset that expires the lake's snapshots.
 
     Args:
         flink_submit: The flink_submit workload.
 
     Returns:
-        lake/expired_snapshots.
+        ``lake/expired_snapshots``.
     """
 
     @dg.asset(
         key=EXPIRED_SNAPSHOTS,
-        # Bronze asks its table's history where it stopped.
+        # A bronze step looks in its table's history for the offset to go on from.
         pool=BRONZE_POOL,
-        group_name=CARE_GROUP,
+        group_name=MAINTENANCE_GROUP,
         kinds={"iceberg"},
-        tags={"layer": "care"},
-        owners=["team:taxi"],
+        tags={"layer": "maintenance"},
+        owners=OWNERS,
         code_version=flink_submit.image_id,
         metadata=promises(ExpiryReport),
         description=(
-            "Snapshots of bronze and silver that are older than the setting are expired, and the files that only they "
-            f"needed deleted. Those that a receipt of the last {RECEIPTS_KEPT.days} days names stay."
+            "Expires the snapshots of bronze and silver that are older than the setting, and deletes the files that "
+            "only they needed. Snapshots that a materialization of the last "
+            f"{REPORTED_SNAPSHOTS_KEPT.days} days reported stay."
         ),
     )
     def expired_snapshots(
@@ -64,7 +65,9 @@ def build_care_assets(flink_submit: Workload) -> list[dg.AssetsDefinition]:
             command=["expire"],
             extras={
                 "older_than_days": config.older_than_days,
-                "keep_snapshots": find_named_snapshots(context.instance, datetime.now(UTC) - RECEIPTS_KEPT),
+                "keep_snapshots": find_reported_snapshots(
+                    context.instance, datetime.now(UTC) - REPORTED_SNAPSHOTS_KEPT
+                ),
             },
             env=flink_submit.environment(services),
             **flink_submit.settings(),
@@ -73,33 +76,33 @@ def build_care_assets(flink_submit: Workload) -> list[dg.AssetsDefinition]:
     return [expired_snapshots]
 
 
-def find_named_snapshots(instance: dg.DagsterInstance, since: datetime) -> list[str]:
-    """Find the snapshots that materializations of the lake's tables name.
+def find_reported_snapshots(instance: dg.DagsterInstance, since: datetime) -> list[str]:
+    """Find the snapshots that materializations of bronze and silver reported.
 
     Args:
-        instance: Whose event log is read.
-        since: Older materializations do not count.
+        instance: The Dagster instance whose event log is read.
+        since: Older materializations are left out.
 
     Returns:
-        The ids as text, sorted, each once.
+        The snapshots' ids as text, sorted, without repeats.
     """
-    named = {
+    reported = {
         snapshot
         for key in (BRONZE, SILVER)
-        for metadata in _receipts(instance, key, since)
+        for metadata in _materializations(instance, key, since)
         if (snapshot := str(metadata["snapshot_id"].value)).isdecimal()
     }
-    return sorted(named)
+    return sorted(reported)
 
 
-def _receipts(
+def _materializations(
     instance: dg.DagsterInstance, key: dg.AssetKey, since: datetime
 ) -> Iterator[Mapping[str, dg.MetadataValue[Any]]]:
-    """Read the metadata of an asset's materializations, page by page."""
+    """Yield the metadata of an asset's materializations that reported a snapshot, read page by page."""
     records_filter = dg.AssetRecordsFilter(asset_key=key, after_timestamp=since.timestamp())
     cursor, has_more = None, True
     while has_more:
-        page = instance.fetch_materializations(records_filter, limit=_RECEIPTS_A_PAGE, cursor=cursor)
+        page = instance.fetch_materializations(records_filter, limit=_PAGE_SIZE, cursor=cursor)
         for record in page.records:
             if record.asset_materialization and "snapshot_id" in record.asset_materialization.metadata:
                 yield record.asset_materialization.metadata

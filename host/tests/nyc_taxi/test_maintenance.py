@@ -2,8 +2,8 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from nyc_taxi.assets.care import find_named_snapshots
-from nyc_taxi.assets.lake import BRONZE, SILVER
+from nyc_taxi.assets.maintenance import find_reported_snapshots
+from nyc_taxi.keys import BRONZE, SILVER
 
 
 def report(instance: dg.DagsterInstance, key: dg.AssetKey, snapshot: str) -> None:
@@ -11,8 +11,8 @@ def report(instance: dg.DagsterInstance, key: dg.AssetKey, snapshot: str) -> Non
     instance.report_runless_asset_event(materialization)
 
 
-def test_snapshots_of_young_receipts_are_named_once_each() -> None:
-    """These stay when snapshots expire; a receipt of a table without any snapshot names none."""
+def test_snapshots_that_young_materializations_reported_are_listed_once_each() -> None:
+    """They stay when snapshots expire; a table that has no snapshot reports none."""
     with dg.DagsterInstance.ephemeral() as instance:
         report(instance, BRONZE, "30")
         report(instance, BRONZE, "30")
@@ -20,5 +20,5 @@ def test_snapshots_of_young_receipts_are_named_once_each() -> None:
         report(instance, SILVER, "none")
         report(instance, dg.AssetKey("other"), "5")
         now = datetime.now(UTC)
-        assert find_named_snapshots(instance, now - timedelta(days=1)) == ["30", "4"]
-        assert find_named_snapshots(instance, now + timedelta(days=1)) == []
+        assert find_reported_snapshots(instance, now - timedelta(days=1)) == ["30", "4"]
+        assert find_reported_snapshots(instance, now + timedelta(days=1)) == []

@@ -27,7 +27,7 @@ SERVICES = {
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty data folder, and the environment that leads to it."""
+    """An empty data folder, and the environment that names it."""
     folder = tmp_path / "trips"
     folder.mkdir()
     for name, value in {**SERVICES, "TAXI_DATA_DIR": str(folder)}.items():
@@ -36,7 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def look(definitions: dg.Definitions, cursor: str | None = None) -> dg.SensorResult | dg.SkipReason:
-    """Let the sensor look into the folder once, as the daemon does."""
+    """Evaluate the sensor once, as the daemon does."""
     sensor = definitions.resolve_sensor_def("new_monthly_file")
     with dg.build_sensor_context(
         cursor=cursor, definitions=definitions, resources={"services": definitions.resources["services"]}
@@ -50,11 +50,11 @@ def requested(result: dg.SensorResult | dg.SkipReason) -> dict[str | None, str |
     return {request.partition_key: request.run_key for request in result.run_requests or ()}
 
 
-def test_nothing_starts_a_run_until_somebody_switches_it_on(definitions: dg.Definitions) -> None:
-    """A fresh stack must not begin with a hundred months."""
+def test_nothing_starts_a_run_until_it_is_switched_on(definitions: dg.Definitions) -> None:
+    """A new stack must not start with a hundred months."""
     repository = definitions.get_repository_def()
     statuses = {sensor.name: sensor.default_status for sensor in repository.sensor_defs}
-    # It only cleans up.
+    # The sweeper only cleans up.
     assert statuses.pop("drayage_sweeper") == dg.DefaultSensorStatus.RUNNING
     assert statuses == dict.fromkeys(("new_monthly_file", "marts_follow_silver"), dg.DefaultSensorStatus.STOPPED)
     assert {schedule.name: schedule.default_status for schedule in repository.schedule_defs} == {
@@ -62,7 +62,7 @@ def test_nothing_starts_a_run_until_somebody_switches_it_on(definitions: dg.Defi
     }
 
 
-def test_file_is_asked_for_once_it_no_longer_grows(definitions: dg.Definitions, folder: Path) -> None:
+def test_a_file_is_requested_once_it_no_longer_grows(definitions: dg.Definitions, folder: Path) -> None:
     """Half a file would be a wrong month."""
     (folder / "yellow_tripdata_2019-01.parquet").write_bytes(b"half")
     first = look(definitions)
@@ -74,7 +74,7 @@ def test_file_is_asked_for_once_it_no_longer_grows(definitions: dg.Definitions, 
     assert list(requested(third)) == ["2019-01"]
 
 
-def test_changed_file_is_another_request_and_an_unchanged_one_the_same(
+def test_a_changed_file_is_a_new_request_and_an_unchanged_one_the_same(
     definitions: dg.Definitions, folder: Path
 ) -> None:
     """Dagster runs each run key once."""
@@ -89,7 +89,7 @@ def test_changed_file_is_another_request_and_an_unchanged_one_the_same(
     assert requested(touched) != requested(again)
 
 
-def test_only_files_of_the_pipelines_months_count(definitions: dg.Definitions, folder: Path) -> None:
+def test_only_files_of_months_with_a_partition_count(definitions: dg.Definitions, folder: Path) -> None:
     for name in (
         "yellow_tripdata_2019-13.parquet",
         "yellow_tripdata_1999-01.parquet",
@@ -101,14 +101,14 @@ def test_only_files_of_the_pipelines_months_count(definitions: dg.Definitions, f
     assert list(requested(look(definitions, _cursor(look(definitions))))) == ["2019-03"]
 
 
-def test_folder_that_is_not_there_is_told(definitions: dg.Definitions, folder: Path) -> None:
+def test_a_missing_folder_is_reported(definitions: dg.Definitions, folder: Path) -> None:
     folder.rmdir()
     skipped = look(definitions)
     assert isinstance(skipped, dg.SkipReason)
     assert str(folder) in (skipped.skip_message or "")
 
 
-def test_schedule_asks_for_the_month_that_has_just_ended(definitions: dg.Definitions) -> None:
+def test_the_schedule_requests_the_month_that_has_just_ended(definitions: dg.Definitions) -> None:
     schedule = definitions.resolve_schedule_def("newest_month")
     with dg.build_schedule_context(
         scheduled_execution_time=datetime(2024, 3, 1, 6, tzinfo=UTC), repository_def=definitions.get_repository_def()
@@ -118,10 +118,10 @@ def test_schedule_asks_for_the_month_that_has_just_ended(definitions: dg.Definit
     assert [request.partition_key for request in requests] == ["2024-02"]
 
 
-def test_new_silver_of_a_month_asks_for_just_that_months_marts(
+def test_new_silver_of_a_month_requests_the_marts_of_that_month_alone(
     definitions: dg.Definitions, specs: Mapping[str, dg.AssetSpec]
 ) -> None:
-    """And once only: what was asked for is not asked for again."""
+    """And only once: what was requested is not requested again."""
     following = {key for key, spec in specs.items() if spec.automation_condition}
     models = {"staging/stg_trips", "core/fct_trips", "analytics/daily_revenue"}
     assert following == models | {"marts/fct_trips", "marts/daily_revenue"}

@@ -1,4 +1,4 @@
-"""The audit's definition, and the receipts that it is handed."""
+"""The audit's definition, and the receipts that it gets."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,10 +6,9 @@ from typing import Any
 import dagster as dg
 
 from drayage.dagster_internals import RANGE_TAGS
-from nyc_taxi.assets.audit import AUDIT, CHECKS, read_publications, read_receipts
-from nyc_taxi.assets.kafka import GENERATE_EVENTS
-from nyc_taxi.assets.lake import BRONZE, SILVER
+from nyc_taxi.assets.audit import CHECKS, read_publications, read_receipts
 from nyc_taxi.dbt_manifest import Publication
+from nyc_taxi.keys import AUDIT, BRONZE, GENERATE_EVENTS, SILVER
 from nyc_taxi.partitions import MONTHS
 
 MONTH = "2024-01"
@@ -19,7 +18,7 @@ def report(instance: dg.DagsterInstance, key: dg.AssetKey, metadata: Mapping[str
     instance.report_runless_asset_event(dg.AssetMaterialization(asset_key=key, metadata=metadata, partition=month))
 
 
-def test_receipts_are_the_months_last_ones_and_those_that_are_not_there_are_left_out() -> None:
+def test_the_receipts_are_the_last_of_the_month_and_missing_ones_are_left_out() -> None:
     silver = {"rows_read": 9, "rows_written": 7, "rows_rejected": 1, "duplicates": 1, "snapshot_id": "4"}
     with dg.DagsterInstance.ephemeral() as instance:
         report(instance, GENERATE_EVENTS, {"events_committed": 8, "offsets": {"0": [0, 7]}})
@@ -35,8 +34,8 @@ def test_receipts_are_the_months_last_ones_and_those_that_are_not_there_are_left
     }
 
 
-def test_a_materialization_without_numbers_is_no_receipt() -> None:
-    """The UI's "Report materialization" makes one."""
+def test_a_materialization_without_numbers_is_not_a_receipt() -> None:
+    """Such a materialization comes from "Report materialization" in the UI."""
     with dg.DagsterInstance.ephemeral() as instance:
         report(instance, GENERATE_EVENTS, {"events_committed": 8, "offsets": {"0": [0, 7]}})
         report(instance, GENERATE_EVENTS, {})
@@ -54,8 +53,8 @@ PUBLICATIONS = [
 ]
 
 
-def test_a_publications_receipt_says_what_its_rows_are() -> None:
-    """A table that is published as a whole has no months, and one that was not published has no receipt."""
+def test_the_receipt_of_a_publication_says_which_months_it_counts() -> None:
+    """A table that is published as a whole has no months; a table that was not published has no receipt."""
     with dg.DagsterInstance.ephemeral() as instance:
         for name, rows in (("fct_trips", 7), ("dim_dates", 31)):
             numbers = {"dagster/row_count": rows, "snapshot_id": "4", "rows_written": 0}
@@ -70,7 +69,7 @@ def test_a_publications_receipt_says_what_its_rows_are() -> None:
 
 
 def test_a_publication_of_several_months_in_one_run_names_them_all() -> None:
-    """Its number is the sum of their rows, and stands on each of them."""
+    """Each month's materialization has the same number: the sum of all their rows."""
 
     @dg.asset(key=["marts", "fct_trips"], partitions_def=MONTHS, backfill_policy=dg.BackfillPolicy.single_run())
     def published() -> dg.MaterializeResult[Any]:
@@ -84,7 +83,7 @@ def test_a_publication_of_several_months_in_one_run_names_them_all() -> None:
     assert receipt["months"] == ["2023-12", "2024-01", "2024-02"]
 
 
-def test_whatever_the_audit_finds_makes_its_run_red(definitions: dg.Definitions) -> None:
+def test_every_failed_check_of_the_audit_fails_its_run(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     blocking = {
         key.name: graph.get_check_spec(key).blocking for key in graph.asset_check_keys if key.asset_key == AUDIT

@@ -1,4 +1,4 @@
-"""Every run says which month it is about, and which code and images made it."""
+"""Every run is tagged with its month, and with the code and the images that made it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +27,7 @@ def services(context: dg.InitResourceContext) -> str:
 
 @dg.asset(partitions_def=MONTHS, required_resource_keys={"services"})
 def trips() -> None:
-    """Stands for any step."""
+    """Stand in for any step."""
 
 
 def test_a_run_of_a_month_is_tagged_however_it_was_launched(instance: dg.DagsterInstance) -> None:
@@ -41,7 +41,7 @@ def test_a_run_of_a_month_is_tagged_however_it_was_launched(instance: dg.Dagster
     assert [found.run_id for found in instance.get_runs(dg.RunsFilter(tags={"git_revision": "4711abc"}))] == [run_id]
 
 
-def test_a_run_over_several_months_says_from_which_to_which(instance: dg.DagsterInstance) -> None:
+def test_a_run_over_several_months_is_tagged_with_the_first_and_the_last(instance: dg.DagsterInstance) -> None:
     tags = {"dagster/asset_partition_range_start": "2019-01", "dagster/asset_partition_range_end": "2019-03"}
     run_id = dg.materialize([trips], instance=instance, resources={"services": services}, tags=tags).run_id
     run = instance.get_run_by_id(run_id)

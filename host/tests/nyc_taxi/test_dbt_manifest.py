@@ -9,7 +9,7 @@ from nyc_taxi.dbt_manifest import DbtProject, ManifestError, read_dbt_project
 
 
 def read(document: Any) -> DbtProject:
-    return read_dbt_project(json.dumps(document).encode(), where="image drayage/dbt-runner", node_metadata=lambda _: {})
+    return read_dbt_project(json.dumps(document).encode(), where="image drayage/dbt-runner")
 
 
 def test_every_test_is_a_check_of_the_model_that_it_tests() -> None:
@@ -23,7 +23,7 @@ def test_every_test_is_a_check_of_the_model_that_it_tests() -> None:
     }
 
 
-def test_every_check_says_what_it_demands() -> None:
+def test_every_check_describes_what_it_demands() -> None:
     descriptions = {spec.name: spec.description for spec in read(manifest()).check_specs}
     assert all(descriptions.values())
     assert descriptions["not_null_fct_trips_trip_id"] == "dbt test not_null on column trip_id."
@@ -38,20 +38,20 @@ def test_a_test_of_several_models_must_say_which_one_it_is_about() -> None:
         read(document)
 
 
-def test_a_published_mart_says_what_its_columns_hold() -> None:
-    """Its table has the columns of the mart, and the container that publishes it reads no manifest."""
+def test_a_publication_describes_the_columns_of_its_mart() -> None:
+    """The table has the columns of the mart, and the container that publishes it does not read the manifest."""
     (first, *_) = read(manifest()).publications
     assert first.mart == dg.AssetKey(["core", "fct_trips"])
     assert first.columns == {"trip_month": "Month of fct_trips."}
 
 
-def test_tests_and_models_keep_dbts_own_names_for_the_runner() -> None:
+def test_tests_and_models_are_found_by_dbts_own_names() -> None:
     project = read(manifest())
     assert project.asset_keys["model.taxi.fct_trips"] == dg.AssetKey(["core", "fct_trips"])
     assert project.check_keys["unit_test.taxi.speed"].name == "speed_of_a_trip"
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b'{"nodes": {}}'])
-def test_what_is_no_manifest_is_refused_with_where_it_came_from(text: bytes) -> None:
+def test_a_text_that_is_not_a_manifest_is_refused_with_its_source(text: bytes) -> None:
     with pytest.raises(ManifestError, match="image drayage/dbt-runner is not a dbt manifest"):
-        read_dbt_project(text, where="image drayage/dbt-runner", node_metadata=lambda _: {})
+        read_dbt_project(text, where="image drayage/dbt-runner")

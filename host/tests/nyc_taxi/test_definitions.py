@@ -9,12 +9,12 @@ from manifest_fixture import manifest_json
 
 from drayage.verdict.promises import read_promises
 from nyc_taxi.months import FIRST_MONTH
-from nyc_taxi.settings import Surroundings
+from nyc_taxi.settings import DisplaySettings
 
 HOST = Path(__file__).parents[2]
 
 
-def test_every_step_hangs_on_the_one_before(specs: Mapping[str, dg.AssetSpec]) -> None:
+def test_every_step_depends_on_the_one_before(specs: Mapping[str, dg.AssetSpec]) -> None:
     upstream = {key: {dep.asset_key.to_user_string() for dep in spec.deps} for key, spec in specs.items()}
     assert upstream == {
         "kafka_topics": set(),
@@ -41,7 +41,7 @@ def test_every_step_hangs_on_the_one_before(specs: Mapping[str, dg.AssetSpec]) -
     }
 
 
-def test_what_is_of_no_month_has_none_and_everything_else_has_one(specs: Mapping[str, dg.AssetSpec]) -> None:
+def test_only_the_assets_without_a_month_are_not_partitioned(specs: Mapping[str, dg.AssetSpec]) -> None:
     whole = {"kafka_topics", "throughput", "lake/expired_snapshots"}
     assert all(specs[key].partitions_def is None for key in whole)
     for spec in (specs[key] for key in specs.keys() - whole):
@@ -66,12 +66,12 @@ def test_groups_follow_the_layers(specs: Mapping[str, dg.AssetSpec]) -> None:
         "marts/daily_revenue": "published",
         "audit": "reports",
         "throughput": "reports",
-        "lake/expired_snapshots": "care",
+        "lake/expired_snapshots": "maintenance",
     }
 
 
-def test_every_asset_says_what_it_is_and_whose(specs: Mapping[str, dg.AssetSpec]) -> None:
-    """The UI's pages and its search live by this."""
+def test_every_asset_has_a_description_kinds_an_owner_and_a_layer(specs: Mapping[str, dg.AssetSpec]) -> None:
+    """The UI's pages and its search show them."""
     for spec in specs.values():
         assert spec.description
         assert spec.kinds
@@ -82,7 +82,7 @@ def test_every_asset_says_what_it_is_and_whose(specs: Mapping[str, dg.AssetSpec]
 
 
 def test_every_asset_that_a_container_makes_promises_numbers(specs: Mapping[str, dg.AssetSpec]) -> None:
-    """A step without promises would be green without numbers."""
+    """A step without promises would succeed without numbers."""
     assert [key for key, spec in specs.items() if not read_promises(spec.metadata)] == ["throughput"]
 
 
@@ -99,10 +99,10 @@ def test_tables_link_their_pages(specs: Mapping[str, dg.AssetSpec]) -> None:
     assert "flink_ui" not in published, "DuckDB writes it"
 
 
-def test_pages_that_are_not_known_are_not_linked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_without_an_address_are_not_linked(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FLINK_UI_URL", "OBJECT_STORE_CONSOLE_URL", "ICEBERG_CATALOG_LINK_URL"):
         monkeypatch.delenv(name, raising=False)
-    assert Surroundings().table_links("silver", "cleaned_trips", from_flink=True) == {}
+    assert DisplaySettings().table_links("silver", "cleaned_trips", from_flink=True) == {}
 
 
 def test_numbers_that_the_ui_plots_are_promised_under_their_fixed_names(specs: Mapping[str, dg.AssetSpec]) -> None:
@@ -121,20 +121,22 @@ def test_a_rebuilt_image_changes_the_code_version_of_its_own_assets(specs: Mappi
     assert specs["generate_events"].code_version == "sha256:aaaa"
     assert specs["silver/cleaned_trips"].code_version == "sha256:bbbb"
     assert specs["audit"].code_version == "sha256:dddd"
-    # A model's is its SQL: an image that changed elsewhere leaves it fresh.
+    # The version of a model is that of its SQL: a change elsewhere in the image leaves it fresh.
     assert specs["core/fct_trips"].code_version == "sum-of-fct_trips"
 
 
-def test_the_pipeline_job_holds_every_asset_but_the_care_and_runs_in_one_process(definitions: dg.Definitions) -> None:
+def test_the_pipeline_job_holds_every_asset_but_maintenance_and_runs_in_one_process(
+    definitions: dg.Definitions,
+) -> None:
     job = definitions.resolve_job_def("taxi_pipeline")
-    care = definitions.resolve_job_def("expire_snapshots").asset_layer.selected_asset_keys
+    maintenance = definitions.resolve_job_def("expire_snapshots").asset_layer.selected_asset_keys
     every = {spec.key for spec in definitions.resolve_all_asset_specs()}
-    assert job.asset_layer.selected_asset_keys == every - care
-    assert care == {dg.AssetKey(["lake", "expired_snapshots"])}
+    assert job.asset_layer.selected_asset_keys == every - maintenance
+    assert maintenance == {dg.AssetKey(["lake", "expired_snapshots"])}
     assert job.executor_def.name == "in_process"
 
 
-def test_the_smaller_jobs_share_the_pipeline_out(definitions: dg.Definitions) -> None:
+def test_the_smaller_jobs_divide_the_pipeline_without_overlap(definitions: dg.Definitions) -> None:
     parts = [
         definitions.resolve_job_def(name).asset_layer.selected_asset_keys
         for name in ("create_topics", "generate", "process", "build_marts", "audit_month", "compare_throughput")
@@ -142,7 +144,7 @@ def test_the_smaller_jobs_share_the_pipeline_out(definitions: dg.Definitions) ->
     assert sum(len(part) for part in parts) == len(set().union(*parts)) == 14
 
 
-def test_every_job_sets_up_what_tags_its_runs(definitions: dg.Definitions) -> None:
+def test_every_job_sets_up_the_resource_that_tags_its_runs(definitions: dg.Definitions) -> None:
     jobs = definitions.resolve_all_job_defs()
     assert len(jobs) > 5
     assert [job.name for job in jobs if "services" not in job.required_resource_keys] == []
@@ -164,7 +166,7 @@ _STEPS = ("generate_events", "bronze__raw_trips", "silver__cleaned_trips", "dbt_
 
 
 def test_several_months_of_marts_are_one_run(definitions: dg.Definitions) -> None:
-    """Dbt builds a range of months in one container; the steps before it take one each."""
+    """Dbt builds a range of months in one container; the steps before it take one month each."""
     graph = definitions.resolve_asset_graph()
     policies = {key.to_user_string(): graph.get(key).backfill_policy for key in graph.get_all_asset_keys()}
     single = {key for key, policy in policies.items() if policy == dg.BackfillPolicy.single_run()}
@@ -175,7 +177,7 @@ _ONE_MONTH_A_RUN = ("kafka_topics", "generate_events", "bronze", "silver", "audi
 
 
 def test_checks_that_can_fail_block_and_those_that_warn_do_not(definitions: dg.Definitions) -> None:
-    """What is made of a wrong mart would be wrong too."""
+    """What is built from a wrong mart would be wrong too."""
     graph = definitions.resolve_asset_graph()
     blocking = {key.name: graph.get_check_spec(key).blocking for key in graph.asset_check_keys}
     warning = {name for name, blocks in blocking.items() if not blocks}
@@ -184,7 +186,7 @@ def test_checks_that_can_fail_block_and_those_that_warn_do_not(definitions: dg.D
 
 
 def test_dg_finds_the_code_location(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`dg` is how people look at a Dagster project; it must work in host/ as it is."""
+    """People inspect a Dagster project with `dg`, which must work in host/ as it is."""
     pytest.importorskip("dagster_dg_cli")
     manifest = tmp_path / "manifest.json"
     manifest.write_bytes(manifest_json())
