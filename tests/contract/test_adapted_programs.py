@@ -42,9 +42,9 @@ def test_output_becomes_metadata(
 @pytest.mark.parametrize(
     ("adapter", "script", "says"),
     [
-        ("key_value", "true", "nothing to report (0 lines were taken for log lines)"),
+        ("key_value", "true", "nothing to report (0 lines were treated as log lines)"),
         ("key_value", "echo rows=3 >&2", "nothing to report (0 lines"),
-        ("json_lines", "echo '{\"rows\": 3'", "line 1 of standard output is no JSON object"),
+        ("json_lines", "echo '{\"rows\": 3'", "line 1 of standard output is not a JSON object"),
         ("key_value", "echo rows=three", "'rows' is of type text, not int"),
         ("key_value", "echo lines=3", "'rows' (int) is missing"),
         ("json_lines", "echo '{\"rows\": 3}'; exit 4", "it exited with code 4"),

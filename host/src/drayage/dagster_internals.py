@@ -1,16 +1,16 @@
-"""The only place that touches what Dagster does not call public, and why each piece is needed.
+"""Holds every use of Dagster's non-public API, and says why each is needed.
 
-- The executing step's key is half of a container's identity, and no public property tells it; nor which steps come
+- The executing step's key is half of a container's identity. No public property returns it, or the steps that come
   after it in this process.
-- Metadata in custom messages has the wire form of Pipes' own; only Pipes' handler knows how to read it.
-- A check's output name, and the mark on an output that logs no event: a retry that adopts a container must hand
+- Metadata in custom messages has the same wire form as Pipes' own, which only Pipes' handler can read.
+- A check's output name, and the marker for an output that logs no event: a retry that adopts a container must give
   Dagster every output again without recording a materialization or a check twice.
-- What a code server found out while it loaded (the images' ids, say), its run workers get as it was then through
-  ``StateBackedDefinitionsLoader``: a worker's definitions are those that the run was planned with.
-- A run over a range of partitions is known by two tags, which have no public names.
-- ``PipesClient._is_dagster_maintained`` is overridden in ``client.py``: Dagster's telemetry asks for it.
+- ``StateBackedDefinitionsLoader`` passes what a code server found out while loading (the images' ids, say) to its run
+  workers, so that a worker's definitions are those with which the run was planned.
+- A run over a range of partitions is identified by two tags that have no public names.
+- ``PipesClient._is_dagster_maintained`` is overridden in ``client.py``, because Dagster's telemetry reads it.
 
-``tests/drayage/test_dagster_internals.py`` fails by name when Dagster moves one of them.
+``tests/drayage/test_dagster_internals.py`` fails by name if Dagster moves one of them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,7 +25,7 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 Context = dg.OpExecutionContext | dg.AssetExecutionContext
 
 RANGE_TAGS = (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
-"""First and last partition of a run over several, as Dagster tags it."""
+"""The tags with which Dagster marks the first and last partition of a run over several partitions."""
 
 
 def partition_range(tags: Mapping[str, str]) -> tuple[str, str] | None:
@@ -53,37 +53,40 @@ class StateBackedDefinitionsLoader(load_context.StateBackedDefinitionsLoader[loa
 
 
 def op_context(context: Context) -> dg.OpExecutionContext:
-    """The op's context behind an asset's; the context itself if it is one."""
+    """Return the op context behind an asset context; an op context is returned unchanged."""
     return context.op_execution_context if isinstance(context, dg.AssetExecutionContext) else context
 
 
 def step_context(context: Context) -> Any:
-    """Dagster's own object of the executing step; the same one throughout an attempt."""
+    """Return Dagster's own object for the executing step, the same one throughout an attempt."""
     return op_context(context).get_step_execution_context()
 
 
 def step_key(context: Context) -> str:
-    """The key of the executing step."""
+    """Return the key of the executing step."""
     return str(step_context(context).step.key)
 
 
 def later_steps(context: Context) -> list[str]:
-    """The keys of the steps that this process is to execute after the executing one, in the plan's order."""
+    """Return the keys of the steps that this process will execute after the current one, in the plan's order."""
     executing = step_context(context)
     keys = [str(step.key) for step in executing.execution_plan.get_steps_to_execute_in_topo_order()]
     return keys[keys.index(str(executing.step.key)) + 1 :]
 
 
 def op_tags(context: Context) -> Mapping[str, str]:
-    """The tags of the executing op, which ``op_tags`` of an asset sets."""
+    """Return the tags of the executing op, which an asset's ``op_tags`` set."""
     return dict(op_context(context).op.tags)
 
 
 def metadata_from_pipes(metadata: Mapping[str, Any]) -> dict[str, dg.MetadataValue]:
-    """Read metadata in Pipes' wire form.
+    """Convert metadata from Pipes' wire form.
 
     Args:
-        metadata: Plain values, or objects with ``raw_value`` and ``type``.
+        metadata: Plain values, or objects with ``raw_value`` and ``type``, by name.
+
+    Returns:
+        Dagster's metadata values, by name.
     """
     typed = {
         name: value
@@ -95,23 +98,26 @@ def metadata_from_pipes(metadata: Mapping[str, Any]) -> dict[str, dg.MetadataVal
 
 
 def silent_materialization(asset_key: dg.AssetKey) -> dg.MaterializeResult[Any]:
-    """A result that satisfies Dagster's output of an asset and logs no materialization."""
+    """Return a result that satisfies an asset's output without logging a materialization."""
     return dg.MaterializeResult(asset_key, metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True})
 
 
 def silent_check(context: Context, key: dg.AssetCheckKey) -> dg.Output[None] | None:
-    """An output that satisfies Dagster's output of a check and logs no evaluation; None if none is expected."""
+    """Return an output that satisfies a check's output without logging an evaluation; None if none is expected."""
     name = step_context(context).job_def.asset_layer.get_op_output_name(key)
     return None if name is None else dg.Output(None, output_name=name)
 
 
 def step_events(instance: dg.DagsterInstance, run_id: str, step: str) -> Iterator[tuple[float, dg.DagsterEvent]]:
-    """What a run recorded for a step, each with its time in seconds since the epoch.
+    """Yield the events that a run recorded for a step: its ends, materializations and check evaluations.
 
     Args:
         instance: Dagster's instance.
-        run_id: The run.
-        step: The step key.
+        run_id: The run's id.
+        step: The step's key.
+
+    Yields:
+        The time of each event, in seconds since the epoch, and the event.
     """
     wanted = {
         dg.DagsterEventType.STEP_SUCCESS,

@@ -1,4 +1,4 @@
-"""What people who look into a step ask of a container engine, beside what :class:`drayage.engine.Engine` offers."""
+"""Defines what debugging a step needs from a container engine, beyond :class:`drayage.engine.Engine`."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -11,10 +11,10 @@ class EngineFacts:
     """An engine's description of itself.
 
     Args:
-        version: Its version.
-        memory_bytes: The memory of its machine.
-        images: Number of its images.
-        any_image: Id of one of them; None if it has none.
+        version: The engine's version.
+        memory_bytes: Memory of the engine's machine, in bytes.
+        images: Number of images on the engine.
+        any_image: Id of one of those images; None if there are none.
     """
 
     version: str
@@ -26,7 +26,7 @@ class EngineFacts:
 class Debugger(Protocol):
     """Terminals, copies of kept containers, and facts about images.
 
-    Every method raises :class:`drayage.errors.EngineError` or one of its kinds.
+    Every method raises :class:`drayage.errors.EngineError`, or one of its subclasses, if the engine refuses or fails.
     """
 
     def facts(self) -> EngineFacts:
@@ -36,12 +36,12 @@ class Debugger(Protocol):
         """Return whether a container, running or not, has a file."""
 
     def sees(self, image: str, source: str, name: str, content: bytes) -> bool:
-        """Return whether the engine finds a file in a directory of this machine; nothing is run for it.
+        """Return whether the engine finds a file in a directory of this machine, without running anything.
 
         Args:
             image: Any image that the engine has.
             source: The directory, as the engine would mount it.
-            name: The file.
+            name: Name of the file.
             content: What the file must hold.
         """
 
@@ -52,30 +52,35 @@ class Debugger(Protocol):
         """Return an image's size in bytes, and its labels."""
 
     def has_program(self, image: str, names: Sequence[str]) -> bool:
-        """Return whether an image has one of these programs on its path; nothing is run for it."""
+        """Return whether an image has one of these programs on its ``PATH``, without running anything."""
 
     def commit(self, container_id: str) -> str:
-        """Make an image of a container's file system, and return its id."""
+        """Make an image from a container's file system, and return the image's id."""
 
     def remove_image(self, image_id: str) -> None:
         """Remove an image that :meth:`commit` made."""
 
     def execute(self, container_id: str, command: Sequence[str], *, user: str | None = None) -> int:
-        """Run a command in a running container, at this process's terminal if it has one.
+        """Run a command in a running container, attached to this process's terminal if it has one.
+
+        Args:
+            container_id: A running container.
+            command: The command and its arguments.
+            user: The user to run as; None takes the container's own.
 
         Returns:
             The command's exit code.
         """
 
     def attach(self, container_id: str, start: Callable[[], None]) -> int:
-        """Start a container at this process's terminal if it has one, and wait for its end.
+        """Start a container attached to this process's terminal if it has one, and wait until it ends.
 
         Args:
             container_id: A created container, made with a terminal if this process has one.
-            start: Starts it.
+            start: Starts the container.
 
         Returns:
-            Its exit code.
+            The container's exit code.
         """
 
 

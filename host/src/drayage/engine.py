@@ -1,7 +1,7 @@
-"""The one seam to a container engine: what the client asks of it, and nothing more.
+"""Defines the interface to a container engine: what the client needs from it, and nothing more.
 
-Exchange, judgement and promises know nothing of Docker; a second engine (Kubernetes, Podman) implements
-:class:`Engine` and takes its place behind the same client.
+Exchange, verdict and promises do not depend on Docker: another engine (Kubernetes, Podman) implements :class:`Engine`
+and works behind the same client.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,14 +17,14 @@ Stream = Literal["stdout", "stderr"]
 
 @dataclass(frozen=True)
 class Mount:
-    """A directory or volume that a container sees.
+    """A directory or volume that is mounted into a container.
 
     Args:
         source: Path or volume name, as the engine knows it.
         target: Absolute path inside the container.
-        read_only: Whether the container may write there.
+        read_only: Whether the container may only read it.
         kind: Bind mount, named volume, or memory-backed file system (``source`` is then unused).
-        size_bytes: Upper limit of a tmpfs; 0 leaves it to the engine.
+        size_bytes: Maximum size of a tmpfs, in bytes; 0 leaves it to the engine.
     """
 
     source: str
@@ -36,25 +36,25 @@ class Mount:
 
 @dataclass(frozen=True)
 class ContainerSpec:
-    """All that is needed to create one container.
+    """Everything that is needed to create one container.
 
     Args:
         image: Name or id of the image.
-        command: Overrides the image's command; None keeps it.
+        command: Replaces the image's command; None keeps it.
         environment: Environment variables.
         labels: Identity and keep policy; the sweeper and adoption read them back.
-        mounts: What the container sees of the outside.
+        mounts: Directories and volumes to mount.
         networks: Networks to join; the first one at creation.
-        memory_bytes: Memory limit (swap included); None is unlimited.
-        shm_bytes: Size of ``/dev/shm``; None leaves it to the engine.
+        memory_bytes: Memory limit in bytes, swap included; None is unlimited.
+        shm_bytes: Size of ``/dev/shm`` in bytes; None leaves it to the engine.
         cpus: Number of CPUs, fractions allowed; None is unlimited.
-        user: ``uid[:gid]`` or a name known to the image; None keeps the image's.
+        user: ``uid[:gid]``, or a name that the image knows; None keeps the image's user.
         name: Name of the container, for people only.
-        init: Whether a tiny init is process 1, so that signals arrive and zombies are reaped.
+        init: Whether a minimal init runs as process 1, to forward signals and reap zombies.
         read_only_root: Whether the root file system is read-only.
         no_new_privileges: Whether set-uid programs lose their effect.
-        cap_drop: Capabilities to drop; ``("ALL",)`` drops every one.
-        container_kwargs: The engine's own keyword arguments; they win over everything above.
+        cap_drop: Capabilities to drop; ``("ALL",)`` drops all of them.
+        container_kwargs: The engine's own keyword arguments; they override everything above.
     """
 
     image: str
@@ -82,15 +82,15 @@ class ContainerState:
     Args:
         id: Full id.
         name: Name without a leading slash.
-        image: Name of the image as it was asked for.
+        image: Name of the image, as it was requested.
         image_id: Content address of the image.
         status: ``created``, ``running``, ``paused``, ``restarting``, ``exited``, ``dead`` or ``removing``.
         exit_code: Exit code once it has ended; 128 + n after signal n.
-        oom_killed: Whether the kernel killed a process of it for lack of memory.
-        error: The engine's own error on starting it, or empty.
-        memory_limit_bytes: Memory limit; 0 is unlimited.
-        started_at_s: Start as seconds since the epoch; 0 if never started.
-        finished_at_s: End as seconds since the epoch; 0 if not ended.
+        oom_killed: Whether the kernel killed one of its processes for lack of memory.
+        error: The engine's own error from starting it; empty if none.
+        memory_limit_bytes: Memory limit in bytes; 0 is unlimited.
+        started_at_s: Start time, in seconds since the epoch; 0 if never started.
+        finished_at_s: End time, in seconds since the epoch; 0 if not ended.
         labels: Labels of the container.
     """
 
@@ -109,21 +109,21 @@ class ContainerState:
 
     @property
     def ended(self) -> bool:
-        """Whether it ran and will not run on by itself."""
+        """Whether it has run and will not resume by itself."""
         return self.status in {"exited", "dead", "removing"}
 
     @property
     def short_id(self) -> str:
-        """First twelve characters of the id, as the engine's own tools show it."""
+        """The first twelve characters of the id, as the engine's own tools show it."""
         return self.id[:12]
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What a container used up to one moment.
+    """A container's resource usage at one moment.
 
     Args:
-        memory_bytes: Memory in use now, without inactive page cache.
+        memory_bytes: Memory in use now, without inactive page cache, in bytes.
         cpu_s: CPU time since its start, in seconds.
     """
 
@@ -135,50 +135,50 @@ class Output(Protocol):
     """A live stream of a container's standard output and error."""
 
     def __iter__(self) -> Iterator[tuple[Stream, bytes]]:
-        """Yield chunks as they come, cut anywhere."""
+        """Yield chunks as they arrive, split at arbitrary points."""
 
     def close(self) -> None:
-        """End the stream from another thread."""
+        """End the stream; may be called from another thread."""
 
 
 class Engine(Protocol):
-    """What the client asks of a container engine.
+    """The operations that the client needs from a container engine.
 
-    Every method raises :class:`drayage.errors.EngineError` or one of its kinds.
+    Every method raises :class:`drayage.errors.EngineError`, or one of its subclasses, if the engine refuses or fails.
     """
 
     def image_id(self, image: str, *, pull: Literal["missing", "always", "never"]) -> str:
-        """Tell the content address of an image, pulling it first where the policy says so."""
+        """Return the content address of an image, pulling it first if the policy says so."""
 
     def login(self, *, url: str, username: str, password: str) -> None:
         """Log in to an image registry."""
 
     def create(self, spec: ContainerSpec) -> ContainerState:
-        """Create a container, and describe it."""
+        """Create a container, and return its state."""
 
     def start(self, container_id: str) -> None:
         """Start a created container."""
 
     def output(self, container_id: str, *, from_start: bool) -> Output:
-        """Follow its output: live from now on, or replayed from its start and then live."""
+        """Follow a container's output: live from now on, or replayed from its start and then live."""
 
     def wait(self, container_id: str) -> None:
-        """Block until it has ended."""
+        """Block until a container has ended."""
 
     def state(self, container_id: str) -> ContainerState:
-        """Describe it."""
+        """Return a container's current state."""
 
     def usage(self, container_id: str) -> Usage | None:
-        """Measure it; None if it is not running."""
+        """Return a container's resource usage, or None if it is not running."""
 
     def signal(self, container_id: str, signal: str) -> None:
-        """Send a signal; no error if it has ended."""
+        """Send a signal to a container; do nothing if it has ended."""
 
     def remove(self, container_id: str) -> None:
-        """Remove it, running or not; no error if it is gone."""
+        """Remove a container, running or not; do nothing if it is gone."""
 
     def find(self, labels: Mapping[str, str]) -> Sequence[ContainerState]:
-        """List the containers, running or not, that carry all these labels (an empty value matches any)."""
+        """Return the containers, running or not, that carry all these labels; an empty value matches any value."""
 
     def create_memory_volume(self, name: str, *, size_bytes: int, labels: Mapping[str, str]) -> None:
         """Create a named volume on memory-backed storage."""
@@ -186,34 +186,44 @@ class Engine(Protocol):
     def fill_memory_volume(
         self, name: str, *, files: Mapping[str, bytes], probe_id: str, target: str
     ) -> "MemoryVolumeHold":
-        """Write files into it, and hold them there until a container that mounts it has been started."""
+        """Write files into a memory-backed volume, and keep them there until a container that mounts it has started.
+
+        Args:
+            name: Name of the volume.
+            files: Contents by file name.
+            probe_id: A created container that mounts the volume, used to check that the files are complete.
+            target: Where that container mounts the volume.
+
+        Returns:
+            The hold on the volume; release it once the step's container has started.
+        """
 
     def remove_volume(self, name: str) -> None:
-        """Remove a volume; no error if it is gone."""
+        """Remove a volume; do nothing if it is gone."""
 
     def find_volumes(self, labels: Mapping[str, str]) -> Mapping[str, Mapping[str, str]]:
-        """List the volumes that carry all these labels: their names, with all their labels."""
+        """Return the volumes that carry all these labels, as a mapping from name to all labels of the volume."""
 
     def read_file(self, image: str, path: str) -> bytes:
         """Read one file out of an image without running it."""
 
     def host_path(self, path: Path) -> str:
-        """Tell the engine's own path of a directory of this process."""
+        """Return the engine's own path for a directory of this process."""
 
 
 class MemoryVolumeHold(Protocol):
-    """Keeps a memory-backed volume mounted between writing it and starting the container."""
+    """Keeps a memory-backed volume mounted from when it is filled until the container has started."""
 
     def release(self) -> None:
-        """Let go; the volume lives on as long as a running container mounts it."""
+        """Let go of the volume; it keeps its content as long as a running container mounts it."""
 
 
 def remove_owned(engine: Engine, labels: Mapping[str, str]) -> None:
-    """Remove all containers and volumes that carry some labels.
+    """Remove all containers and volumes that carry these labels.
 
     Args:
-        engine: Where they are.
-        labels: The labels.
+        engine: The engine that they are on.
+        labels: Labels as in :meth:`Engine.find`.
 
     Raises:
         EngineError: The engine refuses, or does not answer.
@@ -225,12 +235,12 @@ def remove_owned(engine: Engine, labels: Mapping[str, str]) -> None:
 
 
 def remove_container(engine: Engine, state_labels: Mapping[str, str], container_id: str) -> None:
-    """Remove a container and its secrets' volume.
+    """Remove a container and the volume that holds its secrets.
 
     Args:
-        engine: Where it is.
+        engine: The engine that the container is on.
         state_labels: The container's labels.
-        container_id: Which one.
+        container_id: The container's id.
 
     Raises:
         EngineError: The engine refuses, or does not answer.
@@ -241,8 +251,8 @@ def remove_container(engine: Engine, state_labels: Mapping[str, str], container_
             if name:
                 remove(name)
         except VolumeInUseError:
-            # A host that was killed while it handed secrets over leaves two containers of one volume: the step's, and
-            # the one that fills it. Whoever removes the other one takes the volume along.
+            # A host that is killed while it hands over secrets leaves two containers that share one volume: the step's,
+            # and the one that fills it. Removing the second of them removes the volume too.
             continue
         except EngineError as error:
             errors.append(error)

@@ -1,4 +1,4 @@
-"""The one place that chooses the container engine."""
+"""Chooses the container engine, in one place for all of drayage."""
 
 from drayage.debugger import Debugger
 from drayage.docker.debug import DockerDebugger
@@ -7,10 +7,10 @@ from drayage.engine import Engine
 
 
 def default_engine() -> Engine:
-    """Return the engine that the environment names (``DOCKER_HOST`` and its kin)."""
+    """Return the engine that the environment names (``DOCKER_HOST`` and related variables)."""
     return DockerEngine()
 
 
 def default_debugger() -> Debugger:
-    """Return what people use to look into that engine's containers."""
+    """Return the debugger for that engine's containers and images."""
     return DockerDebugger()

@@ -1,27 +1,28 @@
-"""Everything that drayage raises, as one tree.
+"""Defines all of drayage's exceptions, as one tree.
 
 ::
 
     DrayageError
     ├── SettingsError            a setting is missing or malformed; nothing was started
     ├── PromiseError             an asset's promises cannot be read
-    ├── NotFoundError            no recorded run, step or attempt is what was asked for
+    ├── NotFoundError            no recorded run, step or attempt matches, or several do
     ├── BuildError               a workload's image could not be built from its folder
     ├── ExchangeError            the exchange directory cannot be written or reached
     └── EngineError              the container engine refused or failed
         ├── EngineUnavailableError   it does not answer
         ├── ImageMissingError        the image is not there and could not be pulled
-        ├── ImageChangedError        it is another one than the step was defined for
+        ├── ImageChangedError        the image is not the one that the step was defined for
         ├── EntrypointError          the image's command cannot be started
         ├── EngineDiskFullError      it has no space left
-        └── ContainerGoneError       the container was removed by someone else
+        ├── ContainerGoneError       the container was removed by something else, or never existed
+        └── VolumeInUseError         the volume is still used by another container
 
-Inside a step each of them ends as a :class:`dagster.Failure` that carries the same sentence.
+Inside a step, each of them becomes a :class:`dagster.Failure` with the same text.
 """
 
 
 class DrayageError(Exception):
-    """Base of everything that drayage raises by itself."""
+    """Base class of all exceptions that drayage raises."""
 
 
 class SettingsError(DrayageError):
@@ -29,11 +30,11 @@ class SettingsError(DrayageError):
 
 
 class PromiseError(DrayageError):
-    """The promises of an asset cannot be read."""
+    """An asset's promises cannot be read."""
 
 
 class NotFoundError(DrayageError):
-    """No recorded run, step or attempt is what was asked for, or several are."""
+    """No recorded run, step or attempt matches what was asked for, or several do."""
 
 
 class BuildError(DrayageError):
@@ -45,7 +46,7 @@ class ExchangeError(DrayageError):
 
 
 class EngineError(DrayageError):
-    """The container engine refused a request or failed at it."""
+    """The container engine refused a request, or failed to carry it out."""
 
 
 class EngineUnavailableError(EngineError):
@@ -57,7 +58,7 @@ class ImageMissingError(EngineError):
 
 
 class ImageChangedError(EngineError):
-    """The image's name stands for another image than the step was defined for."""
+    """The image's name now refers to an image other than the one that the step was defined for."""
 
 
 class EntrypointError(EngineError):
@@ -69,8 +70,8 @@ class EngineDiskFullError(EngineError):
 
 
 class ContainerGoneError(EngineError):
-    """The container does not exist (any more)."""
+    """The container does not exist, or no longer does."""
 
 
 class VolumeInUseError(EngineError):
-    """The volume cannot be removed, since another container still refers to it."""
+    """The volume cannot be removed, because another container still refers to it."""

@@ -1,4 +1,4 @@
-"""Who a container belongs to: labels on it, never its name."""
+"""Identifies the step that a container belongs to, by the container's labels and never by its name."""
 
 import hashlib
 import re
@@ -22,15 +22,15 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 
 @dataclass(frozen=True)
 class Identity:
-    """The step whose container it is.
+    """The step that a container belongs to.
 
     Args:
-        deployment: Which Dagster deployment it belongs to; several may share one engine.
+        deployment: Name of the Dagster deployment; several may share one engine.
         run_id: The run that started the container.
-        root_run_id: The first run of the chain of retries; the run itself if it is none.
+        root_run_id: The first run in the chain of retries; the run itself if it is not a retry.
         step: Dagster's step key.
         attempt: Dagster's retry number of the step within the run, from 0.
-        call: Which call of the client within the attempt, from 0.
+        call: Number of the client's call within the attempt, from 0.
     """
 
     deployment: str
@@ -41,7 +41,7 @@ class Identity:
     call: int
 
     def labels(self) -> dict[str, str]:
-        """All of it, as labels."""
+        """Return the labels that identify the container: deployment, runs, step, attempt and call."""
         return {
             **self.lineage_labels(),
             RUN: self.run_id,
@@ -49,7 +49,7 @@ class Identity:
         }
 
     def lineage_labels(self) -> dict[str, str]:
-        """What a retry of the step shares with the container that an interrupted run left behind."""
+        """Return the labels that a retry of the step shares with the container that an interrupted run left behind."""
         return {
             DEPLOYMENT: self.deployment,
             ROOT_RUN: self.root_run_id,
@@ -59,15 +59,15 @@ class Identity:
 
     @property
     def directory(self) -> str:
-        """Relative path of the attempt's exchange directory: run, step, attempt."""
+        """The path of the attempt's exchange directory, relative to the exchange root: run, step, attempt."""
         attempt = str(self.attempt) if self.call == 0 else f"{self.attempt}-{self.call}"
         return f"{self.run_id}/{slug(self.step)}/{attempt}"
 
     def container_name(self, prefix: str | None) -> str:
-        """A name that says to people what runs there; unique, but never read back.
+        """Return a unique name that tells people what runs in the container; it is never parsed.
 
         Args:
-            prefix: What the step is called; None takes the step key.
+            prefix: Name for the step; None takes the step key.
         """
         digest = hashlib.sha256(f"{self.run_id}/{self.step}/{self.attempt}/{self.call}".encode())
         what = slug(prefix or self.step)[:40].strip("-.")
@@ -75,15 +75,15 @@ class Identity:
 
 
 def short_run_id(run_id: str) -> str:
-    """Abbreviate a run's id as Dagster's own UI does; commands that take a run take the beginning of an id."""
+    """Abbreviate a run id as Dagster's own UI does; commands that take a run accept the beginning of its id."""
     return run_id[:8]
 
 
 def slug(text: str) -> str:
-    """Make any text safe as a file name; two different texts never give the same one.
+    """Return a text that is safe as a file name, and different for different inputs.
 
     Args:
-        text: For example a step key such as ``marts[2]``.
+        text: Any text, such as the step key ``marts[2]``.
     """
     safe = _UNSAFE.sub("-", text).lstrip("-.") or "x"
     if safe == text and len(safe) <= _LONGEST_SLUG:

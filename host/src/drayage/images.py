@@ -1,4 +1,4 @@
-"""Files out of an image, without running it."""
+"""Reads files and ids from images, without running them."""
 
 import hashlib
 import os
@@ -9,18 +9,18 @@ from drayage.settings import ClientSettings
 
 
 def read_image_file(image: str, path: str, *, engine: Engine | None = None) -> bytes:
-    """Read one file out of an image; a second call for the same image id reads a copy from the exchange root.
+    """Read one file out of an image; later calls for the same image id read a copy under the exchange root.
 
     Args:
         image: Name or id of an image that is on the engine.
-        path: Absolute path of a regular file in it.
-        engine: The engine; None takes the environment's Docker.
+        path: Absolute path of a regular file in the image.
+        engine: The engine; None takes the one that the environment names.
 
     Returns:
         The file's content.
 
     Raises:
-        EngineError: The engine does not answer, or the image or the file is not there.
+        EngineError: The engine does not answer, or the image or the file does not exist.
     """
     engine = engine or default_engine()
     image_id = engine.image_id(image, pull="never")
@@ -37,11 +37,11 @@ def read_image_file(image: str, path: str, *, engine: Engine | None = None) -> b
 
 
 def read_image_id(image: str, *, engine: Engine | None = None) -> str:
-    """Tell the id of an image that is on the engine: the code version of what it holds.
+    """Return the id of an image that is on the engine; it serves as the code version of the image's content.
 
     Args:
         image: Name of the image.
-        engine: The engine; None takes the environment's Docker.
+        engine: The engine; None takes the one that the environment names.
 
     Raises:
         EngineError: The engine does not answer, or has no such image.

@@ -1,9 +1,9 @@
-"""Interrupts that strike where the main thread waits, and nowhere else.
+"""Delivers interrupts only where the main thread waits.
 
-Dagster cancels a step by a signal whose handler raises between any two instructions. Raised just after a lock was
-taken (a log handler's, say), it leaves that lock taken for good, and the threads that follow a container wait for it
-for ever; raised while a container starts, nobody knows the container. So signals are noted while drayage works, and
-handed to the handlers that were there before where it waits, and when it is done.
+Dagster cancels a step with a signal whose handler raises between any two instructions. If it raises just after a lock
+was acquired (a log handler's, say), the lock is never released, and the threads that follow a container wait for it
+forever. If it raises while a container starts, the container is left untracked. Signals are therefore only noted while
+drayage works, and passed to the original handlers where it waits and when it is done.
 """
 
 import signal
@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# How late a cancel may be: a signal does not wake a thread that waits for an event.
+# The longest delay of a cancellation: a signal does not wake a thread that waits for an event.
 _POLL_S = 0.1
 
-# Signals belong to the process, and so do these: who would have been called, and what was noted.
+# Signals belong to the process, and so do the original handlers and the signals that were noted.
 _handlers: dict[signal.Signals, Any] = {}
 _noted: set[int] = set()
 
@@ -28,7 +28,7 @@ _noted: set[int] = set()
 def held_back() -> Iterator[None]:
     """Hold interrupts back until :func:`wait` or :func:`deliver` is called, or the block ends.
 
-    In another thread than the main one this does nothing: signals do not strike there. Nor does it within itself.
+    This does nothing outside the main thread, where signal handlers do not run, and nothing within another such block.
     """
     if current_thread() is not main_thread() or _handlers:
         yield
@@ -44,7 +44,7 @@ def held_back() -> Iterator[None]:
 
 
 def deliver() -> None:
-    """Let an interrupt that was held back strike here."""
+    """Deliver the interrupts that were held back, if any."""
     if not _noted or current_thread() is not main_thread():
         return
     with ExitStack() as stack:
@@ -55,14 +55,14 @@ def deliver() -> None:
 
 
 def wait(event: Event, timeout_s: float) -> bool:
-    """Wait for an event; an interrupt strikes here, one that was held back at once.
+    """Wait for an event; interrupts are delivered here, and one that was held back immediately.
 
     Args:
-        event: What is waited for.
-        timeout_s: How long, in seconds.
+        event: The event to wait for.
+        timeout_s: The longest time to wait, in seconds.
 
     Returns:
-        Whether it came.
+        Whether the event was set.
     """
     if not _handlers or current_thread() is not main_thread():
         return event.wait(timeout_s)
@@ -77,10 +77,13 @@ def wait(event: Event, timeout_s: float) -> bool:
 
 
 def between_yields(results: Generator[T, None, None]) -> Iterator[T]:
-    """Yield from a generator whose own code no interrupt strikes, except where it waits.
+    """Yield from a generator, and hold interrupts back while its own code runs, except where it waits.
 
     Args:
-        results: Closed at the end, whatever happened.
+        results: The generator; it is closed at the end in any case.
+
+    Yields:
+        What the generator yields.
     """
     try:
         while True:

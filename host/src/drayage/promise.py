@@ -1,16 +1,16 @@
-"""One promise, as a step's record keeps it; ``promise_metadata`` makes and judges them."""
+"""Defines one promise as a step's record keeps it; ``verdict/promises.py`` creates and checks promises."""
 
 import pydantic
 
 
 class Promise(pydantic.BaseModel, frozen=True, extra="forbid"):
-    """One name that a materialization must carry.
+    """A metadata entry that a materialization must carry.
 
     Args:
-        types: Pipes metadata types of which the value must be one; empty allows any.
-        required: Whether it must be there at all.
+        types: The Pipes metadata types that the value may have; empty allows any.
+        required: Whether the entry must be present; an optional one is only checked for its type.
         unit: What the number counts, for people.
-        description: What it means, for people.
+        description: What the entry means, for people.
     """
 
     types: tuple[str, ...] = ()

@@ -1,7 +1,8 @@
-"""Secrets: from the host's environment or files to ``/run/secrets``, and nowhere else.
+"""Reads secrets from the host's environment or files, and redacts their values.
 
-They reach the container on memory-backed storage that is empty again when the container ends, and their values
-are taken out of everything that drayage writes: logs, messages, events and errors.
+A secret goes to ``/run/secrets`` in the container and nowhere else. It is held there on memory-backed storage, which
+is emptied when the container ends, and its value is removed from everything that drayage writes: logs, messages,
+events and errors.
 """
 
 import json
@@ -14,7 +15,7 @@ from drayage.errors import SettingsError
 
 SECRETS_DIRECTORY = "/run/secrets"
 _REDACTED = b"[secret]"
-# Shorter values would black out ordinary text; they are no secrets either.
+# Redacting shorter values would black out ordinary text, and a value that short is not secret anyway.
 _SHORTEST_REDACTED_BYTES = 4
 
 
@@ -29,7 +30,11 @@ class EnvSecret:
     variable: str
 
     def read(self) -> bytes:
-        """Read it."""
+        """Return the secret's value.
+
+        Raises:
+            SettingsError: The variable is not set.
+        """
         try:
             return os.environ[self.variable].encode()
         except KeyError:
@@ -47,7 +52,11 @@ class FileSecret:
     path: str
 
     def read(self) -> bytes:
-        """Read it."""
+        """Return the secret's value.
+
+        Raises:
+            SettingsError: The file cannot be read.
+        """
         try:
             return Path(self.path).read_bytes()
         except OSError as error:
@@ -61,19 +70,19 @@ def read_secrets(declared: Mapping[str, Secret], names: Iterable[str]) -> dict[s
     """Read the secrets that a step asks for.
 
     Args:
-        declared: Where each secret comes from, by name.
-        names: Which are wanted.
+        declared: The source of each secret, by name.
+        names: Names of the secrets to read.
 
     Returns:
-        Their values, by name.
+        The values, by name.
 
     Raises:
-        SettingsError: Some are not declared or cannot be read; all of them are named, none is shown.
+        SettingsError: Some secrets are not declared or cannot be read; it names all of them, but shows no value.
     """
     values, problems = {}, []
     for name in names:
         if name not in declared:
-            problems.append(f"{name}: not declared (declared are: {', '.join(sorted(declared)) or 'none'})")
+            problems.append(f"{name}: not declared (declared: {', '.join(sorted(declared)) or 'none'})")
             continue
         try:
             values[name] = declared[name].read()
@@ -88,10 +97,10 @@ def read_secrets(declared: Mapping[str, Secret], names: Iterable[str]) -> dict[s
 
 
 class Redactor:
-    """Takes the values of secrets out of bytes and texts.
+    """Replaces the values of secrets in bytes and text with a placeholder.
 
     Args:
-        values: The secrets' values.
+        values: The values of the secrets.
     """
 
     def __init__(self, values: Iterable[bytes]) -> None:
@@ -104,7 +113,7 @@ class Redactor:
         self.hits = 0
 
     def __call__(self, content: bytes) -> bytes:
-        """Take them out of bytes."""
+        """Return bytes with the secrets removed."""
         for needle in self._needles:
             if needle in content:
                 self.hits += 1
@@ -112,16 +121,16 @@ class Redactor:
         return content
 
     def text(self, content: str) -> str:
-        """Take them out of a text."""
+        """Return text with the secrets removed."""
         return self(content.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
 
 def scrub(path: Path, redact: Redactor) -> None:
-    """Take secrets out of a file that the workload itself wrote them to.
+    """Remove secrets from a file that the workload itself wrote them to.
 
     Args:
         path: The file; it is replaced as a whole.
-        redact: Takes secrets out of a line.
+        redact: Removes secrets from a line.
     """
     clean = path.with_name(f".{path.name}.clean")
     with path.open("rb") as dirty, clean.open("wb") as target:

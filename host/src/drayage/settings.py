@@ -1,7 +1,7 @@
-"""What can be set: for one step (:class:`StepSettings`) and for the client (:class:`ClientSettings`).
+"""Defines and validates the settings of a step (:class:`StepSettings`) and of the client (:class:`ClientSettings`).
 
-Everything is validated before anything starts. Four layers, each winning over the one before: the client's
-settings, the call's, the asset's tags, the run's tags.
+All settings are validated before anything starts. They come in four layers, each of which overrides the previous one:
+the client's settings, the call's settings, the asset's tags, the run's tags.
 """
 
 import os
@@ -28,7 +28,7 @@ _UNITS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
 def _size_bytes(size: Any) -> Any:
-    """Read ``512m``, ``1.5g``, ``2GiB`` or a number of bytes."""
+    """Return a size in bytes, given ``512m``, ``1.5g``, ``2GiB`` or a number of bytes."""
     if not isinstance(size, str):
         return size
     text = size.strip().lower().removesuffix("ib").removesuffix("b") or size
@@ -40,21 +40,24 @@ def _size_bytes(size: Any) -> Any:
 
 
 def read_size(size: str, *, source: str) -> int:
-    """Read a size as people write it, in bytes.
+    """Parse a size as people write it.
 
     Args:
-        size: Such as ``512m`` or ``2g``.
-        source: Where it comes from, for the error.
+        size: A size such as ``512m`` or ``2g``.
+        source: Where the size comes from, for the error text.
+
+    Returns:
+        The size, in bytes.
 
     Raises:
-        SettingsError: It is none.
+        SettingsError: It is not a size above zero.
     """
     try:
         size_bytes = int(_size_bytes(size))
     except ValueError as error:
         raise SettingsError(f"{source}: {error}") from error
     if size_bytes <= 0:
-        raise SettingsError(f"{source}: expected more than nothing, got {size!r}")
+        raise SettingsError(f"{source}: expected a size above zero, got {size!r}")
     return size_bytes
 
 
@@ -70,31 +73,32 @@ class StepSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     """How one step's container is made, limited and kept.
 
     Args:
-        name: What the container is called, between deployment and run; for people only.
-        memory: Memory limit, bytes or ``512m``/``2g``; swap is included.
-        shm: Size of ``/dev/shm``, bytes or ``64m``.
+        name: The middle part of the container's name, between deployment and run; for people only.
+        memory: Memory limit, in bytes or as ``512m``/``2g``; swap is included.
+        shm: Size of ``/dev/shm``, in bytes or as ``64m``.
         cpus: Number of CPUs, fractions allowed.
         networks: Networks to join.
-        mounts: Directories and volumes to mount, beside the exchange directory.
-        user: ``uid[:gid]`` to run as; None keeps the image's.
+        mounts: Directories and volumes to mount, in addition to the exchange directory.
+        user: ``uid[:gid]`` to run as; None keeps the image's user.
         read_only_root: Whether the root file system is read-only.
         no_new_privileges: Whether set-uid programs lose their effect.
-        cap_drop: Capabilities to drop; ``("ALL",)`` drops every one.
-        init: Whether a tiny init is process 1 (signals arrive, zombies are reaped).
-        labels: Labels beside drayage's own.
+        cap_drop: Capabilities to drop; ``("ALL",)`` drops all of them.
+        init: Whether a minimal init runs as process 1, to forward signals and reap zombies.
+        labels: Labels in addition to drayage's own.
         pull: When to pull the image.
-        timeout_s: Limit for the whole step, in seconds.
-        start_timeout_s: Limit until the workload opens Pipes, in seconds from the container's start, or from that
-            of the step it stood by for.
-        idle_timeout_s: Limit without any message or log line, in seconds.
-        stop_signal: What the workload is sent first when it is to end.
-        stop_grace_s: How long it then has before it is killed, in seconds.
-        forward_termination: Whether a cancelled step ends its container; False leaves it running.
-        standby: Whether the step's container may be started while the run's step before it works, so that it has loaded
-            its programs when its turn comes. Only for a workload that does nothing before it has read its context,
-            on which it then waits. Needs a record of an earlier run, after which the container is made; steps that one
-            process executes; and an exchange root on a file system of the engine's own machine.
-        keep: Which containers are kept after the step for people to look into.
+        timeout_s: Time limit for the whole step, in seconds.
+        start_timeout_s: Time limit until the workload opens Pipes, in seconds from the start of the container, or, for
+            a standby container, from the start of its step.
+        idle_timeout_s: Time limit without any message or log line, in seconds.
+        stop_signal: The first signal that the workload is sent to stop it.
+        stop_grace_s: How long the workload then has before it is killed, in seconds.
+        forward_termination: Whether a cancelled step stops its container; False leaves it running.
+        standby: Whether the step's container may be started during the run's previous step, so that it has loaded its
+            programs by the time its own step begins. Only for a workload that does nothing before it has read its
+            context, because it has to wait for the context. Requires the record of an earlier run, from which the
+            container is made; steps that are executed by one process; and an exchange root on a file system of the
+            engine's own machine.
+        keep: Which containers are kept after the step, for people to inspect.
         keep_s: How long a kept container stays before the sweeper removes it, in seconds.
     """
 
@@ -122,14 +126,14 @@ class StepSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     keep_s: Annotated[float, pydantic.Field(ge=0)] = 24 * 3600.0
 
     def overridden(self, overrides: Mapping[str, Any], *, source: str) -> Self:
-        """Lay other values over these.
+        """Return these settings with some values replaced.
 
         Args:
-            overrides: Names of settings with their values, as text or typed.
-            source: Where they come from, for the error.
+            overrides: Values by setting name, as text or typed.
+            source: Where the values come from, for the error text.
 
         Raises:
-            SettingsError: A name is unknown or a value malformed; all of them are named.
+            SettingsError: A name is unknown or a value is malformed; it names all of them.
         """
         if not overrides:
             return self
@@ -141,14 +145,14 @@ class StepSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
 
 
 class ClientSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
-    """What holds for every step of one client.
+    """Settings that apply to every step of one client.
 
     Args:
-        exchange_root: Directory of the exchange directories; it must outlive runs.
-        deployment: Tells this deployment's containers from those of others on the same engine.
+        exchange_root: Directory that holds the exchange directories; it must outlive runs.
+        deployment: Name that distinguishes this deployment's containers from others on the same engine.
         network: Network that every step's container joins.
-        command_line: How people call `drayage` for this deployment; failures print it ready to paste.
-        doctor_checks: Functions that `drayage doctor` runs too, as ``module:function``. Each is called with these
+        command_line: How people call ``drayage`` for this deployment; failures print it ready to paste.
+        doctor_checks: Functions that ``drayage doctor`` runs too, as ``module:function``. Each is called with these
             settings and returns a list of ``Finding``.
     """
 
@@ -167,15 +171,17 @@ class ClientSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
         network: str | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> "ClientSettings":
-        """Take what was given, else what the environment says, else what suits a single machine.
+        """Load the settings: arguments first, then environment variables, then defaults for a single machine.
 
         Args:
-            exchange_root: Wins over ``DRAYAGE_EXCHANGE_ROOT``; the default lies in ``DAGSTER_HOME``.
-            deployment: Wins over ``DRAYAGE_DEPLOYMENT``; the default is ``drayage``.
-            network: Wins over ``DRAYAGE_NETWORK``; the default is the engine's own.
-            environment: The environment; None takes the process's. Its ``DRAYAGE_CLI_PREFIX`` is what comes before
-                ``drayage`` where people are not where Dagster runs, such as ``docker exec -it <webserver>``. Its
-                ``DRAYAGE_DOCTOR_CHECKS`` lists ``doctor_checks``, with commas between them.
+            exchange_root: Overrides ``DRAYAGE_EXCHANGE_ROOT``; the default is in ``DAGSTER_HOME``, or else in the
+                directory for temporary files.
+            deployment: Overrides ``DRAYAGE_DEPLOYMENT``; the default is ``drayage``.
+            network: Overrides ``DRAYAGE_NETWORK``; the default is the engine's own.
+            environment: The environment; None takes the process's. Its ``DRAYAGE_CLI_PREFIX`` is put before
+                ``drayage`` in printed commands, for people who do not work where Dagster runs, such as
+                ``docker exec -it <webserver>``. Its ``DRAYAGE_DOCTOR_CHECKS`` lists ``doctor_checks``, with commas
+                between them.
         """
         env = os.environ if environment is None else environment
         root = exchange_root or env.get("DRAYAGE_EXCHANGE_ROOT")
@@ -184,7 +190,7 @@ class ClientSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
         if not root:
             root = Path(tempfile.gettempdir()) / f"drayage-{os.getuid()}"
         words = [*shlex.split(env.get("DRAYAGE_CLI_PREFIX", "")), "drayage"]
-        # What only the code says, a shell cannot know.
+        # A shell cannot know what only the code sets.
         words += ["--exchange-root", str(Path(exchange_root).absolute())] if exchange_root else []
         words += ["--deployment", deployment] if deployment else []
         return cls(
@@ -197,10 +203,13 @@ class ClientSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
 
 
 def tag_overrides(tags: Mapping[str, str]) -> dict[str, str]:
-    """Pick the settings out of an asset's or a run's tags.
+    """Return the settings that an asset's or a run's tags set.
 
     Args:
-        tags: All tags; a ``drayage/`` tag that is none of the known ones is an error.
+        tags: All tags of the asset or run.
+
+    Returns:
+        The tags' values, by setting name.
 
     Raises:
         SettingsError: A tag begins with ``drayage/`` and is unknown.

@@ -75,11 +75,11 @@ def test_json_lines_are_put_together_and_the_last_value_counts(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("form", "line", "says"),
     [
-        ("json_lines", b'{"rows": 3', "line 2 of standard output is no JSON object"),
-        ("json_lines", b'{"rows": NaN}', "NaN is not in JSON"),
+        ("json_lines", b'{"rows": 3', "line 2 of standard output is not a JSON object"),
+        ("json_lines", b'{"rows": NaN}', "NaN is not valid JSON"),
         ("json_lines", b'{"rows": 1e999}', "1e999 is too large a number"),
-        ("json_lines", b"{" + b'"a":{' * 100_000, "line 2 of standard output is no JSON object"),
-        ("json_lines", OverlongLine(b'{"rows": 3}', 2000), "line 2 of standard output is no JSON object"),
+        ("json_lines", b"{" + b'"a":{' * 100_000, "line 2 of standard output is not a JSON object"),
+        ("json_lines", OverlongLine(b'{"rows": 3}', 2000), "line 2 of standard output is not a JSON object"),
         ("key_value", b"rows=1e999", "1e999 is too large a number"),
     ],
 )
@@ -88,7 +88,7 @@ def test_a_malformed_record_is_named(tmp_path: Path, form: AdapterName, line: by
 
 
 def test_a_program_that_says_nothing_is_not_taken_for_a_success(tmp_path: Path) -> None:
-    assert "nothing to report (2 lines were taken for log lines)" in str(complaint(tmp_path, "key_value", b"a", b"b"))
+    assert "nothing to report (2 lines were treated as log lines)" in str(complaint(tmp_path, "key_value", b"a", b"b"))
     assert "nothing to report (0 lines" in str(complaint(tmp_path, "json_lines"))
 
 

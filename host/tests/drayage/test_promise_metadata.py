@@ -64,5 +64,5 @@ def test_a_type_that_no_metadata_has_is_refused_at_once() -> None:
 
 
 def test_promises_of_another_form_are_refused() -> None:
-    with pytest.raises(PromiseError, match=r"Make it with drayage\.promises"):
+    with pytest.raises(PromiseError, match=r"Create it with drayage\.promises"):
         read_promises({"drayage/promises": {"rows": {"kind": "int"}}})

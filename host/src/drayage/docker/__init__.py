@@ -1,6 +1,6 @@
-"""Docker, behind the seam: nothing outside this room imports docker-py.
+"""Implements the engine and debugger seams for Docker: no module outside this package imports docker-py.
 
-Reading order: ``engine`` (what a step needs of Docker) → ``files``, ``output`` (its two hard parts) → ``connections``,
-``errors`` (what all of them need) → ``debug`` (what people need when they look into a step) → ``build`` (a workload's
-image from its folder).
+Reading order: ``engine`` (what a step needs from Docker) → ``files`` and ``output`` (its two hard parts) →
+``connections`` and ``errors`` (shared by all of them) → ``debug`` (terminals and image facts for debugging) → ``build``
+(a workload's image from its folder).
 """

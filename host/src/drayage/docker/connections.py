@@ -1,8 +1,8 @@
-"""Opens the engine's client with one pool of connections for all its addresses.
+"""Opens a Docker client with one connection pool for all URLs.
 
-docker-py keeps a pool for each address it asks, container ids included, and closes the one that was asked longest
-ago when there are 25. Another thread may be reading an answer of that pool at this moment: of 240 containers that
-twenty threads started, one or two were lost to ``'NoneType' object has no attribute 'qsize'`` (docker-py 7.1).
+docker-py keeps one pool per URL, container ids included, and closes the least recently used one once it has 25.
+Another thread may still be reading a response from that pool: of 240 containers that twenty threads started, one or two
+were lost to ``'NoneType' object has no attribute 'qsize'`` (docker-py 7.1).
 """
 
 from typing import Any
@@ -10,19 +10,21 @@ from typing import Any
 import docker
 from docker.transport import UnixHTTPAdapter
 
-# Twenty steps at once follow an output, wait for an end and ask a question each.
+# Enough for twenty steps at once, each of which follows output, waits for the container and makes one more request.
 _KEPT_CONNECTIONS = 64
 _ENGINE = "http+docker://localhost"
 
 
 def open_client() -> docker.DockerClient:
-    """Open a client of the environment's engine that any number of threads may share, unless it is reached by SSH.
+    """Open a client for the engine that the environment names.
+
+    Any number of threads may share it, unless the engine is reached over SSH.
 
     Raises:
         docker.errors.DockerException: The engine does not answer.
     """
     client = docker.from_env(max_pool_size=_KEPT_CONNECTIONS)
-    # An engine behind TCP has one address for docker-py, and so one pool already.
+    # docker-py uses one URL for an engine reached over TCP, and therefore already has one pool.
     if client.api.base_url == _ENGINE and isinstance(adapter := client.api.get_adapter(_ENGINE), UnixHTTPAdapter):
         adapter.close()
         client.api.mount(

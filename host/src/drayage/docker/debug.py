@@ -1,4 +1,4 @@
-"""Docker for people who debug a step: terminals, images of kept containers, and what the engine says of itself."""
+"""Lets people debug a step on Docker: terminals, images made from kept containers, and facts about the engine."""
 
 import contextlib
 import io
@@ -23,16 +23,16 @@ from drayage.docker.errors import engine_errors
 from drayage.errors import ContainerGoneError
 
 _CHUNK_BYTES = 64 * 1024
-# What the engine gives a container whose image sets none.
+# The PATH that the engine sets in a container whose image sets none.
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class DockerDebugger:
-    """The engine that the environment names, as ``drayage.docker.engine`` takes it."""
+    """Debugging on the engine that the environment names, the same one that ``DockerEngine`` uses."""
 
     @cached_property
     def _client(self) -> docker.DockerClient:
-        with engine_errors("say its version"):
+        with engine_errors("report its version"):
             return open_client()
 
     @property
@@ -40,13 +40,13 @@ class DockerDebugger:
         return self._client.api
 
     def facts(self) -> EngineFacts:
-        """Ask the engine about itself."""
+        """Describe the engine."""
         with engine_errors("describe itself"):
             info, images = self._api.info(), self._api.images(quiet=True)
         return EngineFacts(info["ServerVersion"], info["MemTotal"], len(images), images[0] if images else None)
 
     def has_file(self, container_id: str, path: str) -> bool:
-        """Tell whether a container, running or not, has a file."""
+        """Return whether a container, running or not, has a file."""
         try:
             with engine_errors(f"look for {path}"):
                 chunks, _ = self._api.get_archive(container_id, path)
@@ -56,13 +56,13 @@ class DockerDebugger:
         return True
 
     def sees(self, image: str, source: str, name: str, content: bytes) -> bool:
-        """Tell whether the engine finds a file in a directory of this machine; nothing is run for it.
+        """Return whether the engine finds a file in a directory of this machine, without running anything.
 
         Args:
             image: Any image that the engine has.
-            source: The directory as the engine would mount it.
-            name: The file.
-            content: What must be in it.
+            source: The directory, as the engine would mount it.
+            name: Name of the file.
+            content: What the file must hold.
         """
         mount = docker.types.Mount(target="/probe", source=source, type="bind", read_only=True)
         with engine_errors(f"mount {source}"):
@@ -77,22 +77,22 @@ class DockerDebugger:
                 self._api.remove_container(container, force=True, v=True)
 
     def environment(self, image: str) -> dict[str, str]:
-        """The environment variables that an image sets."""
-        with engine_errors(f"look at image {image!r}"):
+        """Return the environment variables that an image sets."""
+        with engine_errors(f"inspect image {image!r}"):
             lines = self._client.images.get(image).attrs["Config"].get("Env") or ()
         return {name: value for name, _, value in (line.partition("=") for line in lines)}
 
     def image_facts(self, image: str) -> tuple[int, dict[str, str]]:
-        """An image's size in bytes, and its labels."""
-        with engine_errors(f"look at image {image!r}"):
+        """Return an image's size in bytes, and its labels."""
+        with engine_errors(f"inspect image {image!r}"):
             attributes = self._client.images.get(image).attrs
         return int(attributes["Size"]), attributes["Config"].get("Labels") or {}
 
     def has_program(self, image: str, names: Sequence[str]) -> bool:
-        """Tell whether an image has one of these programs on its path; nothing is run for it."""
+        """Return whether an image has one of these programs on its ``PATH``, without running anything."""
         folders = self.environment(image).get("PATH", _DEFAULT_PATH).split(":")
-        with engine_errors(f"look into image {image!r}"):
-            # A command that is never run: an image without one could not be made a container.
+        with engine_errors(f"search image {image!r}"):
+            # The command never runs, but the engine creates no container from an image without one.
             container = self._api.create_container(image, command=["-"], entrypoint=["-"])["Id"]
         try:
             return any(self.has_file(container, f"{folder}/{name}") for folder in folders for name in names)
@@ -101,8 +101,8 @@ class DockerDebugger:
                 self._api.remove_container(container, force=True, v=True)
 
     def commit(self, container_id: str) -> str:
-        """Make an image of a container's file system, and tell its id."""
-        with engine_errors(f"make an image of container {container_id[:12]}"):
+        """Make an image from a container's file system, and return the image's id."""
+        with engine_errors(f"make an image from container {container_id[:12]}"):
             return str(self._api.commit(container_id)["Id"])
 
     def remove_image(self, image_id: str) -> None:
@@ -111,7 +111,12 @@ class DockerDebugger:
             self._api.remove_image(image_id, force=True)
 
     def execute(self, container_id: str, command: Sequence[str], *, user: str | None = None) -> int:
-        """Run a command in a running container, at this process's terminal if it has one.
+        """Run a command in a running container, attached to this process's terminal if it has one.
+
+        Args:
+            container_id: A running container.
+            command: The command and its arguments.
+            user: The user to run as; None takes the container's own.
 
         Returns:
             The command's exit code.
@@ -130,14 +135,14 @@ class DockerDebugger:
             return int(self._api.exec_inspect(process)["ExitCode"])
 
     def attach(self, container_id: str, start: Callable[[], None]) -> int:
-        """Start a container at this process's terminal if it has one, and wait for its end.
+        """Start a container attached to this process's terminal if it has one, and wait until it ends.
 
         Args:
             container_id: A created container, made with a terminal if this process has one.
-            start: Starts it.
+            start: Starts the container.
 
         Returns:
-            Its exit code.
+            The container's exit code.
         """
         with engine_errors(f"attach to container {container_id[:12]}"):
             if is_terminal():
@@ -163,11 +168,11 @@ def _print(output: Iterator[tuple[bytes | None, bytes | None]]) -> None:
 
 @contextlib.contextmanager
 def _terminal(resize: Callable[[int, int], None]) -> Iterator[None]:
-    """Hand keys on as they are pressed, and the window's size as it changes."""
+    """Pass on each key as it is pressed, and the window size whenever it changes."""
 
     def fit(*_: Any) -> None:
         size = shutil.get_terminal_size()
-        # The process may have ended at this moment: its window is then nobody's.
+        # The process may have just ended, and then has no terminal to resize.
         with contextlib.suppress(docker.errors.APIError):
             resize(size.lines, size.columns)
 
@@ -183,8 +188,8 @@ def _terminal(resize: Callable[[int, int], None]) -> Iterator[None]:
 
 
 def _connect(stream: Any) -> None:
-    """Carry bytes between this process's terminal and a container's until that ends."""
-    # docker-py wraps the socket in a file over a Unix socket, and gives an SSL or plain socket otherwise.
+    """Copy bytes between this process's terminal and a container's until the container's closes."""
+    # Over a Unix socket, docker-py wraps the socket in a file object; otherwise it returns an SSL or plain socket.
     connection = getattr(stream, "_sock", stream)
     reading = [connection, sys.stdin]
     with contextlib.closing(stream):

@@ -1,4 +1,4 @@
-"""Docker as the engine."""
+"""Implements the container engine with Docker."""
 
 import contextlib
 from collections.abc import Mapping, Sequence
@@ -23,11 +23,11 @@ _UNREADABLE_LOG_DRIVERS = frozenset({"none"})
 
 
 class DockerEngine:
-    """A Docker engine as the environment names it (``DOCKER_HOST`` and its kin)."""
+    """The Docker engine that the environment names (``DOCKER_HOST`` and related variables)."""
 
     @cached_property
     def _client(self) -> docker.DockerClient:
-        with engine_errors("say its version"):
+        with engine_errors("report its version"):
             return open_client()
 
     @cached_property
@@ -39,9 +39,9 @@ class DockerEngine:
         return self._client.api
 
     def image_id(self, image: str, *, pull: Literal["missing", "always", "never"]) -> str:
-        """Tell the content address of an image, pulling it first where the policy says so."""
+        """Return the content address of an image, pulling it first if the policy says so."""
         if pull != "always":
-            with contextlib.suppress(ImageMissingError), engine_errors(f"look at image {image!r}"):
+            with contextlib.suppress(ImageMissingError), engine_errors(f"inspect image {image!r}"):
                 return str(self._client.images.get(image).id)
         if pull == "never":
             raise ImageMissingError(
@@ -55,7 +55,7 @@ class DockerEngine:
         except EngineError as error:
             raise ImageMissingError(
                 f"Image {image!r} is not on the engine and could not be pulled: {error.__cause__ or error}. "
-                f"Check the name, build it (`docker build -t {image} …`), or see that its registry can be reached."
+                f"Check the name, build it (`docker build -t {image} …`), or make sure its registry can be reached."
             ) from error
 
     def login(self, *, url: str, username: str, password: str) -> None:
@@ -64,7 +64,7 @@ class DockerEngine:
             self._client.login(registry=url, username=username, password=password)
 
     def create(self, spec: ContainerSpec) -> ContainerState:
-        """Create a container, and describe it."""
+        """Create a container, and return its state."""
         with engine_errors(f"create a container of image {spec.image!r}"):
             container = self._client.containers.create(**_create_arguments(spec))
             for network in spec.networks[1:]:
@@ -77,36 +77,36 @@ class DockerEngine:
             self._api.start(container_id)
 
     def output(self, container_id: str, *, from_start: bool) -> Output:
-        """Follow its output: live from now on, or replayed from its start and then live."""
+        """Follow a container's output: live from now on, or replayed from its start and then live."""
         with engine_errors(f"follow the output of container {container_id[:12]}"):
             if from_start and self._log_driver(container_id) not in _UNREADABLE_LOG_DRIVERS:
                 return ReplayedOutput(self._api, container_id)
             return AttachedOutput(self._api, container_id)
 
     def wait(self, container_id: str) -> None:
-        """Block until it has ended."""
+        """Block until a container has ended."""
         with engine_errors(f"wait for container {container_id[:12]}"):
             self._api.wait(container_id, timeout=None)
 
     def state(self, container_id: str) -> ContainerState:
-        """Describe it."""
-        with engine_errors(f"look at container {container_id[:12]}"):
+        """Return a container's current state."""
+        with engine_errors(f"inspect container {container_id[:12]}"):
             return _state(self._api.inspect_container(container_id))
 
     def usage(self, container_id: str) -> Usage | None:
-        """Measure it; None if it is not running."""
+        """Return a container's resource usage, or None if it is not running."""
         with engine_errors(f"measure container {container_id[:12]}"):
             stats = self._api.stats(container_id, stream=False, one_shot=True)
         memory, cpu = stats.get("memory_stats") or {}, (stats.get("cpu_stats") or {}).get("cpu_usage") or {}
         if "usage" not in memory:
             return None
         details = memory.get("stats") or {}
-        # cgroup v1 says total_inactive_file, v2 inactive_file; `docker stats` subtracts the same.
+        # cgroup v1 calls it total_inactive_file, v2 inactive_file; `docker stats` subtracts it too.
         inactive = details.get("total_inactive_file", details.get("inactive_file", 0))
         return Usage(max(0, memory["usage"] - inactive), cpu.get("total_usage", 0) / 1e9)
 
     def signal(self, container_id: str, signal: str) -> None:
-        """Send a signal; no error if it has ended."""
+        """Send a signal to a container; do nothing if it has ended."""
         try:
             with engine_errors(f"send {signal} to container {container_id[:12]}"):
                 self._api.kill(container_id, signal)
@@ -116,17 +116,17 @@ class DockerEngine:
                     raise
 
     def remove(self, container_id: str) -> None:
-        """Remove it, running or not; no error if it is gone."""
+        """Remove a container, running or not; do nothing if it is gone."""
         with contextlib.suppress(ContainerGoneError), engine_errors(f"remove container {container_id[:12]}"):
             try:
                 self._api.remove_container(container_id, force=True, v=True)
             except docker.errors.APIError as error:
-                # Someone else is removing it at this moment: that is what was wanted.
+                # Something else is already removing it, which is just as good.
                 if error.status_code != requests.codes.conflict:
                     raise
 
     def find(self, labels: Mapping[str, str]) -> Sequence[ContainerState]:
-        """List the containers, running or not, that carry all these labels (an empty value matches any)."""
+        """Return the containers, running or not, that carry all these labels; an empty value matches any value."""
         wanted = [f"{name}={value}" if value else name for name, value in labels.items()]
         with engine_errors("list containers"):
             ids = [entry["Id"] for entry in self._api.containers(all=True, filters={"label": wanted})]
@@ -153,16 +153,16 @@ class DockerEngine:
     def fill_memory_volume(
         self, name: str, *, files: Mapping[str, bytes], probe_id: str, target: str
     ) -> MemoryVolumeHold:
-        """Write files into it, and hold them there until a container that mounts it has been started."""
+        """Write files into a memory-backed volume, and keep them there until a container that mounts it has started."""
         return docker_files.fill_memory_volume(self._client, name, files=files, probe_id=probe_id, target=target)
 
     def remove_volume(self, name: str) -> None:
-        """Remove a volume; no error if it is gone."""
+        """Remove a volume; do nothing if it is gone."""
         with contextlib.suppress(ContainerGoneError), engine_errors(f"remove volume {name}"):
             self._api.remove_volume(name, force=True)
 
     def find_volumes(self, labels: Mapping[str, str]) -> Mapping[str, Mapping[str, str]]:
-        """List the volumes that carry all these labels: their names, with all their labels."""
+        """Return the volumes that carry all these labels, as a mapping from name to all labels of the volume."""
         wanted = [f"{name}={value}" if value else name for name, value in labels.items()]
         with engine_errors("list volumes"):
             volumes = self._api.volumes(filters={"label": wanted})["Volumes"] or ()
@@ -173,7 +173,7 @@ class DockerEngine:
         return docker_files.read_file(self._client, image, path)
 
     def host_path(self, path: Path) -> str:
-        """Tell the engine's own path of a directory of this process."""
+        """Return the engine's own path for a directory of this process."""
         return docker_files.host_path(self._own_container, path)
 
     def _log_driver(self, container_id: str) -> str:
@@ -212,7 +212,7 @@ def _create_arguments(spec: ContainerSpec) -> dict[str, Any]:
 
 
 def _environment(environment: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
-    """docker-py takes both a mapping and ``NAME=value`` lines."""
+    """Return a mapping, given either of docker-py's forms: a mapping, or ``NAME=value`` lines."""
     if isinstance(environment, Mapping):
         return dict(environment)
     return {name: value for name, _, value in (line.partition("=") for line in environment)}
@@ -251,7 +251,7 @@ def _state(attributes: Mapping[str, Any]) -> ContainerState:
 
 
 def _seconds(timestamp: str) -> float:
-    """Docker's nanosecond timestamps; 0001-01-01 stands for never."""
+    """Return one of Docker's nanosecond timestamps in seconds since the epoch, and 0 for 0001-01-01 ("never")."""
     if timestamp.startswith("0001"):
         return 0.0
     whole, _, fraction = timestamp.rstrip("Z").partition(".")

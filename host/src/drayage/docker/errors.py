@@ -1,4 +1,4 @@
-"""Turns what docker-py raises into one sentence each: what happened, and what to do."""
+"""Turns docker-py's exceptions into drayage's own, each of which says what happened and what to do."""
 
 import contextlib
 import os
@@ -30,10 +30,13 @@ _ENTRYPOINT_SIGNS = (
 
 @contextlib.contextmanager
 def engine_errors(doing: str) -> Iterator[None]:
-    """Raise drayage's own errors for whatever the engine or the way to it raises.
+    """Raise drayage's own errors in place of those of docker-py and its transport.
 
     Args:
-        doing: What was asked of the engine, such as "start container 1234".
+        doing: What the engine is asked to do, such as "start container 1234".
+
+    Raises:
+        EngineError: The engine refused, failed or did not answer.
     """
     try:
         yield
@@ -41,7 +44,7 @@ def engine_errors(doing: str) -> Iterator[None]:
         raise
     except docker.errors.ImageNotFound as error:
         raise ImageMissingError(
-            f"The engine has no such image ({_explanation(error)}) while it was to {doing}. Build or pull it."
+            f"The engine could not {doing}: it has no such image ({_explanation(error)}). Build or pull it."
         ) from error
     except docker.errors.APIError as error:
         raise _api_error(error, doing) from error
@@ -52,8 +55,8 @@ def engine_errors(doing: str) -> Iterator[None]:
         OSError,
     ) as error:
         raise EngineUnavailableError(
-            f"The container engine at {_address()} does not answer while it was to {doing} "
-            f"({type(error).__name__}: {error}). Start it (`systemctl start docker`), see that this user may "
+            f"The container engine at {_address()} does not answer: it could not {doing} "
+            f"({type(error).__name__}: {error}). Start it (`systemctl start docker`), make sure that this user may "
             "open its socket, or set DOCKER_HOST."
         ) from error
 
@@ -68,7 +71,7 @@ def _api_error(error: docker.errors.APIError, doing: str) -> EngineError:
         )
     if isinstance(error, docker.errors.NotFound):
         return ContainerGoneError(
-            f"The engine could not {doing}: {explanation}. Something else removed it, or it never existed."
+            f"The engine could not {doing}: {explanation}. Either something else removed it, or it never existed."
         )
     if "volume is in use" in lower:
         return VolumeInUseError(f"The engine could not {doing}: {explanation}. Remove that container first.")

@@ -1,4 +1,4 @@
-"""Files across the border of the engine: out of an image, into a memory-backed volume, and where they lie."""
+"""Reads files out of images, fills memory-backed volumes, and translates paths to the engine's own."""
 
 import contextlib
 import io
@@ -27,15 +27,18 @@ _PROBE_INTERVAL_S = 0.02
 
 
 def read_file(client: docker.DockerClient, image: str, path: str) -> bytes:
-    """Read one file out of an image: create a container, take the file, remove it; nothing runs.
+    """Read one file out of an image, through a container that is created, never started, and removed again.
 
     Args:
-        client: The engine.
+        client: Client of the engine.
         image: Name or id of the image.
         path: Absolute path in the image.
 
+    Returns:
+        The file's content.
+
     Raises:
-        EngineError: The image or the file is not there.
+        EngineError: The image or the file does not exist, or the path is not that of a regular file.
     """
     with engine_errors(f"create a container of image {image!r}"):
         container = client.api.create_container(image, command=["-"], entrypoint=["-"])["Id"]
@@ -50,7 +53,7 @@ def read_file(client: docker.DockerClient, image: str, path: str) -> bytes:
             member = next(iter(tar), None)
             file = tar.extractfile(member) if member is not None and member.isfile() else None
             if file is None:
-                raise EngineError(f"{path} in image {image!r} is no regular file.")
+                raise EngineError(f"{path} in image {image!r} is not a regular file. Correct the path.")
             return file.read()
     finally:
         with contextlib.suppress(ContainerGoneError), engine_errors(f"remove container {container[:12]}"):
@@ -58,17 +61,17 @@ def read_file(client: docker.DockerClient, image: str, path: str) -> bytes:
 
 
 def host_path(container: Mapping[str, Any] | None, path: Path) -> str:
-    """Tell the engine's own path of a directory of this process.
+    """Return the engine's own path for a directory of this process.
 
-    Where this process runs in a container itself, the engine does not know the path: it is looked up among
-    the mounts of that container (a named volume gives its mount point).
+    If this process itself runs in a container, the engine does not know the path. It is then resolved through that
+    container's mounts; for a named volume, to the volume's mount point.
 
     Args:
-        container: What the engine says of the container that this process runs in; None if it runs in none.
+        container: The engine's description of the container that this process runs in; None outside a container.
         path: Absolute path as this process sees it.
 
     Raises:
-        ExchangeError: This process runs in a container of the engine, and the path is on none of its mounts.
+        ExchangeError: This process runs in a container of the engine, and the path is not on any of its mounts.
     """
     if container is None:
         return str(path)
@@ -76,18 +79,21 @@ def host_path(container: Mapping[str, Any] | None, path: Path) -> str:
     holding = [(target, source) for target, source in mounts if path.is_relative_to(target)]
     if not holding:
         raise ExchangeError(
-            f"{path} is inside this container ({container['Id'][:12]}) alone, so that the engine cannot mount it "
-            "into another. Put the exchange root on a named volume, and set DRAYAGE_EXCHANGE_ROOT to its target."
+            f"{path} exists only inside this container ({container['Id'][:12]}), so the engine cannot mount it into "
+            "another one. Put the exchange root on a named volume, and set DRAYAGE_EXCHANGE_ROOT to its mount target."
         )
     target, source = max(holding, key=lambda mount: len(mount[0].parts))
     return str(PurePosixPath(source) / path.relative_to(target))
 
 
 def find_own_container(client: docker.DockerClient) -> Mapping[str, Any] | None:
-    """Find the container that this process runs in; None if it is in none of this engine's.
+    """Return the engine's description of the container that this process runs in.
 
     Args:
-        client: The engine.
+        client: Client of the engine.
+
+    Returns:
+        The description; None if this process does not run in a container of this engine.
     """
     candidates = []
     with contextlib.suppress(OSError):
@@ -95,8 +101,8 @@ def find_own_container(client: docker.DockerClient) -> Mapping[str, Any] | None:
     if Path("/.dockerenv").exists():
         candidates.append(socket.gethostname())
     for candidate in dict.fromkeys(candidates):
-        # An engine inside this very container does not know it, and shares its paths.
-        with contextlib.suppress(ContainerGoneError), engine_errors("look at this process's own container"):
+        # An engine that runs inside this same container does not know the container, but shares its paths.
+        with contextlib.suppress(ContainerGoneError), engine_errors("inspect this process's own container"):
             attributes: Mapping[str, Any] = client.api.inspect_container(candidate)
             return attributes
     return None
@@ -107,20 +113,24 @@ def fill_memory_volume(
 ) -> MemoryVolumeHold:
     """Write files into a memory-backed volume without running anything, and keep them there.
 
-    Such a volume is empty again as soon as no container holds it. So an archive is streamed into a container
-    that is never started, and the stream is not ended before the step's own container holds the volume too.
+    A memory-backed volume loses its content as soon as no container holds it. The files are therefore streamed, as an
+    archive, into a container that is never started, and the stream stays open until the step's own container holds
+    the volume too.
 
     Args:
-        client: The engine.
+        client: Client of the engine.
         volume: Name of the volume.
-        files: Names and contents; readable to every user id.
-        probe_id: A created container that mounts the volume: through it the files are seen to be complete.
-        target: Where that container mounts it.
+        files: Contents by file name; readable to every user id.
+        probe_id: A created container that mounts the volume, used to check that the files are complete.
+        target: Where that container mounts the volume.
+
+    Returns:
+        The hold on the volume; release it once the step's container has started.
 
     Raises:
-        EngineError: The files did not arrive.
+        EngineError: The files did not arrive within 30 s.
     """
-    with engine_errors(f"look at container {probe_id[:12]}"):
+    with engine_errors(f"inspect container {probe_id[:12]}"):
         probe = client.api.inspect_container(probe_id)
     hold = _Hold(client, volume, files, probe)
     try:
@@ -132,7 +142,7 @@ def fill_memory_volume(
 
 
 class _Hold:
-    """A container that is never started, with an archive that is not ended yet streaming into it."""
+    """A container that is never started, into which an unfinished archive is being streamed."""
 
     def __init__(
         self, client: docker.DockerClient, volume: str, files: Mapping[str, bytes], probe: Mapping[str, Any]
@@ -146,7 +156,7 @@ class _Hold:
                 probe["Image"],
                 command=["-"],
                 entrypoint=["-"],
-                # Whose it is, for the sweeper, should this process be killed: but no attempt is its own.
+                # The owner's labels let the sweeper find it if this process is killed. It has no attempt of its own.
                 labels={name: value for name, value in probe["Config"]["Labels"].items() if name != EXCHANGE},
                 host_config=client.api.create_host_config(
                     mounts=[docker.types.Mount(target="/fill", source=volume, type="volume")]
@@ -157,14 +167,14 @@ class _Hold:
         self._thread.start()
 
     def wait_until_seen(self, probe_id: str, target: str) -> None:
-        """Poll until the engine shows every file in its full size."""
+        """Poll until the engine shows every file at its full size."""
         deadline = time.monotonic() + _FILL_DEADLINE_S
         missing = set(self._files)
         while missing:
             if self._error is not None:
-                raise EngineError(f"The engine did not take the secrets in: {self._error}") from self._error
+                raise EngineError(f"The engine did not accept the secrets: {self._error}") from self._error
             for name in list(missing):
-                with contextlib.suppress(ContainerGoneError), engine_errors(f"look at secret {name}"):
+                with contextlib.suppress(ContainerGoneError), engine_errors(f"inspect secret {name}"):
                     chunks, stat = self._client.api.get_archive(probe_id, f"{target}/{name}")
                     chunks.close()
                     if stat["size"] == len(self._files[name]):
@@ -172,13 +182,13 @@ class _Hold:
             if missing and time.monotonic() > deadline:
                 raise EngineError(
                     f"The secrets {', '.join(sorted(missing))} did not arrive in the container within "
-                    f"{_FILL_DEADLINE_S:.0f} s. See the engine's own log."
+                    f"{_FILL_DEADLINE_S:.0f} s. Check the engine's own log."
                 )
             if missing:
                 self._thread.join(_PROBE_INTERVAL_S)
 
     def release(self) -> None:
-        """End the stream and remove its container."""
+        """End the stream, and remove its container."""
         self._chunks.put(bytes(2 * tarfile.BLOCKSIZE))
         self._chunks.put(None)
         self._thread.join(_FILL_DEADLINE_S)
@@ -187,7 +197,7 @@ class _Hold:
 
     def _stream(self) -> None:
         try:
-            # A client of its own: the request stays open while others go on.
+            # This request stays open until the hold is released, while the engine answers others.
             self._client.api.put_archive(self._container, "/fill", self._body())
         except Exception as error:  # noqa: BLE001 - handed to the waiting thread, which raises it
             self._error = error
@@ -198,7 +208,7 @@ class _Hold:
 
 
 def _tar(files: Mapping[str, bytes]) -> bytes:
-    """An archive without its end."""
+    """Return a tar archive without its end-of-archive blocks."""
     blocks = io.BytesIO()
     for name, content in files.items():
         member = tarfile.TarInfo(name)

@@ -1,4 +1,4 @@
-"""A container's output as Docker hands it out: attached, from now on, or replayed from its start."""
+"""Reads a container's output from Docker: attached from now on, or replayed from its start."""
 
 import contextlib
 from collections.abc import Iterator
@@ -15,18 +15,18 @@ _WAITING_CHUNKS = 64
 
 
 class AttachedOutput:
-    """What a container says from now on, as (stream, bytes).
+    """A container's output from now on, as (stream, bytes).
 
     Args:
-        api: The engine.
-        container_id: Which container.
+        api: Client of the engine.
+        container_id: Id of the container.
     """
 
     def __init__(self, api: docker.APIClient, container_id: str) -> None:
         self._stream = api.attach(container_id, stream=True, demux=True)
 
     def __iter__(self) -> Iterator[tuple[Stream, bytes]]:
-        """Yield chunks as they come, cut anywhere."""
+        """Yield chunks as they arrive, split at arbitrary points."""
         for stdout, stderr in self._stream:
             if stdout is not None:
                 yield "stdout", stdout
@@ -34,19 +34,19 @@ class AttachedOutput:
                 yield "stderr", stderr
 
     def close(self) -> None:
-        """End the stream from another thread."""
+        """End the stream; may be called from another thread."""
         _close(self._stream)
 
 
 class ReplayedOutput:
-    """What a container said from its start, and goes on to say, as (stream, bytes).
+    """A container's output from its start, and then live, as (stream, bytes).
 
-    One request for each stream: docker-py reads an attachment from beneath the buffer of the HTTP answer's head, so
-    that what the engine sends in one go with the head, as it does with a replay, would be lost.
+    It uses one request per stream instead of an attachment: docker-py reads an attachment from beneath the buffer of
+    the HTTP response's headers, and would lose what the engine sends together with the headers, as a replay does.
 
     Args:
-        api: The engine.
-        container_id: Which container.
+        api: Client of the engine.
+        container_id: Id of the container.
     """
 
     def __init__(self, api: docker.APIClient, container_id: str) -> None:
@@ -55,11 +55,11 @@ class ReplayedOutput:
             "stdout": api.logs(container_id, stdout=True, stderr=False, stream=True, follow=True),
             "stderr": api.logs(container_id, stdout=False, stderr=True, stream=True, follow=True),
         }
-        # Bounded, for logs may be long; whoever stops reading has closed the streams.
+        # Bounded, because logs may be long. A consumer that stops reading has closed the streams.
         self._chunks: Queue[tuple[Stream, bytes] | Exception | None] = Queue(_WAITING_CHUNKS)
 
     def __iter__(self) -> Iterator[tuple[Stream, bytes]]:
-        """Yield chunks as they come, cut anywhere."""
+        """Yield chunks as they arrive, split at arbitrary points."""
         for name in self._streams:
             Thread(target=self._read, args=(name,), name=f"drayage-replay-{name}", daemon=True).start()
         for _ in self._streams:
@@ -69,7 +69,7 @@ class ReplayedOutput:
                 yield chunk
 
     def close(self) -> None:
-        """End the stream from another thread."""
+        """End the stream; may be called from another thread."""
         self._closed = True
         for stream in self._streams.values():
             _close(stream)
@@ -88,5 +88,5 @@ class ReplayedOutput:
 def _close(stream: Any) -> None:
     with contextlib.suppress(OSError, ValueError, docker.errors.DockerException):
         stream.close()
-    # docker-py gives up where the engine has hung up first, and leaves the socket open.
+    # If the engine hung up first, docker-py's close gives up and leaves the socket open.
     stream._response.close()  # noqa: SLF001

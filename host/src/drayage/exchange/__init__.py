@@ -1,4 +1,4 @@
-"""What lies on the host's disk: one directory an attempt, from its context to its verdict.
+"""Keeps one directory per attempt on the host's disk, from the attempt's context to its verdict.
 
 Reading order: ``directory`` (the files of one attempt) → ``record`` (``container.json`` and ``verdict.json``) →
 ``context_pipe`` (a context that is delivered late) → ``history`` (all attempts, for people) → ``trial_folder`` (where

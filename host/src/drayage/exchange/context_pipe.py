@@ -1,4 +1,4 @@
-"""A context file that a container may open before there is a context: a named pipe, on which it waits."""
+"""Lets a container open its context file before the context exists: the file is a named pipe, on which it waits."""
 
 import contextlib
 import errno
@@ -17,37 +17,38 @@ _log = logging.getLogger(__name__)
 class ContextPipe:
     """The context of a container that was started before its step.
 
-    Whoever opens it early is blocked in opening it, so that a host that dies leaves no reader with an empty context.
+    A reader that opens it early blocks in ``open`` itself, so if the host dies, no reader is left with an empty
+    context.
 
     Args:
-        attempt: The exchange directory.
+        attempt: The attempt whose context it is.
     """
 
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
-        # A name of its own: that of the context becomes a plain file's when it is written.
+        # A second name for the pipe: writing the context puts a regular file under the first one.
         self._pipe = attempt.path / "context.pipe"
         self._closed = Event()
 
     def open(self) -> None:
-        """Put the pipe in the context's place; there is no context yet."""
+        """Create the pipe at the path of the context, which does not exist yet."""
         os.mkfifo(self._attempt.context)
         self._attempt.context.chmod(0o644)
         self._pipe.hardlink_to(self._attempt.context)
 
     def deliver(self) -> None:
-        """Hand the context, which is written by now, to whoever waits for it; who comes later finds the file.
+        """Send the context, which has been written by now, to readers that wait on the pipe.
 
-        Does nothing where the context was never held.
+        Later readers find the context file instead. Does nothing if the pipe was never opened.
         """
         if not self._pipe.exists():
             return
         context = self._attempt.context.read_bytes()
-        # In a thread: a reader that does not go on would hold up what watches the container.
+        # In a thread, because a reader that stalls would otherwise block the code that watches the container.
         Thread(target=self._keep_trying, args=(context,), name="drayage-context", daemon=True).start()
 
     def close(self) -> None:
-        """Wait for no reader any more."""
+        """Stop waiting for readers, and remove the pipe."""
         self._closed.set()
         self._pipe.unlink(missing_ok=True)
 
@@ -57,18 +58,18 @@ class ContextPipe:
             interval_s = min(2 * interval_s, _LONGEST_POLL_S)
 
     def _try_to_deliver(self, context: bytes) -> bool:
-        """Whether there is nobody left to give it to."""
+        """Return whether no reader is left to wait for."""
         try:
             descriptor = os.open(self._pipe, os.O_WRONLY | os.O_NONBLOCK)
         except FileNotFoundError:
             return True
         except OSError as error:
-            # Else nobody waits: the container still loads its programs, or has opened the file meanwhile.
+            # ENXIO: no reader waits. The container is still loading its programs, or has opened the file meanwhile.
             if error.errno != errno.ENXIO:
-                _log.warning("the context cannot be given yet: %s", error)
+                _log.warning("the context cannot be delivered yet: %s", error)
             return False
         os.set_blocking(descriptor, True)
-        # One that ends before it has read all is judged by its exit code.
+        # A reader that ends before it has read everything is judged by its exit code.
         with contextlib.suppress(BrokenPipeError), os.fdopen(descriptor, "wb") as pipe:
             pipe.write(context)
         return True

@@ -1,14 +1,14 @@
-"""The exchange directory: how context goes in and messages come out, and what remains as evidence.
+"""Creates and reads the exchange directory, through which context goes in and messages come out.
 
-One directory an attempt, ``<root>/<run>/<step>/<attempt>``::
+There is one directory per attempt, ``<root>/<run>/<step>/<attempt>``, and it stays behind as evidence::
 
     io/context.json     what Dagster tells the workload; readable to every user id
     io/messages.jsonl   what the workload tells Dagster; writable to every user id
     stdout.log  stderr.log  container.json  verdict.json
-    context.pipe        while a container that stood by may wait for its context (``held_context.py``)
+    context.pipe        exists while a standby container may wait for its context (``context_pipe.py``)
 
-``container.json`` says how the container was made (``record.py``), ``verdict.json`` what became of it.
-Only ``io`` is mounted into the workload: it must not rewrite the evidence beside it.
+``container.json`` records how the container was made, and ``verdict.json`` how the step was judged (``record.py``).
+Only ``io`` is mounted into the workload, because it must not rewrite the evidence beside it.
 """
 
 import contextlib
@@ -22,8 +22,8 @@ from typing import Any
 
 from drayage.errors import ExchangeError
 
-# Below the root: what `drayage replay` and `drayage shell` make; the same form, one level deeper. The folders of
-# `drayage conform` there are exchange roots of their own.
+# The folder below the root for what `drayage replay` and `drayage shell` make, in the same layout one level deeper.
+# The folders of `drayage conform` in it are separate exchange roots.
 REPLAYS = "replays"
 
 WORKLOAD_IO = "/drayage/io"
@@ -37,7 +37,7 @@ class Attempt:
 
     Args:
         path: Absolute path as this process sees it.
-        name: The path below the exchange root.
+        name: Path relative to the exchange root.
     """
 
     path: Path
@@ -50,37 +50,37 @@ class Attempt:
 
     @property
     def context(self) -> Path:
-        """Context, as Pipes' default loader reads it."""
+        """The context file, as Pipes' default loader reads it."""
         return self.io / "context.json"
 
     @property
     def awaits_context(self) -> bool:
-        """Whether its container was started ahead of the step, which has not begun (``held_context.py``)."""
+        """Whether its container was started ahead of the step, and the step has not begun (``context_pipe.py``)."""
         return self.context.is_fifo()
 
     @property
     def messages(self) -> Path:
-        """Messages, one a line, as Pipes' default writer appends them."""
+        """The messages file, to which Pipes' default writer appends one message per line."""
         return self.io / "messages.jsonl"
 
     @property
     def stdout(self) -> Path:
-        """The container's standard output."""
+        """The log of the container's standard output."""
         return self.path / "stdout.log"
 
     @property
     def stderr(self) -> Path:
-        """The container's standard error."""
+        """The log of the container's standard error."""
         return self.path / "stderr.log"
 
     def write_context(self, context: str) -> None:
-        """Write the context, readable to every user id, whole or not at all.
+        """Write the context atomically, readable to every user id.
 
         Args:
-            context: Its JSON.
+            context: The context as JSON.
 
         Raises:
-            ExchangeError: The directory cannot be written.
+            ExchangeError: The file cannot be written.
         """
         try:
             _write_whole(self.context, context.encode(), mode=0o644)
@@ -91,31 +91,38 @@ class Attempt:
             ) from error
 
     def write_json(self, name: str, record: Mapping[str, Any]) -> None:
-        """Write a JSON file beside the logs, whole or not at all.
+        """Write a JSON file beside the logs, atomically.
 
         Args:
             name: ``container.json`` or ``verdict.json``.
-            record: Its content.
+            record: The file's content.
         """
         _write_whole(self.path / name, json.dumps(record, indent=2).encode() + b"\n", mode=0o600)
 
     def read_json(self, name: str) -> dict[str, Any] | None:
-        """Read a JSON file written by :meth:`write_json`; None if there is none."""
+        """Return the content of a JSON file that :meth:`write_json` wrote; None if there is no such file.
+
+        Args:
+            name: ``container.json`` or ``verdict.json``.
+
+        Raises:
+            ExchangeError: The file does not hold JSON.
+        """
         try:
             record: dict[str, Any] = json.loads((self.path / name).read_bytes())
         except FileNotFoundError:
             return None
         except ValueError as error:
             raise ExchangeError(
-                f"{self.path / name} holds no JSON ({error}). Something else wrote there: remove the "
-                "directory to start the step afresh."
+                f"{self.path / name} does not hold JSON ({error}). Something else wrote to it: remove the "
+                "directory to start the step from scratch."
             ) from error
         return record
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """All attempts' directories under one root.
+    """The directories of all attempts under one root.
 
     Args:
         root: Absolute path as this process sees it.
@@ -124,13 +131,13 @@ class Exchange:
     root: Path
 
     def create(self, name: str) -> Attempt:
-        """Make the directory of a new attempt, never one that is in use.
+        """Create the directory of a new attempt; an existing one is never reused.
 
         Args:
-            name: Path below the root.
+            name: Path relative to the root; a number is appended if it is taken.
 
         Raises:
-            ExchangeError: The root cannot be written.
+            ExchangeError: The directory cannot be created, or every numbered name is taken too.
         """
         path = self.root / name
         try:
@@ -143,13 +150,17 @@ class Exchange:
         except OSError as error:
             advice = "Free some space there, or set" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Set"
             raise ExchangeError(
-                f"The exchange directory {path} cannot be made: {error.strerror}. {advice} DRAYAGE_EXCHANGE_ROOT to a "
-                "directory that this process may write."
+                f"The exchange directory {path} cannot be created: {error.strerror}. {advice} DRAYAGE_EXCHANGE_ROOT to "
+                "a directory that this process may write to."
             ) from error
-        raise ExchangeError(f"{path} and 998 more attempts exist: run `drayage sweep`.")
+        raise ExchangeError(f"{path} and 998 more attempts already exist: run `drayage sweep`.")
 
     def open(self, name: str) -> Attempt | None:
-        """Find the directory of an attempt that an earlier process began; None if it is gone."""
+        """Return the attempt with this name, which an earlier process began; None if its directory is gone.
+
+        Args:
+            name: Path relative to the root.
+        """
         path = self.root / name
         return Attempt(path, name) if (path / "io").is_dir() else None
 

@@ -1,4 +1,4 @@
-"""What ran: the attempts under the exchange root, together with what the engine still has of them."""
+"""Finds past attempts under the exchange root, and those of their containers that the engine still has."""
 
 import json
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ LAST = "last"
 
 @dataclass(frozen=True)
 class PastAttempt:
-    """One attempt of a step, as its exchange directory tells it.
+    """One attempt of a step, as recorded in its exchange directory.
 
     Args:
         attempt: Its exchange directory.
-        record: How its container was made; None if none was.
-        verdict: What became of it; None if it was not judged.
+        record: How its container was made; None if no container was made.
+        verdict: How it was judged; None if it was not judged.
         created_at_s: When it began, in seconds since the epoch.
     """
 
@@ -31,25 +31,29 @@ class PastAttempt:
 
     @property
     def run_id(self) -> str:
-        """The run that it belongs to."""
+        """The id of the run that it belongs to."""
         return self.attempt.name.split("/")[-3]
 
     @property
     def step(self) -> str:
-        """Its step key, or the name made of it where no container was made."""
+        """Its step key, or the directory name derived from the key if no container was made."""
         return self.record.identity.step if self.record else self.attempt.path.parent.name
 
     def asset_names(self) -> set[str]:
-        """The assets that it was to make, as ``group/name``."""
+        """Return the assets that it was asked to make, as ``group/name``."""
         try:
             context = json.loads(self.attempt.context.read_bytes())
         except (FileNotFoundError, ValueError):
-            # A container without a context file still has its step key.
+            # Without a context file, the step can still be found by its key.
             return set()
         return {str(key) for key in context.get("asset_keys") or ()}
 
     def measure(self, name: str) -> float | None:
-        """Return one of the numbers that were recorded with the verdict; None if there is none."""
+        """Return one of the numbers that were recorded with the verdict, or None if it was not recorded.
+
+        Args:
+            name: The number's metadata name, such as ``duration_s``; it includes the unit.
+        """
         return self.verdict.measures.get(name) if self.verdict else None
 
 
@@ -57,14 +61,14 @@ class History:
     """The attempts of one deployment.
 
     Args:
-        exchange: Where their directories are.
+        exchange: The attempts' directories.
     """
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
 
     def runs(self) -> list[list[PastAttempt]]:
-        """The attempts of every run, latest run first."""
+        """Return the attempts of every run, the latest run first and each run's attempts in order of creation."""
         by_run: dict[str, list[PastAttempt]] = {}
         for io in self._exchange.root.glob("*/*/*/io"):
             attempt = Attempt(io.parent, str(io.parent.relative_to(self._exchange.root)))
@@ -75,19 +79,19 @@ class History:
         return sorted(runs, key=lambda steps: -steps[0].created_at_s)
 
     def run(self, wanted: str) -> list[PastAttempt]:
-        """Find the attempts of one run.
+        """Return the attempts of one run, in order of creation.
 
         Args:
-            wanted: Its id, the beginning of it, or ``last``.
+            wanted: The run's id, the beginning of its id, or ``last``.
 
         Raises:
-            NotFoundError: None or several match.
+            NotFoundError: No run matches, or several do.
         """
         runs = self.runs()
         if not runs:
             raise NotFoundError(
-                f"No step is recorded under {self._exchange.root}. Give the root that the runs use: "
-                "--exchange-root, or DRAYAGE_EXCHANGE_ROOT."
+                f"No step is recorded under {self._exchange.root}. Set --exchange-root or DRAYAGE_EXCHANGE_ROOT to the "
+                "root that the runs use."
             )
         if wanted == LAST:
             return runs[0]
@@ -97,22 +101,22 @@ class History:
             return (exact or found)[0]
         if found:
             names = ", ".join(steps[0].run_id for steps in found)
-            raise NotFoundError(f"{wanted!r} is the beginning of several runs ({names}): give more of it.")
+            raise NotFoundError(f"{wanted!r} is the beginning of several runs ({names}): give more of the id.")
         raise NotFoundError(
             f"No run begins with {wanted!r} under {self._exchange.root}: `drayage runs` lists those that are "
             "recorded. Older ones were swept."
         )
 
     def step(self, run: str, wanted: str, attempt: str | None = None) -> PastAttempt:
-        """Find the latest attempt of one step.
+        """Return one attempt of one step, by default the latest.
 
         Args:
-            run: As in :meth:`run`.
-            wanted: Its step key, or the name of an asset that it makes, such as ``silver/cleaned_trips``.
+            run: The run, as in :meth:`run`.
+            wanted: The step's key, or the name of an asset that it makes, such as ``silver/cleaned_trips``.
             attempt: The name of the attempt's directory; None takes the latest.
 
         Raises:
-            NotFoundError: The run has no such step, or the step no such attempt.
+            NotFoundError: The run has no such step, or the step has no such attempt.
         """
         steps = self.run(run)
         found = [step for step in steps if _is_called(step, wanted)]
@@ -128,21 +132,28 @@ class History:
 
 
 def read_step(attempt: Attempt) -> PastAttempt:
-    """Read what an attempt's directory tells."""
+    """Return an attempt as its directory records it.
+
+    Raises:
+        ExchangeError: A record in the directory cannot be read.
+    """
     record = ContainerRecord.read(attempt)
     created_at_s = record.created_at_s if record else attempt.path.stat().st_mtime
     return PastAttempt(attempt, record, VerdictRecord.read(attempt), created_at_s)
 
 
 def last_record(exchange: Exchange, identity: Identity) -> ContainerRecord | None:
-    """How the container of a step was made the last time, in any run; None if none was.
+    """Return how a step's container was last made, in any run.
 
     Args:
-        exchange: Where the attempts' directories are.
-        identity: The step, in a run that has not come to it yet.
+        exchange: The attempts' directories.
+        identity: The step, in a run that has not reached it yet.
+
+    Returns:
+        The record; None if no container of the step is recorded, or if the run has already reached the step.
 
     Raises:
-        ExchangeError: The record has another form.
+        ExchangeError: The record cannot be read.
     """
     if (exchange.root / identity.run_id / slug(identity.step)).exists():
         return None
@@ -156,31 +167,35 @@ def last_record(exchange: Exchange, identity: Identity) -> ContainerRecord | Non
 
 
 def require_record(step: PastAttempt) -> ContainerRecord:
-    """How its container was made.
+    """Return how the attempt's container was made.
 
     Raises:
-        ExchangeError: None was made.
+        ExchangeError: No container was made.
     """
     if step.record is None:
         raise ExchangeError(
-            f"Step {step.step} of run {short_run_id(step.run_id)} has had no container yet, so that there is nothing "
-            "to go by. See its failure in Dagster, or wait until it starts."
+            f"Step {step.step} of run {short_run_id(step.run_id)} has had no container yet, so there is nothing to "
+            "work from. See its failure in Dagster, or wait until it starts."
         )
     return step.record
 
 
 def container_of(step: PastAttempt, engine: Engine) -> ContainerState | None:
-    """Its container, running or kept; None if it is gone."""
+    """Return the attempt's container, running or kept; None if it is gone."""
     found = engine.find({RUN: step.run_id, EXCHANGE: step.attempt.name})
     return found[0] if found else None
 
 
 def status(step: PastAttempt, container: ContainerState | None) -> str:
-    """What became of a step, in one word.
+    """Return the status of an attempt, in one word.
 
     Args:
-        step: The step.
+        step: The attempt.
         container: Its container; None if it is gone.
+
+    Returns:
+        ``succeeded`` or ``failed`` once judged; else ``lost`` (the container is gone), ``waiting`` (no container was
+        made), ``unjudged`` (the container has ended) or the status of the container.
     """
     if step.verdict is not None:
         return "succeeded" if step.verdict.green else "failed"
@@ -190,7 +205,7 @@ def status(step: PastAttempt, container: ContainerState | None) -> str:
 
 
 def states(steps: Sequence[PastAttempt], engine: Engine) -> dict[str, ContainerState]:
-    """The containers of many steps that the engine still has, by the name of the attempt."""
+    """Return those of many attempts' containers that the engine still has, by the name of the attempt."""
     wanted = {step.attempt.name for step in steps}
     return {state.labels[EXCHANGE]: state for state in engine.find({EXCHANGE: ""}) if state.labels[EXCHANGE] in wanted}
 

@@ -1,10 +1,10 @@
-"""``container.json`` and ``verdict.json``: how a step's container was made, and what became of it.
+"""Reads and writes ``container.json`` and ``verdict.json``: how a step's container was made, and how it was judged.
 
-No secret value is ever in them. A declared secret is recorded with its source. Of an environment variable whose name or
-value looks like a credential only the name is recorded (its value is null): whoever makes the container again needs
+They never contain a secret value. A declared secret is recorded by its source. An environment variable whose name or
+value looks like a credential is recorded by name only (its value is null), because making the container again requires
 that variable too.
 
-Each file carries a ``format_version``. The files of drayage 0.1.0 have none, and are still read; a file of a later
+Each file has a ``format_version``. The files of drayage 0.1.0 have none and can still be read; a file with a newer
 format is refused.
 """
 
@@ -43,10 +43,10 @@ class _Record(pydantic.BaseModel, frozen=True, extra="ignore"):
 
     @classmethod
     def read(cls, attempt: Attempt) -> Self | None:
-        """Read the record of an attempt; None if there is none.
+        """Return the record of an attempt; None if the file does not exist.
 
         Raises:
-            ExchangeError: The file is not JSON, or has another form.
+            ExchangeError: The file does not hold JSON, or has an unknown format.
         """
         raw = attempt.read_json(cls.file)
         if raw is None:
@@ -59,12 +59,12 @@ class _Record(pydantic.BaseModel, frozen=True, extra="ignore"):
                 for problem in error.errors()[:3]
             )
             raise ExchangeError(
-                f"{attempt.path / cls.file} was written by another version of drayage ({problems}). Use the drayage "
+                f"{attempt.path / cls.file} was written by another version of drayage ({problems}). Use the version "
                 "that the step ran with, or remove the directory."
             ) from error
 
     def write(self, attempt: Attempt) -> None:
-        """Write the record, whole or not at all."""
+        """Write the record, atomically."""
         attempt.write_json(self.file, self.model_dump(mode="json"))
 
 
@@ -72,23 +72,23 @@ class ContainerRecord(_Record, frozen=True):
     """How a container was made.
 
     Args:
-        format_version: Version of the file's form.
+        format_version: Version of the file's format.
         identity: The step that the container belonged to.
         fingerprint: Fingerprint of what the step asked for.
-        container_id: Full id.
-        container_name: Its name.
+        container_id: The container's full id.
+        container_name: The container's name.
         image: Name or id of the image, as the step asked for it.
         image_id: Content address of the image.
-        command: What overrode the image's command; None kept it.
+        command: The command in place of the image's own; None kept the image's.
         created_at_s: Time of creation, in seconds since the epoch.
-        environment: Environment variables, Pipes' own included; None hides a credential.
-        secrets: Sources of the files under ``/run/secrets``.
-        settings: Limits, mounts, networks, user and the like.
+        environment: Environment variables, Pipes' own included; None stands for a hidden credential.
+        secrets: Sources of the files under ``/run/secrets``, by file name.
+        settings: The step's settings, such as limits, mounts, networks and user.
         container_kwargs: The engine's own keyword arguments, without environment variables.
-        not_recorded: Names of those keyword arguments that have no JSON form.
-        promised: What each asset had to report.
+        not_recorded: Names of the keyword arguments that cannot be written as JSON.
+        promised: The metadata that each asset had to report, by asset key.
         adapter: How its standard output was read, if the program does not speak Pipes.
-        versions: Versions of what made the container.
+        versions: Versions of the software that made the container, by name.
     """
 
     file: ClassVar[str] = CONTAINER_FILE
@@ -114,7 +114,7 @@ class ContainerRecord(_Record, frozen=True):
     @pydantic.model_validator(mode="before")
     @classmethod
     def _from_0_1_0(cls, raw: Any) -> Any:
-        """Read the form of drayage 0.1.0: the identity's fields beside the others, ``passthrough``."""
+        """Read the format of drayage 0.1.0: no nested identity, and ``passthrough`` for ``container_kwargs``."""
         if not isinstance(raw, dict) or "format_version" in raw or "identity" in raw:
             return raw
         identity = {field.name: raw[field.name] for field in fields(Identity) if field.name in raw}
@@ -122,15 +122,15 @@ class ContainerRecord(_Record, frozen=True):
 
     @property
     def requested_command(self) -> str | list[str] | None:
-        """The command in the form of a request."""
+        """The command, in the form that a request takes."""
         return list(self.command) if isinstance(self.command, tuple) else self.command
 
     def of_deployment(self, deployment: str) -> Self:
-        """Return the same record as another deployment would have written it."""
+        """Return this record as another deployment would have written it."""
         return self.model_copy(update={"identity": replace(self.identity, deployment=deployment)})
 
     def known_environment(self) -> dict[str, str]:
-        """Return the environment variables whose value is known here: a hidden one's from this process's own."""
+        """Return the environment variables whose value is known, hidden ones with their value in this process."""
         return {
             name: os.environ[name] if value is None else value
             for name, value in self.environment.items()
@@ -139,15 +139,15 @@ class ContainerRecord(_Record, frozen=True):
 
 
 class VerdictRecord(_Record, frozen=True):
-    """What became of a step.
+    """How a step was judged.
 
     Args:
-        format_version: Version of the file's form.
+        format_version: Version of the file's format.
         green: Whether nothing was wrong.
-        judged_at_s: Time of the verdict, in seconds since the epoch; 0 in a replay of drayage 0.1.0.
-        reasons: Everything that was wrong, free of secrets.
-        state: The container at its end; None if the step ended before it.
-        measures: The step's own numbers by their metadata names, in the unit of the name; None where not measured.
+        judged_at_s: Time of the verdict, in seconds since the epoch; 0 in a replay by drayage 0.1.0.
+        reasons: Everything that was wrong, with secrets removed.
+        state: The container at its end; None if the step ended before its container.
+        measures: The step's own numbers by metadata name, in the unit that the name ends with; None if not measured.
     """
 
     file: ClassVar[str] = VERDICT_FILE
@@ -162,7 +162,7 @@ class VerdictRecord(_Record, frozen=True):
     @pydantic.model_validator(mode="before")
     @classmethod
     def _from_0_1_0(cls, raw: Any) -> Any:
-        """Read the form of drayage 0.1.0, whose replays left the time out."""
+        """Read the format of drayage 0.1.0, whose replays did not record the time."""
         if not isinstance(raw, dict) or "format_version" in raw:
             return raw
         return {"judged_at_s": 0.0, **raw}
@@ -177,11 +177,11 @@ def record_container(
     fingerprint: str,
     created_at_s: float,
 ) -> None:
-    """Write down how the container of an attempt was made.
+    """Record how the container of an attempt was made, in ``container.json``.
 
     Args:
         attempt: The attempt.
-        request: What was asked for.
+        request: What the container was made from.
         bootstrap: Pipes' own environment variables.
         state: The container.
         fingerprint: Fingerprint of what the step asked for.
@@ -215,14 +215,14 @@ def record_container(
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what makes containers here, by package name."""
+    """Return the versions of Python and of the packages that make containers here, by name."""
     names = ("drayage", "dagster", "dagster-docker", "dagster-pipes", "docker")
     found = {"python": platform.python_version()}
     for name in names:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            # The images have the sources on the path, not the package.
+            # In the images, the sources are on the path without being installed as a package.
             found[name] = "not installed as a package"
     return found
 

@@ -1,4 +1,4 @@
-"""The folder that `drayage conform` works in: whose process was killed can be told from it."""
+"""Makes the folder that ``drayage conform`` works in, with a lock that shows whether its process is still alive."""
 
 import fcntl
 import shutil
@@ -15,7 +15,7 @@ _LOCK = ".lock"
 
 @contextmanager
 def trial_folder(exchange_root: Path) -> Iterator[Path]:
-    """Make a folder, hold its lock, and remove it at the end.
+    """Make a folder, lock it, and remove it at the end.
 
     Args:
         exchange_root: A directory of this machine that the engine can mount.
@@ -34,7 +34,7 @@ def trial_folder(exchange_root: Path) -> Iterator[Path]:
 
 
 def find_abandoned(exchange_root: Path) -> list[Path]:
-    """List the folders whose process has ended without removing them: the system gave their locks back.
+    """Return the folders whose process ended without removing them, as their released locks show.
 
     Args:
         exchange_root: As given to :func:`trial_folder`.
@@ -49,5 +49,5 @@ def _is_free(path: Path) -> bool:
     except BlockingIOError:
         return False
     except FileNotFoundError:
-        return False  # its process is just removing it
+        return False  # Its process is removing it right now.
     return True

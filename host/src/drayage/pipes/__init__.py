@@ -1,6 +1,6 @@
-"""Dagster Pipes: bytes from the workload in, validated messages out.
+"""Turns the bytes that a workload sends through Dagster Pipes into validated messages.
 
-Reading order: ``session`` (context out, messages in) → ``reader``, ``lines`` (bytes to messages) → ``ledger`` (what the
-verdict needs of them) → ``schema`` (what a message must look like) → ``custom_messages`` (those that drayage handles
-itself) → ``adapter`` (programs that do not speak Pipes) → ``transcript`` (messages as people read them).
+Reading order: ``session`` (context out, messages in) → ``reader`` and ``lines`` (bytes to messages) → ``ledger`` (what
+the verdict needs from them) → ``schema`` (what a message must look like) → ``custom_messages`` (those that drayage
+handles itself) → ``adapter`` (programs that do not speak Pipes) → ``transcript`` (messages as people read them).
 """

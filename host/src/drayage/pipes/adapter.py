@@ -1,19 +1,20 @@
-"""Programs that know nothing of Pipes: their standard output and exit code become the messages that they never wrote.
+"""Writes the Pipes messages of a program that does not know Pipes, from its standard output and exit code.
 
-An adapter reads each whole line of standard output. What is a record of metadata is collected, everything else is a
-line of the log; standard error is a log altogether. Two forms:
+An adapter reads standard output line by line. It collects the lines that are metadata records, and treats all others
+as log lines; standard error is entirely log. There are two forms of records:
 
 ``json_lines``
-    A line that begins with ``{`` is a JSON object, and each of its names is metadata. One that is no valid object
-    makes the step red.
+    A line that begins with ``{`` is a JSON object, and each of its members is metadata. A line that is not a valid
+    object makes the step red.
 ``key_value``
     A line ``NAME=VALUE``, without a space before the ``=``, is metadata. The value is everything after the first
-    ``=``: a number or boolean where JSON has it so (``3``, ``1.5e3``, ``true``), text else (``007``, ``3 rows``).
+    ``=``: a number or boolean if JSON reads it as one (``3``, ``1.5e3``, ``true``), otherwise text (``007``,
+    ``3 rows``).
 
-Of a name that comes twice the last value counts. Pipes counts as opened with the first line. At the end all is
-reported as one materialization of the step's asset, with ``exit_code``, through the same messages file that a Pipes
-library writes: promises, replay and a retry that adopts the container see no difference. A program that ends well and
-printed no metadata is red.
+If a name occurs twice, the last value counts. Pipes counts as opened from the first line on. At the end, everything is
+reported as one materialization of the step's asset, together with ``exit_code``, through the same messages file that a
+Pipes library writes: promises, replay and a retry that adopts the container see no difference. A program that exits
+with 0 but prints no metadata is red.
 """
 
 import contextlib
@@ -31,17 +32,17 @@ from drayage.request import AdapterName
 _KEY_VALUE = re.compile(rb"([A-Za-z_][A-Za-z0-9_./-]*)=(.*)", re.DOTALL)
 _JSON_SCALAR = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?|true|false")
 _SHOWN_BYTES = 200
-_FORMS: dict[AdapterName, str] = {"json_lines": "JSON object", "key_value": "NAME=VALUE"}
+_FORMS: dict[AdapterName, str] = {"json_lines": "JSON object", "key_value": "NAME=VALUE pair"}
 
 
 class Adapter:
     """The adapter of one container.
 
     Args:
-        form: What its records look like.
-        asset: Key of the asset that the records are about, as Pipes writes it.
-        messages: The messages file, open for appending.
-        redact: Takes secrets out of a line.
+        form: Form of the metadata records.
+        asset: Key of the asset that the records describe, as Pipes writes it.
+        messages: The messages file, open for writing.
+        redact: Removes secrets from a line.
     """
 
     def __init__(self, form: AdapterName, *, asset: str, messages: IO[bytes], redact: Callable[[bytes], bytes]) -> None:
@@ -54,7 +55,7 @@ class Adapter:
         self._problem: str | None = None
 
     def take_line(self, line: bytes) -> None:
-        """Take a whole line of standard output, without its end."""
+        """Process a whole line of standard output, without its newline."""
         if not self._lines:
             self._send("opened", {"extras": {}})
         self._lines += 1
@@ -65,14 +66,14 @@ class Adapter:
             self._metadata |= _json_record(clean) if self._form == "json_lines" else _key_value_record(clean)
         except (ValueError, RecursionError) as error:
             shown = clean[:_SHOWN_BYTES].decode("utf-8", "backslashreplace")
-            problem = f"line {self._lines} of standard output is no {_FORMS[self._form]} ({error}): {shown}"
+            problem = f"line {self._lines} of standard output is not a {_FORMS[self._form]} ({error}): {shown}"
             self._problem = self._problem or problem
 
     def end(self, exit_code: int) -> None:
-        """Report what was collected, once the last line is taken.
+        """Report what was collected, after the last line.
 
         Args:
-            exit_code: The container's.
+            exit_code: The container's exit code.
         """
         if not self._lines:
             self._send("opened", {"extras": {}})
@@ -86,8 +87,8 @@ class Adapter:
             )
         elif not self._problem and exit_code == 0:
             self._problem = (
-                f"no line of standard output is a {_FORMS[self._form]}, so that there is nothing to report "
-                f"({self._lines} lines were taken for log lines)"
+                f"no line of standard output is a {_FORMS[self._form]}, so there is nothing to report "
+                f"({self._lines} lines were treated as log lines)"
             )
         exception: dict[str, Any] | None = None
         if self._problem:
@@ -111,13 +112,16 @@ def open_adapter(
     """Open the adapter of a container that is not started yet, or whose output is read again from its start.
 
     Args:
-        form: What its records look like; None for a program that speaks Pipes, which needs no adapter.
-        assets: The keys of the step's assets, as Pipes writes them: the adapter needs just one.
-        messages: The messages file; what an earlier adapter wrote there goes.
-        redact: Takes secrets out of a line.
+        form: Form of the metadata records; None for a program that speaks Pipes, which needs no adapter.
+        assets: The keys of the step's assets, as Pipes writes them; an adapter needs exactly one.
+        messages: The messages file; what an earlier adapter wrote there is discarded.
+        redact: Removes secrets from a line.
+
+    Yields:
+        The adapter; None if ``form`` is None.
 
     Raises:
-        SettingsError: The step has no asset or several, or there is no such form.
+        SettingsError: The step does not have exactly one asset, or the form is unknown.
     """
     if form is None:
         yield None
@@ -126,11 +130,12 @@ def open_adapter(
         raise SettingsError(f"adapter: expected {' or '.join(_FORMS)}, got {form!r}. Nothing was started.")
     if len(assets) != 1:
         raise SettingsError(
-            f"An adapter reads the metadata of one asset, and this step has {len(assets)}: split the step, or let the "
-            "program speak Pipes. Nothing was started."
+            f"An adapter reads the metadata of exactly one asset, but this step has {len(assets)}: split the step, or "
+            "make the program speak Pipes. Nothing was started."
         )
     (asset,) = assets
-    # Opened beforehand: a workload that puts a link in its place must not make the host write elsewhere.
+    # Opened before the workload runs, because the workload could replace it with a link to make the host write
+    # elsewhere.
     with messages.open("wb") as file:
         yield Adapter(form, asset=asset, messages=file, redact=redact)
 
@@ -143,7 +148,7 @@ def _json_record(line: bytes) -> dict[str, Any]:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not in JSON")
+    raise ValueError(f"{constant} is not valid JSON")
 
 
 def _finite(text: str) -> float:

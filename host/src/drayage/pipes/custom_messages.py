@@ -1,13 +1,15 @@
-"""Custom messages that drayage understands itself, by their ``kind``.
+"""Handles the custom messages that drayage itself understands, by their ``kind``.
 
 ``{"kind": "progress", "metadata": {…}}``
     becomes an ``AssetObservation`` while the step runs, so that its numbers are plotted live. The step's own numbers
-    (seconds, CPU, memory) join them: a plot then grows as the step does, and has no hole where it was observed.
+    (seconds, CPU, memory) are added to it, so that their plots also grow during the step and have no gaps at its
+    observations.
 ``{"kind": "partition_metadata", "partition_key": "2024-01", "metadata": {…}}``
     adds metadata to one partition's materialization, in a step that covers several.
 
-Both may carry ``asset_key``; a step of several assets must. Every other custom message is the pipeline's own; of one
-with a ``url``, such as ``{"kind": "flink_job", "url": …}``, the page is remembered, for the failure of a red step.
+Both may have an ``asset_key``, which is required in a step with several assets. All other custom messages are the
+pipeline's own. If one has a ``url``, such as ``{"kind": "flink_job", "url": …}``, the URL is remembered, and shown in
+the failure if the step is red.
 """
 
 import time
@@ -24,7 +26,7 @@ Metadata = Mapping[str, dg.MetadataValue]
 
 FIRST_INTERVAL_S = 5.0
 MOST_OBSERVATIONS = 30
-# 5 s, 6 s, 7.2 s …: thirty observations then cover an hour and a half rather than two and a half minutes.
+# 5 s, 6 s, 7.2 s …: thirty observations then cover an hour and a half instead of two and a half minutes.
 _INTERVAL_GROWTH = 1.2
 
 
@@ -33,8 +35,8 @@ class CustomMessages:
 
     Args:
         context: Dagster's context of the executing step.
-        measures: Tells the step's own numbers up to now.
-        clock: Monotonic time in seconds.
+        measures: Returns the step's own numbers so far.
+        clock: Returns monotonic time, in seconds.
     """
 
     def __init__(
@@ -51,20 +53,20 @@ class CustomMessages:
         """Consume a custom message.
 
         Args:
-            payload: As the workload sent it.
+            payload: The payload, as the workload sent it.
 
         Returns:
-            Whether that settles it.
+            Whether drayage has handled the message completely.
 
         Raises:
-            TypeError: Its kind is known and its form is wrong.
+            TypeError: The kind is known, but the message does not have the form of its kind.
         """
         if not is_runner_message(payload):
             self._remember_link(payload)
             return False
         metadata = payload.get("metadata")
         if not isinstance(metadata, Mapping):
-            raise TypeError(f"a custom message of kind {payload['kind']!r} needs an object `metadata`")
+            raise TypeError(f"a custom message of kind {payload['kind']!r} needs a `metadata` object")
         if payload["kind"] == "progress":
             self._observe(payload, metadata)
         else:
@@ -72,7 +74,7 @@ class CustomMessages:
         return True
 
     def _observe(self, payload: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
-        """Log an observation, at most every few seconds of each asset: the UI plots its last hundred events only."""
+        """Log an observation, at most one every few seconds for each asset: the UI plots its last 100 events only."""
         key = self._asset_key(payload)
         now = self._clock()
         if self._observations[key] >= MOST_OBSERVATIONS or now < self._next_at.get(key, now):
@@ -84,7 +86,7 @@ class CustomMessages:
         self._context.log_event(dg.AssetObservation(key, metadata=numbers, partition=partition))
 
     def _remember_link(self, payload: Any) -> None:
-        """Keep the last page of each kind: what was tried again has a new one."""
+        """Keep the last URL of each kind, because a retried operation has a new one."""
         if not isinstance(payload, Mapping):
             return
         kind, url = payload.get("kind"), payload.get("url")
@@ -104,8 +106,8 @@ class CustomMessages:
         if named is None and len(selected) == 1:
             return next(iter(selected))
         if named is None:
-            raise TypeError("the message needs an `asset_key`: the step has not exactly one asset")
+            raise TypeError("the message needs an `asset_key`: the step does not have exactly one asset")
         key = dg.AssetKey.from_escaped_user_string(named)
         if key not in selected:
-            raise TypeError(f"{named!r} is none of the step's assets")
+            raise TypeError(f"{named!r} is not one of the step's assets")
         return key

@@ -1,7 +1,7 @@
-"""Keeps the books of one session: what the workload said, and whether every word of it was understood.
+"""Records what a workload sent in one session, and whether every message was understood.
 
-It stands between the message reader and Dagster's own handler, whichever reader is in use: the handler
-turns messages into results and log lines, the ledger remembers what the judgement needs.
+The ledger sits between the message reader, whichever is in use, and Dagster's own handler: the handler turns messages
+into results and log lines, and the ledger remembers what the verdict needs.
 """
 
 import time
@@ -23,25 +23,26 @@ CustomMessageHandler = Callable[[Any], bool]
 
 
 class MessageSink(Protocol):
-    """What a message reader needs to hand its findings on."""
+    """The receiver of everything that a message reader reads."""
 
     def handle_message(self, message: Any) -> None:
-        """Take one parsed message."""
+        """Handle one parsed message."""
 
     def report_problem(self, text: str, line: bytes | None = None) -> None:
-        """Take note of something that was not understood."""
+        """Record something that was not understood."""
 
     def redact(self, text: bytes) -> bytes:
-        """Take secrets out of a line."""
+        """Return a line with secrets removed."""
 
 
 class Ledger:
-    """What came through Pipes in one session.
+    """A record of what came through Pipes in one session.
 
     Args:
         on_activity: Called after each message, from the reader's thread.
-        on_custom: Takes a custom message's payload, and returns whether Dagster's handler is to keep it in memory too.
-        redact: Takes secrets out of a line.
+        on_custom: Called with a custom message's payload; returns whether Dagster's handler should also keep the
+            message in memory.
+        redact: Removes secrets from a line.
     """
 
     def __init__(
@@ -64,12 +65,12 @@ class Ledger:
         self.last_message_at: float | None = None
 
     def over(self, handler: dg.PipesMessageHandler) -> "LedgerHandler":
-        """Stand before Dagster's handler: readers talk to what this returns."""
+        """Wrap Dagster's handler, and return the handler that readers must use in its place."""
         self._handler = handler
         return LedgerHandler(self, handler)
 
     def take_results(self) -> Sequence[dg.PipesExecutionResult]:
-        """Hand out the reported materializations and checks that were not handed out before."""
+        """Return the reported materializations and checks that earlier calls have not returned."""
         if self._handler is None:
             return ()
         reported = self._handler.get_reported_results()
@@ -79,12 +80,12 @@ class Ledger:
     def facts(
         self, state: ContainerState, *, broken_promises: Sequence[str], limit: LimitReached | None, debug_text: str
     ) -> Facts:
-        """Put together what the judgement goes by.
+        """Return the facts that the verdict is based on.
 
         Args:
             state: The container at its end.
-            broken_promises: One sentence part each.
-            limit: The limit of time that was reached.
+            broken_promises: One clause for each broken promise.
+            limit: The time limit that was reached; None if none was.
             debug_text: Where context and messages were exchanged.
         """
         return Facts(
@@ -100,11 +101,11 @@ class Ledger:
         )
 
     def report_problem(self, text: str, line: bytes | None = None) -> None:
-        """Take note of something that was not understood; the step fails for it in the end.
+        """Record something that was not understood; it makes the step red in the end.
 
         Args:
             text: What was wrong.
-            line: The offending bytes; the beginning is quoted.
+            line: The offending bytes; their beginning is quoted.
         """
         if line is not None:
             excerpt = self._redact(bytes(line[:_EXCERPT_BYTES])).decode("utf-8", "backslashreplace")
@@ -112,16 +113,16 @@ class Ledger:
         self._problems.add(text)
 
     def redact(self, text: bytes) -> bytes:
-        """Take secrets out of a line."""
+        """Return a line with secrets removed."""
         return self._redact(text)
 
     def take(self, message: Any, handler: dg.PipesMessageHandler) -> None:
-        """Take one message: note what the judgement needs, and let Dagster's handler do the rest."""
+        """Record what the verdict needs from a message, and let Dagster's handler do the rest."""
         self.messages += 1
         self.last_message_at = time.monotonic()
         try:
             self._understand(message, handler)
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises is one message not understood
+        except Exception as error:  # noqa: BLE001 - any error of a handler means one message that was not understood
             self.report_problem(
                 f"message {self.messages} ({_describe(message)}) was not understood: {type(error).__name__}: {error}"
             )
@@ -129,8 +130,8 @@ class Ledger:
 
     def _understand(self, message: Any, handler: dg.PipesMessageHandler) -> None:
         if isinstance(message, dict) and message.get("method") == "closed":
-            # Before anything else is asked of it: the judgement needs the exception, also of a library that leaves
-            # some of its fields out, and Dagster's handler only logs it.
+            # Before validation, because the verdict needs the exception even if a library omits some of its fields.
+            # Dagster's handler only logs it.
             params = message.get("params")
             self.exception = params.get("exception") if isinstance(params, Mapping) else None
         require_message(message)
@@ -145,7 +146,7 @@ class Ledger:
 
 
 class Problems:
-    """What was not understood in one session; several threads may add to it."""
+    """The problems of one session; several threads may add to them."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -153,7 +154,7 @@ class Problems:
         self.first: list[str] = []
 
     def add(self, text: str) -> None:
-        """Count a problem, and keep its text if it is one of the first."""
+        """Count a problem, and keep its text if it is one of the first few."""
         with self._lock:
             self.count += 1
             if len(self.first) < _KEPT_PROBLEMS:
@@ -161,11 +162,11 @@ class Problems:
 
 
 class LedgerHandler:
-    """Looks to a message reader like Dagster's handler, and keeps the ledger.
+    """Stands in for Dagster's handler in a message reader, and records everything in the ledger.
 
     Args:
-        ledger: Where it is noted.
-        handler: Dagster's own.
+        ledger: The ledger.
+        handler: Dagster's own handler.
     """
 
     def __init__(self, ledger: Ledger, handler: dg.PipesMessageHandler) -> None:
@@ -173,24 +174,24 @@ class LedgerHandler:
         self._handler = handler
 
     def handle_message(self, message: Any) -> None:
-        """Take one message; never raises for a bad one, so that the reader goes on to the next."""
+        """Handle one message; a bad one does not raise, so that the reader goes on to the next."""
         self._ledger.take(message, self._handler)
 
     def report_problem(self, text: str, line: bytes | None = None) -> None:
-        """Take note of a line that is not a message."""
+        """Record a line that is not a message."""
         self._ledger.report_problem(text, line)
 
     def redact(self, text: bytes) -> bytes:
-        """Take secrets out of a line."""
+        """Return a line with secrets removed."""
         return self._ledger.redact(text)
 
     def report_pipes_framework_exception(self, origin: str, exc_info: Any) -> None:
-        """Take note of a reader's own error, which the stock client would only log."""
+        """Record an error of the reader itself, which the stock client would only log."""
         self._ledger.report_problem(f"{origin}: {exc_info[0].__name__}: {exc_info[1]}")
         self._handler.report_pipes_framework_exception(origin, exc_info)
 
     def __getattr__(self, name: str) -> Any:
-        """Give readers of other packages whatever else they use of Dagster's handler."""
+        """Return whatever else readers from other packages use of Dagster's handler."""
         return getattr(self._handler, name)
 
 

@@ -1,4 +1,4 @@
-"""Bytes in, whole lines out, in bounded memory."""
+"""Splits a stream of bytes into whole lines, in bounded memory."""
 
 from collections.abc import Iterator
 from typing import Self
@@ -8,11 +8,11 @@ LONGEST_MESSAGE_BYTES = 256 * 1024 * 1024
 
 
 class LineSplitter:
-    """Puts lines together from chunks that may be cut anywhere.
+    """Assembles lines from chunks that may be split at arbitrary points.
 
     Args:
-        limit_bytes: Longest line that is kept; of a longer one only ``limit_bytes`` are handed out, as
-            :class:`OverlongLine`, and the rest up to its end is dropped.
+        limit_bytes: Length of the longest line that is kept whole, in bytes. Of a longer line, only the first
+            ``limit_bytes`` are returned, as :class:`OverlongLine`; the rest of the line is dropped.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -21,7 +21,7 @@ class LineSplitter:
         self._dropped_bytes = 0
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """Take a chunk in, and yield each line that it completes, without its newline.
+        """Add a chunk, and yield each line that it completes, without its newline.
 
         Args:
             chunk: Bytes as they were read.
@@ -34,7 +34,7 @@ class LineSplitter:
         self._keep(chunk[start:])
 
     def finish(self) -> bytes | None:
-        """Hand out what is left without a newline at the end; None if nothing is."""
+        """Return a last line that has no newline; None if there is none."""
         if not self._buffer and not self._dropped_bytes:
             return None
         return self._take()
@@ -57,14 +57,14 @@ class OverlongLine(bytes):
     """The beginning of a line that was longer than the limit.
 
     Args:
-        content: What was kept of it.
-        size_bytes: How long it was in all.
+        content: The part that was kept.
+        size_bytes: Length of the whole line, in bytes.
     """
 
     size_bytes: int
 
     def __new__(cls, content: bytes, size_bytes: int) -> Self:
-        """Keep the beginning, and remember the whole size."""
+        """Create the kept part, with the size of the whole line."""
         line = super().__new__(cls, content)
         line.size_bytes = size_bytes
         return line

@@ -1,8 +1,8 @@
-"""Reads the messages file while the workload writes it: bytes in, whole messages out, nothing lost.
+"""Reads messages while the workload writes them, and reports everything that is not a whole message.
 
-The stock readers take a chunk of a log for a line, swallow what they cannot parse, and end at the first
-error. This one reads on after a bad message, reports a half-written last line, and holds at most one
-message in memory.
+The stock readers treat a chunk of a log as a line, silently drop what they cannot parse, and stop at the first error.
+The readers here continue after a bad message; the file's reader also reports a half-written last line, and holds at
+most one message in memory.
 """
 
 import contextlib
@@ -24,19 +24,20 @@ from drayage.pipes.lines import LONGEST_MESSAGE_BYTES, LineSplitter, OverlongLin
 _CHUNK_BYTES = 1024 * 1024
 _POLL_S = 0.02
 _VERSION = "__dagster_pipes_version"
-# A logger's words before a message may have braces; a long broken line is not to be read once for each of its own.
+# A logger's prefix before a message may contain braces. The limit keeps a long broken line from being parsed once for
+# each of its own braces.
 _MOST_BRACES = 8
 _MESSAGE_MEMBER = re.compile(rb'\{\s*"(?:%s|method|params)"\s*:' % _VERSION.encode())
 _MESSAGE_BEGINS = f'{{"{_VERSION}"'.encode()
 
 
 class MessageFileReader(dg.PipesMessageReader):
-    """A Pipes message reader over one file that outlives the session.
+    """A Pipes message reader for one file, which outlives the session.
 
     Args:
         path: The file as this process sees it; it must exist.
         workload_path: The same file as the workload sees it.
-        longest_message_bytes: A longer message is reported as not understood.
+        longest_message_bytes: Longest message that is accepted, in bytes; a longer one is reported as a problem.
     """
 
     def __init__(self, path: Path, *, workload_path: str, longest_message_bytes: int = LONGEST_MESSAGE_BYTES) -> None:
@@ -46,8 +47,8 @@ class MessageFileReader(dg.PipesMessageReader):
 
     @contextlib.contextmanager
     def read_messages(self, handler: MessageSink) -> Iterator[PipesParams]:  # type: ignore[override]
-        # The override: drayage hands its ledger in, which takes what Dagster's handler takes, and more.
-        """Follow the file in a thread until the session closes, then read what is left of it."""
+        # The override: drayage passes its ledger, which accepts everything that Dagster's handler accepts, and more.
+        """Follow the file in a thread until the session closes, then read the rest of it."""
         closing = Event()
         thread = Thread(target=self._follow, args=(handler, closing), name="drayage-messages", daemon=True)
         thread.start()
@@ -58,7 +59,7 @@ class MessageFileReader(dg.PipesMessageReader):
             thread.join()
 
     def no_messages_debug_text(self) -> str:
-        """Say where messages were looked for."""
+        """Return a sentence that says where messages were expected."""
         return f"Messages were read from {self._path}, which the container sees as {self._workload_path}."
 
     def _follow(self, handler: MessageSink, closing: Event) -> None:
@@ -84,9 +85,9 @@ class MessageFileReader(dg.PipesMessageReader):
 
 
 class LogMessageReader(dg.PipesMessageReader):
-    """Reads messages out of the container's output, for workloads that cannot write files.
+    """Reads messages from the container's output, for workloads that cannot write files.
 
-    It stands in for the stock client's reader of Docker's log, which takes each chunk of the log for a line.
+    It replaces the stock client's reader of Docker's log, which treats each chunk of the log as a line.
     """
 
     def __init__(self) -> None:
@@ -95,7 +96,7 @@ class LogMessageReader(dg.PipesMessageReader):
     @contextlib.contextmanager
     def read_messages(self, handler: MessageSink) -> Iterator[PipesParams]:  # type: ignore[override]
         # The override: as above.
-        """Take messages from :meth:`take_line` until the session closes."""
+        """Deliver the messages that :meth:`take_line` finds, until the session closes."""
         self._handler = handler
         try:
             yield {PipesDefaultMessageWriter.STDIO_KEY: PipesDefaultMessageWriter.STDERR}
@@ -103,13 +104,13 @@ class LogMessageReader(dg.PipesMessageReader):
             self._handler = None
 
     def take_line(self, line: bytes) -> bool:
-        """Take a line of output if it holds a message, also after text that was left without a newline.
+        """Deliver the message in a line of output, if there is one; it may follow text that has no newline.
 
         Args:
-            line: A whole line, without its end.
+            line: A whole line, without its newline.
 
         Returns:
-            Whether it was a message, and no output.
+            Whether the line held a message, and so is not output.
         """
         start = _message_start(line)
         if self._handler is None or start < 0:
@@ -118,28 +119,28 @@ class LogMessageReader(dg.PipesMessageReader):
         return True
 
     def no_messages_debug_text(self) -> str:
-        """Say where messages were looked for."""
-        return "Messages were looked for in the container's standard output and error."
+        """Return a sentence that says where messages were expected."""
+        return "Messages were expected in the container's standard output and error."
 
 
 def _message_start(line: bytes) -> int:
-    """Tell where a message begins in a line of output; -1 if there is none."""
+    """Return the position at which a message begins in a line of output; -1 if there is no message."""
     if line.startswith(_MESSAGE_BEGINS):
         return 0
     if _VERSION.encode() not in line:
         return -1
-    # JSON's members have no order, and some languages write another one each time.
+    # JSON members have no order, and some languages write them in a different order each time.
     for brace in islice(re.finditer(rb"\{", line), _MOST_BRACES):
         with contextlib.suppress(ValueError, RecursionError):
             return brace.start() if _VERSION in json.loads(line[brace.start() :]) else -1
-    # One that is half-written is to be told, too.
+    # A half-written message must be reported too.
     broken = _MESSAGE_MEMBER.search(line)
     return broken.start() if broken else -1
 
 
 def _chunks(file: BinaryIO, closing: Event) -> Iterator[bytes]:
     while True:
-        # Order matters: what was written before `closing` was set is read before the end is believed.
+        # Order matters: `closing` is checked before the file is read, so everything written before it was set is read.
         last = closing.is_set()
         chunk = file.read(_CHUNK_BYTES)
         if chunk:
@@ -167,7 +168,7 @@ def _deliver(line: bytes, handler: MessageSink) -> None:
 
 
 def _deliver_rest(rest: bytes, handler: MessageSink) -> None:
-    """Deliver a last line without newline if it is whole, else report it."""
+    """Deliver a last line without a newline if it is whole JSON, otherwise report it."""
     try:
         whole = not isinstance(rest, OverlongLine) and isinstance(json.loads(rest), dict)
     except (ValueError, RecursionError):
@@ -176,7 +177,7 @@ def _deliver_rest(rest: bytes, handler: MessageSink) -> None:
         _deliver(rest, handler)
     elif rest.strip():
         handler.report_problem(
-            f"the last line is half-written ({len(rest)} bytes without an end): the workload died while it "
-            "wrote a message, or its disk was full",
+            f"the last line is half-written ({len(rest)} bytes without a newline): the workload died while writing "
+            "a message, or its disk was full",
             rest,
         )

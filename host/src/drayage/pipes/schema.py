@@ -1,8 +1,9 @@
-"""The workload contract as one JSON Schema: what the runner takes, the conformance kit asks for and the page describes.
+"""Validates messages against the workload contract, a single JSON Schema.
 
-Its ``definitions`` name every kind of message by its method, the runner's own custom messages by their ``kind``, and
-the context. Dagster's handler still reads what the schema lets through, and refuses the little that JSON Schema cannot
-say: a whole ``float`` that is written as 3, and a table whose records have different fields.
+The runner enforces the same schema that the conformance kit tests and ``docs/workload-contract.md`` describes. Its
+``definitions`` hold every message by its method, the runner's own custom messages by their ``kind``, and the context.
+Dagster's handler then reads what the schema accepts, and refuses what JSON Schema cannot express: a whole ``float``
+that is written as 3, and a table whose records have different fields.
 """
 
 import json
@@ -15,27 +16,28 @@ import fastjsonschema
 
 _FILE = "workload-contract.schema.json"
 _CUSTOM = "report_custom_message"
-# A tuple: a payload's kind may be a list, which no set can be asked about.
+# A tuple, because a payload's kind may be a list, which cannot be looked up in a set.
 _OWN_KINDS = ("progress", "partition_metadata")
 
 
 @cache
 def schema() -> Mapping[str, Any]:
-    """The schema, JSON Schema draft 7."""
+    """Return the schema, in JSON Schema draft 7."""
     content: dict[str, Any] = json.loads(resources.files("drayage").joinpath(_FILE).read_bytes())
     return content
 
 
 def require_message(message: Any) -> None:
-    """Take a message that the schema takes.
+    """Check that a message conforms to the schema.
 
     Args:
         message: A line of the messages file, parsed.
 
     Raises:
-        TypeError: It is none; the text says where, and what was expected.
+        TypeError: It does not; the text says where, and what was expected.
     """
-    # Tens of thousands come in a second: what JSON makes is a dict, and asking for a Mapping takes ten times as long.
+    # Tens of thousands of messages arrive per second. JSON objects are dicts, and a check for Mapping takes ten times
+    # as long.
     if not isinstance(message, dict) or not isinstance(message.get("method"), str) or "params" not in message:
         raise TypeError("expected an object with `method` and `params`")
     version, methods = _envelope()
@@ -51,20 +53,20 @@ def require_message(message: Any) -> None:
 
 
 def is_runner_message(payload: Any) -> bool:
-    """Tell whether drayage consumes a custom message of this payload itself."""
+    """Return whether drayage itself consumes a custom message with this payload."""
     return isinstance(payload, dict) and payload.get("kind") in _OWN_KINDS
 
 
 def require(definition: str, content: Any, *, where: str) -> None:
-    """Take content that one of the schema's definitions takes.
+    """Check that content conforms to one of the schema's definitions.
 
     Args:
-        definition: Its name.
+        definition: Name of the definition.
         content: Parsed JSON.
-        where: What the content is called in the error.
+        where: What to call the content in the error.
 
     Raises:
-        TypeError: It does not.
+        TypeError: It does not conform; the text says where, and what was expected.
     """
     try:
         _validator(definition)(content)
@@ -73,7 +75,7 @@ def require(definition: str, content: Any, *, where: str) -> None:
 
 
 def _require_custom(params: Any) -> None:
-    """Look at a custom message by hand: most are the pipeline's own."""
+    """Check a custom message by hand, because most are the pipeline's own."""
     if not isinstance(params, dict) or params.keys() != {"payload"}:
         raise TypeError("params must be an object that holds `payload` and nothing else")
     payload = params["payload"]
@@ -83,7 +85,7 @@ def _require_custom(params: Any) -> None:
 
 @cache
 def _envelope() -> tuple[str, tuple[str, ...]]:
-    """Version of Pipes' protocol, and its methods."""
+    """Return the version of the Pipes protocol, and the names of its methods."""
     envelope = schema()["definitions"]["message"]["properties"]
     return envelope["__dagster_pipes_version"]["const"], tuple(envelope["method"]["enum"])
 

@@ -1,4 +1,4 @@
-"""A Pipes session with drayage between its parts: every message through the ledger, partitions in every context."""
+"""Opens Pipes sessions in which every message goes through the ledger and every context carries its partitions."""
 
 import contextlib
 import json
@@ -17,11 +17,15 @@ from drayage.request import StepRequest
 
 
 def choose_reader(given: dg.PipesMessageReader | None, attempt: Attempt) -> dg.PipesMessageReader:
-    """Take the reader that was given; else, or in place of the stock client's reader of Docker's log, one of drayage's.
+    """Return the message reader to use.
 
     Args:
-        given: What the client or its caller was given.
-        attempt: Its messages file is read where nothing was given.
+        given: The reader that the client or its caller was given, if any.
+        attempt: The attempt, whose messages file is read if no reader was given.
+
+    Returns:
+        The given reader; drayage's own reader of the output in place of the stock client's reader of Docker's log; or
+        a reader of the messages file if none was given.
     """
     if isinstance(given, PipesDockerLogsMessageReader):
         return LogMessageReader()
@@ -34,10 +38,10 @@ def open_session(
     """Open the Pipes session of one attempt.
 
     Args:
-        request: What was asked for.
-        attempt: Its context goes there, where the request has no injector of its own.
-        reader: Reads what the workload says.
-        adopted: Whether the container runs, or ran, already: its context is written.
+        request: The step's request.
+        attempt: The attempt, to which the context is written unless the request has its own injector.
+        reader: Reads the workload's messages.
+        adopted: Whether the container is already running, or has run; if so, its context has been written before.
     """
     injector = request.context_injector or ContextFile(attempt, write=not adopted)
     return dg.open_pipes_session(
@@ -52,8 +56,8 @@ class LedgerReader(dg.PipesMessageReader):
     """Puts the ledger between a message reader and Dagster's handler.
 
     Args:
-        reader: Does the reading.
-        ledger: Notes what it finds.
+        reader: The reader that does the reading.
+        ledger: The ledger that records what it reads.
     """
 
     def __init__(self, reader: dg.PipesMessageReader, ledger: Ledger) -> None:
@@ -62,21 +66,21 @@ class LedgerReader(dg.PipesMessageReader):
 
     @contextlib.contextmanager
     def read_messages(self, handler: dg.PipesMessageHandler) -> Iterator[PipesParams]:
-        """Let the reader read, with the ledger as its handler."""
-        # The ledger's handler has all that readers use of Dagster's; Dagster's own composite reader passes
-        # a stand-in the same way.
+        """Read messages with the wrapped reader, and the ledger as its handler."""
+        # The ledger's handler has everything that readers use of Dagster's handler. Dagster's own composite reader
+        # passes a stand-in in the same way.
         with self._reader.read_messages(self._ledger.over(handler)) as params:  # type: ignore[arg-type]
             yield params
 
     @property
     def expected_writer_count(self) -> int:
-        """As the reader says, where it says something of its own: asking Dagster's default warns."""
+        """The wrapped reader's own value; 1 if it only inherits Dagster's default, which emits a warning when read."""
         if type(self._reader).expected_writer_count is dg.PipesMessageReader.expected_writer_count:
             return 1
         return self._reader.expected_writer_count
 
     def on_opened(self, opened_payload: PipesOpenedData) -> None:
-        """Pass on what the workload said when it opened Pipes."""
+        """Pass on what the workload reported when it opened Pipes."""
         self._reader.on_opened(opened_payload)
 
     def on_launched(self, launched_payload: dg.PipesLaunchedData) -> None:
@@ -84,16 +88,16 @@ class LedgerReader(dg.PipesMessageReader):
         self._reader.on_launched(launched_payload)
 
     def no_messages_debug_text(self) -> str:
-        """As the reader says."""
+        """Return the wrapped reader's text."""
         return self._reader.no_messages_debug_text()
 
 
 class ContextFile(dg.PipesContextInjector):
-    """Hands the context over as a file in the exchange directory, of any size, and leaves it there.
+    """Passes the context, of any size, as a file in the exchange directory, and leaves it there.
 
     Args:
-        attempt: Where it goes.
-        write: False leaves the context that is there, for a container that may have read it already.
+        attempt: The attempt that the context is written to.
+        write: Whether to write the context; False keeps the existing one, which the container may already have read.
     """
 
     def __init__(self, attempt: Attempt, *, write: bool = True) -> None:
@@ -102,24 +106,24 @@ class ContextFile(dg.PipesContextInjector):
 
     @contextlib.contextmanager
     def inject_context(self, context_data: PipesContextData) -> Iterator[PipesParams]:
-        """Write the context, and tell the workload its path there."""
+        """Write the context, and yield the parameters that give the workload its path."""
         if self._write:
             self._attempt.write_context(json.dumps(context_data))
         yield {PipesDefaultContextLoader.FILE_PATH_KEY: WORKLOAD_CONTEXT}
 
     def no_messages_debug_text(self) -> str:
-        """Say where the context went."""
+        """Return a sentence that says where the context was written."""
         return f"The context was written to {self._attempt.context}, which the container sees as {WORKLOAD_CONTEXT}."
 
 
 class PartitionInjector(dg.PipesContextInjector):
-    """Adds key range and time window to the context where a run covers several partitions at once.
+    """Adds the key range and time window to the context if a run covers several partitions at once.
 
-    Dagster's own context carries them for a single partition only, so that a workload in a single-run backfill
-    would not know what it is to make.
+    Dagster's own context carries them for a single partition only, so a workload in a single-run backfill would not
+    know which partitions to make.
 
     Args:
-        injector: Hands the context over.
+        injector: Passes the context to the workload.
         context: Dagster's context of the executing step.
     """
 
@@ -129,12 +133,12 @@ class PartitionInjector(dg.PipesContextInjector):
 
     @contextlib.contextmanager
     def inject_context(self, context_data: PipesContextData) -> Iterator[PipesParams]:
-        """Hand the completed context over."""
+        """Pass on the context with its partitions added."""
         with self._injector.inject_context(self._completed(context_data)) as params:
             yield params
 
     def no_messages_debug_text(self) -> str:
-        """As the injector says."""
+        """Return the wrapped injector's text."""
         return self._injector.no_messages_debug_text()
 
     def _completed(self, context_data: PipesContextData) -> PipesContextData:
@@ -144,7 +148,7 @@ class PartitionInjector(dg.PipesContextInjector):
         keys = context.partition_key_range
         completed = {**context_data, "partition_key_range": {"start": keys.start, "end": keys.end}}
         with contextlib.suppress(dg.DagsterInvariantViolationError, ValueError):
-            # Only partitions of time have a window; there is no public way to ask beforehand.
+            # Only time partitions have a window, and there is no public way to ask beforehand.
             window = context.partition_time_window
             completed["partition_time_window"] = {"start": window.start.isoformat(), "end": window.end.isoformat()}
         return completed  # type: ignore[return-value]  # a TypedDict's copy with other values

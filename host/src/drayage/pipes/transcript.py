@@ -1,4 +1,4 @@
-"""Messages as people read them, one line each."""
+"""Formats messages for people, one line each."""
 
 import json
 from collections.abc import Mapping
@@ -8,10 +8,10 @@ _SHOWN_CHARACTERS = 160
 
 
 def described(message: Any) -> str:
-    """Put a message in one line.
+    """Return a one-line description of a message.
 
     Args:
-        message: As the workload sent it.
+        message: A message, as the workload sent it.
     """
     method, params = message["method"], message.get("params") or {}
     if method == "log":

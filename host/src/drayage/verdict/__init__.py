@@ -1,5 +1,5 @@
-"""The verdict: what makes a step green or red, and how that is said.
+"""Decides whether a step is green or red, and explains why.
 
-Reading order: ``judge`` (every reason against a green step) → ``promises`` (what an asset must report) → ``results``
-(what becomes of the results a workload reported) → ``failure`` (the explanation of a red step).
+Reading order: ``judge`` (collects every reason why a step is red) → ``promises`` (what an asset must report) →
+``results`` (what happens to the results that a workload reported) → ``failure`` (explains a red step).
 """

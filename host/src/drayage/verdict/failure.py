@@ -1,4 +1,4 @@
-"""A failure that explains itself: the reason, the commands that go on from there, where it was, the last lines."""
+"""Makes failures that explain themselves: the reasons, the commands to try next, the container and its last lines."""
 
 import shlex
 from collections.abc import Collection, Mapping, Sequence
@@ -16,12 +16,15 @@ _STACK_FRAMES = 30
 
 
 def debug_commands(command_line: str, attempt: Attempt, step: str) -> dict[str, str]:
-    """The commands that run a step again and look into it, by their verbs, ready to paste.
+    """Return the commands that run a step again or open a shell in it, ready to paste.
 
     Args:
         command_line: How people call ``drayage``.
-        attempt: Where the step's files are; an adopted one is found under the run that started it.
+        attempt: The attempt; an adopted one is found under the run that started it.
         step: The step's key.
+
+    Returns:
+        The commands, by their verbs: ``replay`` and ``shell``.
     """
     run_id = short_run_id(attempt.name.split("/", 1)[0])
     return {verb: f"{command_line} {verb} {run_id} {shlex.quote(step)}" for verb in ("replay", "shell")}
@@ -37,18 +40,18 @@ def step_failure(
     commands: Collection[str],
     links: Mapping[str, str],
 ) -> dg.Failure:
-    """Make the failure of a step that was judged and found wanting.
+    """Return the failure of a step whose verdict is red.
 
     Args:
         verdict: What was wrong.
-        facts: What the judgement knew.
+        facts: The facts that the verdict is based on.
         state: The container at its end.
-        last_lines: The last lines of its standard error.
-        metadata: The numbers and places that every materialization carries too.
-        commands: What people can do about it.
-        links: Pages that the workload named, such as that of its Flink job, by what they show.
+        last_lines: The last lines of the container's standard error.
+        metadata: The numbers and paths that every materialization carries too.
+        commands: Commands that people can run next.
+        links: URLs that the workload reported, such as its Flink job's page, by what they show.
     """
-    # A workload's own words may end with a full stop already.
+    # The workload's own text may already end with a full stop.
     first, *others = [reason.text.rstrip(".") for reason in verdict.reasons]
     lines = [f"{state.image}: {first}."]
     lines += [f"Also: {text}." for text in others]
@@ -60,7 +63,7 @@ def step_failure(
     return dg.Failure(
         description="\n".join(lines),
         metadata={
-            # First, since the UI cuts a long list off until it is opened.
+            # First, because the UI truncates a long list until it is expanded.
             **{f"{name.replace(' ', '_')}_url": dg.MetadataValue.url(url) for name, url in links.items()},
             **metadata,
             **_failure_metadata(facts, state, last_lines),
@@ -71,13 +74,13 @@ def step_failure(
 def error_failure(
     text: str, error: DrayageError, metadata: Mapping[str, dg.MetadataValue], *, commands: Collection[str] = ()
 ) -> dg.Failure:
-    """Make the failure of a step that could not be started or followed.
+    """Return the failure of a step that could not be started or followed.
 
     Args:
-        text: The error's text, free of secrets.
-        error: What drayage found; its text says what to do.
-        metadata: What is known of the step.
-        commands: What people can do about it, where there was a container.
+        text: The error's text, with secrets removed.
+        error: The error; its text says what to do.
+        metadata: What is known about the step.
+        commands: Commands that people can run next; empty if there was no container.
     """
     description = "\n".join([text, *_what_to_do(commands)])
     return dg.Failure(description=description, metadata={**metadata, "error_type": type(error).__name__})
@@ -109,7 +112,7 @@ def _failure_metadata(facts: Facts, state: ContainerState, last_lines: Sequence[
 
 
 def _stack(exception: PipesException) -> list[str]:
-    """The exception as Python prints it: causes first."""
+    """Return the exception's lines in the order in which Python prints them: causes first."""
     lines: list[str] = []
     cause = exception.get("cause") or exception.get("context")
     if cause:

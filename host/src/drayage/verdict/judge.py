@@ -1,4 +1,4 @@
-"""Judges a step: green only if everything was right, else red with every reason."""
+"""Judges a step: green only if nothing was wrong, otherwise red with every reason."""
 
 import signal
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Literal
 
 from dagster_pipes import PipesException
 
-# Shells and engines give 128 + n as the exit code of what signal n ended.
+# Shells and engines report 128 + n as the exit code of a process that signal n ended.
 _SIGNALLED = 128
 
 Kind = Literal["limit", "memory", "exit", "exception", "pipes", "message", "promise"]
@@ -19,9 +19,9 @@ class Ending:
 
     Args:
         exit_code: Its exit code; 128 + n after signal n.
-        oom_killed: Whether the kernel killed a process of it for lack of memory.
-        memory_limit_bytes: Its memory limit; 0 is unlimited.
-        engine_error: What the engine says went wrong; empty if nothing.
+        oom_killed: Whether the kernel killed one of its processes for lack of memory.
+        memory_limit_bytes: Its memory limit in bytes; 0 is unlimited.
+        engine_error: The engine's own error; empty if none.
     """
 
     exit_code: int
@@ -31,7 +31,7 @@ class Ending:
 
     @property
     def signal_name(self) -> str | None:
-        """Name of the signal that ended it, if the exit code says so."""
+        """The name of the signal that ended it; None if the exit code does not stand for one."""
         try:
             return signal.Signals(self.exit_code - _SIGNALLED).name if self.exit_code > _SIGNALLED else None
         except ValueError:
@@ -40,7 +40,7 @@ class Ending:
 
 @dataclass(frozen=True)
 class LimitReached:
-    """A limit of time at which the client ended the container.
+    """A time limit at which the client stopped the container.
 
     Args:
         setting: Name of the setting.
@@ -55,18 +55,18 @@ class LimitReached:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a step once its container has ended and its messages are read.
+    """The facts about a step once its container has ended and its messages have been read.
 
     Args:
         ending: How the container ended.
         opened: Whether the workload opened Pipes.
-        closed: Whether it closed Pipes.
-        exception: The exception that came with the close.
-        problems: Messages that were not understood, at most some.
-        problem_count: How many there were.
-        broken_promises: One sentence part each.
-        limit: The limit of time that was reached.
-        debug_text: Where context and messages were exchanged, for a workload that stayed silent.
+        closed: Whether the workload closed Pipes.
+        exception: The exception that came with the closing message.
+        problems: Descriptions of the first few messages that were not understood.
+        problem_count: Number of all messages that were not understood.
+        broken_promises: One clause for each broken promise.
+        limit: The time limit that was reached; None if none was.
+        debug_text: Where context and messages were exchanged, to explain a workload that stayed silent.
     """
 
     ending: Ending
@@ -85,8 +85,8 @@ class Reason:
     """One thing that was wrong.
 
     Args:
-        kind: What sort of thing.
-        text: A sentence part that begins in lower case and ends without a full stop.
+        kind: The category of the reason.
+        text: A clause that begins in lower case and ends without a full stop.
     """
 
     kind: Kind
@@ -95,10 +95,10 @@ class Reason:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a step.
+    """Whether a step is green, and if not, why.
 
     Args:
-        reasons: All that was wrong, the cause first; empty if the step is green.
+        reasons: Everything that was wrong, the likeliest cause first; empty if the step is green.
     """
 
     reasons: Sequence[Reason] = field(default_factory=tuple)
@@ -113,15 +113,15 @@ def judge(facts: Facts) -> Verdict:
     """Judge a step.
 
     Args:
-        facts: What is known of it.
+        facts: What is known about the step.
 
     Returns:
-        Every reason why it is not green, the likeliest cause first.
+        The verdict, with every reason why the step is not green, the likeliest cause first.
     """
     reasons: list[Reason] = []
     if facts.limit:
         limit = facts.limit
-        reasons.append(Reason("limit", f"{limit.what} within {limit.limit_s:g} s ({limit.setting}), so it was ended"))
+        reasons.append(Reason("limit", f"{limit.what} within {limit.limit_s:g} s ({limit.setting}), so it was stopped"))
     if facts.ending.oom_killed:
         reasons.append(Reason("memory", _memory_text(facts.ending)))
     if facts.exception is not None:
@@ -139,10 +139,10 @@ def judge(facts: Facts) -> Verdict:
 
 
 def exception_line(exception: PipesException) -> str:
-    """An exception's type and message on one line.
+    """Return an exception's type and message on one line.
 
     Args:
-        exception: As Pipes carries it; fields may be missing in libraries of other languages.
+        exception: The exception in Pipes' form; libraries in other languages may omit fields.
     """
     name = exception.get("name")
     message = " ".join(str(exception.get("message") or "").split())
@@ -166,8 +166,8 @@ def _exit_text(facts: Facts) -> str:
     name = ending.signal_name
     text = f"it exited with code {ending.exit_code}" + (f" ({name})" if name else "")
     if name == "SIGKILL" and ending.memory_limit_bytes and not ending.oom_killed and facts.limit is None:
-        # A busy engine hears of the end before it hears of the memory, and then never says so.
-        text += f"; somebody killed it, perhaps the kernel: {_memory_advice(ending)}"
+        # A busy engine may learn that the container ended before it learns why, and then never reports the kill.
+        text += f"; something killed it, perhaps the kernel: {_memory_advice(ending)}"
     return f"{text}; the engine says: {ending.engine_error}" if ending.engine_error else text
 
 

@@ -1,13 +1,13 @@
-"""What a step must report: names and types of metadata, made from one pydantic model an asset.
+"""Defines and checks what a step must report: metadata names and types, from one pydantic model per asset.
 
-::
+For example::
 
     class TripsReport(pydantic.BaseModel):
         rows_written: int = Field(description="Rows committed", json_schema_extra={"unit": "rows"})
 
     AssetSpec("trips", metadata=promises(TripsReport))
 
-A field with a default may be left out; an alias gives names such as ``dagster/row_count``.
+A field with a default is optional; an alias allows names such as ``dagster/row_count``.
 """
 
 import datetime as dt
@@ -24,7 +24,7 @@ from drayage.promise import Promise
 
 PROMISES = "drayage/promises"
 ANY = "any"
-# 3.0 arrives as the JSON number 3: a whole float is an int on the wire.
+# A whole float is an int on the wire: 3.0 may arrive as the JSON number 3.
 FLOAT = ("float", "int")
 
 _TYPES_OF_ANNOTATION: dict[type[Any], tuple[str, ...]] = {
@@ -67,16 +67,16 @@ _PROMISES = pydantic.TypeAdapter(dict[str, Promise])
 
 
 def promises(model: type[pydantic.BaseModel]) -> dict[str, Any]:
-    """Make an asset's promises from a model.
+    """Create an asset's promises from a model.
 
     Args:
-        model: Its fields are the promised names.
+        model: The model; its fields are the promised metadata.
 
     Returns:
-        Metadata for ``AssetSpec(metadata=…)``, with the one key ``drayage/promises``.
+        Metadata for ``AssetSpec(metadata=…)``, with the single key ``drayage/promises``.
 
     Raises:
-        PromiseError: A field has a type that no Pipes metadata can have.
+        PromiseError: A field has a type that Pipes metadata cannot have.
     """
     promised: dict[str, Any] = {}
     for field_name, field in model.model_fields.items():
@@ -92,13 +92,16 @@ def promises(model: type[pydantic.BaseModel]) -> dict[str, Any]:
 
 
 def read_promises(metadata: Mapping[str, Any]) -> dict[str, Promise]:
-    """Read an asset's promises back.
+    """Read the promises in an asset's metadata.
 
     Args:
         metadata: ``AssetSpec.metadata``, raw or normalized.
 
+    Returns:
+        The promises, by metadata name; empty if the asset has none.
+
     Raises:
-        PromiseError: They have another form than :func:`promises` gives.
+        PromiseError: They do not have the form that :func:`promises` returns.
     """
     raw = metadata.get(PROMISES)
     if raw is None:
@@ -109,7 +112,7 @@ def read_promises(metadata: Mapping[str, Any]) -> dict[str, Promise]:
         return _PROMISES.validate_python(raw)
     except pydantic.ValidationError as error:
         raise PromiseError(
-            f"The asset's {PROMISES!r} metadata cannot be read: {error}. Make it with drayage.promises(Model)."
+            f"The asset's {PROMISES!r} metadata cannot be read: {error}. Create it with drayage.promises(Model)."
         ) from error
 
 
@@ -117,11 +120,11 @@ def broken_promises(promised: Mapping[str, Promise], metadata: Mapping[str, Any]
     """Compare what was promised with what was reported.
 
     Args:
-        promised: As :func:`read_promises` gives it.
+        promised: Promises as :func:`read_promises` returns them.
         metadata: Metadata of the reported materialization.
 
     Returns:
-        One sentence part for each broken promise, in the promises' order.
+        One clause for each broken promise, in the order of the promises.
     """
     reported = metadata or {}
     broken = []
@@ -137,17 +140,17 @@ def broken_promises(promised: Mapping[str, Promise], metadata: Mapping[str, Any]
 
 
 def unreported_promises(promised: Mapping[str, Mapping[str, Promise]], reported: Collection[str]) -> list[str]:
-    """Tell which promised assets no materialization was reported for.
+    """Return which of the assets with promises have no reported materialization.
 
     Args:
-        promised: By asset key, as Pipes writes it.
+        promised: Promises by asset key, as Pipes writes the key.
         reported: Keys of the assets that were reported.
 
     Returns:
-        One sentence part for each asset.
+        One clause for each missing asset.
     """
     return [
-        f"{key} was promised, and no materialization of it was reported"
+        f"{key} was promised, but no materialization of it was reported"
         for key, promises_of_asset in promised.items()
         if promises_of_asset and key not in reported
     ]
@@ -158,7 +161,7 @@ def _expected(metadata_types: Sequence[str]) -> str:
 
 
 def _metadata_types(annotation: Any, where: str) -> tuple[str, ...]:
-    """Metadata types that a field of this annotation may arrive as; empty for any."""
+    """Return the metadata types that a field with this annotation may arrive as; empty for any."""
     if annotation is Any or annotation is object:
         return ()
     members = _members(annotation)
@@ -167,17 +170,17 @@ def _metadata_types(annotation: Any, where: str) -> tuple[str, ...]:
         return () if () in found else tuple(dict.fromkeys(name for names in found for name in names))
     plain = typing.get_origin(annotation) or annotation
     for known, metadata_types in _TYPES_OF_ANNOTATION.items():
-        # bool comes before int in the table: it is one of its kinds.
+        # bool is a subclass of int, and therefore comes before it in the table.
         if plain is known or (isinstance(plain, type) and issubclass(plain, known)):
             return metadata_types
     raise PromiseError(
-        f"{where} is of type {annotation!r}, which no Pipes metadata has. Use int, float, bool, str, dict, list, "
+        f"{where} is of type {annotation!r}, which Pipes metadata cannot have. Use int, float, bool, str, dict, list, "
         "datetime, AnyUrl, dagster.TableSchema or Any."
     )
 
 
 def _members(annotation: Any) -> tuple[Any, ...] | None:
-    """What an annotation is put together from; None if it is a plain type."""
+    """Return the types that an annotation is composed of; None if it is a plain type."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         return arguments[:1]

@@ -1,4 +1,4 @@
-"""What becomes of the results that a workload reported: promises checked, partial ones kept, none twice."""
+"""Processes the results that a workload reported: checks promises, keeps partial results, logs none of them twice."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Result = dg.PipesExecutionResult
 
 @dataclass(frozen=True)
 class AlreadyLogged:
-    """The events of the step that an interrupted run logged before it ended.
+    """The events that an interrupted run had already logged for the step when it ended.
 
     Args:
         assets: Materialized assets.
@@ -27,7 +27,15 @@ class AlreadyLogged:
 
 
 def broken(request: StepRequest, result: Result) -> list[str]:
-    """Tell which promises of its asset a reported materialization breaks, and whether it belongs here at all."""
+    """Return which promises a reported materialization breaks, or that its asset is not one of the step's.
+
+    Args:
+        request: The step's request.
+        result: A result that the workload reported; a check breaks no promise.
+
+    Returns:
+        One clause for each broken promise.
+    """
     if result.asset_key is None:
         return []
     key = dg.AssetKey.from_coercible(result.asset_key)
@@ -35,7 +43,7 @@ def broken(request: StepRequest, result: Result) -> list[str]:
         return []
     context = request.context
     if context.has_assets_def and key not in context.selected_asset_keys:
-        return [f"a materialization of {key.to_user_string()} was reported, which is none of the step's assets"]
+        return [f"a materialization of {key.to_user_string()} was reported, which is not one of the step's assets"]
     promised = request.promised.get(key.to_escaped_user_string(), {})
     return [
         f"{key.to_user_string()} was promised metadata: {text}" for text in broken_promises(promised, result.metadata)
@@ -43,7 +51,7 @@ def broken(request: StepRequest, result: Result) -> list[str]:
 
 
 def unreported(request: StepRequest, results: Iterable[Result]) -> list[str]:
-    """Tell which promised assets no materialization was reported for."""
+    """Return which of the assets with promises have no reported materialization, one clause for each."""
     if request.implicit_materializations:
         return []
     reported = {
@@ -55,19 +63,22 @@ def unreported(request: StepRequest, results: Iterable[Result]) -> list[str]:
 
 
 def with_metadata(result: Result, metadata: Mapping[str, dg.MetadataValue]) -> Result:
-    """Put the step's own numbers on a materialization; a check stays as it was reported."""
+    """Return a materialization with the step's own numbers added; a check is returned unchanged."""
     if isinstance(result, dg.MaterializeResult):
         return result._replace(metadata={**(result.metadata or {}), **metadata})
     return result
 
 
 def without_logged(context: Context, results: Iterable[Result], already_logged: AlreadyLogged) -> Iterator[Any]:
-    """Replace what an interrupted run logged already by outputs that log nothing.
+    """Yield the results, but replace those that an interrupted run already logged with outputs that log nothing.
 
     Args:
         context: Dagster's context of the executing step.
         results: What the workload reported.
-        already_logged: What was logged of it before.
+        already_logged: What the interrupted run logged.
+
+    Yields:
+        One result or silent output for each reported result.
     """
     for result in results:
         key = None if result.asset_key is None else dg.AssetKey.from_coercible(result.asset_key)
@@ -82,11 +93,13 @@ def without_logged(context: Context, results: Iterable[Result], already_logged: 
 
 
 def keep_as_observations(context: Context, results: Sequence[Result], metadata: Mapping[str, dg.MetadataValue]) -> None:
-    """Keep what a red step reported: a red step materialized nothing, and must not set off what lies downstream.
+    """Log a red step's results as observations.
+
+    A red step materializes nothing, because a materialization would trigger downstream assets.
 
     Args:
         context: Dagster's context of the executing step.
-        results: What was reported and not yielded.
+        results: The results that were reported but not yielded.
         metadata: The step's own numbers.
     """
     partition = context.partition_key if context.has_partition_key else None
