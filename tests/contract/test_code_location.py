@@ -100,6 +100,6 @@ def test_step_of_another_image_than_it_was_defined_for_is_refused_before_anythin
     red = materialize(instance, client, step(shell(GREEN), image=image, image_id=loaded))
     assert not red.success
     reason, _metadata = red.failure
-    assert f"The image {image} is {rebuilt} now, and was {loaded} when" in reason
+    assert f"Image {image} is now {rebuilt}, and was {loaded} when" in reason
     assert "Reload the code location" in reason
     assert deployment.starts() == starts

@@ -110,7 +110,7 @@ def test_what_changed_since_the_last_run_makes_a_container_of_its_own(
     assert run_both(instance, client).success
     outcome = run_both(instance, client, **changed)
     assert outcome.success, outcome.failure
-    assert f"is not used: it was made as in the step's last run, and {named} changed since" in outcome.logged
+    assert f"is not used: it was made as in the step's last run, and since then {named} changed" in outcome.logged
     assert deployment.starts() == 5, "the one that stood by too"
     assert deployment.left_behind() == []
 
@@ -130,7 +130,7 @@ def test_a_workload_that_does_not_wait_is_told_and_not_used(
         second = asset("second", hasty, deps=["between"], timeout_s=1)
         outcome = materialize(instance, client, asset("first", FIRST), between, second)
     assert not outcome.success
-    assert "it has sent messages before it had its context" in outcome.logged
+    assert "it sent messages before it had its context" in outcome.logged
     assert deployment.starts() == 5
 
 
@@ -146,7 +146,7 @@ def test_a_step_that_never_stands_by_has_none(
 
 @pytest.mark.parametrize(
     ("given", "named"),
-    [({"adapter": "key_value"}, "knows nothing of Pipes"), ({"container_kwargs": {"tty": True}}, "container_kwargs")],
+    [({"adapter": "key_value"}, "does not use Pipes"), ({"container_kwargs": {"tty": True}}, "container_kwargs")],
 )
 def test_what_cannot_stand_by_is_told(
     instance: dg.DagsterInstance, client: DrayageClient, given: dict[str, Any], named: str
@@ -264,7 +264,7 @@ def test_a_retry_removes_what_a_killed_host_left_standing_by(warm: Host) -> None
         go_on(warm, name)
     outcome = warm.finish(warm.start("ahead", retried=killed))
     assert outcome.success, outcome.failure
-    assert "is not adopted: it stood by, and its step never began" in outcome.logged
+    assert "is not adopted: it was on standby, and its step never started" in outcome.logged
     assert len(outcome.materializations) == 2
     assert warm.deployment.left_behind() == []
 

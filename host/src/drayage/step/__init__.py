@@ -1,6 +1,6 @@
-"""One step, from its request to its verdict.
+"""Runs one step, from its request to its verdict.
 
-Reading order: ``execution`` (the whole of it) → ``runner`` (what a replay does too) → ``start``, ``adoption``,
-``lineage``, ``standby`` (which container it gets) → ``launch`` (create and start it) → ``follower``, ``output`` (while
-it runs) → ``watch``, ``limits`` (when it must end) → ``invocation`` (what the asset gets back).
+Reading order: ``execution`` (the whole step) → ``runner`` (the part shared with a replay) → ``start``, ``adoption``,
+``lineage``, ``standby`` (choose the container) → ``launch`` (create and start it) → ``follower``, ``output`` (follow it
+while it runs) → ``watch``, ``limits`` (stop it at a time limit) → ``invocation`` (what the asset gets back).
 """

@@ -1,7 +1,7 @@
-"""Finds the container that an interrupted run left behind, running or ended, if it was never judged.
+"""Finds the container that an interrupted run left behind, running or finished, so that its retry can adopt it.
 
-A retry after the host died must not start the work a second time. Dagster's event log decides what was logged already,
-the exchange directory what was judged.
+A retry after the host died must not start the same work a second time. Dagster's event log decides what has been
+logged already; the exchange directory decides what has been judged.
 """
 
 import time
@@ -22,13 +22,13 @@ from drayage.verdict.results import AlreadyLogged
 
 @dataclass(frozen=True)
 class Adopted:
-    """A container, or what is left of one, that a retry adopts.
+    """A container that a retry adopts, or what is left of one.
 
     Args:
-        attempt: Its exchange directory.
-        state: The container; its last state if it was removed already.
-        removed: Whether it was removed already: it was judged green, and Dagster died before it knew.
-        already_logged: What must not be logged again.
+        attempt: The container's exchange directory.
+        state: State of the container; its last state, if it has been removed.
+        removed: Whether the container has been removed: it was judged green, and the host died before Dagster knew.
+        already_logged: Results that must not be logged again.
         created_at_s: Time of creation, in seconds since the epoch.
         measures: The numbers that were recorded with its verdict, if it has one.
     """
@@ -44,17 +44,20 @@ class Adopted:
 def find_adoptable(
     request: StepRequest, *, engine: Engine, exchange: Exchange, fingerprint: str, standby_id: str | None
 ) -> Adopted | None:
-    """Find a container of the same step, in this run's chain of retries, that was never judged.
+    """Find a container that an earlier run in this chain of retries left for the same step.
 
-    Containers of the step that are of no use any more (never given a context, failed meanwhile, or started for
-    another request) are removed on the way.
+    Remove containers of the step that cannot be adopted: those that never got a context, have failed since, or were
+    started for another request.
 
     Args:
         request: What the step asks for now.
         engine: The engine that runs the containers.
         exchange: The root of their exchange directories.
         fingerprint: Fingerprint of the request.
-        standby_id: The container that stands by for the step in this process, if there is one; it is left alone.
+        standby_id: Id of the container on standby for the step in this process, if there is one; it is left alone.
+
+    Returns:
+        The container to adopt; None if there is none.
 
     Raises:
         DrayageError: The engine does not answer, or a record cannot be read.
@@ -66,7 +69,7 @@ def find_adoptable(
             continue
         attempt, run_id = exchange.open(state.labels.get(EXCHANGE, "")), state.labels[RUN]
         if attempt is None and state.status == "created":
-            # It was made to hold secrets, or its directory is gone: it will never be started.
+            # It was created to hold secrets, or its directory is gone: it will never be started.
             remove_container(engine, state.labels, state.id)
         if attempt is None or not _is_open(lineage, run_id, VerdictRecord.read(attempt)):
             continue
@@ -87,17 +90,17 @@ def _adoption_obstacle(state: ContainerState, attempt: Attempt, fingerprint: str
     if state.status == "created":
         return "it was never started"
     if attempt.awaits_context:
-        return "it stood by, and its step never began"
+        return "it was on standby, and its step never started"
     record = ContainerRecord.read(attempt)
     if record is None or record.fingerprint != fingerprint:
-        return "image, command, extras, environment or partition have changed since"
+        return "the step's image, command, extras, environment or partition has changed since"
     if state.ended and state.exit_code != 0:
-        return f"it failed meanwhile with exit code {state.exit_code}"
+        return f"it has failed since, with exit code {state.exit_code}"
     return None
 
 
 def _is_open(lineage: Lineage, run_id: str, verdict: VerdictRecord | None) -> bool:
-    """Return whether a container's result is still wanted: not judged red, and not known to Dagster."""
+    """Return whether a container's result is still wanted: it is not red, and Dagster does not have it yet."""
     if verdict is not None and not verdict.green:
         return False
     return lineage.is_open(run_id, judged_at_s=verdict.judged_at_s if verdict else None)
@@ -106,7 +109,7 @@ def _is_open(lineage: Lineage, run_id: str, verdict: VerdictRecord | None) -> bo
 def _find_judged(
     lineage: Lineage, exchange: Exchange, step_folder: str, *, call: int, fingerprint: str
 ) -> Adopted | None:
-    """Find an attempt that was judged green, and whose container was removed, before Dagster heard of it."""
+    """Find an attempt that was judged green and whose container was removed before Dagster recorded the result."""
     for run_id in lineage.earlier_runs():
         for path in sorted((exchange.root / run_id / step_folder).glob("*")):
             attempt = exchange.open(str(path.relative_to(exchange.root)))

@@ -1,4 +1,4 @@
-"""One step from its exchange directory to its verdict; ``client.py`` hands the request in."""
+"""Runs one step, from its exchange directory to its verdict; ``client.py`` passes the request in."""
 
 import time
 from collections.abc import Generator, Iterator, Mapping
@@ -32,11 +32,11 @@ from drayage.verdict.results import (
 
 
 class Execution:
-    """One container, followed from its creation to its verdict.
+    """Runs one step's container, from its creation to its verdict.
 
     Args:
-        request: What was asked for.
-        host: What all steps share.
+        request: What the step asks for.
+        host: The objects that all steps share.
     """
 
     def __init__(self, request: StepRequest, host: StepHost) -> None:
@@ -53,21 +53,21 @@ class Execution:
         self.invocation: DrayageInvocation | None = None
 
     def results(self, *, streaming: bool) -> Iterator[Any]:
-        """Run the step; ``invocation`` is set afterwards.
+        """Run the step, and set ``invocation`` when it is green.
 
         Args:
-            streaming: Whether results are yielded as they come; else none is.
+            streaming: Whether to yield results as they arrive; otherwise nothing is yielded.
 
         Raises:
             dagster.Failure: The step is not green.
         """
         try:
-            # A pull takes minutes: an interrupt may strike there.
+            # A pull takes minutes, so an interrupt must be able to end it.
             image_id = find_image(self._request, self._host.engine)
             yield from between_yields(self._results(image_id, streaming=streaming))
         except DrayageError as error:
             text = self._runner.redactor.text(str(error))
-            # Without a container there is nothing to look into, nor to start again.
+            # Without a container there is nothing to inspect or to start again.
             commands = self._commands(self._start).values() if self._start and self._runner.container_id else ()
             raise error_failure(text, error, self._measured_metadata(), commands=commands) from error
 
@@ -92,17 +92,17 @@ class Execution:
                     state = self._take_finished(adopted)
                 else:
                     state = yield from self._run(start, logs, session.get_bootstrap_env_vars(), streaming=streaming)
-            # The session is closed: the last message is read.
+            # The session is closed: the last message has been read.
             if streaming:
                 yield from self._reported()
             self._metadata = self._measured_metadata()
-            # A cancel that came while the session closed: what was reported is kept as observations.
+            # A cancel may have come while the session closed; what was reported is then kept as observations.
             deliver()
             self._judge(start, state, logs, session, debug_text=ledger_reader.no_messages_debug_text())
         except BaseException:
-            # The next step may never come.
+            # The next step may never start.
             self._host.standby_pool.discard(request.identity.run_id)
-            # With the measures also of a step that ended before its verdict, so that their plots have no holes.
+            # A step that ended before its verdict keeps its measures too, so that their plots have no gaps.
             keep_as_observations(request.context, runner.ledger.take_results(), self._measured_metadata())
             raise
         finally:
@@ -132,7 +132,7 @@ class Execution:
         return runner.result(launched, logs)
 
     def _reported(self) -> Iterator[Any]:
-        """Yield what was reported since the last time, if it keeps its promises."""
+        """Yield the results that were reported since the last call and keep their promises."""
         for result in self._runner.ledger.take_results():
             if not broken(self._request, result):
                 complete = with_metadata(result, self._measured_metadata())
@@ -169,8 +169,8 @@ class Execution:
         )
 
     def _take_custom_message(self, payload: Any) -> bool:
-        """Handle a custom message of drayage's own; return whether Dagster's handler is to keep it in memory."""
-        # Messages that drayage reads itself stay in a file, from which the invocation reads them.
+        """Handle a custom message of drayage's own; return whether Dagster's handler should keep it in memory."""
+        # Messages that drayage reads itself stay in a file, where the invocation finds them.
         return not self._custom(payload) and self._request.message_reader is not None
 
     def _already_logged(self) -> AlreadyLogged:
@@ -192,12 +192,12 @@ class Execution:
         }
 
     def _measured(self) -> dict[str, float | None]:
-        """The step's own numbers up to now, by their metadata names."""
+        """Return the step's own numbers so far, by their metadata names."""
         launched = self._runner.launched
         if launched is None:
             return {}
         opened_at = self._runner.ledger.opened_at
-        # A retry that adopts a container reads its first message late: when it came is not known any more.
+        # A retry that adopts a container reads its first message late, so the message's arrival time is unknown.
         is_adopted = self._start is not None and self._start.adopted is not None
         start_s = None if opened_at is None or is_adopted else round(opened_at - launched.created_at, 3)
         return {
@@ -207,7 +207,7 @@ class Execution:
         }
 
     def _end_early(self, error: BaseException) -> None:
-        """The step ends before its container: a cancel, an error in Dagster, or a container that never started."""
+        """Stop the container, or leave it running, when the step ends first: by a cancel, or by an error in Dagster."""
         runner, settings, log = self._runner, self._request.settings, self._request.context.log
         launched = runner.launched
         if launched is None or isinstance(error, DrayageError) or not runner.was_started():
@@ -229,16 +229,16 @@ class Execution:
             if self._ended_early and self._verdict is not None:
                 self._runner.record(start.attempt, self._verdict, None, self._measured())
             self._runner.scrub(start.attempt)
-            # Without a verdict: left running on purpose, or the engine is out of reach. A retry adopts it.
+            # Without a verdict, it was left running on purpose, or the engine cannot be reached. A retry adopts it.
             unjudged = self._verdict is None and self._runner.was_started()
             if not (unjudged or self._left_running or self._is_kept()):
-                # Behind the step, which has its results; the process ends only when this has.
+                # In the background: the step has its results. The process ends only after this thread.
                 Thread(target=self._remove, args=(start,), name="drayage-removal").start()
         except (DrayageError, OSError) as error:
             self._note_leftover(error)
 
     def _is_kept(self) -> bool:
-        """Return whether people may want to look into the container: not after a cancel, which is no failure of it."""
+        """Return whether to keep the container for inspection: not after a cancel, which is not a failure."""
         keep = self._request.settings.keep
         judged_red = self._verdict is not None and not self._verdict.green and not self._ended_early
         return keep == "always" or (keep == "on_failure" and judged_red)
@@ -249,7 +249,7 @@ class Execution:
             if start.adopted is not None:
                 remove_container(engine, start.adopted.state.labels, start.adopted.state.id)
             else:
-                # By label, not by id: an interrupt may have come before the engine's answer with the id.
+                # By label, not by id: an interrupt may have come before the engine returned the id.
                 remove_owned(engine, self._request.identity.labels())
         except DrayageError as error:
             self._note_leftover(error)

@@ -1,4 +1,4 @@
-"""Follows one running container: its output, its end, what it uses; and ends it when it must."""
+"""Follows one running container: reads its output, samples its usage, awaits its end, and stops it on request."""
 
 import time
 from collections.abc import Callable
@@ -18,14 +18,14 @@ _ENGINE_INTERVAL_S = 0.25
 
 
 class Follower:
-    """The threads around one container.
+    """The threads that follow one container.
 
     Args:
-        engine: Where it runs.
-        container_id: Which one.
-        logs: Takes its output.
+        engine: The engine that runs the container.
+        container_id: Id of the container.
+        logs: Where its output goes.
         output: Its output, attached already.
-        on_change: Called from the threads when something happened.
+        on_change: Called from the threads when something has happened.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Follower:
         self._output = output
         self._on_change = on_change
         self._ended = Event()
-        # An engine that restarts cuts the stream of output, and gives no other for the container.
+        # An engine that restarts cuts the output stream, and the stream does not resume.
         self._is_cut = False
         self._end: ContainerState | EngineError | None = None
         self._usage = UsageMeter(engine, container_id)
@@ -53,21 +53,21 @@ class Follower:
         }
 
     def start(self) -> None:
-        """Begin to follow; a second call does nothing."""
+        """Start to follow; a second call does nothing."""
         for thread in self._threads.values():
             if thread.ident is None:
                 thread.start()
 
     @property
     def ended(self) -> bool:
-        """Whether the container has ended, or cannot be followed any more."""
+        """Whether the container has ended, or can no longer be followed."""
         return self._ended.is_set()
 
     def result(self) -> ContainerState:
-        """Wait for the last of its output, and tell how it ended.
+        """Wait for the rest of the output, and return the container's last state.
 
         Raises:
-            EngineError: It vanished, or the engine does not come back.
+            EngineError: The container has not ended or has vanished, or the engine does not come back.
         """
         if self._threads["output"].ident is not None:
             self._threads["output"].join(_OUTPUT_DEADLINE_S)
@@ -75,24 +75,24 @@ class Follower:
         if isinstance(self._end, EngineError):
             raise self._end
         if self._end is None:
-            raise EngineError(f"Container {self._container_id[:12]} has not ended: it cannot be judged yet.")
+            raise EngineError(f"Container {self._container_id[:12]} has not ended, so it cannot be judged yet.")
         return self._end
 
     def stop(self, signal: str, grace_s: float) -> None:
-        """End the container: first by a signal, then by force.
+        """Stop the container: first with a signal, then by force.
 
         Args:
-            signal: What it is sent first.
-            grace_s: How long it has then, in seconds.
+            signal: Name of the signal that is sent first.
+            grace_s: Time between the signal and SIGKILL, in seconds.
         """
-        # An error may have come between the container's start and its follower's.
+        # An error may have come after the container had started and before its follower did.
         self.start()
         try:
             if signal != "SIGKILL" and not self.ended:
                 self._engine.signal(self._container_id, signal)
                 wait(self._ended, grace_s)
         finally:
-            # Also when a second interrupt cuts the grace short.
+            # Also if a second interrupt cuts the grace period short.
             if not self.ended:
                 self._engine.signal(self._container_id, "SIGKILL")
                 self._ended.wait(_KILL_DEADLINE_S)
@@ -112,7 +112,7 @@ class Follower:
             self._read_rest(received)
 
     def _read_rest(self, received: dict[Stream, int]) -> None:
-        """Take from the engine's record what came after the cut."""
+        """Read the output after the cut from the engine's record."""
         try:
             self._output = self._engine.output(self._container_id, from_start=True)
             for stream, chunk in self._output:
@@ -132,7 +132,7 @@ class Follower:
                     if state.ended:
                         self._end = state
                     else:
-                        # The engine answers at once for a container that is being restarted.
+                        # The engine does not wait for a container that it is restarting: it answers at once.
                         self._ended.wait(_ENGINE_INTERVAL_S)
                 except EngineUnavailableError as error:
                     # An engine that restarts with live-restore leaves the container running.
@@ -144,8 +144,8 @@ class Follower:
                     self._ended.wait(_ENGINE_INTERVAL_S)
         except ContainerGoneError as error:
             self._end = ContainerGoneError(
-                f"Container {self._container_id[:12]} was removed by someone else while the step ran, so that its "
-                f"outcome cannot be known. Run the step again. ({error})"
+                f"Container {self._container_id[:12]} was removed by someone else while the step was running, so "
+                f"whether it succeeded is unknown. Run the step again. ({error})"
             )
         except EngineError as error:
             self._end = error
@@ -154,7 +154,7 @@ class Follower:
             self._on_change()
 
     def _measure(self) -> None:
-        # Not at once: the engine answers slowly for a container that is just starting, and delays its end.
+        # Not immediately: the engine is slow to measure a container that is just starting, and that delays its end.
         interval_s = _FIRST_SAMPLE_S
         while not self._ended.wait(interval_s):
             self._usage.sample()
@@ -166,11 +166,11 @@ class Follower:
 
 
 class UsageMeter:
-    """Samples what a container uses.
+    """Samples a container's memory and processor time.
 
     Args:
-        engine: The engine that runs it.
-        container_id: Its id.
+        engine: The engine that runs the container.
+        container_id: Id of the container.
     """
 
     def __init__(self, engine: Engine, container_id: str) -> None:
@@ -181,7 +181,7 @@ class UsageMeter:
         self._cpu_s: float | None = None
 
     def sample(self) -> None:
-        """Take one sample; one that is missed is no failure of the step, since its numbers are called sampled."""
+        """Take one sample; a missed one does not fail the step, since its numbers are documented as sampled."""
         try:
             usage = self._engine.usage(self._container_id)
         except EngineError:
@@ -192,7 +192,7 @@ class UsageMeter:
                 self._cpu_s = max(self._cpu_s or 0.0, usage.cpu_s)
 
     def measures(self) -> dict[str, float | None]:
-        """Return peak memory in MiB and processor time in seconds; None where the container ended before a sample."""
+        """Return peak memory in MiB and CPU time in seconds; None if the container ended before the first sample."""
         with self._lock:
             peak, cpu_s = self._peak_memory_bytes, self._cpu_s
         return {

@@ -1,4 +1,4 @@
-"""What ``run`` returns: the reported results, with the step's own numbers on each materialization."""
+"""Defines what ``run`` returns: the reported results, with the step's own numbers on each materialization."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,12 @@ class DrayageInvocation(dg.PipesClientCompletedInvocation):
     """A completed step.
 
     Args:
-        session: The Pipes session that carried it.
-        metadata: What every materialization of it carries beside what was reported.
-        attempt: Its exchange directory.
+        session: The step's Pipes session.
+        metadata: Metadata that is added to what each materialization reported.
+        attempt: The step's exchange directory.
         implicit_materializations: Whether assets that nothing was reported for count as materialized.
-        keep_custom: Whether custom messages are in memory; else they are read from the exchange directory.
-        already_logged: What an interrupted run logged already, and this one must not log again.
+        keep_custom: Whether custom messages are in memory; otherwise they are read from the exchange directory.
+        already_logged: What an interrupted run has logged already, and this one must not log again.
     """
 
     def __init__(
@@ -40,11 +40,11 @@ class DrayageInvocation(dg.PipesClientCompletedInvocation):
         self._already_logged = already_logged
 
     def get_results(self, *, implicit_materializations: bool | None = None) -> Sequence[dg.PipesExecutionResult]:
-        """Give what was reported, once.
+        """Return what was reported; what an interrupted run has logged already is not logged again.
 
         Args:
-            implicit_materializations: None takes the client's switch, which is off by default: what was not
-                reported did not happen.
+            implicit_materializations: Whether assets that nothing was reported for count as materialized. None takes
+                the client's setting, which is off by default: what was not reported did not happen.
         """
         implicit = self._implicit if implicit_materializations is None else implicit_materializations
         results = self._session.get_results(implicit_materializations=implicit)
@@ -52,17 +52,17 @@ class DrayageInvocation(dg.PipesClientCompletedInvocation):
         return tuple(without_logged(self._session.context, complete, self._already_logged))
 
     def get_materialize_result(self, *, implicit_materialization: bool | None = None) -> dg.MaterializeResult[Any]:
-        """Give the one materialization of a single-asset step, its checks included.
+        """Return the only materialization of a single-asset step, with its checks.
 
         Args:
             implicit_materialization: As in :meth:`get_results`.
         """
-        # The stock method looks the results up through get_results above.
+        # The inherited method calls get_results above.
         implicit = self._implicit if implicit_materialization is None else implicit_materialization
         return super().get_materialize_result(implicit_materialization=implicit)
 
     def get_custom_messages(self) -> Sequence[Any]:
-        """Give the custom messages' payloads, read from the exchange directory rather than held in memory."""
+        """Return the custom messages' payloads, read from the exchange directory rather than held in memory."""
         if self._keep_custom:
             return super().get_custom_messages()
         payloads = []

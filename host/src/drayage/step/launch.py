@@ -1,4 +1,4 @@
-"""Starts a container for a step, or takes over the one that an interrupted run left behind."""
+"""Starts a step's container, activates the one on standby, or adopts the one that an interrupted run left behind."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -17,32 +17,32 @@ from drayage.step.follower import Follower
 from drayage.step.output import OutputLogs
 
 if TYPE_CHECKING:
-    # They ask Dagster; the command line launches without Dagster, whose import takes seconds.
+    # Adoption imports Dagster, which takes seconds; the command line launches containers without it.
     from drayage.step.adoption import Adopted
 
 _SECRETS_OVERHEAD_BYTES = 2**20
 
 
 def find_image(request: StepRequest, engine: Engine) -> str:
-    """Find the image of a step, and make sure that it is the one that the step was defined for.
+    """Find the image of a step, and check that it is the one that the step was defined for.
 
     Args:
-        request: What was asked for.
-        engine: Where containers run.
+        request: What the step asks for.
+        engine: The engine that runs the containers.
 
     Returns:
-        The image's id.
+        Content address of the image.
 
     Raises:
         EngineError: The engine does not answer, or has no such image.
-        ImageChangedError: The name stands for another image than when the definitions were loaded.
+        ImageChangedError: The name now refers to another image than when the definitions were loaded.
     """
     image_id = engine.image_id(request.image, pull=request.settings.pull)
     if request.image_id not in (None, image_id):
         raise ImageChangedError(
-            f"The image {request.image} is {image_id} now, and was {request.image_id} when this step's "
-            "definitions were loaded from it: it was built or pulled again since. Nothing was started. Reload the "
-            "code location (Deployment, then Reload, in the UI), then launch the run anew."
+            f"Image {request.image} is now {image_id}, and was {request.image_id} when this step's definitions were "
+            "loaded from it: it has been rebuilt or pulled again since. Nothing was started. Reload the code location "
+            "(Deployment, then Reload, in the UI), then launch the run again."
         )
     return image_id
 
@@ -52,10 +52,10 @@ class Launched:
     """A container that is being followed.
 
     Args:
-        state: The container as it was when following began.
-        follower: Follows it.
-        created_at: When it was created, on the monotonic clock, in seconds.
-        started_at: When it was started, on the monotonic clock, in seconds.
+        state: State of the container when following began.
+        follower: The threads that follow it.
+        created_at: Time of creation on the monotonic clock, in seconds.
+        started_at: Time of start on the monotonic clock, in seconds.
     """
 
     state: ContainerState
@@ -68,12 +68,12 @@ class Launcher:
     """Launches the container of one request.
 
     Args:
-        request: What was asked for.
-        engine: Where containers run.
-        on_leftover: Called with the error when something could not be removed, which is then left to the sweeper.
+        request: What the container is made of.
+        engine: The engine that runs the container.
+        on_leftover: Called with the error if something cannot be removed; the sweeper removes it later.
         on_change: Called when something happens to the container.
-        on_created: Called with its id as soon as it exists.
-        on_launched: Called just before it is started, so that no running container is ever unknown.
+        on_created: Called with the container's id as soon as it exists.
+        on_launched: Called just before the container is started, so that no container runs unknown to the caller.
     """
 
     def __init__(
@@ -94,13 +94,19 @@ class Launcher:
         self._on_launched = on_launched
 
     def launch(self, attempt: Attempt, logs: OutputLogs, *, bootstrap: Mapping[str, str], fingerprint: str) -> Launched:
-        """Create a container and start it.
+        """Create a container, start it and follow it.
 
         Args:
-            attempt: Its exchange directory.
-            logs: Takes its output.
+            attempt: The container's exchange directory.
+            logs: Where its output goes.
             bootstrap: Pipes' own environment variables.
-            fingerprint: Of what the step asks for, for a retry that may adopt it.
+            fingerprint: Fingerprint of what the step asks for, for a retry that may adopt the container.
+
+        Returns:
+            The running container.
+
+        Raises:
+            EngineError: The engine refuses, or does not answer.
         """
         created_at, created_at_s = time.monotonic(), time.time()
         state, volume = self.create(attempt, bootstrap=bootstrap)
@@ -116,11 +122,14 @@ class Launcher:
         """Create a container without starting it.
 
         Args:
-            attempt: Its exchange directory.
+            attempt: The container's exchange directory.
             bootstrap: Pipes' own environment variables.
 
         Returns:
-            The container, and the name of its secrets' volume if it has one.
+            The container, and the name of the volume for its secrets; None if it has no secrets.
+
+        Raises:
+            EngineError: The engine refuses, or does not answer.
         """
         volume = self._make_secrets_volume()
         state = self._engine.create(spec_of(self._request, self._engine, attempt, bootstrap))
@@ -128,11 +137,14 @@ class Launcher:
         return state, volume
 
     def start(self, container_id: str, volume: str | None) -> None:
-        """Start a created container, its secrets in place.
+        """Put the secrets of a created container in place, and start it.
 
         Args:
-            container_id: Which one.
-            volume: Its secrets' volume; None if it has none.
+            container_id: Id of the container.
+            volume: Name of the volume for its secrets; None if it has no secrets.
+
+        Raises:
+            EngineError: The engine refuses, or does not answer.
         """
         if volume is None:
             self._engine.start(container_id)
@@ -146,17 +158,21 @@ class Launcher:
             try:
                 hold.release()
             except EngineError as error:
-                # The container runs, or its own error is on the way: neither must end here.
+                # The container is running, or its start raised an error: this error must not stop the one or hide the
+                # other.
                 self._on_leftover(error)
 
     def activate(self, state: ContainerState, output: Output, context: ContextPipe, logs: OutputLogs) -> Launched:
-        """Deliver the context, which is written, to a container that stands by, and follow it.
+        """Deliver the context to a container on standby, and follow it; the context must have been written.
 
         Args:
-            state: The container.
+            state: State of the container.
             output: Its output, attached before it was started.
-            context: Where it waits for its context.
-            logs: Takes its output, that of the time before included.
+            context: The pipe on which it waits for its context.
+            logs: Where its output goes, including the output from before the step.
+
+        Returns:
+            The running container.
         """
         begun_at = time.monotonic()
         self._on_created(state.id)
@@ -172,13 +188,19 @@ class Launcher:
 
         Args:
             adopted: The container.
-            logs: Takes its output, from its start.
-            context: Its context: that run may have ended before it gave it.
+            logs: Where its output goes, from its start.
+            context: Its context, which the other run may not have delivered.
+
+        Returns:
+            The container, running or ended.
+
+        Raises:
+            EngineError: The engine does not answer, or the container is gone.
         """
         self._on_created(adopted.state.id)
         to_monotonic_s = time.monotonic() - time.time()
-        # Limits of time count from its own start, also while nobody followed it; one that has ended can reach none.
-        # Where it stood by before its step began, they count from there.
+        # Time limits count from the container's own start, including the time when nothing followed it. A container
+        # that was on standby counts from its step's start; one that has ended can no longer reach a limit.
         running_since_s = max(adopted.state.started_at_s, adopted.created_at_s)
         started_at_s = time.time() if adopted.state.ended else running_since_s
         follower = self._follower(adopted.state.id, logs, self._engine.output(adopted.state.id, from_start=True))
@@ -206,13 +228,16 @@ class Launcher:
 
 
 def spec_of(request: ContainerRequest, engine: Engine, attempt: Attempt, bootstrap: Mapping[str, str]) -> ContainerSpec:
-    """Put a request in the engine's terms.
+    """Translate a request into the engine's terms.
 
     Args:
-        request: What is asked for.
-        engine: Where the container will run.
-        attempt: Its exchange directory.
+        request: What the container is made of.
+        engine: The engine that will run the container.
+        attempt: The container's exchange directory.
         bootstrap: Pipes' own environment variables.
+
+    Returns:
+        The container's specification.
     """
     settings, volume = request.settings, _secrets_volume(request)
     mounts = [Mount(engine.host_path(attempt.io), WORKLOAD_IO, read_only=False), *settings.mounts]

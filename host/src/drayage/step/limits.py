@@ -1,4 +1,4 @@
-"""Limits of time: for the step, for its start, and for its silence."""
+"""Defines when a step reaches a time limit: for the whole step, for its start, or for its silence."""
 
 from dataclasses import dataclass
 
@@ -10,23 +10,23 @@ _LONGEST_WAIT_S = 60.0
 
 @dataclass(frozen=True)
 class TimeLimits:
-    """The limits of one step; all times are of the monotonic clock, in seconds.
+    """The time limits of one step; all times are on the monotonic clock, in seconds.
 
     Args:
-        settings: Holds the limits.
-        started_at: When the container was started (or adopted).
+        settings: The step's settings, which hold the limits.
+        started_at: Time from which the limits count: the container's start, or its step's if it was on standby.
     """
 
     settings: StepSettings
     started_at: float
 
     def reached(self, now: float, *, opened_at: float | None, last_activity_at: float | None) -> LimitReached | None:
-        """Tell which limit is reached, if any.
+        """Return the limit that has been reached; None if there is none.
 
         Args:
-            now: The time.
-            opened_at: When the workload opened Pipes; None if it did not yet.
-            last_activity_at: When the last message or line came; None if none did yet.
+            now: Current time.
+            opened_at: When the workload opened Pipes; None if it has not yet.
+            last_activity_at: When the last message or output line arrived; None if none has yet.
         """
         for deadline, limit in self._deadlines(opened_at=opened_at, last_activity_at=last_activity_at):
             if now >= deadline:
@@ -34,7 +34,13 @@ class TimeLimits:
         return None
 
     def wait_s(self, now: float, *, opened_at: float | None, last_activity_at: float | None) -> float:
-        """How long nothing needs to be looked at, if nothing happens."""
+        """Return how long the watch may sleep if nothing happens, in seconds; at most 60.
+
+        Args:
+            now: Current time.
+            opened_at: As in :meth:`reached`.
+            last_activity_at: As in :meth:`reached`.
+        """
         deadlines = self._deadlines(opened_at=opened_at, last_activity_at=last_activity_at)
         return max(0.0, min([_LONGEST_WAIT_S, *(deadline - now for deadline, _ in deadlines)]))
 

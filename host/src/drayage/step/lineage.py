@@ -1,4 +1,4 @@
-"""What Dagster has logged of a step, over the chain of runs that retry each other."""
+"""Reads what Dagster has logged of a step in a chain of runs that retry each other."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ _LONGEST_CHAIN = 64
 
 
 class Lineage:
-    """One step in the chain of runs that ends with the executing one.
+    """One step in the chain of runs that ends with the executing run.
 
     Args:
         context: Dagster's context of the executing step.
@@ -23,7 +23,7 @@ class Lineage:
         self._step = step
 
     def earlier_runs(self) -> Iterator[str]:
-        """Yield the ids of the runs that the executing one retries, latest first."""
+        """Yield the ids of the runs that the executing run retries, latest first."""
         run = self._context.run
         for _ in range(_LONGEST_CHAIN):
             if run.parent_run_id is None:
@@ -35,17 +35,17 @@ class Lineage:
             run = parent
 
     def is_open(self, run_id: str, *, judged_at_s: float | None) -> bool:
-        """Return whether Dagster still waits for the result of a container.
+        """Return whether Dagster still lacks the result of a container.
 
         Args:
-            run_id: The run that started the container.
-            judged_at_s: When the container was judged green, in seconds since the epoch; None if it was not judged.
+            run_id: Id of the run that started the container.
+            judged_at_s: Time of the green verdict, in seconds since the epoch; None if there is no verdict.
         """
         for at_s, event in self._events_since(run_id):
             if event.event_type == dg.DagsterEventType.STEP_SUCCESS:
                 return False
-            # A step that failed after a green verdict failed in the asset's own code, so it runs afresh. A failure
-            # before the verdict is that of a host which could not follow the container to its end.
+            # A step that failed after a green verdict failed in the asset's own code, so it starts over. A failure
+            # before the verdict means that the host could not follow the container to its end.
             failed = event.event_type in {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.STEP_UP_FOR_RETRY}
             if failed and judged_at_s is not None and at_s > judged_at_s:
                 return False
@@ -55,8 +55,8 @@ class Lineage:
         """Return the results of a container that are in the event log.
 
         Args:
-            run_id: The run that started the container.
-            container_id: Its id.
+            run_id: Id of the run that started the container.
+            container_id: Id of the container.
         """
         assets, checks = set(), set()
         for _, event in self._events_since(run_id):
@@ -68,9 +68,9 @@ class Lineage:
         return AlreadyLogged(frozenset(assets), frozenset(checks))
 
     def _events_since(self, run_id: str) -> Iterator[tuple[float, dg.DagsterEvent]]:
-        """Yield the step's events, with their times, of a run and of all runs that retried it.
+        """Yield the step's events, with their times, in a run and in every retry of it.
 
-        Of all of them: a retry that adopted the container may have died too, after it had logged a part of the results.
+        A retry that adopted the container may have died as well, after it had logged some of the results.
         """
         for run in dict.fromkeys((run_id, *self.earlier_runs(), self._context.run.run_id)):
             yield from step_events(self._context.instance, run, self._step)

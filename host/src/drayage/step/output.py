@@ -1,4 +1,4 @@
-"""Takes a container's output in: whole lines to files and to the compute logs, the last ones to the failure."""
+"""Writes a container's output, line by line, to its files and to the compute logs, and keeps the last lines."""
 
 import contextlib
 import sys
@@ -17,14 +17,14 @@ _TAIL_LINE_CHARACTERS = 2000
 
 
 class OutputLog:
-    """One stream of a container: its file, its line in the making, and its last lines.
+    """One output stream of a container: its file, its unfinished line, and its last lines.
 
     Args:
         file: Where the bytes go.
         console: Where the lines go as text, for Dagster's compute logs.
-        redact: Takes secrets out of a line.
-        intercept: Takes a line that is no output but a message; returns whether it did.
-        adapter: Reads metadata out of the lines, which stay output nonetheless.
+        redact: Removes secrets from a line.
+        intercept: Takes a line that is a message rather than output; returns whether it took the line.
+        adapter: Reads metadata from the lines, which remain output as well.
     """
 
     def __init__(
@@ -45,18 +45,18 @@ class OutputLog:
 
     @property
     def tail(self) -> list[str]:
-        """The last lines, shortened, without their ends."""
+        """The last lines, shortened, without line ends."""
         return list(self._tail)
 
     def feed(self, chunk: bytes) -> None:
-        """Take a chunk in, cut anywhere."""
+        """Take a chunk, which may begin and end anywhere in a line."""
         for line in self._splitter.feed(chunk):
             self._write(line, b"\n")
         self._file.flush()
         self._console.flush()
 
     def finish(self) -> None:
-        """Write what is left without a newline at the end."""
+        """Write the last line if it did not end in a newline."""
         rest = self._splitter.finish()
         if rest is not None:
             self._write(rest, b"")
@@ -73,18 +73,18 @@ class OutputLog:
             clean += f" … [{line.size_bytes - len(line)} bytes of this line left out]".encode()
         self._file.write(clean + end)
         text = clean.decode("utf-8", "backslashreplace").rstrip("\r")
-        # Lines always end on the console: the next one may be the other stream's, or Dagster's own.
+        # On the console every line is ended: the next one may belong to the other stream, or to Dagster.
         self._console.write(text + "\n")
         self._tail.append(text[:_TAIL_LINE_CHARACTERS])
 
 
 class OutputLogs:
-    """Both streams of a container.
+    """Both output streams of a container.
 
     Args:
         stdout: The log of its standard output.
         stderr: The log of its standard error.
-        adapter: Reads metadata out of the standard output of a program that knows nothing of Pipes.
+        adapter: Reads metadata from the standard output of a program that does not use Pipes.
     """
 
     def __init__(self, stdout: OutputLog, stderr: OutputLog, adapter: Adapter | None = None) -> None:
@@ -93,23 +93,23 @@ class OutputLogs:
         self.last_line_at: float | None = None
 
     def feed(self, stream: Stream, chunk: bytes) -> None:
-        """Take a chunk of one stream in."""
+        """Take a chunk of one stream."""
         self.last_line_at = time.monotonic()
         self._logs[stream].feed(chunk)
 
     def finish(self) -> None:
-        """Write what is left without a newline at the end."""
+        """Write the last line if it did not end in a newline."""
         for log in self._logs.values():
             log.finish()
 
     def end(self, exit_code: int) -> None:
-        """Let the adapter, if there is one, report what it read, now that the container has ended."""
+        """Let the adapter, if there is one, report what it has read; called after the container has ended."""
         if self._adapter is not None:
             self.finish()
             self._adapter.end(exit_code)
 
     def last_lines(self) -> list[str]:
-        """The last lines of standard error, or of standard output where that is empty (a tty has only one)."""
+        """Return the last lines of standard error, or of standard output if there are none (a tty has only one)."""
         return self._logs["stderr"].tail or self._logs["stdout"].tail
 
 
@@ -123,15 +123,16 @@ def open_output_logs(
     adapter: Adapter | None = None,
     keep: bool = False,
 ) -> Iterator[OutputLogs]:
-    """Open the files of both streams.
+    """Open the files of both streams, and close them at the end.
 
     Args:
-        stdout: File of the standard output.
-        stderr: File of the standard error.
-        redact: Takes secrets out of a line.
-        intercept: Takes a line that is no output but a message; returns whether it did.
-        adapter: Reads metadata out of the standard output of a program that knows nothing of Pipes.
-        keep: Whether what an earlier follower wrote stays; else the container's output is read from its start.
+        stdout: Path of the standard output's file.
+        stderr: Path of the standard error's file.
+        redact: Removes secrets from a line.
+        intercept: Takes a line that is a message rather than output; returns whether it took the line.
+        adapter: Reads metadata from the standard output of a program that does not use Pipes.
+        keep: Whether to keep what an earlier run wrote; otherwise the files are emptied, and the container's output
+            is read from its start.
     """
     mode = "ab" if keep else "wb"
     with stdout.open(mode) as out, stderr.open(mode) as err:

@@ -1,4 +1,4 @@
-"""What a step and its replay have in common: one container, run to its end."""
+"""Runs one container to its end: the part that a step and a replay have in common."""
 
 import contextlib
 import time
@@ -23,13 +23,13 @@ from drayage.verdict.judge import Facts, LimitReached, Verdict
 
 
 class Runner:
-    """Runs one container: open its logs, launch it, watch it, take its end, record the verdict.
+    """Runs one container: opens its logs, launches it, watches it, awaits its end, and records the verdict.
 
     Args:
         request: What the container is made of.
-        engine: The engine that runs it.
+        engine: The engine that runs the container.
         on_custom: Takes custom messages, as in :class:`drayage.pipes.ledger.Ledger`.
-        on_leftover: Called with the error when something could not be removed, which is then left to the sweeper.
+        on_leftover: Called with the error if something cannot be removed; the sweeper removes it later.
     """
 
     def __init__(
@@ -58,9 +58,9 @@ class Runner:
 
         Args:
             attempt: The attempt.
-            reader: The message reader; one that reads the container's output is fed from it.
-            finished: Whether the container's output was read to its end already, by the run that judged it. Its
-                messages are then in the file, an adapter's included.
+            reader: The message reader; if it reads messages from the container's output, it is fed from there.
+            finished: Whether the run that judged the container has read its output to the end. The messages are then
+                in the file already, including those that an adapter wrote.
         """
         intercept = reader.take_line if isinstance(reader, LogMessageReader) else None
         form = None if finished else self._request.adapter
@@ -73,10 +73,13 @@ class Runner:
             yield logs
 
     def launch(self, start: Callable[[Launcher], Launched]) -> Launched:
-        """Let the container begin.
+        """Launch the container.
 
         Args:
-            start: Starts or adopts it with the launcher that it is given.
+            start: Starts or adopts the container with the launcher that it is passed.
+
+        Returns:
+            The container, being followed.
 
         Raises:
             DrayageError: The engine refuses, or does not answer.
@@ -93,13 +96,13 @@ class Runner:
         )
 
     def changes(self, launched: Launched, logs: OutputLogs) -> Iterator[None]:
-        """Yield whenever something happened, until the container has ended or was stopped at a limit of time."""
+        """Yield whenever something has happened, until the container has ended or was stopped at a time limit."""
         watch = Watch(launched, self._request.settings, ledger=self.ledger, logs=logs, changed=self._changed)
         yield from watch.changes()
         self.limit = watch.limit
 
     def result(self, launched: Launched, logs: OutputLogs) -> ContainerState:
-        """Return the container's last state, all its output read.
+        """Read the rest of the container's output, and return its last state.
 
         Raises:
             EngineError: The container vanished, or the engine does not come back.
@@ -109,7 +112,7 @@ class Runner:
         return state
 
     def was_started(self) -> bool:
-        """Return whether the container has begun to run.
+        """Return whether the container has been started.
 
         Raises:
             EngineError: The engine does not answer.
@@ -117,11 +120,11 @@ class Runner:
         return self.launched is not None and self._engine.state(self.launched.state.id).status != "created"
 
     def stop(self, launched: Launched) -> None:
-        """End the container: by its stop signal, then by force."""
+        """Stop the container: first with its stop signal, then by force."""
         launched.follower.stop(self._request.settings.stop_signal, self._request.settings.stop_grace_s)
 
     def facts(self, state: ContainerState, *, broken_promises: Sequence[str], debug_text: str) -> Facts:
-        """Return all that the verdict depends on, as in :meth:`drayage.pipes.ledger.Ledger.facts`."""
+        """Return everything that the verdict depends on, as :meth:`drayage.pipes.ledger.Ledger.facts` does."""
         return self.ledger.facts(state, broken_promises=broken_promises, limit=self.limit, debug_text=debug_text)
 
     def record(
@@ -131,12 +134,12 @@ class Runner:
         state: ContainerState | None,
         measures: Mapping[str, float | None] | None = None,
     ) -> None:
-        """Write the verdict beside the logs, free of secrets.
+        """Write the verdict beside the logs, without secrets.
 
         Args:
             attempt: The attempt.
             verdict: The verdict.
-            state: The container at its end; None if the step ended before it.
+            state: State of the container at its end; None if the step ended first.
             measures: The step's own numbers.
         """
         VerdictRecord(
@@ -148,7 +151,7 @@ class Runner:
         ).write(attempt)
 
     def scrub(self, attempt: Attempt) -> None:
-        """Take secrets out of the messages that the workload wrote."""
+        """Remove secrets from the messages that the workload wrote."""
         if self.redactor.hits:
             scrub(attempt.messages, self.redactor)
 

@@ -1,7 +1,7 @@
-"""Starts the container of a run's next step while a step works, so that its programs are loaded when its turn comes.
+"""Starts the container of a run's next step while the current step works, so that its program is loaded in time.
 
-It is made as that step's last one was, and waits for its context. The step takes it only if it is just what the step
-asks for; else it is removed, and the step starts its own.
+The container is made like that step's last one, and waits for its context. The step takes the container only if it is
+exactly what the step asks for; otherwise it is removed, and the step starts its own.
 """
 
 import atexit
@@ -39,7 +39,7 @@ BOOTSTRAP = {
     DAGSTER_PIPES_CONTEXT_ENV_VAR: encode_param({PipesDefaultContextLoader.FILE_PATH_KEY: WORKLOAD_CONTEXT}),
     DAGSTER_PIPES_MESSAGES_ENV_VAR: encode_param({PipesDefaultMessageWriter.FILE_PATH_KEY: WORKLOAD_MESSAGES}),
 }
-"""Pipes' environment variables of a container whose context and messages are files of its exchange directory."""
+"""Pipes' own environment variables for a container whose context and messages are files of its exchange directory."""
 
 _log = logging.getLogger(__name__)
 _by_exchange: "dict[Exchange, StandbyPool]" = {}
@@ -50,12 +50,12 @@ class Standby:
     """A container that waits for its context.
 
     Args:
-        request: What it is made of.
+        request: What the container is made of.
         attempt: Its exchange directory.
-        state: The container as it was created.
+        state: State of the container when it was created.
         output: Its output, attached before it was started.
-        context: Its context, held back.
-        started_at: When it was started, on the monotonic clock, in seconds.
+        context: The pipe on which it waits for its context.
+        started_at: Time of start on the monotonic clock, in seconds.
     """
 
     request: ContainerRequest
@@ -67,24 +67,24 @@ class Standby:
 
 
 class StandbyPool:
-    """The containers that stand by: one a run, at most.
+    """The containers on standby: at most one a run.
 
-    Each is made by one thread, behind the steps, which is never in the way of itself.
+    A single background thread starts them while steps work.
 
     Args:
-        engine: Where they run.
-        exchange: Where their exchange directories are.
+        engine: The engine that runs the containers.
+        exchange: The root of their exchange directories.
     """
 
     @classmethod
     def shared(cls, engine: Engine, exchange: Exchange) -> "StandbyPool":
-        """Those of all clients of this process that have an exchange root in common.
+        """Return the pool that all clients of this process with the same exchange root share.
 
-        The steps of a run may have a client each, and what one of them prepared is what the next one takes.
+        Each step of a run may have its own client, and takes the container that the previous step prepared.
 
         Args:
-            engine: Where they run, if these are the first.
-            exchange: Where their exchange directories are.
+            engine: The engine that runs the containers; used if the pool does not exist yet.
+            exchange: The root of their exchange directories.
         """
         if exchange not in _by_exchange:
             _by_exchange[exchange] = cls(engine, exchange)
@@ -95,28 +95,32 @@ class StandbyPool:
         self._exchange = exchange
         self._by_run: dict[str, Future[Standby | None]] = {}
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="drayage-standby")
-        # The code of an asset may fail after its container, so that no step comes to take the next one.
+        # An asset's code may fail after its container has ended: then no step takes the next one.
         atexit.register(self._discard_all)
 
     def prepare(self, context: Context, identity: Identity) -> None:
-        """Start the next step's container, behind the step that works.
+        """Start the next step's container in the background, unless one is on standby for the run already.
 
         Args:
             context: Dagster's context of the executing step.
-            identity: Whose step that is.
+            identity: Identity of the executing step.
         """
         standing = self._by_run.get(identity.run_id)
         if standing is None or (standing.done() and _result(standing) is None):
             self._by_run[identity.run_id] = self._worker.submit(self._prepare, later_steps(context), identity)
 
     def find(self, request: StepRequest, image_id: str) -> Standby | None:
-        """Look for the container that stands by for a step, if it is what the step asks for.
+        """Find the container on standby for a step, if it is what the step asks for.
 
-        It stands by until it is taken, or discarded. What went wrong is only logged: the step starts its own.
+        It stays on standby until it is taken or discarded. If it could not be started, that is only logged, and the
+        step starts its own.
 
         Args:
             request: What the step asks for.
             image_id: Content address of its image.
+
+        Returns:
+            The container; None if there is none that the step can use.
 
         Raises:
             EngineError: The engine does not answer.
@@ -124,14 +128,14 @@ class StandbyPool:
         standing = self._by_run.get(request.identity.run_id)
         if standing is None:
             return None
-        # Also one that is being removed: its name is the step's.
+        # Wait also for one that is being removed: it has the name that the step's own container will get.
         done = Event()
         standing.add_done_callback(lambda _: done.set())
         wait(done, TIMEOUT_MAX)
         standby = _result(standing)
         if standby is None:
             if error := standing.exception():
-                request.context.log.info("no container stood by: %s", error)
+                request.context.log.info("no container was on standby: %s", error)
             del self._by_run[request.identity.run_id]
             return None
         if standby.request.identity != request.identity:
@@ -139,27 +143,32 @@ class StandbyPool:
         reason = self._standby_mismatch(standby, request, image_id)
         if reason is None:
             return standby
-        request.context.log.warning("container %s, which stood by, is not used: %s", standby.state.short_id, reason)
+        request.context.log.warning("container %s, on standby, is not used: %s", standby.state.short_id, reason)
         del self._by_run[request.identity.run_id]
         self._remove(standby)
         return None
 
     def take(self, standby: Standby, request: StepRequest, fingerprint: str) -> None:
-        """Leave a container to its step, which removes it in the end.
+        """Hand a container over to its step, which removes it in the end.
 
         Args:
             standby: The container.
             request: What the step asks for.
-            fingerprint: Of that, for a retry that may adopt it.
+            fingerprint: Fingerprint of the request, for a retry that may adopt the container.
         """
-        # Before it has its context: a container that works is always one that a retry can adopt. Time counts from here.
+        # Recorded before it gets its context, so that a retry can adopt every container that works. The step's time
+        # counts from here.
         record_container(
             standby.attempt, request, BOOTSTRAP, standby.state, fingerprint=fingerprint, created_at_s=time.time()
         )
         del self._by_run[request.identity.run_id]
 
     def discard(self, run_id: str) -> None:
-        """Remove what stands by for a run, behind the step: nobody knows whether the next one will come."""
+        """Remove the container on standby for a run, in the background: the next step may never start.
+
+        Args:
+            run_id: Id of the run.
+        """
         standing = self._by_run.get(run_id)
         if standing is not None:
             self._by_run[run_id] = self._worker.submit(self._discard, standing)
@@ -187,18 +196,18 @@ class StandbyPool:
         if not request.settings.standby:
             changed.append("standby")
         if changed:
-            return f"it was made as in the step's last run, and {', '.join(changed)} changed since"
+            return f"it was made as in the step's last run, and since then {', '.join(changed)} changed"
         try:
             if standby.attempt.messages.stat().st_size > 0:
                 return (
-                    "it has sent messages before it had its context, so that its workload may have done the step's "
-                    "work before the step began; take standby out of the step's settings"
+                    "it sent messages before it had its context, so its workload may have done the step's work before "
+                    "the step started; remove standby from the step's settings"
                 )
             state = self._engine.state(standby.state.id)
         except (ContainerGoneError, FileNotFoundError):
             return "it is gone"
         if state.ended:
-            return f"it has ended, with exit code {state.exit_code}, before it had its context"
+            return f"it ended with exit code {state.exit_code} before it had its context"
         return None if state.status == "running" else f"it is {state.status}"
 
     def _prepare(self, steps: Sequence[str], identity: Identity) -> Standby | None:
@@ -243,24 +252,24 @@ class StandbyPool:
 
 
 def _result(standing: Future[Standby | None]) -> Standby | None:
-    """What came of it, which has ended; None also if it failed."""
+    """Return the result of a future that is done; None also if it failed."""
     return None if standing.exception() else standing.result()
 
 
 def _remove_directory(attempt: Attempt) -> None:
     shutil.rmtree(attempt.path, ignore_errors=True)
     with contextlib.suppress(OSError):
-        # Unless another attempt of the step is in it.
+        # The parent stays if it holds another attempt of the step.
         attempt.path.parent.rmdir()
 
 
 def _plain(value: object) -> object:
-    """As the record gives it back, which knows no tuples but those of settings."""
+    """Return a value as it comes back from a record, where tuples other than those of settings are lists."""
     return list(value) if isinstance(value, tuple) else value
 
 
 def _request_of(record: ContainerRecord, identity: Identity) -> ContainerRequest | None:
-    """What a container like the recorded one is made of; None if the record does not tell all of it."""
+    """Return the request for a container like the recorded one; None if the record lacks a part of it."""
     environment = record.known_environment()
     if not record.settings.standby or environment.keys() != record.environment.keys():
         return None

@@ -1,4 +1,4 @@
-"""How a step begins: with a container that an interrupted run left, with one that stands by, or with a new one."""
+"""Chooses how a step starts: with a container that an interrupted run left, with one on standby, or with a new one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from drayage.step.standby import Standby, StandbyPool
 
 @dataclass(frozen=True)
 class StepHost:
-    """What all steps of a client share.
+    """The objects that all steps of a client share.
 
     Args:
         engine: The engine that runs their containers.
         exchange: The root of their exchange directories.
         standby_pool: The containers that were started ahead.
-        command_line: How people call ``drayage`` for this deployment.
+        command_line: The ``drayage`` command for this deployment, as it is shown to people.
     """
 
     engine: Engine
@@ -38,9 +38,9 @@ class Start:
         request: What the step asks for.
         fingerprint: Fingerprint of the request, for a retry that may adopt the container.
         attempt: The exchange directory.
-        context: Where a container may wait for the context.
-        adopted: What an interrupted run left behind.
-        standby: The container that was started ahead.
+        context: The pipe on which a container may wait for its context.
+        adopted: The container that an interrupted run left, if it is adopted.
+        standby: The container that was started ahead, if it is used.
     """
 
     request: StepRequest
@@ -54,9 +54,15 @@ class Start:
         """Adopt, activate or start the container; its context must have been written.
 
         Args:
-            launcher: Launches containers for the request.
-            logs: Takes the container's output.
+            launcher: The launcher for the request.
+            logs: Where the container's output goes.
             bootstrap: Pipes' own environment variables.
+
+        Returns:
+            The container, being followed.
+
+        Raises:
+            DrayageError: The engine refuses, or does not answer.
         """
         if self.adopted:
             return launcher.adopt(self.adopted, logs, self.context)
@@ -73,12 +79,15 @@ class Start:
 
 
 def choose_start(request: StepRequest, image_id: str, host: StepHost) -> Start:
-    """Find a container that does what a step asks for, or make the directory for a new one.
+    """Find a container that does what a step asks for, or create the exchange directory for a new one.
 
     Args:
         request: What the step asks for.
         image_id: Content address of its image.
-        host: Where to look.
+        host: The objects that all steps share.
+
+    Returns:
+        The exchange directory, and the container if there is one already.
 
     Raises:
         DrayageError: The engine or the exchange root fails.

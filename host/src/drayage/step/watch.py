@@ -1,4 +1,4 @@
-"""Watches a container until its end, and ends it at a limit of time."""
+"""Watches a container until it ends, and stops it at a time limit."""
 
 import time
 from collections.abc import Iterator
@@ -14,14 +14,14 @@ from drayage.verdict.judge import LimitReached
 
 
 class Watch:
-    """One container, watched; ``limit`` says afterwards at which limit it was ended, if at one.
+    """Watches one container; if it is stopped at a time limit, ``limit`` is set to it.
 
     Args:
         launched: The container.
-        settings: Hold the limits, and how a container is stopped.
-        ledger: Knows when the workload last sent a message.
-        logs: Know when it last wrote a line.
-        changed: Set by whatever happens.
+        settings: The step's settings: its time limits, and how its container is stopped.
+        ledger: The ledger, which has the time of the last message.
+        logs: The container's output, which has the time of the last line.
+        changed: Set whenever something happens.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Watch:
         self.limit: LimitReached | None = None
 
     def changes(self) -> Iterator[None]:
-        """Yield whenever something happened, until the container has ended."""
+        """Yield whenever something has happened, until the container has ended or was stopped at a time limit."""
         while not self._follower.ended:
             times = {"opened_at": self._ledger.opened_at, "last_activity_at": self._last_activity_at()}
             self.limit = self._limits.reached(time.monotonic(), **times)
