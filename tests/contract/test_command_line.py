@@ -372,7 +372,7 @@ def test_a_capsule_is_replayed_where_the_run_is_unknown(
     assert done.returncode == 1, done.stderr
     assert "it exited with code 3" in done.stdout
     (tmp_path / "other").write_text("no capsule")
-    assert "is no capsule" in cli("replay", str(tmp_path / "other"), "--yes", exits=2)
+    assert "is not a capsule" in cli("replay", str(tmp_path / "other"), "--yes", exits=2)
     assert "There is no capsule" in cli("replay", str(tmp_path / "none"), "--yes", exits=2)
 
 

@@ -62,7 +62,7 @@ def test_a_debugger_stops_the_step_changes_it_and_lets_it_end(
         words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as replay:
         assert replay.stdout is not None
-        assert f"127.0.0.1:{port}" in read_until(replay.stdout, "waits for a debugger")
+        assert f"127.0.0.1:{port}" in read_until(replay.stdout, "is waiting for a debugger")
         with Debugger(port) as debugger:
             debugger.attach(breakpoints={"/app/src/program.py": [FIRST_LINE_THAT_KNOWS_THE_LIMIT]})
             thread = debugger.wait_for("event", event="stopped")["body"]["threadId"]
@@ -102,5 +102,5 @@ def test_a_step_in_which_no_python_begins_says_so(
     materialize(instance, deployment.client(network="bridge"), step(shell(GREEN), image=python_image))
     options = ["--debugpy", "--debugpy-port", str(free_port())]
     said = cli("replay", "last", "report", "--yes", *options)
-    assert "It waited for no debugger" in said
+    assert "It did not wait for a debugger" in said
     assert "The replay is green" in said

@@ -1,8 +1,8 @@
-"""The command line, for people who look into one step, or add one.
+"""The command line, for people who debug a step or add a workload.
 
-Reading order: ``screen`` (what all share) → ``listing``, ``output`` (what happened) → ``shell``, ``replay``,
-``capsule`` (doing it again) → ``doctor`` with ``added_checks``, ``sweep`` (the machine) → ``new`` (one more
-workload), ``conform`` (whether an image will do).
+Reading order: ``screen`` (what all commands share) → ``listing``, ``output`` (what happened) → ``shell``, ``replay``,
+``capsule`` (run it again) → ``doctor`` with ``added_checks``, ``sweep`` (the machine) → ``new`` (add a workload),
+``conform`` (test an image).
 """
 
 from pathlib import Path
@@ -26,7 +26,7 @@ from drayage.settings import ClientSettings
 
 
 class _OneSentence(typer.core.TyperGroup):
-    """Turns whatever drayage raises into its one sentence and an exit code."""
+    """Prints an error of drayage as one sentence instead of a traceback, and exits with a code."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -36,7 +36,7 @@ class _OneSentence(typer.core.TyperGroup):
             raise typer.Exit(EXIT_USAGE) from error
         except PermissionError as error:
             typer.secho(
-                f"{error.filename} may not be read or written by this user: run the command as the user that runs "
+                f"This user is not allowed to read or write {error.filename}: run the command as the user that runs "
                 "Dagster.",
                 err=True,
                 fg="red",
@@ -51,7 +51,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Look into the steps that ran in containers, run one again, look after what they leave, and add workloads.",
+    help="Inspect the steps that ran in containers, run one again, remove what they left behind, and add workloads.",
 )
 
 
@@ -60,16 +60,19 @@ def _setup(
     ctx: typer.Context,
     *,
     exchange_root: Annotated[
-        Path | None, typer.Option(help="Default: DRAYAGE_EXCHANGE_ROOT, else $DAGSTER_HOME/drayage.")
+        Path | None,
+        typer.Option(
+            help="Root of the exchange directories; default: DRAYAGE_EXCHANGE_ROOT, then $DAGSTER_HOME/drayage."
+        ),
     ] = None,
-    deployment: Annotated[str | None, typer.Option(help="Default: DRAYAGE_DEPLOYMENT.")] = None,
+    deployment: Annotated[str | None, typer.Option(help="Name of the deployment; default: DRAYAGE_DEPLOYMENT.")] = None,
 ) -> None:
     ctx.obj = Setup(ClientSettings.load(exchange_root=exchange_root, deployment=deployment))
 
 
 for command in (runs, steps, logs, messages, shell, replay, capsule, doctor, sweep, new, conform):
     app.command()(command)
-# The command's name in 0.1.0.
+# The name of `sweep` in 0.1.0.
 app.command("prune", hidden=True, deprecated=True)(sweep)
 
 

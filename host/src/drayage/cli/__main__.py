@@ -1,4 +1,4 @@
-"""``python -m drayage.cli``."""
+"""Runs the command line as ``python -m drayage.cli``."""
 
 from drayage.cli import main
 

@@ -1,4 +1,4 @@
-"""``drayage capsule``: one step in a file."""
+"""``drayage capsule``: writes a step to a file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,11 +14,11 @@ def capsule(
     run: Run,
     step: Step,
     *,
-    file: Annotated[Path, typer.Option("--output", "-o", help="The file to write, such as step.tar.gz.")],
+    file: Annotated[Path, typer.Option("--output", "-o", help="File to write, such as step.tar.gz.")],
     attempt: AttemptName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put a step's context, messages, logs and records in a file; `drayage replay FILE` runs it elsewhere."""
+    """Write a step's context, messages, logs and records to a file; `drayage replay FILE` runs the step elsewhere."""
     setup: Setup = ctx.obj
     found = setup.history.step(run, step, attempt)
     write_capsule(found, file)

@@ -1,4 +1,4 @@
-"""``drayage conform``: whether images keep the workload contract."""
+"""``drayage conform``: tests whether images keep the workload contract."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,15 +10,17 @@ from drayage.cli.screen import EXIT_BAD, AsJson, Setup, print_json, print_table
 
 def conform(
     ctx: typer.Context,
-    images: Annotated[list[str], typer.Argument(help="Images that do what docs/workload-contract.md demands.")],
+    images: Annotated[
+        list[str], typer.Argument(help="Images with the conformance program of docs/workload-contract.md.")
+    ],
     *,
-    scenario: Annotated[list[str] | None, typer.Option(help="Only this one; may be given again.")] = None,
+    scenario: Annotated[list[str] | None, typer.Option(help="Run only this scenario; can be repeated.")] = None,
     table: Annotated[
-        Path | None, typer.Option(help="A Markdown file whose conformance table is written anew.", exists=True)
+        Path | None, typer.Option(help="Markdown file in which to replace the conformance table.", exists=True)
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run images through the scenarios of the workload contract; exit code 1 if one of them does not hold."""
+    """Run images through the scenarios of the workload contract; exit with code 1 if one does not hold."""
     from drayage.cli import conformance  # noqa: PLC0415
     from drayage.conform.table import rows, write_markdown  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""What ``drayage conform`` does; apart from the command itself, for it needs Dagster, whose import takes seconds."""
+"""Runs the scenarios of ``drayage conform``; apart from the command, because importing Dagster takes seconds."""
 
 import typer
 
@@ -11,7 +11,14 @@ LANGUAGE_LABEL = "drayage/language"
 
 
 def chosen(names: list[str]) -> list[Scenario]:
-    """Find the scenarios of these names; all where there are none."""
+    """Return the scenarios with these names, or all of them if there are no names.
+
+    Args:
+        names: Names of scenarios.
+
+    Raises:
+        typer.Exit: There is no scenario with one of the names.
+    """
     known = {scenario.name: scenario for scenario in SCENARIOS}
     unknown = [name for name in names if name not in known]
     if unknown:
@@ -21,7 +28,19 @@ def chosen(names: list[str]) -> list[Scenario]:
 
 
 def column(setup: Setup, image: str, scenarios: list[Scenario]) -> Column:
-    """Run an image through scenarios, and tell on standard error how each ended."""
+    """Run an image through scenarios, and print the result of each to standard error.
+
+    Args:
+        setup: The command's settings and engine.
+        image: Name or id of the image.
+        scenarios: The scenarios.
+
+    Returns:
+        The image's column of the conformance table.
+
+    Raises:
+        EngineError: The engine does not answer, or has no such image.
+    """
     setup.engine.image_id(image, pull="missing")
     size_bytes, labels = setup.debugger.image_facts(image)
     reports = []

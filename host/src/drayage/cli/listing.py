@@ -1,4 +1,4 @@
-"""``drayage runs`` and ``drayage steps``: what ran, and what became of it."""
+"""``drayage runs`` and ``drayage steps``: lists what ran, and how it ended."""
 
 import datetime as dt
 import time
@@ -30,12 +30,12 @@ def runs(ctx: typer.Context, *, as_json: AsJson = False) -> None:
 def steps(
     ctx: typer.Context,
     run: Annotated[
-        str, typer.Argument(help="A run's id, the beginning of one, or `last`.", autocompletion=complete_run)
+        str, typer.Argument(help="A run's id, the start of one, or `last`.", autocompletion=complete_run)
     ] = LAST,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """List the steps of a run: image, status, seconds, exit code, memory, and whether the container is there."""
+    """List the steps of a run: image, status, seconds, exit code, peak memory, and state of the container."""
     setup: Setup = ctx.obj
     found = setup.history.run(run)
     present = states(found, setup.engine)
@@ -82,7 +82,7 @@ def _seconds(step: PastAttempt, container: ContainerState | None) -> float | Non
 
 
 def _run_row(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    # Of a step that was tried again the last attempt counts.
+    # If a step was retried, its last attempt counts.
     latest = {row["step"]: row for row in rows}.values()
     seconds = [row["seconds"] for row in rows if row["seconds"] is not None]
     started = dt.datetime.fromtimestamp(rows[0]["started_at_s"], tz=dt.UTC)

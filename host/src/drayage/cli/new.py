@@ -1,4 +1,4 @@
-"""``drayage new``: one more workload."""
+"""``drayage new``: adds a workload."""
 
 import shlex
 from pathlib import Path
@@ -11,18 +11,19 @@ from drayage.scaffold import LANGUAGES, find_project, write_workload
 
 
 def new(
-    name: Annotated[str, typer.Argument(help="Of folder, image and asset alike, such as clean_trips.")],
+    name: Annotated[str, typer.Argument(help="Name of the folder, the image and the asset, such as clean_trips.")],
     *,
     language: Annotated[
         str, typer.Option(help=f"One of {', '.join(LANGUAGES)}.", autocompletion=lambda: list(LANGUAGES))
     ],
-    workloads: Annotated[Path, typer.Option(help="Where its folder goes.")] = Path("workloads"),
+    workloads: Annotated[Path, typer.Option(help="Parent of the workload's folder.")] = Path("workloads"),
     project: Annotated[
-        Path | None, typer.Option(help="The Dagster project; default: above this folder, or just below it.")
+        Path | None,
+        typer.Option(help="Folder of the Dagster project; default: the one in, above or just below this folder."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a workload's folder and its entry on the host; both work as they are."""
+    """Write a workload's folder and its entry on the host; both work without edits."""
     project = (project or find_project(Path.cwd())).absolute()
     written = write_workload(name, language=language, workloads=workloads.absolute(), project=project)
     test_command = shlex.join(["docker", "build", "--target", "test", str(written.folder)])
@@ -40,4 +41,4 @@ def new(
     typer.echo(f"The workload, with its Dockerfile and tests: {written.folder}")
     typer.echo(f"Its entry on the host: {written.entry}")
     typer.echo(f"Its tests: {test_command}")
-    typer.echo(f"Then reload the definitions, and materialize the asset {name}.")
+    typer.echo(f"Next, reload the definitions and materialize the asset {name}.")

@@ -1,4 +1,4 @@
-"""``drayage logs`` and ``drayage messages``: what a step said, while it runs or afterwards."""
+"""``drayage logs`` and ``drayage messages``: prints a step's output and messages, while it runs or afterwards."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ from drayage.pipes.transcript import described
 from drayage.replay.prepare import redactor
 
 _POLL_S = 0.2
-# How long a step's host may take for the last lines and the verdict; one that was killed never gives them.
+# How long to wait for the host to write the last lines and the verdict; a host that was killed never does.
 _JUDGEMENT_S = 5.0
 _CHUNK_BYTES = 1024 * 1024
 
@@ -29,11 +29,11 @@ def logs(
     step: Step,
     *,
     follow: Follow = False,
-    stream: Annotated[Literal["stdout", "stderr"] | None, typer.Option(help="Only this one.")] = None,
+    stream: Annotated[Literal["stdout", "stderr"] | None, typer.Option(help="Print only this stream.")] = None,
     attempt: AttemptName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print a step's standard output and error, each to this command's own; as JSON, one object a line."""
+    """Print a step's standard output, and its standard error to standard error; with --json, one object a line."""
     setup: Setup = ctx.obj
     found = setup.history.step(run, step, attempt)
     over = _end_of(setup, found) if follow else _now
@@ -41,7 +41,7 @@ def logs(
     threads = []
     for name, (path, target) in files.items():
         if stream in {None, name}:
-            # The files are clean: what wrote them took the secrets out.
+            # The files contain no secrets: they were removed when the files were written.
             show = partial(_print_json, name) if as_json else partial(_print, target)
             threads.append(Thread(target=_each_line, args=(path, over, show), daemon=True))
     for thread in threads:
@@ -59,7 +59,7 @@ def messages(
     attempt: AttemptName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print what a step told Dagster, one message a line."""
+    """Print the messages that a step sent to Dagster, one a line."""
     setup: Setup = ctx.obj
     found = setup.history.step(run, step, attempt)
     redact = redactor(found)
@@ -72,7 +72,7 @@ def messages(
 
 
 def _print(target: TextIO, line: str) -> None:
-    # In one piece: the other stream's thread may write to the same place.
+    # In one write: the thread of the other stream may write to the same target.
     target.write(f"{line}\n")
     target.flush()
 
@@ -98,7 +98,7 @@ def _end_of(setup: Setup, step: PastAttempt) -> Callable[[], bool]:
             return True
         container = container_of(step, setup.engine)
         if container is None:
-            # Before the first container there is no record; a removed one without a verdict was removed by people.
+            # Without a record, no container was created yet. With one, the container was removed by someone else.
             return read_step(step.attempt).record is not None
         return container.ended and time.time() - container.finished_at_s > _JUDGEMENT_S
 
@@ -121,7 +121,7 @@ def _chunks(path: Path, over: Callable[[], bool]) -> Iterator[bytes]:
     pause = Event()
     with path.open("rb") as file:
         while True:
-            # Order matters: what was written before the end is read before the end is believed.
+            # The order matters: what was written before the end must be read before the loop ends.
             last = over()
             while chunk := file.read(_CHUNK_BYTES):
                 yield chunk

@@ -1,4 +1,4 @@
-"""``drayage replay``: a step again, with the very same context, outside Dagster."""
+"""``drayage replay``: runs a step again with the very same context, outside Dagster."""
 
 import contextlib
 import shutil
@@ -25,35 +25,38 @@ def replay(
     ctx: typer.Context,
     run: Annotated[
         str,
-        typer.Argument(
-            help="A run's id, the beginning of one, `last`, or a capsule's file.", autocompletion=complete_run
-        ),
+        typer.Argument(help="A run's id, the start of one, `last`, or a capsule's file.", autocompletion=complete_run),
     ],
     step: Annotated[
         str | None,
-        typer.Argument(help="A step key, or an asset's name; not with a capsule.", autocompletion=complete_step),
+        typer.Argument(help="A step key, or the name of an asset; not with a capsule.", autocompletion=complete_step),
     ] = None,
     *,
-    image: Annotated[str | None, typer.Option(help="Another image.")] = None,
-    extras: Annotated[list[str] | None, typer.Option("--set", help="key=value: an extra of the context.")] = None,
-    mounts: Annotated[
-        list[str] | None, typer.Option("--mount", help="./src:/app/src[:ro], or a volume's name.")
+    image: Annotated[str | None, typer.Option(help="Use this image instead of the recorded one.")] = None,
+    extras: Annotated[
+        list[str] | None, typer.Option("--set", help="Extra of the context as key=value; can be repeated.")
     ] = None,
-    environment: Annotated[list[str] | None, typer.Option("--env", help="NAME=value.")] = None,
+    mounts: Annotated[
+        list[str] | None,
+        typer.Option("--mount", help="Mount such as ./src:/app/src[:ro], or volume:/path; can be repeated."),
+    ] = None,
+    environment: Annotated[
+        list[str] | None, typer.Option("--env", help="Environment variable as NAME=value; can be repeated.")
+    ] = None,
     network: Annotated[str | None, typer.Option(help="Join this network instead of the recorded ones.")] = None,
     debugpy: Annotated[
-        bool, typer.Option("--debugpy", help="Let the step's Python wait for a debugger before it begins.")
+        bool, typer.Option("--debugpy", help="Make the step's Python wait for a debugger before it starts.")
     ] = False,
-    debugpy_port: Annotated[int, typer.Option(help="The port on 127.0.0.1 that the debugger connects to.")] = (
+    debugpy_port: Annotated[int, typer.Option(help="Port on 127.0.0.1 that the debugger connects to.")] = (
         _DEBUGPY_PORT
     ),
     attempt: AttemptName = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run a step again with the very same context, show what it says, and judge it. Nothing is written to Dagster.
+    """Run a step again with the very same context, print its output, and judge it. Nothing is written to Dagster.
 
-    With --json what it says goes to standard error, and the verdict alone to standard output.
+    With --json, its output goes to standard error, and only the verdict to standard output.
     """
     setup: Setup = ctx.obj
     overrides = read_overrides(
@@ -87,7 +90,7 @@ def _show(verdict: Verdict) -> None:
 
 
 def _run(setup: Setup, prepared: PreparedReplay) -> Verdict:
-    # Of the commands only those that need Dagster import it: that takes seconds.
+    # Only the commands that need Dagster import it, because that takes seconds.
     from drayage.replay.run import Replay  # noqa: PLC0415
 
     return Replay(prepared, engine=setup.engine, show=typer.echo).run()
@@ -95,10 +98,10 @@ def _run(setup: Setup, prepared: PreparedReplay) -> Verdict:
 
 def _run_debugged(setup: Setup, prepared: PreparedReplay, port: int) -> Verdict:
     with debugged(prepared, port=port, engine=setup.engine, debugger=setup.debugger) as waiting:
-        note(f"Attach a debugger to 127.0.0.1:{port} as soon as the step says that it waits; Ctrl-C ends the replay.")
+        note(f"Attach a debugger to 127.0.0.1:{port} when the step prints that it is waiting; Ctrl-C ends the replay.")
         verdict = _run(setup, waiting)
     if not has_waited(prepared):
-        note("It waited for no debugger: no Python began in it, or one with -I or -E, which leave PYTHONPATH alone.")
+        note("It did not wait for a debugger: it started no Python, or only with -I or -E, which ignore PYTHONPATH.")
     return verdict
 
 
@@ -109,7 +112,7 @@ def _found(setup: Setup, run: str, step: str | None, attempt: str | None) -> Ite
         return
     if not Path(run).is_file():
         raise NotFoundError(
-            f"There is no capsule {run}: give the file that `drayage capsule` wrote, or a run and a step."
+            f"There is no capsule {run}: name a file that `drayage capsule` wrote, or a run and a step."
         )
     capsule = open_capsule(Path(run), setup.exchange)
     try:
@@ -125,12 +128,12 @@ def _confirm(step: PastAttempt, *, yes: bool) -> None:
     if yes:
         return
     question = (
-        f"Step {step.step} runs again for real: what it writes outside its container (tables, topics, mounts) is "
-        "written again. Go on?"
+        f"Step {step.step} will run again for real: what it writes outside its container (tables, topics, mounts) will "
+        "be written again. Continue?"
     )
     try:
         agreed = typer.confirm(question)
     except typer.Abort:
-        raise SettingsError("Nobody answered, so nothing was started: give --yes to go on unasked.") from None
+        raise SettingsError("There was no answer, so nothing was started: use --yes to skip the question.") from None
     if not agreed:
         raise SettingsError("Nothing was started.")

@@ -1,4 +1,4 @@
-"""What every command shares: where things are, and how they are shown."""
+"""Defines the arguments, settings and output that all commands share."""
 
 import json
 import os
@@ -25,18 +25,28 @@ EXIT_BAD = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
-# Where nobody's window sets a width.
+# Width of a table that is not printed to a terminal.
 _PLAIN_WIDTH = 160
 
 
 def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
-    """What a shell offers for a run: the latest first."""
+    """Return the shell's completions of a run, latest first.
+
+    Args:
+        ctx: The command's context.
+        incomplete: What has been typed.
+    """
     runs = [short_run_id(steps[0].run_id) for steps in _history(ctx).runs()]
     return [name for name in (LAST, *runs) if name.startswith(incomplete)]
 
 
 def complete_step(ctx: typer.Context, incomplete: str) -> list[str]:
-    """What a shell offers for a step: those of the run that stands before it."""
+    """Return the shell's completions of a step: the steps of the run before it on the command line.
+
+    Args:
+        ctx: The command's context.
+        incomplete: What has been typed.
+    """
     try:
         steps = _history(ctx).run(ctx.params["run"])
     except NotFoundError:
@@ -45,26 +55,26 @@ def complete_step(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def _history(ctx: typer.Context) -> History:
-    # A shell that completes has read the options and run nothing.
+    # During completion the options are parsed, but the callback that reads the settings has not run.
     root = ctx.parent.params.get("exchange_root") if ctx.parent else None
     return History(Exchange(ClientSettings.load(exchange_root=root).exchange_root))
 
 
-Run = Annotated[str, typer.Argument(help="A run's id, the beginning of one, or `last`.", autocompletion=complete_run)]
+Run = Annotated[str, typer.Argument(help="A run's id, the start of one, or `last`.", autocompletion=complete_run)]
 Step = Annotated[
     str,
     typer.Argument(
         help="A step key, or the name of an asset such as silver/cleaned_trips.", autocompletion=complete_step
     ),
 ]
-AttemptName = Annotated[str | None, typer.Option("--attempt", help="Which attempt; by default the latest.")]
+AttemptName = Annotated[str | None, typer.Option("--attempt", help="Name of the attempt; default: the latest.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on until the step has ended.")]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Keep printing until the step has ended.")]
 
 
 @dataclass(frozen=True)
 class Setup:
-    """Where a command finds things.
+    """The settings of a command, and what it works on.
 
     Args:
         settings: Exchange root and deployment.
@@ -74,12 +84,12 @@ class Setup:
 
     @property
     def exchange(self) -> Exchange:
-        """The exchange directories."""
+        """The root of the exchange directories."""
         return Exchange(self.settings.exchange_root)
 
     @property
     def history(self) -> History:
-        """What ran."""
+        """The recorded runs."""
         return History(self.exchange)
 
     @cached_property
@@ -89,21 +99,25 @@ class Setup:
 
     @cached_property
     def debugger(self) -> Debugger:
-        """What looks into its containers."""
+        """The debugger of the engine's containers."""
         return default_debugger()
 
 
 def print_json(content: Any) -> None:
-    """Print JSON for programs."""
+    """Print JSON for programs.
+
+    Args:
+        content: Anything that JSON can hold.
+    """
     sys.stdout.write(json.dumps(content, indent=2) + "\n")
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str]) -> None:
-    """Print rows for people; what is not known is a dash.
+    """Print a table for people; an unknown value is a dash.
 
     Args:
-        rows: Cells by the column's name.
-        columns: The columns, in order.
+        rows: The rows: values by column name.
+        columns: Names of the columns, in order.
     """
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
@@ -116,7 +130,11 @@ def print_table(rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str]) ->
 
 
 def note(text: str) -> None:
-    """Tell people something that is no result."""
+    """Print a remark for people to standard error, apart from the result.
+
+    Args:
+        text: The remark.
+    """
     typer.secho(text, err=True, dim=True)
 
 

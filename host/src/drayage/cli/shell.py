@@ -1,4 +1,4 @@
-"""``drayage shell``: a shell where a step runs, ran, or would run."""
+"""``drayage shell``: opens a shell in a step's container, in a copy of it, or in a new one like it."""
 
 import shutil
 from collections.abc import Sequence
@@ -23,16 +23,18 @@ def shell(
     run: Run,
     step: Step,
     *,
-    command: Annotated[str | None, typer.Option("--command", "-c", help="Run this instead of a prompt.")] = None,
+    command: Annotated[
+        str | None, typer.Option("--command", "-c", help="Run this command instead of an interactive shell.")
+    ] = None,
     toolbox: Annotated[
         str | None,
-        typer.Option(envvar="DRAYAGE_TOOLBOX_IMAGE", help="An image with a shell, beside a step without one."),
+        typer.Option(envvar="DRAYAGE_TOOLBOX_IMAGE", help="Image with a shell, for a step whose image has none."),
     ] = None,
     attempt: AttemptName = None,
 ) -> None:
-    """Open a shell: in the running container, in a copy of the kept one, or in a new one of the same image."""
+    """Open a shell in the running container, in a copy of the kept one, or in a new one of the same image."""
     if command is None and not is_terminal():
-        raise SettingsError("A shell needs a terminal: give `docker exec` -it, or say what to run with --command.")
+        raise SettingsError("A shell needs a terminal: use -it with `docker exec`, or name a command with --command.")
     setup: Setup = ctx.obj
     found = setup.history.step(run, step, attempt)
     words = [_SHELL] if command is None else [_SHELL, "-c", command]
@@ -45,14 +47,14 @@ def shell(
 
 @dataclass(frozen=True)
 class _Shell:
-    """What was asked for, and the ways to it."""
+    """The shell, or the command, that was asked for."""
 
     setup: Setup
     words: Sequence[str]
     toolbox: str | None
 
     def in_running(self, container: ContainerState) -> int:
-        """In the step's own container, or beside it if that has no shell."""
+        """Run it in the step's own container, or beside it if that has no shell; return the exit code."""
         note(f"In the running container {container.short_id} ({container.name}).")
         if self.setup.debugger.has_file(container.id, _SHELL):
             return self.setup.debugger.execute(container.id, self.words)
@@ -61,7 +63,7 @@ class _Shell:
         beside = f"container:{container.id}"
         spec = ContainerSpec(
             image=self.setup.engine.image_id(toolbox, pull="missing"),
-            # Not the step's own labels: nothing may take this for the step.
+            # Without the step's own labels, so that nothing mistakes it for the step.
             labels={"drayage/toolbox": container.id},
             init=False,
             container_kwargs={
@@ -79,12 +81,15 @@ class _Shell:
             self.setup.engine.remove(created.id)
 
     def in_copy(self, found: PastAttempt, container: ContainerState | None) -> int:
-        """In a copy of the kept container, or a new one of the same image; a toolbox in its place as a last resort."""
+        """Run it in a copy of the kept container, or in a new one of the same image; return the exit code.
+
+        If the image has no shell, a new container of the toolbox is used instead.
+        """
         record = require_record(found)
         committed = None if container is None else self.setup.debugger.commit(container.id)
         try:
             where = "a new container" if container is None else f"a copy of the kept container {container.short_id}"
-            note(f"In {where} of {record.image} ({record.image_id[:19]}); nothing here changes the step's own.")
+            note(f"In {where} of {record.image} ({record.image_id[:19]}); changes here do not affect the step's own.")
             shown = found
             if committed is not None:
                 shown = replace(found, record=record.model_copy(update={"image_id": committed}))
@@ -97,11 +102,11 @@ class _Shell:
             if committed is not None:
                 self.setup.debugger.remove_image(committed)
         if code is None:
-            raise SettingsError(f"Toolbox {self.toolbox} has no {_SHELL} either: give an image that has one.")
+            raise SettingsError(f"Toolbox {self.toolbox} has no {_SHELL} either: use an image that has one.")
         return code
 
     def _in_new(self, found: PastAttempt, overrides: Overrides) -> int | None:
-        """The shell's exit code; None if there is no shell."""
+        """Run it in a new container; return the exit code, or None if the image has no shell."""
         setup = self.setup
         prepared = prepare(found, overrides, engine=setup.engine, exchange=setup.exchange, require_all=False)
         created: list[str] = []
@@ -136,7 +141,7 @@ class _Shell:
     def _require_toolbox(self, image: str) -> str:
         if self.toolbox is None:
             raise SettingsError(
-                f"Image {image} has no {_SHELL}: give an image that has one with --toolbox, or set "
-                "DRAYAGE_TOOLBOX_IMAGE, and it is started beside the step."
+                f"Image {image} has no {_SHELL}: name an image that has one with --toolbox or DRAYAGE_TOOLBOX_IMAGE, "
+                "and it is started beside the step."
             )
         return self.toolbox

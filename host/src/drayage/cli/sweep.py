@@ -1,4 +1,4 @@
-"""``drayage sweep``: remove what is past its time."""
+"""``drayage sweep``: removes what is past its retention."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -11,16 +11,20 @@ from drayage.cli.screen import EXIT_BAD, AsJson, Setup, print_json
 def sweep(
     ctx: typer.Context,
     *,
-    max_age_days: Annotated[float, typer.Option(help="Exchange directories older than this go.")] = 7.0,
-    max_gib: Annotated[float, typer.Option(help="Beyond this the oldest exchange directories go.")] = 10.0,
-    orphan_grace_s: Annotated[float, typer.Option(help="How long a retry may take to come.")] = 300.0,
+    max_age_days: Annotated[float, typer.Option(help="Remove exchange directories older than this, in days.")] = 7.0,
+    max_gib: Annotated[
+        float, typer.Option(help="Remove the oldest exchange directories beyond this total size, in GiB.")
+    ] = 10.0,
+    orphan_grace_s: Annotated[
+        float, typer.Option(help="Keep containers this long after their run's end, for a retry to adopt, in seconds.")
+    ] = 300.0,
     as_json: AsJson = False,
 ) -> None:
-    """Remove what is past its time: containers, volumes, run workers and exchange directories.
+    """Remove containers, volumes, run workers and exchange directories that are past their retention.
 
-    Needs DAGSTER_HOME: Dagster knows whose run is over.
+    Needs DAGSTER_HOME: Dagster knows which runs are over.
     """
-    # Of the commands only those that need Dagster import it: that takes seconds.
+    # Only the commands that need Dagster import it, because that takes seconds.
     import dagster as dg  # noqa: PLC0415
 
     from drayage.client import DrayageClient  # noqa: PLC0415

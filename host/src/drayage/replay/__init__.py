@@ -1,5 +1,5 @@
-"""One step once more, outside Dagster.
+"""Runs one step again, outside Dagster.
 
-Reading order: ``prepare`` (the container, made from its record) → ``run`` (run it and judge it) → ``capsule``
+Reading order: ``prepare`` (prepare the container from its record) → ``run`` (run it and judge it) → ``capsule``
 (a step in a file) → ``debugpy_hook`` (a Python step that waits for a debugger).
 """

@@ -1,4 +1,4 @@
-"""A capsule: one attempt of a step in a file, to be replayed elsewhere; without secrets."""
+"""Writes and opens capsules: one attempt of a step in a file, without secrets, to be replayed elsewhere."""
 
 import io
 import json
@@ -22,14 +22,14 @@ _LONGEST_MEMBER_BYTES = 2**31
 
 
 def write_capsule(step: PastAttempt, path: Path) -> None:
-    """Write a step's context, messages, logs and records to a file that its owner alone may read.
+    """Write a step's context, messages, logs and records to a file that only its owner may read.
 
     Args:
         step: The step.
-        path: The file; it appears whole or not at all.
+        path: Path of the file; the file appears whole or not at all.
 
     Raises:
-        DrayageError: The step has no container yet, its secrets are not known here, or the file cannot be written.
+        DrayageError: The step has no container yet, its secrets cannot be read here, or the file cannot be written.
     """
     require_record(step)
     redact = redactor(step)
@@ -46,30 +46,40 @@ def write_capsule(step: PastAttempt, path: Path) -> None:
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise ExchangeError(f"The capsule cannot be written to {path}: {error.strerror}. Give another -o.") from error
+        raise ExchangeError(
+            f"The capsule cannot be written to {path}: {error.strerror}. Choose another path with -o."
+        ) from error
 
 
 def open_capsule(path: Path, exchange: Exchange) -> PastAttempt:
-    """Unpack a capsule below the exchange root; who opens it removes the directory.
+    """Unpack a capsule into a directory under the exchange root; the caller removes that directory.
 
     Args:
-        path: The file.
-        exchange: Where the directory goes.
+        path: Path of the capsule.
+        exchange: The exchange root.
+
+    Returns:
+        The attempt that the capsule holds.
 
     Raises:
-        ExchangeError: It is no capsule.
+        ExchangeError: The file is not a capsule, or its format is not supported.
     """
     try:
         with tarfile.open(path, mode="r:gz") as tar:
-            # Only what a capsule holds is taken, by name: nothing in the file decides where anything is written.
+            # Only the known members are read, by name: nothing in the file decides where anything is written.
             files = {name: _read(tar, name) for name in (_VERSIONS, *_MEMBERS) if name in tar.getnames()}
     except (tarfile.TarError, OSError, EOFError) as error:
-        raise ExchangeError(f"{path} is no capsule ({error}): make one by `drayage capsule`.") from error
+        raise ExchangeError(f"{path} is not a capsule ({error}): make one with `drayage capsule`.") from error
     if CONTAINER_FILE not in files or _VERSIONS not in files:
-        raise ExchangeError(f"{path} is no capsule (it lacks {CONTAINER_FILE}): make one by `drayage capsule`.")
+        raise ExchangeError(
+            f"{path} is not a capsule (it lacks {CONTAINER_FILE} or {_VERSIONS}): make one with `drayage capsule`."
+        )
     about = json.loads(files[_VERSIONS])
     if about.get("format") != _FORMAT:
-        raise ExchangeError(f"{path} is a capsule of format {about.get('format')!r}, and this drayage reads {_FORMAT}.")
+        raise ExchangeError(
+            f"{path} is a capsule of format {about.get('format')!r}, but this drayage reads format {_FORMAT}: "
+            "open it with the version that wrote it."
+        )
     attempt = exchange.create(f"{REPLAYS}/capsule-{uuid.uuid4().hex[:12]}/step/1")
     for name in _MEMBERS:
         if name in files:
@@ -96,5 +106,5 @@ def _read(tar: tarfile.TarFile, name: str) -> bytes:
     member = tar.getmember(name)
     file = tar.extractfile(member) if member.isfile() else None
     if file is None or member.size > _LONGEST_MEMBER_BYTES:
-        raise tarfile.ReadError(f"{name} is no file of a sensible size")
+        raise tarfile.ReadError(f"{name} is not a regular file of at most {_LONGEST_MEMBER_BYTES} bytes")
     return file.read()

@@ -1,8 +1,11 @@
-"""Lets a Python workload wait for a debugger without a change to its image or its command.
+"""Makes a Python workload wait for a debugger without a change to its image or command.
 
-Python imports ``sitecustomize`` at its start: the hook of that name comes from a directory that is mounted and put on
-``PYTHONPATH``, with a copy of this process's debugpy beside it. A copy, since the host may be a container itself,
-whose own files the engine cannot mount. *Source*: debugpy 1.8, https://github.com/microsoft/debugpy/wiki/API-Reference.
+Python imports ``sitecustomize`` when it starts. A hook of that name is in a directory that is mounted and put on
+``PYTHONPATH``, together with a copy of this process's debugpy. It is a copy because the host may itself be a
+container, whose files the engine cannot mount.
+
+Source:
+    debugpy 1.8, https://github.com/microsoft/debugpy/wiki/API-Reference.
 """
 
 import contextlib
@@ -19,11 +22,11 @@ from drayage.replay.prepare import PreparedReplay
 
 _DIRECTORY = "/drayage/debugpy"
 _PORT = 5678
-_WAITING = "drayage: this Python waits for a debugger"
+_WAITING = "drayage: this Python is waiting for a debugger"
 _PYTHONS = ("python3", "python")
 
-# The variable goes first, so that child processes do not wait too: debugpy's own adapter is one.
-_HOOK = f'''"""Waits for a debugger before the program begins."""
+# The variable is removed first, so that child processes, such as debugpy's own adapter, do not wait as well.
+_HOOK = f'''"""Waits for a debugger before the program starts."""
 import os
 if os.environ.pop("DRAYAGE_DEBUGPY", None):
     import sys
@@ -33,8 +36,8 @@ if os.environ.pop("DRAYAGE_DEBUGPY", None):
         import debugpy
     except ImportError:
         raise SystemExit(
-            "debugpy is neither in this image nor where drayage runs: install it in one of them, for instance as "
-            "drayage[debug]."
+            "debugpy is installed neither in this image nor where drayage runs: install it in one of them, for "
+            "example as drayage[debug]."
         )
     debugpy.listen(("0.0.0.0", {_PORT}))
     print("{_WAITING}.", file=sys.stderr, flush=True)
@@ -44,26 +47,31 @@ if os.environ.pop("DRAYAGE_DEBUGPY", None):
 
 @contextlib.contextmanager
 def debugged(prepared: PreparedReplay, *, port: int, engine: Engine, debugger: Debugger) -> Iterator[PreparedReplay]:
-    """The same container, whose first Python waits for a debugger; what is mounted for it goes afterwards.
+    """Yield the same replay, changed so that its first Python process waits for a debugger.
+
+    The directory that is mounted for this is removed at the end.
 
     Args:
-        prepared: What it is made of.
-        port: Where the debugger connects, on the engine's 127.0.0.1.
-        engine: Where it will run.
-        debugger: Looks into its image.
+        prepared: The replay.
+        port: The port on the engine's 127.0.0.1 that the debugger connects to.
+        engine: The engine that will run the container.
+        debugger: Inspects the container's image.
+
+    Yields:
+        The changed replay.
 
     Raises:
-        SettingsError: The image has no Python, or the container no network.
+        SettingsError: The image has no Python, or the container has no network.
     """
     request = prepared.request
     if not debugger.has_program(request.image, _PYTHONS):
         raise SettingsError(
-            f"Image {request.image} has no {' or '.join(_PYTHONS)} on its PATH, and --debugpy is for Python alone. For "
-            "another language, mount its debugger with --mount, or look into the step with `drayage shell`."
+            f"Image {request.image} has no {' or '.join(_PYTHONS)} on its PATH, and --debugpy works only with Python. "
+            "For another language, mount its debugger with --mount, or inspect the step with `drayage shell`."
         )
     mode = request.container_kwargs.get("network_mode")
     if "none" in {mode, *request.settings.networks[:1]} or request.container_kwargs.get("network_disabled"):
-        raise SettingsError("The step has no network, so no debugger can reach it: give --network, such as bridge.")
+        raise SettingsError("The step has no network, so no debugger can reach it: use --network, such as bridge.")
     directory = prepared.attempt.path / "debugpy"
     directory.mkdir()
     try:
@@ -76,7 +84,7 @@ def debugged(prepared: PreparedReplay, *, port: int, engine: Engine, debugger: D
                 settings=request.settings.overridden(
                     {
                         "mounts": (*request.settings.mounts, Mount(engine.host_path(directory), _DIRECTORY)),
-                        # The wait for people is none of the step's time.
+                        # Time spent waiting for people does not count as the step's.
                         "timeout_s": None,
                         "start_timeout_s": None,
                         "idle_timeout_s": None,
@@ -96,7 +104,7 @@ def debugged(prepared: PreparedReplay, *, port: int, engine: Engine, debugger: D
 
 
 def has_waited(prepared: PreparedReplay) -> bool:
-    """Tell whether a Python of this container has waited for a debugger."""
+    """Return whether a Python process in the replay's container has waited for a debugger."""
     return _WAITING in prepared.attempt.stderr.read_text(encoding="utf-8", errors="replace")
 
 
@@ -106,7 +114,7 @@ def _place_debugpy(directory: Path) -> None:
         installed = Path(spec.origin).parent
         shutil.copytree(installed, directory / "debugpy", ignore=shutil.ignore_patterns("__pycache__"))
     for path in (directory, *directory.rglob("*")):
-        # Whatever user the workload runs as.
+        # Readable by every user, because the workload may run as any.
         path.chmod(0o755 if path.is_dir() else 0o644)
 
 

@@ -1,4 +1,4 @@
-"""Makes a step's container again, outside Dagster: the same image and context, in a directory of its own."""
+"""Prepares to create a step's container again, outside Dagster: same image and context, new exchange directory."""
 
 import json
 import uuid
@@ -21,14 +21,14 @@ _PIPES = "DAGSTER_PIPES_"
 
 @dataclass(frozen=True)
 class Overrides:
-    """What is to differ from the step as it ran.
+    """Differences between a replay and the step as it ran.
 
     Args:
         image: Another image.
-        extras: Extras that replace or join those of the context.
-        mounts: Mounts that replace those with the same target, or join them.
-        environment: Environment variables that replace or join those recorded.
-        network: The one network to join instead of the recorded ones.
+        extras: Extras of the context that are replaced or added.
+        mounts: Mounts that are added; a recorded mount with the same target is replaced.
+        environment: Environment variables that are replaced or added.
+        network: The only network to join, in place of the recorded ones.
     """
 
     image: str | None = None
@@ -40,13 +40,13 @@ class Overrides:
 
 @dataclass(frozen=True)
 class PreparedReplay:
-    """A container that is about to be made again.
+    """A replay whose container can now be created.
 
     Args:
-        request: What it is made of.
+        request: What the container is made of.
         bootstrap: Pipes' own environment variables.
-        attempt: Its exchange directory, the context in place.
-        notes: What is not as it was, one sentence each.
+        attempt: The container's exchange directory, with the context in place.
+        notes: Differences from the original step, one sentence each, without a full stop.
     """
 
     request: ContainerRequest
@@ -58,17 +58,20 @@ class PreparedReplay:
 def prepare(
     step: PastAttempt, overrides: Overrides, *, engine: Engine, exchange: Exchange, require_all: bool = True
 ) -> PreparedReplay:
-    """Make ready for another container like a step's.
+    """Prepare a replay of a step.
 
     Args:
         step: The step.
-        overrides: What is to differ.
-        engine: Where the container will run.
-        exchange: Where its exchange directory goes; the step's own is left alone.
-        require_all: Whether a hidden environment variable or a secret that is not here is an error; else it is noted.
+        overrides: What should differ from the step as it ran.
+        engine: The engine that will run the container.
+        exchange: The root for the new exchange directory; the step's own directory is left alone.
+        require_all: Whether a missing secret or hidden environment variable is an error; otherwise it becomes a note.
+
+    Returns:
+        The replay, with a new exchange directory.
 
     Raises:
-        DrayageError: Something that the step had is not here.
+        DrayageError: Something that the step had is missing here.
     """
     record, notes = require_record(step), []
     environment = record.known_environment() | dict(overrides.environment)
@@ -76,22 +79,22 @@ def prepare(
     if missing and require_all:
         raise SettingsError(
             f"The step had {', '.join(missing)} in its environment, and credentials are not recorded: set them here, "
-            "or give --env NAME=value."
+            "or pass --env NAME=value."
         )
-    notes += [f"{name} is not set here, so the container goes without it" for name in missing]
+    notes += [f"{name} is not set here, so the container does not get it" for name in missing]
     secrets = {}
     try:
         secrets = read_secrets(record.secrets, record.secrets)
     except SettingsError as error:
         if require_all:
             raise
-        notes.append(f"the container goes without secrets: {error}")
+        notes.append(f"the container gets no secrets: {error}")
     if record.not_recorded:
-        notes.append(f"not as it was, for it has no JSON form: {', '.join(record.not_recorded)}")
+        notes.append(f"not recorded, because they have no JSON form: {', '.join(record.not_recorded)}")
     image = overrides.image or _same_image(record, engine, notes)
     run_id = f"replay-{uuid.uuid4().hex[:12]}"
     request = ContainerRequest(
-        # A chain of runs of its own: no retry in Dagster may adopt this container.
+        # A separate chain of runs, so that no retry in Dagster adopts this container.
         identity=Identity(record.identity.deployment, run_id, run_id, record.identity.step, 0, 0),
         image=image,
         settings=_settings(record, overrides),
@@ -108,11 +111,14 @@ def prepare(
 
 
 def redactor(step: PastAttempt) -> Redactor:
-    """What takes the step's secrets out of whatever is shown or handed on.
+    """Return the redactor that removes the step's secrets from everything that is shown or exported.
+
+    Args:
+        step: The step.
 
     Raises:
-        SettingsError: The step is not judged, so that its messages are as the workload wrote them, and a secret's
-            source cannot be read here, so that its value would not be recognised.
+        SettingsError: The step has no verdict yet, so its messages may still contain secrets, and a secret's source
+            cannot be read here, so its value would not be recognised.
     """
     if step.record is None:
         return Redactor(())
@@ -122,8 +128,8 @@ def redactor(step: PastAttempt) -> Redactor:
         if step.verdict is not None:
             return Redactor(())
         raise SettingsError(
-            f"The messages of a step that goes on are as its workload wrote them, and its secrets are not known here "
-            f"to take them out: run this where Dagster's steps are started. ({error})"
+            "The messages of a step without a verdict may contain secrets, and its secrets are not known here, so they "
+            f"cannot be removed: run this command where Dagster's steps are started. ({error})"
         ) from error
 
 
@@ -132,7 +138,7 @@ def _same_image(record: ContainerRecord, engine: Engine, notes: list[str]) -> st
         return engine.image_id(record.image_id, pull="never")
     except ImageMissingError:
         image_id = engine.image_id(record.image, pull=record.settings.pull)
-        notes.append(f"image {record.image_id[:19]} is not here: {record.image} is now {image_id[:19]}")
+        notes.append(f"image {record.image_id[:19]} is no longer here: {record.image} is now {image_id[:19]}")
         return record.image
 
 
@@ -142,7 +148,7 @@ def _settings(record: ContainerRecord, overrides: Overrides) -> Any:
     update: dict[str, Any] = {
         "mounts": (*mounts, *overrides.mounts),
         "pull": "never",
-        # To the sweeper a replay's run is over from the start: it must not be stopped for that.
+        # To the sweeper, a replay's run is always over; without this, it would stop the container.
         "forward_termination": False,
         "name": f"replay-{record.settings.name or record.identity.step}",
     }
@@ -152,7 +158,7 @@ def _settings(record: ContainerRecord, overrides: Overrides) -> Any:
 
 
 def _container_kwargs(record: ContainerRecord, overrides: Overrides) -> dict[str, Any]:
-    # A name can be taken once only, and labels would give the container to the run that it is a copy of.
+    # A name can be used only once, and the labels would assign the container to the original run.
     dropped = {"name", "labels", *(("network", "network_mode", "network_disabled") if overrides.network else ())}
     return {name: value for name, value in record.container_kwargs.items() if name not in dropped}
 
@@ -161,7 +167,8 @@ def _new_attempt(step: PastAttempt, overrides: Overrides, exchange: Exchange) ->
     has_context = step.attempt.context.is_file()
     if overrides.extras and not has_context:
         raise ExchangeError(
-            f"Step {step.step} had its context from an injector of its own, so that --set has nothing to change."
+            f"Step {step.step} got its context from a custom context injector, so there are no extras for --set to "
+            "change. Replay it without --set."
         )
     attempt = exchange.create(f"{REPLAYS}/{step.run_id}/{step.attempt.path.parent.name}/1")
     if has_context:
@@ -174,17 +181,20 @@ def _new_attempt(step: PastAttempt, overrides: Overrides, exchange: Exchange) ->
 def read_overrides(
     *, image: str | None, extras: list[str], mounts: list[str], environment: list[str], network: str | None
 ) -> Overrides:
-    """Read what is to differ from the words of a command line.
+    """Parse the overrides given as options of a command.
 
     Args:
         image: Another image.
-        extras: ``key=value``; the value is JSON if it can be read so, else text.
-        mounts: ``source:target`` or ``source:target:ro``; a relative source is a path of this directory.
-        environment: ``NAME=value``.
-        network: A network.
+        extras: Extras as ``key=value``; a value that is not valid JSON is taken as text.
+        mounts: Mounts as ``source:target`` or ``source:target:ro``; a relative source starts in the working directory.
+        environment: Environment variables as ``NAME=value``.
+        network: Name of a network.
+
+    Returns:
+        The overrides; the sources of bind mounts are paths on this machine.
 
     Raises:
-        SettingsError: One has another form.
+        SettingsError: An option is malformed, or the source of a mount does not exist.
     """
     return Overrides(
         image=image,
@@ -196,7 +206,12 @@ def read_overrides(
 
 
 def mounted(overrides: Overrides, engine: Engine) -> Overrides:
-    """The same overrides with paths of this machine as the engine knows them."""
+    """Return the same overrides, with the engine's own paths in place of this machine's.
+
+    Args:
+        overrides: The overrides.
+        engine: The engine that will mount the paths.
+    """
     return replace(
         overrides,
         mounts=tuple(
@@ -219,7 +234,7 @@ def _mount(word: str) -> Mount:
         raise SettingsError(f"--mount {word}: expected source:/target or source:/target:ro.")
     is_path = "/" in source or source.startswith(".")
     if is_path and not Path(source).exists():
-        raise SettingsError(f"--mount {word}: there is no {Path(source).absolute()}.")
+        raise SettingsError(f"--mount {word}: {Path(source).absolute()} does not exist.")
     where = str(Path(source).resolve()) if is_path else source
     return Mount(where, rest[0], read_only=rest[1:] == ["ro"], kind="bind" if is_path else "volume")
 

@@ -26,12 +26,12 @@ _MESSAGES = "DAGSTER_PIPES_MESSAGES"
 
 
 class Replay:
-    """One step, once more.
+    """Runs one step again.
 
     Args:
-        prepared: The container.
-        engine: The engine that runs it.
-        show: Shows one line to people.
+        prepared: The prepared container.
+        engine: The engine that runs the container.
+        show: Prints one line.
     """
 
     def __init__(self, prepared: PreparedReplay, *, engine: Engine, show: Callable[[str], None]) -> None:
@@ -47,7 +47,10 @@ class Replay:
         )
 
     def run(self) -> Verdict:
-        """Run it, remove its container, and leave its directory with verdict and logs.
+        """Run the container and remove it; its exchange directory stays, with verdict and logs.
+
+        Returns:
+            The verdict.
 
         Raises:
             DrayageError: The engine refuses or fails.
@@ -64,7 +67,7 @@ class Replay:
         reader = self._reader()
         with (
             runner.open_logs(attempt, reader) as logs,
-            # The ledger asks a handler for no more than this one has.
+            # The ledger needs nothing of a handler that this one lacks.
             reader.read_messages(runner.ledger.over(cast("dg.PipesMessageHandler", handler))),
         ):
             state = self._run_container(logs)
@@ -86,7 +89,7 @@ class Replay:
             for _ in runner.changes(launched, logs):
                 pass
         except BaseException:
-            # While its last messages are still read, also after Ctrl-C: nothing of a replay goes on unseen.
+            # Stop it while its last messages are still read, also after Ctrl-C: a replay never runs on unseen.
             if runner.launched is not None and runner.was_started():
                 runner.stop(runner.launched)
             raise
@@ -106,7 +109,8 @@ class Replay:
         if PipesDefaultMessageWriter.STDIO_KEY in params:
             return LogMessageReader()
         raise SettingsError(
-            "The step sent its messages by a reader of its own, which only Dagster has: materialize it there."
+            "The step's messages went to a custom message reader, which only Dagster can use: materialize the step "
+            "there."
         )
 
     def _clean_up(self) -> None:
@@ -117,12 +121,12 @@ class Replay:
 
 
 class ReplayHandler:
-    """Takes messages as Dagster's handler does, and shows each.
+    """Takes messages in place of Dagster's handler, and prints each.
 
     Args:
-        show: Shows one line.
-        assets: The assets that the step makes; empty takes any.
-        promised: What each of them must report.
+        show: Prints one line.
+        assets: Keys of the assets that the step makes; if empty, any asset is accepted.
+        promised: The promises of each asset.
     """
 
     def __init__(
@@ -135,7 +139,7 @@ class ReplayHandler:
         self.broken: list[str] = []
 
     def handle_message(self, message: Any) -> None:
-        """Take one message, which the ledger has found to be one; what metadata is not understood raises."""
+        """Take one message, which the ledger has validated; metadata that cannot be understood raises an error."""
         method, params = message["method"], message["params"]
         self._show(described(message))
         if method == "report_asset_materialization":
@@ -144,15 +148,15 @@ class ReplayHandler:
             metadata_from_pipes(params["payload"]["metadata"])
 
     def get_reported_results(self) -> tuple[()]:
-        """Nothing: a replay reports nothing to Dagster."""
+        """Return nothing: a replay reports nothing to Dagster."""
         return ()
 
     def report_pipes_framework_exception(self, origin: str, exc_info: Any) -> None:
-        """Show a reader's own error; the ledger takes note of it."""
+        """Print a reader's own error; the ledger records it."""
         self._show(f"{origin}: {exc_info[1]}")
 
     def broken_promises(self) -> list[str]:
-        """Every promise that was not kept, those about assets that were not reported included."""
+        """Return every promise that was not kept, including those of assets that were not reported."""
         return self.broken + unreported_promises(self._promised, self._reported)
 
     def _judge_materialization(self, params: Mapping[str, Any]) -> None:
@@ -160,7 +164,7 @@ class ReplayHandler:
         self._reported.add(asset)
         metadata = metadata_from_pipes(params.get("metadata") or {})
         if self._assets and asset not in self._assets:
-            self.broken.append(f"a materialization of {asset} was reported, which is none of the step's assets")
+            self.broken.append(f"a materialization of {asset} was reported, which is not one of the step's assets")
         self.broken += [
             f"{asset} was promised metadata: {text}"
             for text in broken_promises(self._promised.get(asset, {}), metadata)
