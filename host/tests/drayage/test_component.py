@@ -78,16 +78,16 @@ def test_promises_have_a_type_or_more() -> None:
     ("attributes", "says"),
     [
         ({}, "`image` or `build` must be given"),
-        ({"build": "nowhere"}, "there is no "),
-        ({"image": "i", "assets": []}, "`assets` must name one at least"),
-        ({"image": "i", "secrets": {"password": {}}}, "`secrets.password` needs one of `env` and `file`"),
-        ({"image": "i", "secrets": {"p": {"env": "P", "file": "/p"}}}, "`secrets.p` needs one of"),
+        ({"build": "nowhere"}, "/nowhere/Dockerfile does not exist"),
+        ({"image": "i", "assets": []}, "`assets` must name at least one asset"),
+        ({"image": "i", "secrets": {"password": {}}}, "`secrets.password` needs either `env` or `file`"),
+        ({"image": "i", "secrets": {"p": {"env": "P", "file": "/p"}}}, "`secrets.p` needs either `env` or"),
         ({"image": "i", "assets": [{"key": "lake/trips"}]}, "lake/trips has no `description`"),
         ({"image": "i", "assets": [TRIP_ASSET, {"key": "b", "description": " "}]}, "b has no `description`"),
         ({"image": "i", "adapter": "key_value", "assets": [{"key": "a"}, {"key": "b"}]}, "there are 2"),
         (
             {"image": "i", "adapter": "key_value", "checks": [{"asset": "lake/trips", "name": "c"}]},
-            "must speak Pipes",
+            "must use Pipes",
         ),
     ],
 )

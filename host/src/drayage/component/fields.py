@@ -1,4 +1,4 @@
-"""The fields of a declared workload that are more than a text or a number: how YAML becomes what the client takes."""
+"""Converts the structured fields of a declared workload from YAML to the client's arguments."""
 
 from typing import Any, Literal
 
@@ -32,13 +32,13 @@ PromisedType = Literal[
 
 
 class PromisedMetadata(pydantic.BaseModel, extra="forbid"):
-    """One name that every materialization must carry.
+    """One metadata name that every materialization must carry.
 
     Args:
-        type: Its Pipes metadata type; a whole float may come as an int.
-        required: Whether it must be there at all.
-        unit: What the number counts, for people.
-        description: What it means, for people.
+        type: Pipes metadata type of the value; for a float, an int is accepted too.
+        required: Whether every materialization must carry the name; if not, only the type is checked.
+        unit: Unit of the number, for people.
+        description: Meaning of the value, for people.
     """
 
     type: PromisedType
@@ -47,38 +47,46 @@ class PromisedMetadata(pydantic.BaseModel, extra="forbid"):
     description: str | None = None
 
     def promise(self) -> Promise:
-        """The promise in the form that assets carry."""
+        """Return the promise in the form that an asset's metadata holds."""
         types = {ANY: (), "float": FLOAT}.get(self.type, (self.type,))
         return Promise(types=types, required=self.required, unit=self.unit, description=self.description)
 
 
 class SecretSource(dg.Model, dg.Resolvable):
-    """Where a secret comes from: one of the two.
+    """The source of a secret; exactly one of the two must be given.
 
     Args:
-        env: Name of an environment variable of the host.
-        file: Absolute path of a file of the host.
+        env: Name of an environment variable on the host.
+        file: Absolute path of a file on the host.
     """
 
     env: str | None = None
     file: str | None = None
 
     def secret(self) -> Secret | None:
-        """The source as the client takes it; None unless just one is given."""
+        """Return the source in the client's form; None unless exactly one is given."""
         if self.env is not None and self.file is None:
             return EnvSecret(self.env)
         return FileSecret(self.file) if self.file is not None and self.env is None else None
 
 
 def resolve_settings(_context: dg.ResolutionContext, settings: StepSettings | None) -> dict[str, Any]:
-    """Those that are given: what is not must not win over an asset's tags."""
+    """Return only the settings that are given: a default must not override an asset's tags.
+
+    Args:
+        settings: The declared settings; None if there are none.
+    """
     return {} if settings is None else {name: getattr(settings, name) for name in settings.model_fields_set}
 
 
 def resolve_promises(
     _context: dg.ResolutionContext, promised: dict[str, PromisedType | PromisedMetadata]
 ) -> dict[str, Any]:
-    """In the form that assets carry them."""
+    """Return the promises in the form that an asset's metadata holds.
+
+    Args:
+        promised: A type, or type, unit, description and required, for each metadata name.
+    """
     kept = {
         name: (PromisedMetadata(type=promise) if isinstance(promise, str) else promise).promise()
         for name, promise in promised.items()
@@ -87,11 +95,11 @@ def resolve_promises(
 
 
 def resolve_values(context: dg.ResolutionContext, value: Any) -> Any:
-    """Fill templates in; what is none stays as it is written, where Dagster would take the text ``3.10`` for 3.1.
+    """Fill in templates; any other value stays as it is written, whereas Dagster would read the text ``3.10`` as 3.1.
 
     Args:
-        context: Knows what the templates may name.
-        value: As YAML has it.
+        context: Dagster's context, which knows the names that templates may use.
+        value: Value as YAML returns it.
     """
     if isinstance(value, dict):
         return {name: resolve_values(context, inner) for name, inner in value.items()}
@@ -101,11 +109,11 @@ def resolve_values(context: dg.ResolutionContext, value: Any) -> Any:
 
 
 def resolve_text(context: dg.ResolutionContext, value: Any) -> Any:
-    """Fill templates in where all is text: a command's words, environment variables.
+    """Fill in templates where every value is text: in commands and environment variables.
 
     Args:
-        context: Knows what the templates may name.
-        value: As YAML has it.
+        context: Dagster's context, which knows the names that templates may use.
+        value: Value as YAML returns it.
 
     Raises:
         ValueError: A template has no value.
@@ -119,7 +127,7 @@ def resolve_text(context: dg.ResolutionContext, value: Any) -> Any:
     resolved = context.resolve_value(value)
     if resolved is None:
         raise ValueError(f"{value} has no value")
-    # What looks like a number has become one. Behind another character the same text stays a text.
+    # Dagster turns text that looks like a number into one. With another character in front, the same text stays text.
     return resolved if isinstance(resolved, str) else str(context.resolve_value(f"|{value}"))[1:]
 
 

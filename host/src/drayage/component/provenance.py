@@ -1,4 +1,4 @@
-"""Which code made a run: its images and their revision, put on the run as tags."""
+"""Tags a run with the code that it was made with: its images, and the repository's revision."""
 
 import os
 import re
@@ -11,40 +11,40 @@ from drayage.images import read_image_id
 
 REVISION_TAG = "git_revision"
 _IMAGE_TAG = "image/"
-# What a deployment tells its host of the repository that it was started from.
+# Set by a deployment: the revision of the repository that it was started from.
 _REVISION_VARIABLE = "GIT_REVISION"
-# As `docker images --digests` and people abbreviate them.
+# The algorithm, and the twelve digits to which Docker's own commands abbreviate an id.
 _ID_CHARACTERS = len("sha256:") + 12
 
 
 def provenance_tags(image_ids: Mapping[str, str], git_revision: str | None) -> dict[str, str]:
-    """Tell the tags of a run.
+    """Return the tags of a run.
 
     Args:
-        image_ids: The images' ids by their names.
-        git_revision: The revision of the repository that made them; None if nobody said.
+        image_ids: Ids of the images, by image name.
+        git_revision: Revision of the repository that the images were built from; None if it is unknown.
 
     Returns:
-        The tags, with abbreviated ids; an image is called as people call it, without registry and version.
+        The tags, with abbreviated ids; an image's tag has the image's short name, without registry and version.
     """
     images = {f"{_IMAGE_TAG}{_short(name)}": image_ids[name][:_ID_CHARACTERS] for name in image_ids}
     return {**images, **({REVISION_TAG: git_revision} if git_revision else {})}
 
 
 def tag_run_of(context: dg.AssetExecutionContext, image: str) -> bool:
-    """Put a step's image, and the revision that the environment names, on its run.
+    """Tag a step's run with its image, and with the revision that the environment names.
 
     Args:
         context: Dagster's context of the executing step.
-        image: The image's name.
+        image: Name of the image.
 
     Returns:
-        Whether the image is among them: one that is to be pulled has no id yet.
+        Whether the image is among the tags: an image that is yet to be pulled has no id.
     """
     try:
         image_ids = {image: read_image_id(image)}
     except EngineError:
-        # Whatever is wrong with the engine, the step's own start says so.
+        # If something is wrong with the engine, the start of the step reports it.
         image_ids = {}
     if tags := provenance_tags(image_ids, os.environ.get(_REVISION_VARIABLE)):
         context.instance.add_run_tags(context.run.run_id, tags)

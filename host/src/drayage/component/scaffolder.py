@@ -1,4 +1,4 @@
-"""What ``dg scaffold defs drayage.ContainerWorkload`` writes."""
+"""Writes the ``defs.yaml`` of ``dg scaffold defs drayage.ContainerWorkload``."""
 
 from typing import Any
 
@@ -7,40 +7,43 @@ import pydantic
 
 
 class ContainerWorkloadParams(pydantic.BaseModel):
-    """Options of the command; one of ``image`` and ``build`` must be given.
+    """Options of the command; ``image`` or ``build`` must be given.
 
     Args:
         image: Name of the image.
-        build: Folder with a Dockerfile, relative to the folder that is written.
-        asset: Key of the asset that it makes; default is the folder's name.
-        description: What the asset is, for people; default is a sentence to be replaced.
-        adapter: How metadata is read from the standard output of a program that knows nothing of Pipes.
+        build: Folder with a Dockerfile, relative to the folder of ``defs.yaml``.
+        asset: Key of the asset that the workload makes; by default, the folder's name.
+        description: Description of the asset; by default, a placeholder.
+        adapter: How metadata is read from the standard output of a program that does not use Pipes.
     """
 
     image: str | None = pydantic.Field(default=None, description="Name of the image.")
     build: str | None = pydantic.Field(default=None, description="Folder with a Dockerfile, relative to defs.yaml.")
     asset: str | None = pydantic.Field(default=None, description="Key of its asset; default: the folder's name.")
     description: str | None = pydantic.Field(
-        default=None, description="What its asset is, for people; default: a sentence to be replaced."
+        default=None, description="Description of its asset; default: a placeholder to replace."
     )
     adapter: str | None = pydantic.Field(
-        default=None, description="json_lines or key_value, for a program that knows nothing of Pipes."
+        default=None, description="json_lines or key_value, for a program that does not use Pipes."
     )
 
 
 class ContainerWorkloadScaffolder(dg.Scaffolder[ContainerWorkloadParams]):
-    """Writes a ``defs.yaml`` that loads as it is."""
+    """Writes a ``defs.yaml`` that loads without edits."""
 
     @classmethod
     def get_scaffold_params(cls) -> type[ContainerWorkloadParams]:
-        """The options."""
+        """Return the class of the command's options."""
         return ContainerWorkloadParams
 
     def scaffold(self, request: dg.ScaffoldRequest[ContainerWorkloadParams]) -> None:
-        """Write it.
+        """Write the file.
+
+        Args:
+            request: The folder to write to, and the command's options.
 
         Raises:
-            ValueError: Neither an image nor a build folder is named.
+            ValueError: Neither an image nor a build folder is given.
         """
         params = request.params
         if params.image is None and params.build is None:

@@ -1,4 +1,4 @@
-"""A workload declared in YAML: a Dagster component over the client.
+"""Defines assets from a workload that is declared in YAML: a Dagster component on top of the client.
 
 ::
 
@@ -45,27 +45,28 @@ from drayage.verdict.promises import PROMISES
 
 @dg.scaffold_with(ContainerWorkloadScaffolder)
 class ContainerWorkload(dg.Component, dg.Model, dg.Resolvable):
-    """A container that makes assets: declared here, run and judged by drayage.
+    """A container that makes assets: declared in YAML, run and judged by drayage.
 
     Args:
-        image: Name of the image; with ``build``, the name that the build gives it.
-        build: Folder with a Dockerfile, relative to this file: built, from the cache where nothing changed, whenever
-            the step starts. Where the host has no such folder (a deployed one), ``image`` must be there already.
+        image: Name of the image; with ``build``, the name that the built image gets.
+        build: Folder with a Dockerfile, relative to this file. It is built each time the step starts, from the cache
+            if nothing has changed. On a host without the folder, such as a deployed one, ``image`` must exist already.
         command: Overrides the image's command.
-        env: Environment variables. What is secret belongs to ``secrets``.
-        secrets: Files under ``/run/secrets``, by name.
-        extras: What the workload gets through Pipes beside Dagster's own context.
-        resources: Limits and the like: any field of ``drayage.StepSettings``, such as memory, cpus and timeout_s.
-        adapter: How metadata is read from the standard output of a program that knows nothing of Pipes.
-        assets: What it makes, each with key and description; deps, partitions and so on as Dagster has them.
-        promises: What every materialization must carry: a type for each name, or type, unit, description and required.
-        checks: The checks that it reports.
-        name: The step's name; default is the first asset's key.
+        env: Environment variables. Secret values belong in ``secrets``.
+        secrets: Sources of the files under ``/run/secrets``, by file name.
+        extras: Values that the workload gets through Pipes in addition to Dagster's own context.
+        resources: Limits and other settings: any field of ``drayage.StepSettings``, such as memory, cpus and timeout_s.
+        adapter: How metadata is read from the standard output of a program that does not use Pipes.
+        assets: The assets that it makes, each with key and description; deps, partitions and so on as in Dagster.
+        promises: Metadata that every materialization must carry: for each name a type, or type, unit, description and
+            required.
+        checks: The asset checks that it reports.
+        name: Name of the step; by default, the first asset's key.
         pool: The pool that limits how many of these steps run at once.
-        client: Key of the ``DrayageClient`` among the resources; None takes one with the environment's settings.
+        client: Key of the ``DrayageClient`` among the resources; None uses one with the environment's settings.
     """
 
-    # Dagster's own specs are no pydantic models.
+    # Dagster's own specs are not pydantic models.
     model_config = pydantic.ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
     assets: list[dg.ResolvedAssetSpec]
@@ -97,10 +98,13 @@ class ContainerWorkload(dg.Component, dg.Model, dg.Resolvable):
         """Define the assets.
 
         Args:
-            context: Where the declaration stands.
+            context: Dagster's context, with the path of the declaration.
+
+        Returns:
+            The definitions.
 
         Raises:
-            SettingsError: The declaration contradicts itself; everything that is wrong with it is named.
+            SettingsError: The declaration is incomplete or contradicts itself; every problem is named.
         """
         folder = None if self.build is None else (context.path / self.build).resolve()
         if problems := self._problems(folder):
@@ -138,7 +142,7 @@ class ContainerWorkload(dg.Component, dg.Model, dg.Resolvable):
             secrets={name: source for name, source in sources.items() if source is not None},
             extras=self.extras or None,
             adapter=self.adapter,
-            # The name of a build belongs to this machine; a registry's image of that name would be somebody else's.
+            # The name of a built image is local to this machine; an image of that name in a registry is another one.
             **{**({} if self.build is None else {"pull": "never"}), **self.resources},
         ).get_results()
 
@@ -149,13 +153,13 @@ class ContainerWorkload(dg.Component, dg.Model, dg.Resolvable):
         if folder.is_dir():
             build_image(folder, image, show=context.log.info)
         else:
-            context.log.info("build folder %s is not on this host: image %s is taken as it is", folder, image)
+            context.log.info("build folder %s is not on this host: image %s is used as it is", folder, image)
         return image
 
     def _image_name(self, folder: Path | None) -> str:
         if self.image is not None:
             return self.image
-        # _problems has made sure that one of both is given.
+        # _problems has checked that one of the two is given.
         return f"drayage-build/{(folder or Path()).name.lower()}"
 
     def _promising(self, spec: dg.AssetSpec) -> dg.AssetSpec:
@@ -167,24 +171,24 @@ class ContainerWorkload(dg.Component, dg.Model, dg.Resolvable):
             problems.append("`image` or `build` must be given")
         if self.image is None and folder is not None and not (folder / "Dockerfile").is_file():
             problems.append(
-                f"`build`: there is no {folder / 'Dockerfile'}; a host that has the image and not the folder needs "
-                "`image` beside it"
+                f"`build`: {folder / 'Dockerfile'} does not exist; on a host that has the image but not the folder, "
+                "give `image` as well"
             )
         if not self.assets:
-            problems.append("`assets` must name one at least")
+            problems.append("`assets` must name at least one asset")
         problems += [
-            f"`assets`: {spec.key.to_user_string()} has no `description`: expected a sentence for people who meet it "
+            f"`assets`: {spec.key.to_user_string()} has no `description`: expected a sentence for people who see it "
             f"in the graph, got {spec.description!r}; write it below its `key`"
             for spec in self.assets
             if not (spec.description or "").strip()
         ]
         problems += [
-            f"`secrets.{name}` needs one of `env` and `file`"
+            f"`secrets.{name}` needs either `env` or `file`"
             for name, source in self.secrets.items()
             if source.secret() is None
         ]
         if self.adapter is not None and len(self.assets) > 1:
-            problems.append(f"`adapter` reads the metadata of one asset, and there are {len(self.assets)}")
+            problems.append(f"`adapter` reads the metadata of one asset, but there are {len(self.assets)}")
         if self.adapter is not None and self.checks:
-            problems.append("`adapter` reads no checks: a program that reports `checks` must speak Pipes")
+            problems.append("`adapter` does not read checks: a program that reports `checks` must use Pipes")
         return problems

@@ -1,8 +1,8 @@
-"""Whether an image keeps the workload contract: scenarios that it is run through under a real Dagster instance.
+"""Tests whether an image keeps the workload contract, by scenarios that run under a real Dagster instance.
 
-Reading order: ``scenarios`` (what is asked for) → ``expectations``, ``values`` (what must come of it) → ``bench`` (runs
-one) → ``evidence`` (what is known afterwards) → ``table`` (how it is shown) → ``plugin`` (for pytest). The contract
-itself is docs/workload-contract.md.
+Reading order: ``scenarios`` (what the program is asked to do) → ``expectations``, ``values`` (the expected results) →
+``bench`` (runs a scenario) → ``evidence`` (the results of a run) → ``table`` (prints the reports) → ``plugin`` (for
+pytest). The contract itself is docs/workload-contract.md.
 """
 
 from drayage.conform.bench import Bench, Report

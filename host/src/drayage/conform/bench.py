@@ -1,4 +1,4 @@
-"""Runs scenarios under a Dagster instance of its own, and leaves nothing behind."""
+"""Runs scenarios under a temporary Dagster instance, and leaves nothing behind."""
 
 import contextlib
 import io
@@ -24,14 +24,14 @@ from drayage.secrets import FileSecret
 
 @dataclass(frozen=True)
 class Report:
-    """What a scenario showed.
+    """The result of one scenario.
 
     Args:
         image: The image under test.
         scenario: Name of the scenario.
-        failures: Everything that does not hold; empty if all does.
-        start_s: Seconds from the container's creation to the first message; None if none came.
-        messages_per_second: How fast messages were written and read; only of the scenario that measures it.
+        failures: Every expectation that does not hold; empty if all hold.
+        start_s: Seconds from the container's creation to the first message; None if there was no message.
+        messages_per_second: Rate at which messages were written and read; None in scenarios that do not measure it.
     """
 
     image: str
@@ -42,21 +42,25 @@ class Report:
 
     @property
     def holds(self) -> bool:
-        """Whether everything holds."""
+        """Whether every expectation holds."""
         return not self.failures
 
     def must_hold(self) -> None:
-        """Raise an assertion error that says what does not hold."""
+        """Fail the test if an expectation does not hold.
+
+        Raises:
+            AssertionError: An expectation does not hold; all that do not are named.
+        """
         if self.failures:
             raise AssertionError(f"{self.image} does not keep scenario {self.scenario!r}: " + "; ".join(self.failures))
 
 
 class Bench:
-    """Where one image is tried; a context manager.
+    """The test bench for one image; a context manager.
 
     Args:
         image: Name or id of the image.
-        exchange_root: A directory of this machine that the engine can mount.
+        exchange_root: A directory on this machine that the engine can mount.
     """
 
     def __init__(self, image: str, *, exchange_root: Path) -> None:
@@ -65,7 +69,7 @@ class Bench:
         self._cleanup = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        """Make the instance, and the exchange directories' root."""
+        """Create the Dagster instance and the exchange root."""
         with self._cleanup:
             self._root = self._cleanup.enter_context(trial_folder(self._exchange_root))
             home = self._cleanup.enter_context(tempfile.TemporaryDirectory())
@@ -78,14 +82,17 @@ class Bench:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Remove both, and the exchange directories."""
+        """Remove the Dagster instance and the exchange root, with all exchange directories."""
         self._cleanup.close()
 
     def run(self, scenario: Scenario) -> Report:
-        """Run a scenario, and compare what came of it with what must.
+        """Run a scenario, and compare its results with the expected ones.
 
         Args:
             scenario: One of :data:`drayage.conform.SCENARIOS`.
+
+        Returns:
+            The report.
         """
         client = DrayageClient(
             exchange_root=self._root,
@@ -102,7 +109,7 @@ class Bench:
                 extras=scenario.asked,
                 secrets=scenario.secrets,
                 keep="never",
-                # A workload that hangs must not hang who tries it.
+                # A workload that hangs must not hang its test.
                 **{"timeout_s": 120.0, **scenario.settings},
             )
             yield from completed.get_results()
@@ -152,10 +159,10 @@ class Bench:
 
 
 def _failure(entries: Sequence[dg.EventLogEntry]) -> str:
-    """Why the step failed, as Dagster recorded it."""
+    """Return why the step failed, as Dagster recorded it."""
     for entry in entries:
         event = entry.dagster_event
         if event is not None and event.event_type == dg.DagsterEventType.STEP_FAILURE:
             told = event.step_failure_data.user_failure_data
             return (told.description if told is not None else None) or str(event.step_failure_data.error)
-    return "the step failed, and Dagster recorded no reason"
+    return "Dagster recorded no reason for the step's failure"

@@ -1,4 +1,4 @@
-"""What is known of a scenario once its container has ended: Dagster's event log, and the exchange directory."""
+"""Collects the evidence of a scenario's run from Dagster's event log and the exchange directory."""
 
 import contextlib
 import json
@@ -17,12 +17,12 @@ from drayage.pipes.schema import is_runner_message
 
 @dataclass(frozen=True)
 class Evidence:
-    """One scenario's run.
+    """The evidence of one scenario's run.
 
     Args:
         entries: Dagster's event log of the run.
         directory: The step's exchange directory.
-        printed: What the host printed meanwhile, by stream.
+        printed: What the host printed during the run, by stream.
     """
 
     entries: Sequence[dg.EventLogEntry]
@@ -31,19 +31,19 @@ class Evidence:
 
     @cached_property
     def context(self) -> Mapping[str, Any]:
-        """What the program was told."""
+        """The Pipes context that the host wrote for the program."""
         content: dict[str, Any] = json.loads((self.directory / "io" / "context.json").read_bytes())
         return content
 
     @cached_property
     def custom(self) -> Sequence[Any]:
-        """Payloads of the custom messages that are the program's own."""
+        """Payloads of the custom messages, without those that drayage handles itself."""
         payloads = [params["payload"] for params in self._sent("report_custom_message")]
         return [payload for payload in payloads if not is_runner_message(payload)]
 
     @cached_property
     def exception(self) -> Mapping[str, Any] | None:
-        """The exception that came with the close; None without one, and without a close."""
+        """The exception that Pipes was closed with; None if there was none, or Pipes was not closed."""
         closed = list(self._sent("closed"))
         return closed[-1].get("exception") if closed else None
 
@@ -54,16 +54,16 @@ class Evidence:
 
     @property
     def exit_code(self) -> int | None:
-        """The container's; None if it did not end by itself."""
+        """The container's exit code; None if the container's end is not recorded."""
         return self.verdict.state.exit_code if self.verdict and self.verdict.state else None
 
     @property
     def start_s(self) -> float | None:
-        """Seconds from the container's creation to its first message."""
+        """Seconds from the container's creation to its first message; None if that was not measured."""
         return self.verdict.measures.get("start_s") if self.verdict else None
 
     def output(self, stream: str) -> str:
-        """What the program printed.
+        """Return what the program printed.
 
         Args:
             stream: ``stdout`` or ``stderr``.
@@ -72,7 +72,7 @@ class Evidence:
 
     @property
     def materializations(self) -> Sequence[dg.AssetMaterialization]:
-        """What was recorded as materialized, one for each partition."""
+        """The recorded materializations, one for each partition."""
         return [
             event.step_materialization_data.materialization
             for event in self._events(dg.DagsterEventType.ASSET_MATERIALIZATION)
@@ -80,7 +80,7 @@ class Evidence:
 
     @property
     def observations(self) -> Sequence[dg.AssetObservation]:
-        """What was observed while the step ran."""
+        """The observations that were recorded while the step ran."""
         return [
             event.asset_observation_data.asset_observation
             for event in self._events(dg.DagsterEventType.ASSET_OBSERVATION)
@@ -93,7 +93,7 @@ class Evidence:
 
     @property
     def logs(self) -> Sequence[tuple[int, str, float]]:
-        """Level, text and time of the lines that were logged for people."""
+        """The step's log lines: level, text and time, in seconds since the epoch."""
         return [
             (int(entry.level), entry.user_message, entry.timestamp)
             for entry in self.entries
@@ -105,7 +105,7 @@ class Evidence:
         return [event for event in events if event.event_type == kind]
 
     def _sent(self, method: str) -> Iterator[Mapping[str, Any]]:
-        """Parameters of the messages of one method; lines that are none are in the verdict."""
+        """Yield the parameters of all messages with a method; the verdict covers lines that are not messages."""
         with (self.directory / "io" / "messages.jsonl").open("rb") as lines:
             for line in lines:
                 with contextlib.suppress(ValueError):

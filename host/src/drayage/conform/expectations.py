@@ -1,4 +1,4 @@
-"""What must come of each scenario: generators of everything that does not hold, one sentence part each."""
+"""Checks the results of each scenario: each function yields one clause for everything that does not hold."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,19 +12,19 @@ from drayage.pipes.schema import require
 
 LARGE_CHARACTERS = 4_000_000
 MANY_MESSAGES = 20_000
-TOKEN = "conformance-token-0f2c"  # noqa: S105 - a secret for nothing
+TOKEN = "conformance-token-0f2c"  # noqa: S105 - it protects nothing
 _SIGTERM_EXIT_CODE = 143
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _SHOWN_CHARACTERS = 200
 
 
 def knows_context(evidence: Evidence, told: Mapping[str, Any], partitions: Sequence[str | None]) -> Iterator[str]:
-    """The program read its context: it told all of it again, printed a text of it, and made every asset.
+    """Expect that the program read its context: it sent all of it back, printed its text, and made every asset.
 
     Args:
-        evidence: What came of it.
-        told: Members of the context that the host must have filled so.
-        partitions: The partitions that are to be made of each asset.
+        evidence: The evidence of the run.
+        told: Members of the context, and the values that the host must have written for them.
+        partitions: The partitions of each asset that must be materialized.
     """
     try:
         require("context", evidence.context, where="the context that the host wrote")
@@ -44,7 +44,7 @@ def knows_context(evidence: Evidence, told: Mapping[str, Any], partitions: Seque
 
 
 def has_metadata(evidence: Evidence) -> Iterator[str]:
-    """One materialization carries a value of every type, and the data version."""
+    """Expect one materialization that carries a value of every type, and the data version."""
     made = _only_materialization(evidence)
     for name, value in metadata(str(evidence.context["run_id"])).items():
         yield from differs(f"metadata {name}", made.metadata.get(name, "nothing"), value)
@@ -52,7 +52,7 @@ def has_metadata(evidence: Evidence) -> Iterator[str]:
 
 
 def has_checks(evidence: Evidence) -> Iterator[str]:
-    """One check passed, one failed as a warning, each with a number."""
+    """Expect one check that passed and one that failed as a warning, each with a number."""
     found = {
         check.check_name: (check.passed, check.severity.value, check.metadata.get(name))
         for check in evidence.checks
@@ -63,7 +63,7 @@ def has_checks(evidence: Evidence) -> Iterator[str]:
 
 
 def has_logs(evidence: Evidence) -> Iterator[str]:
-    """Every level was logged, and what was printed lies in its own file."""
+    """Expect a log line of every level, and each output stream in its own file."""
     logged = {(level, text) for level, text, _ in evidence.logs}
     for level in _LEVELS:
         if (logging.getLevelNamesMapping()[level], f"{level} {TEXT}") not in logged:
@@ -73,14 +73,14 @@ def has_logs(evidence: Evidence) -> Iterator[str]:
 
 
 def has_custom(evidence: Evidence) -> Iterator[str]:
-    """Every kind of JSON arrived as it was, and progress was plotted."""
+    """Expect every kind of JSON to arrive unchanged, and progress to be recorded."""
     yield from differs("the custom messages", list(evidence.custom), PAYLOADS)
     observed = [observation.metadata.get("rows") for observation in evidence.observations]
     yield from differs("the observed progress", observed, [dg.MetadataValue.int(1)])
 
 
 def has_partitions(evidence: Evidence) -> Iterator[str]:
-    """Every partition of every asset has its own number, and progress of every asset was plotted."""
+    """Expect a number of its own for every partition of every asset, and progress of every asset to be recorded."""
     keys = [dg.AssetKey.from_escaped_user_string(key) for key in evidence.context["asset_keys"]]
     numbers = enumerate(evidence.context["extras"]["partitions"])
     wanted = {(key, partition): dg.MetadataValue.int(number) for number, partition in numbers for key in keys}
@@ -91,15 +91,15 @@ def has_partitions(evidence: Evidence) -> Iterator[str]:
 
 
 def has_streams(evidence: Evidence) -> Iterator[str]:
-    """What the program passed on of another process came out of the host, and is no output of its own."""
+    """Expect the host to print what the program passed on from another process, and no output of the program's own."""
     for stream in ("stdout", "stderr"):
         if f"{stream} {TEXT}" not in evidence.printed.get(stream, ""):
-            yield f"the host printed no {f'{stream} {TEXT}'!r} to {stream}"
+            yield f"the host did not print {f'{stream} {TEXT}'!r} to {stream}"
         yield from differs(stream, evidence.output(stream), "")
 
 
 def has_large(evidence: Evidence) -> Iterator[str]:
-    """A large context was read, and a large message arrived whole."""
+    """Expect that a large context was read, and that a large message arrived whole."""
     reported = _only_materialization(evidence).metadata
     large = reported.get("large")
     yield from differs("metadata padding", reported.get("padding"), dg.MetadataValue.int(1_000_000))
@@ -108,24 +108,24 @@ def has_large(evidence: Evidence) -> Iterator[str]:
 
 
 def has_many(evidence: Evidence) -> Iterator[str]:
-    """Every message arrived, in order."""
+    """Expect every message to arrive, in order."""
     numbers = [payload.get("number") for payload in evidence.custom if isinstance(payload, Mapping)]
     if numbers != list(range(MANY_MESSAGES)):
         yield f"expected the numbers 0 to {MANY_MESSAGES - 1} in order, got {len(numbers)}: {_shown(numbers)}"
     if messages_per_second(evidence) is None:
-        yield "the event log has no line `begin` before, and no line `end` after the messages"
+        yield "the event log lacks the line `begin` before the messages, or the line `end` after them"
 
 
 def messages_per_second(evidence: Evidence) -> float | None:
-    """How fast the many messages were written and read; None if their begin and end are not logged."""
+    """Return the rate at which the many messages were written and read; None if ``begin`` or ``end`` is not logged."""
     times = {text: time for _, text, time in evidence.logs if text in {"begin", "end"}}
-    if len(times) < 2 or times["end"] <= times["begin"]:  # noqa: PLR2004 - the two
+    if len(times) < 2 or times["end"] <= times["begin"]:  # noqa: PLR2004 - begin and end
         return None
     return MANY_MESSAGES / (times["end"] - times["begin"])
 
 
 def has_exception(evidence: Evidence) -> Iterator[str]:
-    """Pipes was closed with an exception and its cause, and the exit code is not 0."""
+    """Expect that Pipes was closed with an exception and its cause, and an exit code other than 0."""
     exception = evidence.exception or {}
     if not exception.get("name"):
         yield "the exception has no name"
@@ -138,7 +138,7 @@ def has_exception(evidence: Evidence) -> Iterator[str]:
 
 
 def ends_by_sigterm(evidence: Evidence) -> Iterator[str]:
-    """SIGTERM ended it in time, and it said so."""
+    """Expect that SIGTERM ended the program in time, and that the exception names SIGTERM."""
     yield from differs("the exit code", evidence.exit_code, _SIGTERM_EXIT_CODE)
     exception = evidence.exception or {}
     if "SIGTERM" not in f"{exception.get('name')} {exception.get('message')}":
@@ -147,20 +147,20 @@ def ends_by_sigterm(evidence: Evidence) -> Iterator[str]:
 
 
 def keeps_secret(evidence: Evidence) -> Iterator[str]:
-    """The secret was read, and is nowhere else."""
+    """Expect that the secret was read, and that it is redacted in the output."""
     characters = _only_materialization(evidence).metadata.get("characters")
     yield from differs("metadata characters", characters, dg.MetadataValue.int(len(TOKEN)))
     yield from differs("stdout", evidence.output("stdout"), "[secret]\n")
 
 
 def differs(what: str, got: Any, expected: Any) -> Iterator[str]:
-    """Say what was expected and what came, if they differ."""
+    """Yield what was expected and what came, if they differ."""
     if not _same(got, expected):
         yield f"{what}: expected {_shown(expected)}, got {_shown(got)}"
 
 
 def _same(got: Any, expected: Any) -> bool:
-    """Compare as JSON does: 7 and 7.0 are one number, 1 and true are not the same."""
+    """Compare as JSON does: 7 and 7.0 are equal, 1 and true are not."""
     if isinstance(got, dict) and isinstance(expected, dict):
         return got.keys() == expected.keys() and all(_same(got[name], value) for name, value in expected.items())
     if isinstance(got, list) and isinstance(expected, list):

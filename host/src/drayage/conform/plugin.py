@@ -1,4 +1,4 @@
-"""A pytest plugin: an image's conformance test in five lines, one test for each scenario.
+"""Provides a pytest plugin: a conformance test of an image in five lines, which becomes one test for each scenario.
 
 ::
 
@@ -21,12 +21,12 @@ _MARK = "conformance"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name the mark."""
-    config.addinivalue_line("markers", f"{_MARK}(image): the image that the `conformance` fixture tries")
+    """Register the mark."""
+    config.addinivalue_line("markers", f"{_MARK}(image): the image that the `conformance` fixture tests")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make one test of each scenario."""
+    """Generate one test for each scenario."""
     if _MARK in metafunc.fixturenames:
         metafunc.parametrize(
             _MARK, SCENARIOS, ids=[scenario.name for scenario in SCENARIOS], indirect=True, scope="module"
@@ -44,5 +44,5 @@ def _conformance_bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.
 
 @pytest.fixture
 def conformance(request: pytest.FixtureRequest, _conformance_bench: Bench) -> Report:
-    """What one scenario showed."""
+    """Run one scenario, and return its report."""
     return _conformance_bench.run(request.param)

@@ -1,4 +1,4 @@
-"""The scenarios, in the order in which they are run and shown."""
+"""Defines the scenarios, in the order in which they are run and shown."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from drayage.conform.evidence import Evidence
 from drayage.conform.values import TEXT
 from drayage.dagster_internals import RANGE_TAGS
 
-SECRET = "token"  # noqa: S105 - its name
+SECRET = "token"  # noqa: S105 - the secret's name
 
 _DAYS = dg.DailyPartitionsDefinition(start_date="2024-01-01")
 _TWO_ZONES = ("east", "zone 1/2 ü")
@@ -28,23 +28,24 @@ _CONTEXT: dict[str, Any] = {
     "text": TEXT,
     "kinds": [None, True, 0, -1.5, "", [], {"a b": {"c": [1]}}],
     "control": "\u0001\b\f\r",
-    # A key that must be looked up, and not be found inside of another value.
+    # Has the name of one of the context's own members: a program must parse the context, not search its text.
     "partition_key": '"},]\\',
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What Dagster runs.
+    """The step that Dagster runs.
 
     Args:
         assets: Keys of the assets that the step makes; empty for an op without assets.
         checks: Names of the first asset's checks.
-        partitions: How the assets are partitioned.
+        partitions: Partitions of the assets.
         partition_key: The partition to make.
-        partition_range: The first and the last of several partitions to make.
-        retries: How often the step fails before the program is started.
-        source: What the assets are made of; they were made once before, out of its data version ``v7``.
+        partition_range: First and last of several partitions to make.
+        retries: Number of times that the step fails before the program is started.
+        source: Key of the asset that the others depend on; they have been made once before, from its data version
+            ``v7``.
     """
 
     assets: tuple[dg.AssetKey, ...] = (dg.AssetKey(["lake", "trips"]),)
@@ -57,19 +58,19 @@ class Step:
 
     @property
     def tags(self) -> Mapping[str, str]:
-        """Tags of the run, by which Dagster knows a range."""
+        """The run's tags by which Dagster recognises a range of partitions."""
         return dict(zip(RANGE_TAGS, self.partition_range or (), strict=False))
 
     def definition(self, run: Callable[[Any], Any]) -> dg.AssetsDefinition:
-        """An asset definition whose step runs this.
+        """Return the definition of the assets.
 
         Args:
-            run: Takes Dagster's context, and gives the step's results.
+            run: Called by the step with Dagster's context; returns the step's results.
         """
 
         @dg.multi_asset(
             name="step",
-            # Not by specs: their keys must be names of Python's.
+            # By ``outs``, because the keys of ``specs`` must be Python identifiers.
             outs={f"asset_{n}": _out(key) for n, key in enumerate(self.assets)},
             deps=[self.source] if self.source else [],
             check_specs=[dg.AssetCheckSpec(name, asset=self.assets[0]) for name in self.checks],
@@ -84,7 +85,7 @@ class Step:
         return step
 
     def made_before(self) -> list[dg.AssetsDefinition]:
-        """Assets by the same keys, and their source, whose step needs no program."""
+        """Return definitions of the source and of the same assets, made by steps that need no program."""
 
         @dg.asset(key=self.source)
         def source() -> dg.MaterializeResult[Any]:
@@ -106,15 +107,15 @@ class Scenario:
     """One thing that a workload must be able to do.
 
     Args:
-        name: What it is called in tables.
-        expect: Yields what does not hold.
-        program: What the program is asked for; the contract says what each demands.
-        extras: What it is told beside that.
-        step: What Dagster runs.
-        settings: How its container is made and limited.
-        secrets: Names of the secrets that it gets.
-        by_output: Whether messages are read from the program's output, in place of a file.
-        green: Whether the step must succeed; else it must fail.
+        name: Name of the scenario in tables.
+        expect: Yields everything that does not hold.
+        program: The scenario that the program is asked for, as in the contract; by default, ``name``.
+        extras: Further extras of the context.
+        step: The step that Dagster runs.
+        settings: Settings of the step, such as its limits.
+        secrets: Names of the secrets that the program gets.
+        by_output: Whether messages are read from the program's output instead of a file.
+        green: Whether the step must succeed; otherwise it must fail.
     """
 
     name: str
@@ -134,13 +135,13 @@ class Scenario:
 
 
 def _context(name: str, step: Step, *, partitions: Sequence[str | None] = (None,), **told: Any) -> Scenario:
-    """A scenario of one kind of context.
+    """Return a scenario for one kind of context.
 
     Args:
-        name: What kind.
-        step: What Dagster runs.
-        partitions: The partitions that are to be made of each asset.
-        told: Members of the context that the host must have filled so.
+        name: Name of the kind.
+        step: The step that Dagster runs.
+        partitions: The partitions of each asset that must be materialized.
+        told: Members of the context, and the values that the host must have written for them.
     """
     expect = partial(expected.knows_context, told=told, partitions=partitions)
     return Scenario(name=f"context: {name}", program="context", extras=_CONTEXT, step=step, expect=expect)

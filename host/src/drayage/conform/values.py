@@ -1,20 +1,20 @@
-"""What the conformance program is to report, word for word as in docs/workload-contract.md."""
+"""Defines the values that the conformance program must report, exactly as in docs/workload-contract.md."""
 
 from typing import cast
 
 import dagster as dg
 
-# What breaks encoders: quotes, backslashes, control characters, and characters of two, three and four bytes.
+# Characters that encoders often get wrong: quotes, backslashes, control characters, two to four bytes in UTF-8.
 TEXT = 'quote " backslash \\ newline \n tab \t umlaut ü euro € smile 😀'
 
 PAYLOADS = [None, True, 7, 0.5, TEXT, [1, [2]], {"kind": "own", "a": {"b": None}}]
 
 
 def metadata(run_id: str) -> dict[str, dg.MetadataValue]:
-    """One value of every type.
+    """Return a metadata value of every type, by name.
 
     Args:
-        run_id: The run's own id.
+        run_id: Id of the run itself.
     """
     value = dg.MetadataValue
     fare = dg.TableColumn(
@@ -27,7 +27,7 @@ def metadata(run_id: str) -> dict[str, dg.MetadataValue]:
     days = dg.TableSchema([dg.TableColumn("day", "date"), dg.TableColumn("trips", "int")])
     records = [
         dg.TableRecord({"day": "2024-01-01", "trips": 2}),
-        # Null is left out of the declared types of a record's values, and taken all the same.
+        # The declared types of a record's values leave out null, but Dagster accepts it.
         dg.TableRecord(cast("dict[str, str]", {"day": "2024-01-02", "trips": None})),
     ]
     source = dg.AssetKey(["silver", "cleaned_trips"])
@@ -38,7 +38,7 @@ def metadata(run_id: str) -> dict[str, dg.MetadataValue]:
         "notebook": value.notebook("/data/a.ipynb"),
         "md": value.md("**bold**"),
         "json": value.json({"a": [1, None, True]}),
-        # The largest integer that every language's JSON keeps whole.
+        # The largest integer that JSON keeps exact in every language.
         "int": value.int(2**53 - 1),
         "float": value.float(0.1),
         "whole": value.float(3.0),
