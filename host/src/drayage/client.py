@@ -1,4 +1,4 @@
-"""The client: what an asset calls."""
+"""Runs a step's container from an asset, in place of dagster-docker's ``PipesDockerClient``."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ _calls: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
 
 class DrayageClient(PipesDockerClient):
-    """Runs each step in a container of its own; drops in wherever the stock client is used.
+    """Runs each step in its own container; a drop-in replacement for ``PipesDockerClient``.
 
     Args:
         env: Environment variables of every container.
@@ -41,13 +41,13 @@ class DrayageClient(PipesDockerClient):
         context_injector: Replaces the exchange directory's context file.
         message_reader: Replaces the exchange directory's messages file.
         settings: Settings of every step; a call, an asset's tags and a run's tags override them.
-        network: Network that every container joins; default ``DRAYAGE_NETWORK``.
-        exchange_root: Directory of the exchange directories; default ``DRAYAGE_EXCHANGE_ROOT``, else
+        network: Network that every container joins; by default, ``DRAYAGE_NETWORK``.
+        exchange_root: Root of the exchange directories; by default, ``DRAYAGE_EXCHANGE_ROOT``, then
             ``$DAGSTER_HOME/drayage``.
-        deployment: Tells this deployment's containers from others'; default ``DRAYAGE_DEPLOYMENT``.
-        secrets: Where each secret comes from, by name; a call names those that its workload gets.
+        deployment: Name that marks this deployment's containers as its own; by default, ``DRAYAGE_DEPLOYMENT``.
+        secrets: Source of each secret, by name; each call names the secrets that its workload gets.
         implicit_materializations: Whether assets that nothing was reported for count as materialized, as they do
-            with the stock client.
+            with ``PipesDockerClient``.
         engine: The container engine; None takes the environment's Docker.
     """
 
@@ -74,7 +74,7 @@ class DrayageClient(PipesDockerClient):
         self._secrets = dict(secrets or {})
         self._implicit = implicit_materializations
         exchange = Exchange(self._client_settings.exchange_root)
-        # Steps of one run may have a client each: those with the environment's engine share what stands by.
+        # Each step of a run may have its own client; all clients with the environment's engine share one standby pool.
         pool_of = StandbyPool if engine else StandbyPool.shared
         engine = engine or default_engine()
         self._host = StepHost(engine, exchange, pool_of(engine, exchange), self._client_settings.command_line)
@@ -84,7 +84,7 @@ class DrayageClient(PipesDockerClient):
         return False
 
     def run(  # type: ignore[override]
-        # The override: the stock client's arguments and more; its return type is a base of this one's.
+        # It takes all arguments of the inherited method and more, and returns a subclass of its return type.
         self,
         *,
         context: Context,
@@ -105,21 +105,21 @@ class DrayageClient(PipesDockerClient):
         Args:
             context: Dagster's context of the executing step.
             image: Name or id of the image.
-            extras: What the workload gets through Pipes beside Dagster's own context; of any size.
+            extras: Values that the workload gets through Pipes in addition to Dagster's own context; of any size.
             command: Overrides the image's command.
-            env: Environment variables, on top of the client's.
+            env: Environment variables in addition to the client's, which they override.
             registry: As in the constructor.
-            container_kwargs: Passed to docker-py's ``containers.create``; wins over every setting.
+            container_kwargs: Keyword arguments for docker-py's ``containers.create``; they override every setting.
             secrets: Names of declared secrets that the workload gets as files under ``/run/secrets``; a mapping
                 declares them for this call.
-            reports: The assets that this call is to report; None means all that are selected.
-            adapter: For a program that knows nothing of Pipes: how metadata is read from its standard output, as
-                :mod:`drayage.pipes.adapter` says.
-            image_id: The id that the image had when the definitions were made from it; another one is refused.
+            reports: The assets that this call must report; None means all that are selected.
+            adapter: How metadata is read from the standard output of a program that does not use Pipes, as described
+                in :mod:`drayage.pipes.adapter`.
+            image_id: Id that the image had when the definitions were loaded from it; any other id is refused.
             overrides: Fields of :class:`drayage.StepSettings`, such as ``timeout_s=600`` or ``mounts=[…]``.
 
         Returns:
-            What the workload reported, for ``get_results()`` and its kin.
+            What the workload reported, for ``get_results()`` and similar methods.
 
         Raises:
             dagster.Failure: The step is not green; the description says why and what to do.
@@ -143,14 +143,17 @@ class DrayageClient(PipesDockerClient):
         return _completed(execution)
 
     def stream(self, *, context: Context, image: str, **arguments: Any) -> Iterator[dg.PipesExecutionResult]:
-        """Run a container to its end, yielding materializations and checks as they come.
+        """Run a container to its end, and yield materializations and checks as they arrive.
 
-        For steps with many assets: what was yielded stays, even if the step fails afterwards.
+        For steps with many assets: what was yielded stays recorded, even if the step fails afterwards.
 
         Args:
             context: Dagster's context of the executing step.
             image: Name or id of the image.
-            arguments: The other arguments of :meth:`run`, by their names.
+            arguments: The other arguments of :meth:`run`, by keyword.
+
+        Yields:
+            The reported materializations and checks.
 
         Raises:
             dagster.Failure: The step is not green.
@@ -160,11 +163,11 @@ class DrayageClient(PipesDockerClient):
         yield from execution.results(streaming=True)
 
     def sweeper(self, instance: dg.DagsterInstance, limits: SweepLimits | None = None) -> Sweeper:
-        """A sweeper for what this client's steps leave behind.
+        """Return a sweeper for what this client's steps leave behind.
 
         Args:
             instance: Dagster's instance.
-            limits: How long what stays.
+            limits: Retention limits.
         """
         return Sweeper(
             engine=self._host.engine,
@@ -178,7 +181,7 @@ class DrayageClient(PipesDockerClient):
         declared = {**self._secrets, **(call.secrets if isinstance(call.secrets, Mapping) else {})}
         try:
             if call.adapter is not None and self._reader is not None:
-                raise SettingsError("An adapter has no use for a message reader of its own. Nothing was started.")
+                raise SettingsError("Use either an adapter or a custom message reader, not both. Nothing was started.")
             settings = self._step_settings(context, call.overrides)
             if settings.standby:
                 self._require_standby_possible(call)
@@ -208,17 +211,17 @@ class DrayageClient(PipesDockerClient):
 
     def _require_standby_possible(self, call: "_Call") -> None:
         reasons = {
-            "an adapter: a program that knows nothing of Pipes reads no context to wait for": call.adapter,
-            "a context injector of its own": self._injector,
-            "a message reader of its own": self._reader,
-            "container_kwargs, of which the record of a run does not tell all": call.container_kwargs,
+            "an adapter (a program that does not use Pipes does not wait for a context)": call.adapter,
+            "a custom context injector": self._injector,
+            "a custom message reader": self._reader,
+            "container_kwargs (a run's record does not hold all of them)": call.container_kwargs,
         }
         if given := [reason for reason, value in reasons.items() if value]:
-            raise SettingsError(f"A step with standby cannot have {'; nor '.join(given)}. Nothing was started.")
+            raise SettingsError(f"A step with standby cannot have {' or '.join(given)}. Nothing was started.")
 
     def _identity(self, context: Context) -> Identity:
         step = dagster_internals.step_context(context)
-        # A step may call the client several times: each call has a container, and a directory, of its own.
+        # A step may call the client several times: each call has its own container and exchange directory.
         call = _calls.get(step, 0)
         _calls[step] = call + 1
         return Identity(
@@ -266,7 +269,7 @@ def _completed(execution: Execution) -> DrayageInvocation:
 
 
 def _asset_tags(context: Context) -> dict[str, str]:
-    """The tags of the op and of its selected assets; assets of one step share one container."""
+    """Return the tags of the op and of its selected assets, which share one container."""
     tags = dict(dagster_internals.op_tags(context))
     if context.has_assets_def:
         for spec in context.assets_def.specs:
@@ -274,8 +277,9 @@ def _asset_tags(context: Context) -> dict[str, str]:
                 for name in spec.tags:
                     if tags.setdefault(name, spec.tags[name]) != spec.tags[name] and name.startswith("drayage/"):
                         raise SettingsError(
-                            f"The assets of this step have different tags {name}: {tags[name]!r} and "
-                            f"{spec.tags[name]!r}; they share one container. Nothing was started."
+                            f"The assets of this step have different values of the tag {name}: {tags[name]!r} and "
+                            f"{spec.tags[name]!r}, but they share one container: give them the same value. Nothing "
+                            "was started."
                         )
     return tags
 

@@ -1,6 +1,6 @@
-"""What one call of the client asks for.
+"""Defines the request that one call of the client makes.
 
-The command line makes containers again without Dagster, whose import takes seconds: here it is needed for types alone.
+The command line creates containers without importing Dagster, which takes seconds: this module needs it only for types.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
     from drayage.settings import StepSettings
 
 AdapterName = Literal["json_lines", "key_value"]
-"""How metadata is read from the standard output of a program that knows nothing of Pipes."""
+"""How metadata is read from the standard output of a program that does not use Pipes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ContainerRequest:
-    """What a container is made of: all that a launcher needs, and nothing of Dagster's.
+    """Everything that a launcher needs to create a container, without any of Dagster's objects.
 
     Args:
-        identity: Who the container belongs to.
+        identity: The step that the container belongs to.
         image: Name or id of the image.
-        settings: The step's settings, all layers applied.
+        settings: The step's settings, with all layers applied.
         command: Overrides the image's command; None keeps it.
-        environment: Environment variables beside Pipes' own.
+        environment: Environment variables in addition to Pipes' own.
         secrets: Names and values of the files under ``/run/secrets``.
-        secret_sources: Where each of them came from, so that a replay can read it again.
+        secret_sources: Source of each secret, so that a replay can read it again.
         container_kwargs: The engine's own keyword arguments for creating a container.
-        promised: The promises of the assets that this call is to report, by asset key as Pipes writes it.
-        adapter: How metadata is read from the standard output of a program that knows nothing of Pipes.
+        promised: The promises of the assets that this call must report, by asset key as Pipes writes it.
+        adapter: How metadata is read from the standard output of a program that does not use Pipes.
     """
 
     identity: Identity
@@ -56,12 +56,12 @@ class ContainerRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class StepRequest(ContainerRequest):
-    """Everything that is asked for in one call of the client.
+    """Everything that one call of the client asks for.
 
     Args:
         context: Dagster's context of the executing step.
-        extras: What the workload gets through Pipes beside Dagster's own context.
-        image_id: The id that the image must have; None takes any.
+        extras: Values that the workload gets through Pipes in addition to Dagster's own context.
+        image_id: The id that the image must have; None accepts any.
         context_injector: Replaces the exchange directory's context file.
         message_reader: Replaces the exchange directory's messages file.
         implicit_materializations: Whether assets that nothing was reported for count as materialized.
@@ -75,10 +75,13 @@ class StepRequest(ContainerRequest):
     implicit_materializations: bool = False
 
     def fingerprint(self, image_id: str) -> str:
-        """Tell whether a container that an interrupted run left behind does what this request asks for.
+        """Return a hash that shows whether a container left by an interrupted run does what this request asks for.
 
         Args:
             image_id: Content address of the image.
+
+        Returns:
+            32 hexadecimal digits; equal for equal image, command, extras, partitions and environment.
         """
         context = self.context
         partitions = None

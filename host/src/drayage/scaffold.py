@@ -1,4 +1,4 @@
-"""``drayage new``: a workload's folder from a template of its language, and its entry in the Dagster project."""
+"""Writes a new workload from its language's template, and its entry in the Dagster project: ``drayage new``."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from drayage.errors import SettingsError
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _ENTRY = "defs.yaml"
-# Whole words of the templates.
+# Placeholders in the templates.
 _NAME = "WORKLOAD_NAME"
 _FOLDER = "BUILD_FOLDER"
 _NAME_FORM = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -21,10 +21,10 @@ LANGUAGES = tuple(sorted(folder.name for folder in _TEMPLATES.iterdir() if folde
 
 @dataclass(frozen=True)
 class Written:
-    """What was written.
+    """The files of a new workload.
 
     Args:
-        folder: The workload.
+        folder: Folder of the workload.
         entry: Its declaration on the host.
     """
 
@@ -33,43 +33,50 @@ class Written:
 
 
 def write_workload(name: str, *, language: str, workloads: Path, project: Path) -> Written:
-    """Write a workload that builds, passes its tests and materializes as it is.
+    """Write a workload that builds, passes its tests and materializes without edits.
 
     Args:
-        name: Of folder, image and asset: lower case, digits and underscores.
+        name: Name of the folder, the image and the asset: lower-case letters, digits and underscores.
         language: One of ``LANGUAGES``.
-        workloads: Where its folder goes; made if it is not there.
-        project: A folder of Dagster's ``dg``, with its ``pyproject.toml`` or ``dg.toml``.
+        workloads: Parent of the workload's folder; created if it does not exist.
+        project: Folder of a ``dg`` project, with its ``pyproject.toml`` or ``dg.toml``.
+
+    Returns:
+        The paths that were written.
 
     Raises:
-        SettingsError: A name is malformed or taken, or the project has no place for definitions. Nothing was written.
+        SettingsError: The name is malformed or taken, there is no such template, or the project has no folder for
+            definitions. Nothing was written.
     """
     if not _NAME_FORM.fullmatch(name):
         raise SettingsError(
-            f"{name!r} cannot be the name of folder, image and asset alike: expected lower-case letters, digits and "
+            f"{name!r} cannot be the name of a folder, an image and an asset: expected lower-case letters, digits and "
             "underscores, such as clean_trips. Nothing was written."
         )
     if language not in LANGUAGES:
-        raise SettingsError(f"There is no template for {language!r}: expected {', '.join(LANGUAGES)}.")
+        raise SettingsError(f"There is no template for {language!r}: expected one of {', '.join(LANGUAGES)}.")
     folder, entry = workloads / name, _definitions_folder(project) / name / _ENTRY
     for taken in (folder, entry.parent):
         if taken.exists():
-            raise SettingsError(f"{taken} is there already: choose another name, or remove it. Nothing was written.")
+            raise SettingsError(f"{taken} already exists: choose another name, or remove it. Nothing was written.")
     words = {_NAME: name, _FOLDER: os.path.relpath(folder, entry.parent)}
-    # Read as a whole before anything is written.
+    # The whole template is read before anything is written.
     for inside, text in _read_template(language, words).items():
         _write(entry if inside == Path(_ENTRY) else folder / inside, text)
     return Written(folder, entry)
 
 
 def find_project(start: Path) -> Path:
-    """Find the Dagster project of a folder: the nearest one above, else the only one just below.
+    """Find the Dagster project of a folder: the folder itself, its nearest parent, or the only project just below it.
 
     Args:
-        start: Where to look.
+        start: The folder.
+
+    Returns:
+        Folder of the project.
 
     Raises:
-        SettingsError: There is none, or several lie below.
+        SettingsError: There is no project, or there are several below.
     """
     for folder in (start, *start.parents):
         if _dg_settings(folder) is not None:
@@ -78,26 +85,26 @@ def find_project(start: Path) -> Path:
     if len(below) != 1:
         found = f"several: {', '.join(map(str, below))}" if below else "none"
         raise SettingsError(
-            f"A Dagster project (a pyproject.toml with [tool.dg.project], or a dg.toml) was looked for in {start}, "
-            f"above it and just below it, and there is {found}. Name it: --project FOLDER. Nothing was written."
+            f"Expected one Dagster project (a pyproject.toml with [tool.dg.project], or a dg.toml) in {start}, above "
+            f"it or just below it, found {found}. Name the project with --project FOLDER. Nothing was written."
         )
     return below[0]
 
 
 def _read_template(language: str, words: dict[str, str]) -> dict[Path, str]:
-    """A template's files by their paths, with the words filled in."""
+    """Return a template's files by their paths, with the placeholders filled in."""
     template, texts = _TEMPLATES / language, {}
     for source in sorted(template.rglob("*")):
-        # What Python compiled beside a template belongs to this machine.
+        # Skip bytecode that Python has compiled beside a template.
         if source.is_dir() or "__pycache__" in source.parts:
             continue
         try:
             text = source.read_text(encoding="utf-8")
         except FileNotFoundError as error:
-            # The writers are links into the repository, which a bare copy of this folder leaves behind.
+            # The writers are symbolic links into the repository, and break if only this folder is copied.
             raise SettingsError(
-                f"{source} leads nowhere, so the template of {language} is not whole here: install drayage with pip "
-                "from its repository or a wheel. Nothing was written."
+                f"{source} is a broken link, so the template for {language} is incomplete here: install drayage with "
+                "pip from its repository or a wheel. Nothing was written."
             ) from error
         for word, value in words.items():
             text = text.replace(word, value)
@@ -112,7 +119,7 @@ def _write(target: Path, text: str) -> None:
 
 
 def _dg_settings(folder: Path) -> dict[str, Any] | None:
-    """What ``dg`` is told of a project; None if the folder is none."""
+    """Return the settings of a ``dg`` project; None if the folder is not one."""
     for name, keys in (("dg.toml", ()), ("pyproject.toml", ("tool", "dg"))):
         path = folder / name
         if path.is_file():
@@ -130,13 +137,15 @@ def _dg_settings(folder: Path) -> dict[str, Any] | None:
 def _definitions_folder(project: Path) -> Path:
     settings = _dg_settings(project)
     if settings is None:
-        raise SettingsError(f"{project} is no Dagster project: its pyproject.toml has no [tool.dg.project].")
+        raise SettingsError(
+            f"{project} is not a Dagster project: it has neither a pyproject.toml with [tool.dg.project] nor a dg.toml."
+        )
     module = settings.get("defs_module") or f"{settings.get('root_module')}.defs"
     inside = Path(*str(module).split("."))
     for folder in (project / "src" / inside, project / inside):
         if folder.is_dir():
             return folder
     raise SettingsError(
-        f"{project / 'src' / inside} is not there, where {module} would hold definitions: make the folder, and load it "
-        "by dagster.load_from_defs_folder. Nothing was written."
+        f"{project / 'src' / inside}, the folder for the definitions of {module}, does not exist: create it, and load "
+        "it with dagster.load_from_defs_folder. Nothing was written."
     )

@@ -1,4 +1,4 @@
-"""The sweeper as a Dagster sensor."""
+"""Runs the sweeper as a Dagster sensor."""
 
 import dagster as dg
 
@@ -13,13 +13,13 @@ def build_sweeper_sensor(
     interval_s: int = 300,
     limits: SweepLimits | None = None,
 ) -> dg.SensorDefinition:
-    """Make a sensor that sweeps, and says in the UI what it swept.
+    """Return a sensor that sweeps, and reports in the UI what it removed.
 
     Args:
-        client: Whose leftovers are swept.
+        client: The client whose steps' leftovers are removed.
         name: Name of the sensor.
-        interval_s: How often it sweeps, in seconds.
-        limits: How long what stays.
+        interval_s: Time between two sweeps, in seconds.
+        limits: Retention limits.
     """
 
     def sweep(context: dg.SensorEvaluationContext) -> dg.SkipReason:
@@ -30,7 +30,7 @@ def build_sweeper_sensor(
         evaluation_fn=sweep,
         minimum_interval_seconds=interval_s,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Removes containers, volumes and exchange directories of steps that are past their time.",
+        description="Removes containers, volumes and exchange directories of steps that are past their retention.",
         # Dagster asks for a target; this sensor requests no run.
         asset_selection=dg.AssetSelection.all(),
     )

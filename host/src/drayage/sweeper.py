@@ -1,6 +1,6 @@
-"""Removes what is past its time: containers, secrets' volumes, run workers and exchange directories.
+"""Removes containers, secrets' volumes, run workers and exchange directories that are past their retention.
 
-Steps clean up after themselves; this is for what a killed host left, and for what was kept for people to see.
+Steps clean up after themselves. The sweeper removes what a killed host left behind and what was kept for inspection.
 """
 
 import shutil
@@ -19,7 +19,7 @@ from drayage.exchange.record import VerdictRecord
 from drayage.exchange.trial_folder import find_abandoned
 from drayage.identity import DEPLOYMENT, EXCHANGE, FORWARD, KEEP, KEEP_S, ROOT_RUN, RUN, SECRETS
 
-# dagster-docker's run launcher labels its run workers so.
+# The label that dagster-docker's run launcher puts on its run workers.
 _RUN_WORKER_LABEL = "dagster/run_id"
 _ROOT_RUN_TAG = "dagster/root_run_id"
 
@@ -28,12 +28,12 @@ _Subject = TypeVar("_Subject")
 
 @dataclass(frozen=True)
 class SweepLimits:
-    """How long what stays.
+    """Retention limits.
 
     Args:
-        attempt_age_s: Exchange directories older than this go, in seconds.
-        attempts_bytes: Beyond this total size the oldest exchange directories go, in bytes.
-        orphan_grace_s: How long after the end of its runs a container may still be adopted, in seconds.
+        attempt_age_s: Age beyond which exchange directories are removed, in seconds.
+        attempts_bytes: Total size beyond which the oldest exchange directories are removed, in bytes.
+        orphan_grace_s: Time after the end of its runs during which a container may still be adopted, in seconds.
     """
 
     attempt_age_s: float = 7 * 24 * 3600.0
@@ -43,14 +43,14 @@ class SweepLimits:
 
 @dataclass
 class SweepReport:
-    """What a sweep did.
+    """The result of a sweep.
 
     Args:
-        stopped: Containers that still ran though their run was over.
-        removed: Containers that were removed.
-        run_workers: Run workers' containers that were removed.
-        volumes: Secrets' volumes that were removed.
-        directories: Exchange directories that were removed.
+        stopped: Ids of containers that were stopped because their run was over.
+        removed: Ids of containers that were removed.
+        run_workers: Ids of run workers' containers that were removed.
+        volumes: Names of secrets' volumes that were removed.
+        directories: Names of exchange directories that were removed.
         errors: What could not be removed, and why.
     """
 
@@ -62,7 +62,7 @@ class SweepReport:
     errors: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        """One line for people."""
+        """Return a summary in one line."""
         return (
             f"stopped {len(self.stopped)} containers; removed {len(self.removed)} containers, "
             f"{len(self.run_workers)} run workers, {len(self.volumes)} volumes and {len(self.directories)} "
@@ -71,15 +71,15 @@ class SweepReport:
 
 
 class Sweeper:
-    """Sweeps one deployment.
+    """Removes what the steps of one deployment left behind.
 
     Args:
-        engine: Where its containers are.
-        exchange: Where its exchange directories are.
-        deployment: Its name.
-        instance: Dagster's instance, which knows whose run is over.
-        limits: How long what stays.
-        clock: Seconds since the epoch.
+        engine: The engine that runs the deployment's containers.
+        exchange: The root of its exchange directories.
+        deployment: Name of the deployment.
+        instance: Dagster's instance, which knows which runs are over.
+        limits: Retention limits.
+        clock: Returns the current time in seconds since the epoch.
     """
 
     def __init__(
@@ -103,11 +103,14 @@ class Sweeper:
     def sweep(self) -> SweepReport:
         """Sweep once.
 
+        Returns:
+            What was removed, and what could not be.
+
         Raises:
-            EngineError: The engine does not answer. What it merely refuses to remove is in the report.
+            EngineError: The engine does not answer. What it only refuses to remove is in the report.
         """
         self._report = SweepReport()
-        # Run workers may carry the deployment too; only what a step started has a run of its own on its label.
+        # Run workers may carry the deployment's label too, but only containers of steps carry the label of a run.
         steps = self._engine.find({DEPLOYMENT: self._deployment, RUN: ""})
         present = [state for state in steps if not self._sweep(state)]
         self._sweep_run_workers()
@@ -125,7 +128,7 @@ class Sweeper:
         self._report.directories.append(f"{REPLAYS}/{folder.name}")
 
     def _sweep(self, state: ContainerState) -> bool:
-        """Stop and remove a container where that is due; returns whether it is gone."""
+        """Stop or remove a container if that is due; return whether it is gone."""
         over = self._is_over(state.labels.get(RUN, ""), state.labels.get(ROOT_RUN, ""))
         if not state.ended and state.status != "created":
             wanted = state.labels.get(FORWARD) == "false" and not self._stands_by(state)
@@ -151,7 +154,7 @@ class Sweeper:
         return self._clock() - state.finished_at_s > float(state.labels.get(KEEP_S, 0))
 
     def _stands_by(self, state: ContainerState) -> bool:
-        """Whether it was started ahead of its step, which never began."""
+        """Return whether the container was started ahead of its step, and the step never started."""
         attempt = self._exchange.open(state.labels.get(EXCHANGE, ""))
         return attempt is not None and attempt.awaits_context
 
@@ -159,7 +162,7 @@ class Sweeper:
         self._engine.signal(state.id, "SIGKILL")
 
     def _is_over(self, run_id: str, root_run_id: str) -> bool:
-        """Whether no run of the chain goes on, nor will be retried."""
+        """Return whether every run of the chain has ended, and the time for a retry has passed."""
         filters = [dg.RunsFilter(run_ids=[run_id, root_run_id]), dg.RunsFilter(tags={_ROOT_RUN_TAG: root_run_id})]
         records = [record for runs in filters for record in self._instance.get_run_records(runs)]
         ended_s = max((record.end_time or 0.0 for record in records), default=0.0)
@@ -169,7 +172,7 @@ class Sweeper:
     def _sweep_run_workers(self) -> None:
         for state in self._engine.find({_RUN_WORKER_LABEL: ""}):
             run = self._instance.get_run_by_id(state.labels[_RUN_WORKER_LABEL])
-            # Another deployment's run is unknown here, and its worker is left alone.
+            # The instance does not know another deployment's runs, so their workers are left alone.
             elsewhere = state.labels.get(DEPLOYMENT, self._deployment) != self._deployment
             if run is None or not run.is_finished or not state.ended or elsewhere:
                 continue
@@ -179,7 +182,7 @@ class Sweeper:
     def _sweep_volumes(self) -> None:
         for name, labels in self._engine.find_volumes({DEPLOYMENT: self._deployment, SECRETS: ""}).items():
             if self._is_over(labels.get(RUN, ""), labels.get(ROOT_RUN, "")):
-                # A kept container still refers to its volume, which is empty: it goes with the container.
+                # A kept container still refers to its volume, which is empty and is removed with the container.
                 try:
                     self._engine.remove_volume(name)
                     self._report.volumes.append(name)
