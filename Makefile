@@ -1,4 +1,4 @@
-# Targets for people; `make` alone lists them.
+# Targets for people; `make` without a target lists them.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -12,10 +12,11 @@ DATA ?=
 ROUNDS ?= 50
 CHAOS_ROUNDS ?= 20
 export DATA
-# An image's environment may forbid Python to keep its bytecode: each process would then compile what it imports, for seconds.
+# The environment may forbid Python to write bytecode, as images often do: every process would then compile its imports
+# for seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Which stack: the tests have one of their own, .env.test.
+# Environment file of the stack; the tests have their own stack, .env.test.
 ENV_FILE ?= .env
 
 COMPOSE := docker compose --env-file $(ENV_FILE)
@@ -57,7 +58,7 @@ dagster-ui: up ## Start everything and print the address of the UI
 	@echo "Dagster: http://127.0.0.1:$$(sed -n 's/^DAGSTER_PORT=//p' $(ENV_FILE))"
 
 .PHONY: benchmark
-benchmark: up ## Time EVENTS three times, beside the old way and bare steps, then SIZES; JSON and pictures
+benchmark: up ## Time EVENTS three times, next to the old way and to bare steps, then SIZES; write JSON and pictures
 	@DOCKER_BUILDKIT=1 docker build --quiet --tag drayage/benchmark-sql-client \
 	    --secret "id=ca,src=$${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" benchmark/sql_client > /dev/null
 	.venv/bin/python benchmark/pipeline.py --environment-file $(ENV_FILE) --events $(EVENTS) --sizes $(SIZES)
@@ -67,7 +68,7 @@ benchmark-runner: ## Time one step bare, with the stock client and with drayage,
 	@.venv/bin/python benchmark/runner.py
 
 .PHONY: dev
-dev: up ## Dagster on this machine with SQLite, for work on host code
+dev: up ## Run Dagster on this machine with SQLite, to work on the host's code
 	@bootstrap/dev.sh $(ENV_FILE)
 
 .PHONY: ps
@@ -84,13 +85,13 @@ down: ## Stop the services and keep the data
 
 .PHONY: clean
 clean: ## Stop the services and remove their data, after asking
-	@read -r -p 'This removes all topics, tables, marts and runs of this stack. Type yes to go on: ' answer
+	@read -r -p 'This removes all topics, tables, marts and runs of this stack. Type yes to continue: ' answer
 	[ "$$answer" = yes ] || { echo 'Nothing was removed.'; exit 1; }
 	bootstrap/stop.sh $(ENV_FILE) --volumes
 	rm $(ENV_FILE)
 
 .PHONY: test
-test: ## Set up what the tests need and pass them all
+test: ## Set up what the tests need, and run them all
 	@tests/run
 
 .PHONY: soak
@@ -104,7 +105,7 @@ soak: ## Kill a Dagster host ROUNDS times, and each part of the stack CHAOS_ROUN
 	CHAOS_ROUNDS=$(CHAOS_ROUNDS) tests/soak
 
 .PHONY: conformance
-conformance: ## Try the image of every language by the workload contract, and write the README's table
+conformance: ## Test every language's image against the workload contract, and update the README's table
 	@DEVELOPMENT=1 bootstrap/run $(ENV_FILE)
 	.venv/bin/drayage conform --table README.md $(patsubst writers/%/Dockerfile,drayage/writer-%,$(sort $(wildcard writers/*/Dockerfile)))
 
@@ -121,5 +122,5 @@ fmt: ## Format Python and SQL
 	.venv/bin/sqlfluff format sql
 
 .PHONY: lock
-lock: ## Compile every lock again from its project
+lock: ## Compile the lock file of every project again
 	@bootstrap/lock.sh

@@ -1,8 +1,8 @@
-"""The floor: the containers of a run that was, started again by the engine alone, for a month that was never run.
+"""Measures the lower bound: the containers of a past run, started again without Dagster, for a month not yet run.
 
-Image, command, environment, mounts and network are those that the run's exchange directories record, and so is the
-Pipes context but for the month in it. So the work is the same, and fresh: nothing finds its rows there already. What
-is missing is Dagster, the webserver's queue, the run worker, the following of messages and logs, and the judgement.
+Image, command, environment, mounts, network and Pipes context are those that the run's exchange directories record,
+except for the month. The work is therefore the same, and no step finds its rows there already. What is missing is
+Dagster, the webserver's queue, the run worker, the reading of messages and logs, and the verdict.
 """
 
 import io
@@ -19,16 +19,16 @@ from running_stack import BenchmarkError, RunningStack
 _EXCHANGE_ROOT = "/var/lib/drayage/exchange"
 _WORKLOAD_IO = "/drayage/io"
 _LOG_LINES = 20
-# The audit confirms what Dagster recorded of the month, and of a bare month it recorded nothing.
+# The audit confirms what Dagster recorded for a month, and for a month of bare steps it recorded nothing.
 _OF_DAGSTER = ("audit",)
 
 
 @dataclass(frozen=True)
 class RecordedContainer:
-    """How one step's container was made.
+    """The record of one step's container.
 
     Args:
-        record: Its `container.json`.
+        record: Content of its ``container.json``.
         context: Its Pipes context.
     """
 
@@ -37,13 +37,13 @@ class RecordedContainer:
 
     @property
     def step(self) -> str:
-        """The step's name as people write it."""
+        """The step's name, with slashes."""
         return str(self.record["identity"]["step"]).replace("__", "/")
 
     def context_of(self, month: str, topic: str | None) -> dict[str, Any]:
-        """Give the context with another month in it.
+        """Return the context for another month.
 
-        The window of time is left out: it would still be the recorded month's, and no workload here reads it.
+        The time window is left out: it would still be the recorded month's, and no workload here reads it.
 
         Args:
             month: The month.
@@ -59,10 +59,14 @@ class RecordedContainer:
 
 
 def read_containers(stack: RunningStack, run_id: str) -> list[RecordedContainer]:
-    """Read how the containers of a run were made, in the order in which they were.
+    """Read the records of a run's containers, in the order in which the containers were created.
+
+    Args:
+        stack: The running stack.
+        run_id: Id of the run.
 
     Raises:
-        BenchmarkError: The run recorded none.
+        BenchmarkError: The run recorded no container.
     """
     host = stack.engine.containers.get(f"{stack.project}-dagster-webserver")
     chunks, _ = host.get_archive(f"{_EXCHANGE_ROOT}/{run_id}")
@@ -81,13 +85,13 @@ def run_month(stack: RunningStack, containers: list[RecordedContainer], month: s
     """Run all steps of a month, one after the other.
 
     Args:
-        stack: Where.
-        containers: Those of a run with as many events.
+        stack: The running stack.
+        containers: The containers of a run with the same number of events.
         month: A month that was never run.
-        events: Trips that they synthesise.
+        events: Number of trips that the steps synthesise.
 
     Returns:
-        As of a run through Dagster, without what only its host measures.
+        The figures of ``dagster_way.run_month``, without those that only Dagster's host measures.
     """
     stack.mark_generated(month, "its steps' containers without Dagster")
     started = time.monotonic()
@@ -102,16 +106,17 @@ def run_step(
     """Create, start, await and remove one step's container.
 
     Args:
-        stack: Where.
-        container: How it was made for a run that was.
-        month: The month to run it for.
-        topic: Another topic than the recorded one.
+        stack: The running stack.
+        container: The record of the step's container in a past run.
+        month: The month to run the step for.
+        topic: Another topic; None keeps the recorded one.
 
     Returns:
-        The step with its seconds, and the metadata of its last materialization.
+        The step with its duration in seconds, and the metadata of its last materialization.
 
     Raises:
-        BenchmarkError: It did not exit with 0, closed Pipes with an exception, or reported a check that failed.
+        BenchmarkError: The step did not exit with 0, did not close Pipes, closed it with an exception, or reported a
+            check that failed.
     """
     with tempfile.TemporaryDirectory() as folder:
         exchange = Path(folder)
@@ -151,7 +156,7 @@ def _creation(stack: RunningStack, record: dict[str, Any], exchange: Path) -> di
     return {
         "image": record["image_id"],
         "command": record["command"],
-        # Drayage hands credentials over as files; the workloads take them from the environment as well.
+        # Drayage passes credentials as files; the workloads also accept them in the environment.
         "environment": environment | stack.credentials(list(record["secrets"])),
         "volumes": volumes | {str(exchange): {"bind": _WORKLOAD_IO, "mode": "rw"}},
         "network": stack.project,
@@ -163,6 +168,6 @@ def _creation(stack: RunningStack, record: dict[str, Any], exchange: Path) -> di
 def _read(tar: tarfile.TarFile, name: Path) -> dict[str, Any]:
     file = tar.extractfile(str(name))
     if file is None:
-        raise BenchmarkError(f"{name} of the exchange directory is no file.")
+        raise BenchmarkError(f"{name} in the exchange directory is not a regular file.")
     content: dict[str, Any] = json.load(file)
     return content

@@ -1,4 +1,4 @@
-"""The pipeline as people run it: launched through the webserver, with queue, run worker and step containers."""
+"""Runs the pipeline the way users do: through the webserver, with its queue, a run worker and step containers."""
 
 import json
 import subprocess
@@ -10,21 +10,21 @@ from typing import Any
 
 from running_stack import RunningStack
 
-# Of the container: its own time differs from the step's by what Dagster does. A short step has no sample of memory.
+# Measured on the container: its duration is the step's without Dagster's share. A short step has no memory sample.
 _REPORTED = ("duration_s", "start_s", "cpu_s", "peak_memory_mib", "events_per_second", "rows_per_second")
 
 
 def run_month(stack: RunningStack, month: str, events: int) -> dict[str, Any]:
-    """Launch one month and wait for its end.
+    """Launch one month, and wait for its end.
 
     Args:
-        stack: Where.
+        stack: The running stack.
         month: A month that was never run.
-        events: Trips to synthesise.
+        events: Number of trips to synthesise.
 
     Returns:
-        Seconds from launch to the published marts and to the end, the run's id, and by step its seconds and what its
-        container reported.
+        Seconds from the launch to the published marts and to the end, the run's id, and for each step its seconds and
+        its container's figures.
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "steps.json"
@@ -41,7 +41,7 @@ def run_month(stack: RunningStack, month: str, events: int) -> dict[str, Any]:
         "month": month,
         "run_id": run["run_id"],
         "wall_s": round(wall_s, 2),
-        # Dagster's clock is this machine's: its services run on it.
+        # Dagster's services run on this machine, so both times are from the same clock.
         "published_s": round(ended_at["publish_marts"] - launched_at, 2),
         "steps": [_step(step) for step in run["steps"]],
     }

@@ -1,8 +1,10 @@
-"""Runs in the generator's image: `python -c <this> EVENTS ROUNDS` prints events per second of three ways as JSON.
+"""Measures three ways of sending events, in the generator's image: ``python -c <this> EVENTS ROUNDS`` prints JSON.
 
-- `generator`: what the step does, from the seed to the committed transaction.
-- `sender`: the step's sender with messages already encoded, its acknowledgements counted in Python one by one.
-- `librdkafka`: a plain idempotent producer with the same settings and the same messages, nothing counted.
+The JSON holds the events per second of each round of each way:
+
+- ``generator``: what the step does, from the seed to the committed transaction.
+- ``sender``: the step's sender with messages already encoded; Python counts each acknowledgement.
+- ``librdkafka``: a plain idempotent producer with the same settings and messages; nothing is counted.
 """
 
 import json
@@ -35,7 +37,7 @@ Batches = list[tuple[list[bytes], list[bytes]]]
 
 
 class _Collector:
-    """Takes the place of the sender, and keeps what it is given."""
+    """A stand-in for the sender that keeps the messages it is given."""
 
     def __init__(self) -> None:
         self.batches: Batches = []
@@ -62,14 +64,14 @@ def main() -> None:
             for way, run in ways.items():
                 rates[way].append(round(events / run()))
     finally:
-        # Kept by name: a client that nobody holds is destroyed before the broker has answered.
+        # Assigned to a name: a client without a reference is destroyed before the broker has answered.
         admin = AdminClient(broker.settings())
         admin.delete_topics([topic])[topic].result(DELETION_TIMEOUT_S)
     print(json.dumps(rates))
 
 
 def _encode(events: int) -> Batches:
-    """Encode as the step does; beyond a number that fits into memory the same messages come again."""
+    """Encode as the step does; beyond the number that fits into memory, repeat the same messages."""
     collector = _Collector()
     count = min(events, ENCODED_EVENTS)
     trips = SyntheticTrips(MONTH, seed=42, events=count)
@@ -117,7 +119,7 @@ def _time_librdkafka(broker: Broker, topic: str, encoded: Batches) -> float:
         [{"key": key, "value": value} for key, value in zip(keys, values, strict=True)] for keys, values in encoded
     ]
     events = sum(map(len, batches))
-    # The sender's settings, without the transaction; a queue that holds them all, so that nothing waits in Python.
+    # The sender's settings without the transaction, and a queue for all messages, so that Python never has to wait.
     settings = {
         "acks": "all",
         "enable.idempotence": True,
@@ -138,7 +140,7 @@ def _time_librdkafka(broker: Broker, topic: str, encoded: Batches) -> float:
 
 def _require_all(sent: int, events: int) -> None:
     if sent != events:
-        sys.exit(f"{sent} of {events} events were sent: the figures would be of something else.")
+        sys.exit(f"Only {sent} of {events} events were sent, so the rates would be wrong.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The generator against librdkafka with messages already encoded, side by side in one container of its image."""
+"""Compares the generator with librdkafka sending encoded messages, side by side in one container of its image."""
 
 import json
 import statistics
@@ -13,15 +13,15 @@ _LOG_LINES = 20
 
 
 def measure_generator(stack: RunningStack, events: int, rounds: int) -> dict[str, Any]:
-    """Send events each way, in alternation, to a topic of the benchmark's own.
+    """Send events in each of the three ways, in alternation, to a temporary topic.
 
     Args:
-        stack: Where.
-        events: Events of one round of each.
-        rounds: How often.
+        stack: The running stack.
+        events: Number of events that each way sends in a round.
+        rounds: Number of rounds.
 
     Returns:
-        Events per second of each way (all, and their median), and what the medians are to librdkafka's.
+        Events per second of each way (every round, and the median), and each median relative to librdkafka's.
 
     Raises:
         BenchmarkError: The container failed.
@@ -39,7 +39,7 @@ def measure_generator(stack: RunningStack, events: int, rounds: int) -> dict[str
         exit_code = made.wait()["StatusCode"]
         if exit_code != 0:
             log = made.logs(tail=_LOG_LINES).decode(errors="replace")
-            raise BenchmarkError(f"The generator's comparison ended with code {exit_code}:\n{log}")
+            raise BenchmarkError(f"The comparison of the generator ended with code {exit_code}:\n{log}")
         rates: dict[str, list[float]] = json.loads(made.logs(stderr=False))
     finally:
         made.remove(force=True, v=True)

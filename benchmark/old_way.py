@@ -1,14 +1,16 @@
-"""The old way on the same services: a SQL client for each file, 60 s of blind wait, then `dbt build` by `docker run`.
+"""Runs a month the old way on the same services: a SQL client for each file, a blind wait of 60 s, then ``dbt build``.
 
-What is replayed, and what is not:
+What is reproduced, and what is not:
 
-- The events come from today's generator image, started bare; the old generator is not here. So is the SQL: today's
-  `sql/flink`, in three files where the old one kept several. A process of Flink's SQL client is started for each file
-  in a container that runs already, as `docker exec` did, with the stock client's settings of Java.
-- Bronze's file waits for its job, since silver's reads what it wrote; silver's file is submitted and left alone.
-- Then come the 60 s, whether the job needs them or not. Whether it was over by then is looked up and reported.
-- dbt is its own command line in today's dbt image, which parses the project anew, on the marts' own volume.
-- Nothing is counted, checked, retried or published: the old way did none of it.
+- The events come from today's generator image, started without Dagster; the old generator is not available. The SQL is
+  today's ``sql/flink`` as well, in three files where the old system had several. For each file a process of Flink's
+  SQL client starts in a container that is already running, as with ``docker exec``, with the stock client's Java
+  settings.
+- Bronze's file waits for its job, because silver's file reads what it wrote; silver's file is submitted without a wait.
+- The 60 s follow, whether or not the job needs them. Whether it had finished by then is checked and reported.
+- dbt runs by ``docker run`` with its own command line in today's dbt image, parses the project again, and uses the
+  marts' own volume.
+- Nothing is counted, checked, retried or published: the old way did none of that.
 """
 
 import json
@@ -28,8 +30,8 @@ IMAGE = "drayage/benchmark-sql-client"
 BLIND_WAIT_S = 60.0
 TOPIC = "benchmark.old_way"
 NAMESPACE = "benchmark"
-"""Bronze's place in the lake, and the topic, are not the pipeline's: its bronze step takes up whatever is new in its
-topic, and reports whatever is new in its table."""
+"""Topic and namespace are separate from the pipeline's: its bronze step ingests everything new in its own topic, and
+reports everything new in its own table."""
 
 _SQL = Path(__file__).resolve().parents[1] / "sql" / "flink"
 _CLIENT = (
@@ -47,13 +49,13 @@ def run_month(stack: RunningStack, containers: list[RecordedContainer], month: s
     """Run a month the old way.
 
     Args:
-        stack: Where.
-        containers: Those of a run with as many events.
+        stack: The running stack.
+        containers: The containers of a run with the same number of events.
         month: A month that was never run.
-        events: Trips that they synthesise.
+        events: Number of trips that the steps synthesise.
 
     Returns:
-        Seconds of the whole and of each part; `silver_was_ready` tells whether the blind wait was long enough.
+        Seconds of the whole and of each part; ``silver_was_ready`` shows whether the blind wait was long enough.
 
     Raises:
         BenchmarkError: A part fails.
@@ -71,7 +73,7 @@ def run_month(stack: RunningStack, containers: list[RecordedContainer], month: s
         steps.append(_run_file(client, "bronze.sql", files.bronze(_value(sent, "offsets"))))
         job_id = secrets.token_hex(16)
         steps.append(_run_file(client, "silver.sql", files.silver(job_id)))
-        # What is compared is a pipeline that waits so: the sleep is its subject, and synchronises nothing here.
+        # The compared pipeline waits like this: the sleep is what is measured, and synchronises nothing here.
         time.sleep(BLIND_WAIT_S)
         steps.append({"step": "blind wait", "seconds": BLIND_WAIT_S})
         silver_was_ready = files.job_state(job_id) == "FINISHED"
@@ -90,11 +92,11 @@ def run_month(stack: RunningStack, containers: list[RecordedContainer], month: s
 
 
 class _Files:
-    """Today's SQL as files that each stand alone, for a client that keeps nothing for the next.
+    """Today's SQL as self-contained files: each runs in a new client, which keeps nothing of the one before.
 
     Args:
-        stack: Where.
-        addresses: The services' addresses in the containers' network, by the steps' variables.
+        stack: The running stack.
+        addresses: Addresses of the services in the containers' network, by the steps' environment variables.
         month: The month.
     """
 
@@ -113,14 +115,14 @@ class _Files:
         )
 
     def tables(self) -> str:
-        """Make the tables that are missing."""
+        """Return the SQL that creates the missing tables."""
         return self._session + _render("bronze_tables.sql", {}) + _render("silver_tables.sql", {})
 
     def bronze(self, offsets: dict[str, list[int]]) -> str:
-        """Append what the generator sent.
+        """Return the SQL that appends the generator's events to bronze.
 
         Args:
-            offsets: First and last offset of it by partition.
+            offsets: First and last offset of the events, by partition.
         """
         source = {
             "topic": TOPIC,
@@ -132,7 +134,7 @@ class _Files:
         job = {
             "job_name": f"old way: bronze {self._month}",
             "job_id": secrets.token_hex(16),
-            # Ids are given by Kafka, whose protocol is not spoken here: a name that can be none.
+            # Only Kafka knows the topic's id, and this script does not speak its protocol. A name is never a valid id.
             "topic_id": TOPIC,
             "ingested_at": time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()),
         }
@@ -140,10 +142,10 @@ class _Files:
         return self._session + _WAIT_FOR_JOB + insert
 
     def silver(self, job_id: str) -> str:
-        """Replace the month of silver from bronze as it is now.
+        """Return the SQL that replaces the month in silver from the current state of bronze.
 
         Args:
-            job_id: The Flink job's id.
+            job_id: Id of the Flink job.
         """
         catalog = f"{self._stack.url('CATALOG_PORT')}/v1/namespaces/{NAMESPACE}/tables/raw_trips"
         snapshot = _get(catalog)["metadata"]["current-snapshot-id"]
@@ -152,7 +154,11 @@ class _Files:
         return self._session + _render("silver_clean.sql", values) + _render("silver_write.sql", {**values, **job})
 
     def job_state(self, job_id: str) -> str:
-        """Ask Flink's JobManager for a job's state."""
+        """Return a job's state from Flink's JobManager.
+
+        Args:
+            job_id: Id of the Flink job.
+        """
         return str(_get(f"{self._stack.url('FLINK_PORT')}/jobs/{job_id}/status")["status"])
 
 
@@ -186,7 +192,7 @@ def _build_marts(stack: RunningStack, container: RecordedContainer, month: str, 
     try:
         made.start()
         exit_code = made.wait()["StatusCode"]
-        # Where the blind wait was too short, a red dbt is what the old way then gave.
+        # If the blind wait was too short, dbt failed in the old way too.
         if exit_code != 0 and not may_fail:
             log = made.logs().decode(errors="replace")[-_LOG_CHARACTERS:]
             raise BenchmarkError(f"The old way's dbt build of {month} ended with code {exit_code}:\n{log}")

@@ -1,4 +1,4 @@
-"""What a run of the benchmark leaves behind: JSON, two pictures, and the Markdown for docs/performance.md."""
+"""Writes the benchmark's result: JSON, two pictures, and the Markdown for docs/performance.md."""
 
 import json
 import statistics
@@ -20,10 +20,10 @@ def write_results(result: dict[str, Any]) -> Path:
     """Write a result and its pictures.
 
     Args:
-        result: As `pipeline.py` puts it together.
+        result: The result that ``pipeline.py`` builds.
 
     Returns:
-        The JSON file; the pictures lie beside it.
+        Path of the JSON file; the pictures are beside it.
     """
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"pipeline-{time.strftime('%Y%m%dT%H%M%S')}.json"
@@ -39,7 +39,14 @@ def write_results(result: dict[str, Any]) -> Path:
 
 
 def typical_runs(runs: Sequence[dict[str, Any]]) -> dict[tuple[str, int], dict[str, Any]]:
-    """Choose of each way and number of events the run with the median wall time, the slower of two middle ones."""
+    """Choose, for each way and number of events, the run with the median wall time, or the slower of two middle ones.
+
+    Args:
+        runs: The runs.
+
+    Returns:
+        The chosen runs by way and number of events.
+    """
     found: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for run in runs:
         found.setdefault((run["way"], run["events"]), []).append(run)
@@ -50,10 +57,10 @@ def typical_runs(runs: Sequence[dict[str, Any]]) -> dict[tuple[str, int], dict[s
 
 
 def draw_seconds(title: str, runs: Sequence[dict[str, Any]]) -> Any:
-    """Draw a bar a run, its steps one on the other.
+    """Draw one bar for each run, with its steps stacked.
 
     Args:
-        title: What stands above.
+        title: Title of the chart.
         runs: The runs.
 
     Returns:
@@ -79,16 +86,24 @@ def draw_seconds(title: str, runs: Sequence[dict[str, Any]]) -> Any:
 
 
 def rest_s(run: dict[str, Any]) -> float:
-    """Tell the seconds of a run that none of its steps took."""
+    """Return the seconds of a run outside its steps.
+
+    Args:
+        run: The run.
+    """
     return round(max(0.0, run["wall_s"] - sum(step["seconds"] for step in run["steps"])), 2)
 
 
 def as_markdown(result: dict[str, Any]) -> str:
-    """Write the figures as tables for docs/performance.md, with machine and date."""
+    """Return the figures as tables for docs/performance.md, with machine and date.
+
+    Args:
+        result: The result that ``pipeline.py`` builds.
+    """
     machine = result["machine"]
     head = (
         f"{result['date']}, {machine['processors']} processors, {machine['memory_mib'] / 1024:.0f} GiB, "
-        f"{machine['architecture']}; load before: {machine['load_before']}. Median of several runs where there were."
+        f"{machine['architecture']}; load before: {machine['load_before']}. Medians where there were several runs."
     )
     typical = typical_runs(result["runs"])
     parts = [head, _ways_table(list(typical.values()), result["runs"])]

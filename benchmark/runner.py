@@ -1,10 +1,10 @@
-"""Time the runner: the same small step bare, through the stock client and through drayage, in alternation.
+"""Times the runner: the same small step bare, through the stock client and through drayage, in alternation.
 
-Bare is docker-py's create, start, wait and remove, with nothing of Dagster around it. The two clients are timed from
-the call in the asset to the results in its hands, removal included where the client removes (the stock one never
-does). Then 100,000 custom messages through one step, and twenty steps at once.
+Bare means docker-py's create, start, wait and remove, without Dagster. The two clients are timed from the asset's call
+until it has the results, including the removal of the container if the client removes it (the stock client does not).
+Then 100,000 custom messages go through one step, and twenty steps run at once.
 
-The figures of one run compare with each other; those of two runs compare only on a machine that does nothing else.
+Compare figures of the same run; figures of different runs compare only on a machine that does nothing else.
 """
 
 import argparse
@@ -48,18 +48,18 @@ _BURST = (
     'seq {count} | sed \'s/.*/{{"__dagster_pipes_version":"0.1","method":"report_custom_message",'
     '"params":{{"payload":{{"number":&,"text":"{text}"}}}}}}/\' >> /drayage/io/messages.jsonl'
 )
-# What a counter or a progress report weighs, with room to spare.
+# At least as long as a counter or a progress report.
 _TEXT = "x" * 100
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What one run of the benchmark owns on the engine, told by its label.
+    """One run of the benchmark, whose containers carry its label.
 
     Args:
         name: Value of the deployment's label.
-        root: Directory of the exchange directories.
-        engine: The engine itself.
+        root: Root of the exchange directories.
+        engine: The Docker client.
     """
 
     name: str
@@ -67,25 +67,25 @@ class Bench:
     engine: docker.DockerClient
 
     def drayage(self) -> DrayageClient:
-        """A client of this run's deployment."""
+        """Return a client of this run's deployment."""
         return DrayageClient(exchange_root=self.root, deployment=self.name)
 
     def leftovers(self) -> list[Any]:
-        """Containers that are still there."""
+        """Return this run's containers that still exist."""
         return list(
             self.engine.containers.list(all=True, ignore_removed=True, filters={"label": f"{LABEL}={self.name}"})
         )
 
 
 def main() -> None:
-    """Run the benchmark, print its ratios and say where its result is."""
+    """Run the benchmark, and print its ratios and the path of its result."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--runs", type=int, default=30, help="steps of each kind")
-    arguments.add_argument("--messages", type=int, default=100_000, help="custom messages through one step")
-    arguments.add_argument("--at-once", type=int, default=20, help="steps at the same time")
+    arguments.add_argument("--runs", type=int, default=30, help="number of steps of each kind")
+    arguments.add_argument("--messages", type=int, default=100_000, help="number of custom messages through one step")
+    arguments.add_argument("--at-once", type=int, default=20, help="number of steps at the same time")
     arguments.add_argument("--only-messages", action="store_true", help=argparse.SUPPRESS)
     options = arguments.parse_args()
-    # Dagster warns of its own preview at each step of the stock client.
+    # Dagster warns at each step of the stock client that the client is a preview.
     warnings.simplefilter("ignore", dg.PreviewWarning)
     engine = open_client()
     with tempfile.TemporaryDirectory() as root:
@@ -112,7 +112,7 @@ def main() -> None:
 
 
 def show_steps(steps: dict[str, dict[str, Any]]) -> None:
-    """Print what one step takes, and what that is to the stock client's."""
+    """Print the time of one step of each kind, and its ratio to the stock client's."""
     for kind, figures in steps.items():
         median_s = figures["median_s"]
         ratio = median_s / steps["stock"]["median_s"]
@@ -129,20 +129,28 @@ def show_messages(messages: dict[str, Any]) -> None:
 
 
 def show_at_once(walls: dict[str, float]) -> None:
-    """Print what steps at the same time take, and what that is to the stock client's."""
+    """Print the time of steps at the same time for each kind, and its ratio to the stock client's."""
     for kind in ("bare", "stock", "drayage"):
         ratio = walls[kind] / walls["stock"]
         print(f"{walls['steps']} at once, {kind:8} {walls[kind]:6.2f} s  {ratio:.2f} of the stock client", flush=True)
 
 
 def time_steps(bench: Bench, runs: int) -> dict[str, dict[str, Any]]:
-    """Return the seconds of each kind of step, run in alternation so that a busy moment hits all of them."""
+    """Time each kind of step, in alternation, so that a busy moment affects all of them.
+
+    Args:
+        bench: The benchmark.
+        runs: Number of timed steps of each kind.
+
+    Returns:
+        Median, minimum, 90th percentile and every measured time in seconds, by kind.
+    """
     kinds = _kinds(bench)
     seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
     for run in range(runs + 1):
         for kind, step in kinds.items():
             taken_s = step()
-            # The first round warms imports, connections and the engine's caches.
+            # The first round is not counted: it fills imports, connections and the engine's caches.
             if run:
                 seconds[kind].append(round(taken_s, 4))
             await_removals()
@@ -158,14 +166,14 @@ def time_steps(bench: Bench, runs: int) -> dict[str, dict[str, Any]]:
 
 
 def await_removals() -> None:
-    """Wait until no container is being removed behind a step: else the next step's time would hold it."""
+    """Wait until no container is being removed in the background, which would slow down the next step."""
     for thread in threading.enumerate():
         if thread.name == "drayage-removal":
             thread.join()
 
 
 def time_messages_apart(messages: int) -> dict[str, Any]:
-    """Measure messages in a process of their own, whose peak memory is theirs alone."""
+    """Run :func:`time_messages` in a separate process, so that its peak memory is that of the messages alone."""
     command = [sys.executable, __file__, "--only-messages", "--messages", str(messages)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ours
     figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -173,7 +181,16 @@ def time_messages_apart(messages: int) -> dict[str, Any]:
 
 
 def time_messages(bench: Bench, messages: int) -> dict[str, Any]:
-    """Send messages through one step; the rate counts from Pipes' opening to the judgement, writing included."""
+    """Time messages through one step.
+
+    Args:
+        bench: The benchmark.
+        messages: Number of messages.
+
+    Returns:
+        Messages per second from the opening of Pipes to the verdict, including the time to write them; the step's
+        seconds; and the host's peak memory in MiB, with its growth.
+    """
     drayage, metadata = bench.drayage(), dict[str, Any]()
     _through(drayage, _command())  # imports and connections
     before_mib = _peak_mib()
@@ -189,7 +206,15 @@ def time_messages(bench: Bench, messages: int) -> dict[str, Any]:
 
 
 def time_at_once(bench: Bench, steps: int) -> dict[str, float]:
-    """Return the wall seconds of that many steps at the same time, by kind."""
+    """Time steps at the same time.
+
+    Args:
+        bench: The benchmark.
+        steps: Number of steps.
+
+    Returns:
+        The number of steps, and the wall time in seconds by kind.
+    """
     walls: dict[str, float] = {"steps": steps}
     for kind, step in _kinds(bench).items():
         together = threading.Barrier(steps + 1)
@@ -213,8 +238,8 @@ def _kinds(bench: Bench) -> dict[str, Callable[[], float]]:
     drayage = bench.drayage()
     return {
         "bare": lambda: _bare(bench.engine, labels),
-        # A client for each step: the stock one holds a step's message handler in itself, so that steps that share
-        # it at the same time lose each other's messages, or fail.
+        # A client for each step: the stock client stores a step's message handler, so steps that share a client at
+        # the same time lose each other's messages, or fail.
         "stock": lambda: _through(
             PipesDockerClient(), _command(messages="/dev/stderr"), container_kwargs={"labels": labels}
         ),
@@ -234,7 +259,7 @@ def _bare(engine: docker.DockerClient, labels: dict[str, str]) -> float:
 def _through(
     client: PipesDockerClient, command: Sequence[str], metadata: dict[str, Any] | None = None, **run: Any
 ) -> float:
-    """Run a step in an asset; return the seconds of the client's call."""
+    """Run a step in an asset, and return how long the client's call took, in seconds."""
     taken_s = 0.0
 
     @dg.asset(name="report")
