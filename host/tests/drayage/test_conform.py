@@ -8,7 +8,7 @@ import pytest
 from drayage.conform import SCENARIOS, Report, Scenario
 from drayage.conform.evidence import Evidence
 from drayage.conform.expectations import differs
-from drayage.conform.table import BEGIN, END, Column, rows, write_markdown
+from drayage.conform.table import BEGIN, END, SHORT_BEGIN, SHORT_END, Column, rows, write_markdown
 from drayage.conform.values import metadata
 from drayage.engine import ContainerState
 from drayage.errors import NotFoundError
@@ -18,6 +18,7 @@ from drayage.pipes.schema import require, schema
 
 REPOSITORY = Path(__file__).parents[3]
 README = REPOSITORY / "README.md"
+CONFORMANCE = REPOSITORY / "docs" / "conformance.md"
 CONTRACT = REPOSITORY / "docs" / "workload-contract.md"
 # As the host writes it: what does not hold is then the program's doing.
 CONTEXT = {
@@ -112,13 +113,38 @@ def test_the_table_is_replaced_and_nothing_around_it(tmp_path: Path) -> None:
         write_markdown(page, columns)
 
 
-def test_the_readmes_table_shows_every_scenario_and_holds_in_every_language() -> None:
-    _, _, rest = README.read_text(encoding="utf-8").partition(f"{BEGIN}\n")
-    table = [line.strip("|").split("|") for line in rest.partition(END)[0].splitlines()[2:]]
-    shown = {cells[0].strip(): {cell.strip() for cell in cells[1:]} for cells in table}
+def test_the_short_table_counts_scenarios_and_keeps_the_measures(tmp_path: Path) -> None:
+    columns = [Column("Go", "my/image", 2_345_678, (GREEN, RED)), Column("C", "an/image", 1_000_000, (GREEN, GREEN))]
+    page = tmp_path / "README.md"
+    page.write_text(f"before\n{SHORT_BEGIN}\nold\n{SHORT_END}\nafter\n")
+    write_markdown(page, columns)
+    assert page.read_text() == (
+        f"before\n{SHORT_BEGIN}\n|  | Go | C |\n| --- | ---: | ---: |\n| scenarios that hold | 1 of 2 | 2 of 2 |\n"
+        "| image | 2.3 MB | 1.0 MB |\n| container to first message | 250 ms | 250 ms |\n"
+        f"| messages a second | - | - |\n{SHORT_END}\nafter\n"
+    )
+
+
+def table_between(page: Path, begin: str, end: str) -> list[list[str]]:
+    """The cells of a Markdown table, its line of dashes left out."""
+    _, _, rest = page.read_text(encoding="utf-8").partition(f"{begin}\n")
+    title, _, *lines = [line.strip("|").split("|") for line in rest.partition(end)[0].splitlines()]
+    return [[cell.strip() for cell in cells] for cells in (title, *lines)]
+
+
+def test_the_pages_table_shows_every_scenario_and_holds_in_every_language() -> None:
+    titles, *table = table_between(CONFORMANCE, BEGIN, END)
+    shown = {name: set(cells) for name, *cells in table}
     assert list(shown)[: len(SCENARIOS)] == [scenario.name for scenario in SCENARIOS]
     assert all(shown[scenario.name] == {"holds"} for scenario in SCENARIOS)
-    titles = [title.strip() for title in rest.splitlines()[0].strip("|").split("|")][1:]
-    assert [title.lower() for title in titles] == sorted(
+    assert [title.lower() for title in titles[1:]] == sorted(
         path.parent.name for path in REPOSITORY.glob("writers/*/Dockerfile")
     )
+
+
+def test_the_readmes_short_table_is_the_pages() -> None:
+    titles, *table = table_between(CONFORMANCE, BEGIN, END)
+    short_titles, held, *measures = table_between(README, SHORT_BEGIN, SHORT_END)
+    assert short_titles[1:] == titles[1:]
+    assert set(held[1:]) == {f"{len(SCENARIOS)} of {len(SCENARIOS)}"}
+    assert measures == table[len(SCENARIOS) :]

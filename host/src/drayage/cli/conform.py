@@ -16,7 +16,8 @@ def conform(
     *,
     scenario: Annotated[list[str] | None, typer.Option(help="Run only this scenario; can be repeated.")] = None,
     table: Annotated[
-        Path | None, typer.Option(help="Markdown file in which to replace the conformance table.", exists=True)
+        list[Path] | None,
+        typer.Option(help="Markdown file in which to replace the conformance table; can be repeated.", exists=True),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -31,7 +32,7 @@ def conform(
         print_json([column.as_json() for column in columns])
     else:
         print_table(rows(columns), columns=["scenario", *(column.title for column in columns)])
-    if table is not None:
-        write_markdown(table, columns)
+    for page in table or []:
+        write_markdown(page, columns)
     if not all(column.holds for column in columns):
         raise typer.Exit(EXIT_BAD)

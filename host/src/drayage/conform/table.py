@@ -10,6 +10,7 @@ from drayage.conform.bench import Report
 from drayage.errors import NotFoundError
 
 BEGIN, END = "<!-- conformance: begin -->", "<!-- conformance: end -->"
+SHORT_BEGIN, SHORT_END = "<!-- conformance in short: begin -->", "<!-- conformance in short: end -->"
 
 
 @dataclass(frozen=True)
@@ -65,29 +66,57 @@ def rows(columns: Sequence[Column]) -> list[dict[str, str]]:
         }
         for reports in zip(*(column.reports for column in columns), strict=True)
     ]
-    measures = [
-        {"scenario": name, **{column.title: column.measures[name] for column in columns}}
-        for name in columns[0].measures
-    ]
-    return scenarios + measures
+    return scenarios + _measures(columns)
+
+
+def short_rows(columns: Sequence[Column]) -> list[dict[str, str]]:
+    """Return one row that counts the scenarios, and one for each measure.
+
+    Args:
+        columns: The same scenarios in each.
+    """
+    held = {
+        column.title: f"{sum(report.holds for report in column.reports)} of {len(column.reports)}" for column in columns
+    }
+    return [{"": "scenarios that hold", **held}, *({"": row.pop("scenario"), **row} for row in _measures(columns))]
 
 
 def write_markdown(path: Path, columns: Sequence[Column]) -> None:
-    """Replace the table between the marks in a Markdown file.
+    """Replace the table between the marks in a Markdown file: the whole one, the short one, or both.
 
     Args:
-        path: The file; it has the two marks, each on a line of its own.
+        path: The file; it has the two marks of a table, each on a line of its own.
         columns: What is shown.
 
     Raises:
         NotFoundError: The marks are not there.
     """
     text = path.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(f"{BEGIN}\n")
-    _, end, after = rest.partition(f"{END}\n")
-    if not (begin and end):
-        raise NotFoundError(f"{path} has no lines {BEGIN} and {END}: put them where the table belongs.")
-    titles = ["scenario", *(column.title for column in columns)]
-    lines = [titles, ["---", *("---:" for _ in columns)], *([row[title] for title in titles] for row in rows(columns))]
-    table = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
-    path.write_text(f"{before}{begin}{table}{end}{after}", encoding="utf-8")
+    whole = _replaced(text, BEGIN, END, rows(columns))
+    short = _replaced(whole or text, SHORT_BEGIN, SHORT_END, short_rows(columns))
+    replaced = short or whole
+    if replaced is None:
+        raise NotFoundError(
+            f"{path} has no lines {BEGIN} and {END}, nor {SHORT_BEGIN} and {SHORT_END}: put them where the table "
+            "belongs."
+        )
+    path.write_text(replaced, encoding="utf-8")
+
+
+def _measures(columns: Sequence[Column]) -> list[dict[str, str]]:
+    return [
+        {"scenario": name, **{column.title: column.measures[name] for column in columns}}
+        for name in columns[0].measures
+    ]
+
+
+def _replaced(text: str, begin: str, end: str, table: Sequence[dict[str, str]]) -> str | None:
+    """Return the text with the table between the two marks; None without them."""
+    before, begun, rest = text.partition(f"{begin}\n")
+    _, ended, after = rest.partition(f"{end}\n")
+    if not (begun and ended):
+        return None
+    titles = list(table[0])
+    lines = [titles, ["---", *("---:" for _ in titles[1:])], *([row[title] for title in titles] for row in table)]
+    drawn = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    return f"{before}{begin}\n{drawn}{end}\n{after}"
