@@ -105,9 +105,15 @@ soak: ## Kill a Dagster host ROUNDS times, and each part of the stack CHAOS_ROUN
 	CHAOS_ROUNDS=$(CHAOS_ROUNDS) tests/soak
 
 .PHONY: conformance
-conformance: ## Test every language's image against the workload contract, and update the README's table
+conformance: ## Test every language's image against the workload contract, and update both tables of the results
 	@DEVELOPMENT=1 bootstrap/run $(ENV_FILE)
-	.venv/bin/drayage conform --table README.md $(patsubst writers/%/Dockerfile,drayage/writer-%,$(sort $(wildcard writers/*/Dockerfile)))
+	.venv/bin/drayage conform --table docs/conformance.md --table README.md $(patsubst writers/%/Dockerfile,drayage/writer-%,$(sort $(wildcard writers/*/Dockerfile)))
+
+.PHONY: docs
+docs: ## Build the documentation site into site/, and fail on any warning
+	@DEVELOPMENT=1 bootstrap/python.sh
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
+	echo "The documentation: file://$$PWD/site/index.html"
 
 .PHONY: lint
 lint: ## Check format, types, SQL and shell scripts

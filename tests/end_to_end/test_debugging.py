@@ -1,4 +1,4 @@
-"""The README's way from a red step to its reason, in the stack: commands as they stand there, or as the step says."""
+"""The tutorial's way from a red step to its reason, in the stack: commands as they stand there, or as the step says."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def month(stack: Stack) -> Stack:
     return stack
 
 
-def test_every_debugging_command_of_the_readme_works(month: Stack) -> None:
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    commands = re.findall(r"^ {4}(docker exec -it p09-dagster-webserver drayage .*)$", readme, re.MULTILINE)
+def test_every_debugging_command_of_the_tutorial_works(month: Stack) -> None:
+    tutorial = (REPOSITORY / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^ {4}(docker exec -it p09-dagster-webserver drayage .*)$", tutorial, re.MULTILINE)
     assert len(commands) >= 3
     said = {command: run_inside(month, command) for command in commands}
     assert {command: done.stderr for command, done in said.items() if done.returncode} == {}

@@ -118,9 +118,10 @@ def test_make_dev_serves_the_pipeline_from_this_checkout_beside_the_stack(stack:
     assert (copy / ".dev" / "dagster.yaml").exists()
 
 
-def test_every_make_command_of_the_readme_is_a_target() -> None:
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"^ {4}make ([a-z-]+)|`make ([a-z-]+)", readme, re.MULTILINE))
+def test_every_make_command_of_the_readme_and_the_documentation_is_a_target() -> None:
+    pages = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *(REPOSITORY / "docs").rglob("*.md")]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    named = set(re.findall(r"^ {4}make ([a-z-]+)|`make ([a-z-]+)", text, re.MULTILINE))
     targets = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     words = {first or second for first, second in named}
     assert {"run", "test", "up", "clean"} <= words <= targets

@@ -1,4 +1,4 @@
-"""The README's commands that stop, remove or write, on a stack and in a copy of the repository of their own."""
+"""The documentation's commands that stop, remove or write, on a stack and in a copy of the repository of their own."""
 
 from __future__ import annotations
 
@@ -51,19 +51,19 @@ def test_make_fmt_puts_python_and_sql_in_order(tmp_path: Path) -> None:
     assert changed(copy) == []
 
 
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-NEW = re.findall(r"^ {4}(\.venv/bin/drayage new (\w+) --language) (\w+) +# or (.*)$", README, re.MULTILINE)
+TUTORIAL = (REPOSITORY / "docs" / "tutorial.md").read_text(encoding="utf-8")
+NEW = re.findall(r"^ {4}(\.venv/bin/drayage new (\w+) --language) (\w+) +# or (.*)$", TUTORIAL, re.MULTILINE)
 
 
-def test_drayage_new_writes_a_workload_and_its_entry_where_the_readme_says(tmp_path: Path) -> None:
+def test_drayage_new_writes_a_workload_and_its_entry_where_the_tutorial_says(tmp_path: Path) -> None:
     copy = copy_repository(tmp_path / "copy")
     ((command, name, language, others),) = NEW
     for each in (language, *others.split(", ")):
         done = subprocess.run([*command.split(), each], cwd=copy, capture_output=True, text=True, check=False)  # noqa: S603
         assert done.returncode == 0, done.stderr
         folder, entry = copy / "workloads" / name, copy / "host" / "src" / "nyc_taxi" / "defs" / name / "defs.yaml"
-        assert f"`{entry.relative_to(copy)}`" in README
-        assert f"`{folder.relative_to(copy)}`" in README
+        assert f"`{entry.relative_to(copy)}`" in TUTORIAL
+        assert f"`{folder.relative_to(copy)}`" in TUTORIAL
         assert yaml.safe_load(entry.read_text(encoding="utf-8"))["type"] == "drayage.ContainerWorkload"
         assert (folder / "Dockerfile").is_file()
         shutil.rmtree(folder)
