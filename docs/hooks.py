@@ -37,8 +37,13 @@ def undocumented_names() -> list[str]:
     return [name for name in drayage.__all__ if name not in documented]
 
 
-class PydanticFields(griffe.Extension):
-    """Makes parameters of the fields of pydantic models, so that the reference has their types and defaults."""
+class Docstrings(griffe.Extension):
+    """Completes what is read out of the sources: fields of pydantic models, and references in docstrings."""
+
+    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
+        """Show a reference such as :class:`Mount` as code, which Markdown does not know."""
+        if obj.docstring is not None:
+            obj.docstring.value = re.sub(r":\w+:`([^`]+)`", r"`\1`", obj.docstring.value)
 
     def on_class_members(self, *, cls: griffe.Class, **_: Any) -> None:
         """Give a model the constructor that pydantic makes for it at run time."""

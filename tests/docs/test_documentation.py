@@ -9,6 +9,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from drayage import ClientSettings
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCS = REPOSITORY / "docs"
 README = REPOSITORY / "README.md"
@@ -66,14 +68,27 @@ def test_a_decision_is_short_and_in_the_list(page: Path) -> None:
     assert f"| [{number}]({page.name}) | {title} |" in (DOCS / "decisions" / "index.md").read_text(encoding="utf-8")
 
 
-def test_the_example_of_a_project_of_ones_own_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What each Python example of the page about a project of one's own defines."""
     monkeypatch.setenv("DRAYAGE_EXCHANGE_ROOT", str(tmp_path / "exchange"))
-    (example,) = re.findall(r"```python\n(.*?)```", (DOCS / "own-project.md").read_text(encoding="utf-8"), re.DOTALL)
-    (tmp_path / "definitions.py").write_text(example, encoding="utf-8")
-    defs = runpy.run_path(str(tmp_path / "definitions.py"))["defs"]
+    found = []
+    for example in re.findall(r"```python\n(.*?)```", (DOCS / "own-project.md").read_text(encoding="utf-8"), re.DOTALL):
+        (tmp_path / "example.py").write_text(example, encoding="utf-8")
+        found.append(runpy.run_path(str(tmp_path / "example.py")))
+    return found
+
+
+def test_the_definitions_of_a_project_of_ones_own_load(examples: list[dict[str, Any]]) -> None:
+    defs = examples[0]["defs"]
     assert isinstance(defs, dg.Definitions)
     assert "drayage/promises" in defs.get_assets_def("trips").get_asset_spec().metadata
     assert [sensor.name for sensor in defs.sensors or ()] == ["drayage_sweeper"]
+
+
+def test_the_doctors_check_of_a_project_of_ones_own_runs(examples: list[dict[str, Any]]) -> None:
+    (finding,) = examples[1]["examine_landing_zone"](ClientSettings.load())
+    assert (finding.what, finding.good) == ("landing zone", False)
 
 
 @pytest.fixture(scope="module")
