@@ -23,8 +23,8 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
     if page.file.src_uri == "reference/cli.md":
         command = [sys.executable, "-m", "typer", "drayage.cli", "utils", "docs", "--name", "drayage"]
         printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603 - ours
-        # The page has a title of its own.
-        return markdown + printed.partition("\n")[2]
+        # The page has a title of its own, and beside it a list of the commands, whose texts are cut in this one.
+        return markdown + re.sub(r"\*\*Commands\*\*:\n\n(?:\* .*\n)+", "", printed.partition("\n")[2])
     if page.file.src_uri == "reference/python.md" and (names := undocumented_names()):
         return markdown + "\n## More\n" + "".join(f"\n::: drayage.{name}\n" for name in names)
     return markdown
