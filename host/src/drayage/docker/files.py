@@ -21,7 +21,9 @@ from drayage.engine import MemoryVolumeHold
 from drayage.errors import ContainerGoneError, EngineError, ExchangeError
 from drayage.identity import EXCHANGE
 
-_CONTAINER_ID = re.compile(r"/containers/([0-9a-f]{64})/")
+# Docker mounts these files of its own over those of every container. Other mounts may name a container too: a host that
+# is in none sees the shared memory of those whose IPC is shareable.
+_OWN_FILE = re.compile(r"/containers/([0-9a-f]{64})/\S+ /etc/(?:hostname|hosts|resolv\.conf) ")
 _FILL_DEADLINE_S = 30.0
 _PROBE_INTERVAL_S = 0.02
 
@@ -86,6 +88,15 @@ def host_path(container: Mapping[str, Any] | None, path: Path) -> str:
     return str(PurePosixPath(source) / path.relative_to(target))
 
 
+def own_container_ids(mountinfo: str) -> list[str]:
+    """Return the ids of the containers that a process may be running in, from its list of mounts.
+
+    Args:
+        mountinfo: The content of ``/proc/self/mountinfo``. *Source*: proc(5).
+    """
+    return list(dict.fromkeys(_OWN_FILE.findall(mountinfo)))
+
+
 def find_own_container(client: docker.DockerClient) -> Mapping[str, Any] | None:
     """Return the engine's description of the container that this process runs in.
 
@@ -97,7 +108,7 @@ def find_own_container(client: docker.DockerClient) -> Mapping[str, Any] | None:
     """
     candidates = []
     with contextlib.suppress(OSError):
-        candidates += _CONTAINER_ID.findall(Path("/proc/self/mountinfo").read_text(encoding="utf-8"))
+        candidates += own_container_ids(Path("/proc/self/mountinfo").read_text(encoding="utf-8"))
     if Path("/.dockerenv").exists():
         candidates.append(socket.gethostname())
     for candidate in dict.fromkeys(candidates):
