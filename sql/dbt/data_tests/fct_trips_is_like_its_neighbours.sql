@@ -1,4 +1,4 @@
--- A month has no more than twice and no less than half the trips of the months beside it. Keeps one row for each month.
+-- A month has between half and twice the trips of the previous and the next month. Keeps one row a month.
 with
 
 months as (
