@@ -87,19 +87,19 @@ func Run(ctx context.Context, job Job) (Result, error) {
 	if err := job.Say("Reading the topic"); err != nil {
 		return Result{}, err
 	}
-	ledger, err := readTopic(ctx, job)
+	records, err := readTopic(ctx, job)
 	if err != nil {
 		return Result{}, err
 	}
 	read := time.Now()
 	if err := job.Say(fmt.Sprintf(
-		"Read %d committed records, %d of them of %s; reading the tables", ledger.read, ledger.count(ofMonth), job.Month.Text)); err != nil {
+		"Read %d committed records, %d of them of %s; reading the tables", records.read, records.count(ofMonth), job.Month.Text)); err != nil {
 		return Result{}, err
 	}
-	if err := ledger.holdAgainstBronze(ctx, job); err != nil {
+	if err := records.compareWithBronze(ctx, job); err != nil {
 		return Result{}, err
 	}
-	tally, err := sortOut(ctx, job, ledger.monthRows)
+	tally, err := classify(ctx, job, records.monthRows)
 	if err != nil {
 		return Result{}, err
 	}
@@ -112,26 +112,26 @@ func Run(ctx context.Context, job Job) (Result, error) {
 		return Result{}, err
 	}
 	result := Result{Counts: Counts{
-		RecordsRead:        ledger.read,
-		RecordsAudited:     ledger.count(ofMonth),
-		RecordsUndecodable: ledger.count(undecodable),
-		RowsInBronze:       ledger.monthRows,
+		RecordsRead:        records.read,
+		RecordsAudited:     records.count(ofMonth),
+		RecordsUndecodable: records.count(undecodable),
+		RowsInBronze:       records.monthRows,
 		RowsInSilver:       tally.silver.rows,
 		RowsInFacts:        tally.facts.rows,
 		RowsRejected:       tally.rejected.count(),
-		RowsUndecodable:    ledger.undecodableRows,
+		RowsUndecodable:    records.undecodableRows,
 		Duplicates:         tally.repeatedEvents + tally.repeatedTrips,
 		TotalCents:         tally.silverMoney.total()[total],
 		TopicSeconds:       read.Sub(started).Seconds(),
 		TablesSeconds:      time.Since(read).Seconds(),
 	}}
 	result.Checks = []Check{
-		ledger.check(job.Month),
-		tally.checkAccounted(ledger, job.Month),
+		records.check(job.Month),
+		tally.checkAccounted(records, job.Month),
 		tally.checkUnique(job.Month),
 		tally.checkFacts(job.Month),
 		checkMoney(tally.silverMoney, tally.factsMoney, revenue, job.Month),
-		job.Receipts.check(result.Counts, ledger, published, job.Month),
+		job.Receipts.check(result.Counts, records, published, job.Month),
 	}
 	return result, nil
 }

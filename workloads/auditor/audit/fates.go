@@ -11,12 +11,12 @@ import (
 	"drayage/workloads/auditor/trips"
 )
 
-// sortOut judges every row of bronze of the month by the documented rules, and compares silver and fct_trips with the
+// classify judges every row of bronze of the month by the documented rules, and compares silver and fct_trips with the
 // outcome.
 //
 // Of a repeated event the earliest arrival stays, then invalid trips go, then of each trip the latest arrival stays.
 // What is the same event, or the same trip, has the same key; so a pass over a part of the keys sees all that it needs.
-func sortOut(ctx context.Context, job Job, bronzeRows int64) (*tally, error) {
+func classify(ctx context.Context, job Job, bronzeRows int64) (*tally, error) {
 	passes := max(1, (bronzeRows+job.RowsAPass-1)/job.RowsAPass)
 	var firsts rows.Bits
 	for pass := range passes {

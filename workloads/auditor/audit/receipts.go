@@ -31,11 +31,11 @@ type Receipts struct {
 }
 
 // sentEnd tells up to where bronze must have a partition, since the month was sent before bronze last took anything in.
-func (r Receipts) sentEnd(ledger *ledger, bounds topic.Partition) int64 {
+func (r Receipts) sentEnd(records *topicRecords, bounds topic.Partition) int64 {
 	if r.Generated == nil || r.Bronze == nil || r.Generated.RecordedAt > r.Bronze.RecordedAt-r.Bronze.Duration {
 		return bounds.Start
 	}
-	if _, countable := r.findSent(ledger); !countable && ledger.earlierTopics > 0 {
+	if _, countable := r.findSent(records); !countable && records.earlierTopics > 0 {
 		return bounds.Start
 	}
 	span, sent := r.Generated.Offsets[strconv.Itoa(int(bounds.Number))]
@@ -47,12 +47,12 @@ func (r Receipts) sentEnd(ledger *ledger, bounds topic.Partition) int64 {
 
 // check holds the reports against what was counted. Bronze may have got more of the month since: sent again, a month
 // adds rows there, and changes neither silver nor the rejected rows.
-func (r Receipts) check(counted Counts, ledger *ledger, published publications, month trips.Month) Check {
+func (r Receipts) check(counted Counts, records *topicRecords, published publications, month trips.Month) Check {
 	check := newCheck("receipts_are_confirmed", month)
 	if r.Generated == nil {
 		check.disagree("generate_events has no report")
 	} else {
-		r.checkSent(check, ledger)
+		r.checkSent(check, records)
 	}
 	if r.Bronze == nil { // another month's step may have taken this one in
 		check.number("bronze_rows_reported", nil)
@@ -77,9 +77,9 @@ func (r Receipts) check(counted Counts, ledger *ledger, published publications, 
 	return check.done("What generate_events, bronze/raw_trips, silver/cleaned_trips and publish_marts reported is what is there.")
 }
 
-func (r Receipts) checkSent(check *Check, ledger *ledger) {
+func (r Receipts) checkSent(check *Check, records *topicRecords) {
 	check.number("events_reported", r.Generated.Committed)
-	found, countable := r.findSent(ledger)
+	found, countable := r.findSent(records)
 	if !countable {
 		check.number("events_confirmed", nil)
 		return
@@ -90,9 +90,9 @@ func (r Receipts) checkSent(check *Check, ledger *ledger) {
 
 // findSent counts the month's records between the reported offsets; false if nobody can any more: retention has taken
 // some, or the offsets, which name no topic, may be those of one that was deleted.
-func (r Receipts) findSent(ledger *ledger) (int64, bool) {
+func (r Receipts) findSent(records *topicRecords) (int64, bool) {
 	var found int64
-	for _, partition := range ledger.partitions {
+	for _, partition := range records.partitions {
 		span, sent := r.Generated.Offsets[strconv.Itoa(int(partition.bounds.Number))]
 		if !sent {
 			continue
@@ -102,7 +102,7 @@ func (r Receipts) findSent(ledger *ledger) (int64, bool) {
 		}
 		found += partition.records[ofMonth].count(span[0], span[1]+1)
 	}
-	return found, found == r.Generated.Committed || ledger.earlierTopics == 0
+	return found, found == r.Generated.Committed || records.earlierTopics == 0
 }
 
 func equal(check *Check, asset, name string, reported, counted int64) {

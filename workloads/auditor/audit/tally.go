@@ -65,9 +65,9 @@ func (t *tally) readRejected(ctx context.Context, job Job) error {
 	})
 }
 
-func (t *tally) checkAccounted(ledger *ledger, month trips.Month) Check {
+func (t *tally) checkAccounted(records *topicRecords, month trips.Month) Check {
 	rejected := t.rejected.count()
-	bronze, undecodable := ledger.monthRows+ledger.undecodableRows, ledger.undecodableRows
+	bronze, undecodable := records.monthRows+records.undecodableRows, records.undecodableRows
 	unaccounted := bronze - t.silver.rows - t.repeatedEvents - t.repeatedTrips - rejected - undecodable
 	check := newCheck("every_bronze_row_is_accounted_for", month)
 	check.number("rows_in_bronze", bronze)
@@ -82,7 +82,7 @@ func (t *tally) checkAccounted(ledger *ledger, month trips.Month) Check {
 	} else if unaccounted < 0 {
 		check.disagree(fmt.Sprintf("%d rows of bronze.raw_trips became %d", bronze, bronze-unaccounted))
 	}
-	check.fault("rows_without_fate", ledger.oddRows, "rows of bronze.raw_trips have neither month nor reason, or both")
+	check.fault("rows_without_fate", records.oddRows, "rows of bronze.raw_trips have neither month nor reason, or both")
 	check.fault("trips_missing", t.silver.missing, "trips of bronze are not in silver.cleaned_trips")
 	check.fault("trips_unexpected", t.silver.unexpected, "rows of silver.cleaned_trips are no valid trip of bronze")
 	check.fault("trips_differing", t.silver.differing, "rows of silver.cleaned_trips have other values than bronze gives")
