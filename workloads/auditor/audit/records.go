@@ -12,7 +12,7 @@ import (
 	"drayage/workloads/auditor/trips"
 )
 
-// kind is which of the topic's records is audited; those of other months are not.
+// kind is the kind of an audited record; records of other months are not audited.
 type kind int
 
 const (
@@ -21,7 +21,7 @@ const (
 	kinds
 )
 
-// topicRecords is the topic's records with what was found of them in bronze.
+// topicRecords are the topic's records, and the result of comparing them with bronze.
 type topicRecords struct {
 	topicID    string
 	partitions []*partition
@@ -31,12 +31,12 @@ type topicRecords struct {
 	undecodableRows int64
 	oddRows         examples // rows that are neither a trip of a month nor undecodable, or both
 
-	earlierTopics int64 // rows of the month from topics of that name that were deleted
-	expired       int64 // rows of records that retention has taken away
-	pending       int64 // records that bronze has not come to yet
+	earlierTopics int64 // rows of the month from deleted topics of the same name
+	expired       int64 // rows whose record retention has deleted
+	pending       int64 // records that bronze has not reached yet
 
-	decodableSince   int64    // rows whose schema the registry has learnt since they were taken in
-	undecodableSince examples // rows whose record can be decoded no more
+	decodableSince   int64    // rows whose schema the registry has learnt since they were ingested
+	undecodableSince examples // rows whose record can no longer be decoded
 
 	missing    [kinds]examples
 	unexpected examples
@@ -47,7 +47,7 @@ type topicRecords struct {
 type partition struct {
 	bounds  topic.Partition
 	records [kinds]offsets
-	end     int64 // up to here bronze must have everything
+	end     int64 // bronze must have every record before this offset
 }
 
 func readTopic(ctx context.Context, job Job) (*topicRecords, error) {
@@ -88,9 +88,9 @@ func (t *topicRecords) count(which kind) int64 {
 	return count
 }
 
-// compareWithBronze looks for each row's record, and then for the records without a row.
+// compareWithBronze looks for each row's record, and then for records without a row.
 //
-// Bronze must have each record up to its own last row, and up to what was sent before bronze last took anything in.
+// Bronze must have each record up to its own last row, and each record that was sent before bronze last ingested.
 func (t *topicRecords) compareWithBronze(ctx context.Context, job Job) error {
 	var prints rows.Fingerprint
 	event := make([]rows.Value, trips.EventColumns)
@@ -120,7 +120,7 @@ func (t *topicRecords) compareWithBronze(ctx context.Context, job Job) error {
 			case !since:
 				t.find(row, undecodable, prints.Of(row[trips.UndecodableValue]))
 				return nil
-			case string(event[trips.TripMonth].Text) == job.Month.Text: // another month's is for that month's audit
+			case string(event[trips.TripMonth].Text) == job.Month.Text: // other months have their own audits
 				t.find(row, ofMonth, prints.Of(event...))
 			}
 			t.decodableSince++
@@ -137,12 +137,12 @@ func (t *topicRecords) compareWithBronze(ctx context.Context, job Job) error {
 	return nil
 }
 
-// unknownSchema is how bronze's reason reads if it was the registry alone that could not tell; such a row stays.
+// unknownSchema is the end of bronze's reason if only the registry lacked the schema; such a row stays in bronze.
 //
 // Source: docs/decisions/0008, and the format's WriterSchemas.java.
 const unknownSchema = " is unknown to the schema registry"
 
-// isDecodableSince reads an undecodable row's bytes once more, into event, if the registry may have learnt their schema.
+// isDecodableSince decodes an undecodable row's bytes again, into event, if the registry may have learnt their schema.
 func isDecodableSince(ctx context.Context, decoder Decoder, row, event []rows.Value) (bool, error) {
 	if !strings.HasSuffix(string(row[trips.UndecodableReason].Text), unknownSchema) {
 		return false, nil
@@ -167,7 +167,7 @@ func (t *topicRecords) find(row []rows.Value, which kind, print uint64) {
 		records = &partition.records[undecodable]
 		if at, known = records.place(offset); known {
 			t.undecodableSince.add(place(number, offset))
-			print = uint64(records.prints[at]) // of the bytes, which the row does not have
+			print = uint64(records.prints[at]) // the fingerprint of the bytes, which the row does not have
 		}
 	}
 	switch {
@@ -213,18 +213,18 @@ func (t *topicRecords) check(month trips.Month) Check {
 	const lostSchema = "has the schema registry lost their schema since?"
 	check.fault("records_missing", t.missing[ofMonth], "committed records of the topic have no row in bronze.raw_trips")
 	check.fault("undecodable_records_missing", t.missing[undecodable],
-		"committed records that nobody can decode have no row without a month in bronze.raw_trips: "+lostSchema)
+		"committed records that cannot be decoded have no row without a month in bronze.raw_trips: "+lostSchema)
 	check.fault("rows_undecodable_since", t.undecodableSince,
-		"rows of bronze.raw_trips are records that nobody can decode now: "+lostSchema)
-	check.fault("rows_unexpected", t.unexpected, "rows of bronze.raw_trips are no committed record of the topic")
-	check.fault("rows_repeated", t.repeated, "rows of bronze.raw_trips are there more than once")
+		"rows of bronze.raw_trips are records that can no longer be decoded: "+lostSchema)
+	check.fault("rows_unexpected", t.unexpected, "rows of bronze.raw_trips match no committed record of the topic")
+	check.fault("rows_repeated", t.repeated, "rows of bronze.raw_trips repeat another row's record")
 	check.fault("rows_differing", t.differing, "rows of bronze.raw_trips have other values than their record")
-	check.todo("Give the schema registry the schemas back that it has lost. Only if another program has changed bronze.raw_trips, " +
-		"restore it from the snapshot before that, then materialize bronze/raw_trips and what follows. What bronze.quarantine " +
-		"shows is no reason to: it stays as it was taken in.")
-	passed := fmt.Sprintf("Each of %d records has its one row in bronze.raw_trips", t.count(ofMonth)+t.count(undecodable)-t.pending)
+	check.todo("Restore the schemas that the schema registry has lost. Only if another program has changed bronze.raw_trips, " +
+		"restore the table from the snapshot before that change, then materialize bronze/raw_trips and the assets after it. " +
+		"Rows of bronze.quarantine are no reason to do so: they stay as they were ingested.")
+	passed := fmt.Sprintf("Each of %d records has exactly one row in bronze.raw_trips", t.count(ofMonth)+t.count(undecodable)-t.pending)
 	if t.pending > 0 {
-		passed += fmt.Sprintf("; %d later ones are pending", t.pending)
+		passed += fmt.Sprintf("; %d later records are pending", t.pending)
 	}
 	return check.done(passed + ".")
 }
