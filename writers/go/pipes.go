@@ -41,7 +41,7 @@ type Metadata map[string]any
 type object = map[string]any
 type typed object
 
-// Typed gives a value one of the types of the contract, such as "url", "md", "timestamp" or "table_schema".
+// Typed returns a value with one of the contract's types, such as "url", "md", "timestamp" or "table_schema".
 func Typed(kind string, raw any) any {
 	if number, ok := raw.(float64); ok {
 		// encoding/json writes 3.0 as 3, which is not a float.

@@ -101,7 +101,7 @@ func TestWhatRetentionTookIsNotMissing(t *testing.T) {
 	if got := find(t, result, once).Numbers; got["rows_beyond_retention"] != int64(12) || got["records_audited"] != int64(30) {
 		t.Errorf("got %v", got)
 	}
-	if confirmed, told := find(t, result, confirmed).Numbers["events_confirmed"]; !told || confirmed != nil {
+	if confirmed, present := find(t, result, confirmed).Numbers["events_confirmed"]; !present || confirmed != nil {
 		t.Errorf("the sent events can no longer be counted, but %v were", confirmed)
 	}
 }
@@ -129,7 +129,7 @@ func TestRowsOfADeletedTopicAreNotComparedWithTheNewOne(t *testing.T) {
 func TestAMonthThatAnotherMonthsBronzeStepIngestedNeedsNoReportOfBronze(t *testing.T) {
 	w := healthy()
 	w.receipts.Bronze = nil
-	if reported, told := find(t, w.passes(t), confirmed).Numbers["bronze_rows_reported"]; !told || reported != nil {
+	if reported, present := find(t, w.passes(t), confirmed).Numbers["bronze_rows_reported"]; !present || reported != nil {
 		t.Errorf("there is no report of bronze, but %v rows were reported", reported)
 	}
 }

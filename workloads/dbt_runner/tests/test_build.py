@@ -176,9 +176,9 @@ def test_checks_show_the_kept_numbers_even_when_they_pass(builds: Builds) -> Non
             "is_failing": False,
         }
     ]
-    beside = checks["fct_trips_is_like_its_neighbours"]
-    assert (beside["trips"]["raw_value"], beside["next_month_trips"]["raw_value"]) == (9993, 9985)
-    assert "previous_month_trips" not in beside
+    neighbours = checks["fct_trips_is_like_its_neighbours"]
+    assert (neighbours["trips"]["raw_value"], neighbours["next_month_trips"]["raw_value"]) == (9993, 9985)
+    assert "previous_month_trips" not in neighbours
 
 
 def test_month_that_lacks_trips_beside_its_neighbour_warns_with_the_numbers(runner: Runner, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from dbt.cli.main import dbtRunner
+from dbt.cli.main import dbtRunner, dbtRunnerResult
 
 from dbt_runner.errors import ProjectError
 from dbt_runner.iceberg import EXTENSIONS
@@ -66,11 +66,7 @@ def _parse(settings: Settings) -> None:
             "--warn-error",
         ]
     )  # fmt: skip
-    if not result.success or result.exception is not None:
-        raise ProjectError(
-            f"The dbt project in {settings.dbt_project_dir} does not parse: {result.exception}. "
-            "Fix it and build the image again."
-        ) from result.exception
+    _require_success(result, settings, "parse")
     file = settings.dbt_baked_path / PARSED_MANIFEST
     if not file.is_file():
         raise ProjectError(f"dbt parsed the project but did not write {file}. Check dbt's setting for partial parsing.")
@@ -96,13 +92,17 @@ def _compile(settings: Settings) -> dict[str, Any]:
                 "--select", "resource_type:model",
             ]
         )  # fmt: skip
-        if not result.success or result.exception is not None:
-            raise ProjectError(
-                f"The dbt project in {settings.dbt_project_dir} does not compile: {result.exception}. "
-                "Fix it and build the image again."
-            ) from result.exception
+        _require_success(result, settings, "compile")
         compiled: dict[str, Any] = json.loads((scratch / "target" / MANIFEST).read_bytes())
         return compiled
+
+
+def _require_success(result: dbtRunnerResult, settings: Settings, action: str) -> None:
+    if not result.success or result.exception is not None:
+        raise ProjectError(
+            f"The dbt project in {settings.dbt_project_dir} does not {action}: {result.exception}. "
+            "Fix it and build the image again."
+        ) from result.exception
 
 
 def _normalize_manifest(file: Path) -> None:

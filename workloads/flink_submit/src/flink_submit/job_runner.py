@@ -99,16 +99,16 @@ class JobRunner:
             ServiceTimeoutError: The cluster is not ready in time.
         """
         started = time.monotonic()
-        told = ""
+        reported = ""
         while True:
             cluster = self._jobmanager.overview()
             leftover = cluster.jobs_running == 0 and cluster.slots_available < cluster.slots_total
             if cluster.taskmanagers > 0 and not leftover:
                 return
             state = "its slots are held by a job it no longer knows" if leftover else "no TaskManager is registered"
-            if state != told:
+            if state != reported:
                 self._report.say(f"Waiting for Flink, at most {self._cluster_deadline_s:.0f} s: {state}")
-                told = state
+                reported = state
             if time.monotonic() - started > self._cluster_deadline_s:
                 break
             time.sleep(POLL_S)
