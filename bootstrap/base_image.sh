@@ -1,5 +1,5 @@
 #!/bin/bash
-# Provides debian:trixie-slim: pulled where a registry answers, else made by debootstrap.
+# Provides debian:trixie-slim: pulls it if a registry answers, otherwise builds it with debootstrap.
 set -euo pipefail
 
 SUITE=trixie
@@ -13,7 +13,7 @@ timeout 120 docker pull "$IMAGE" > "$log" 2>&1 && exit 0
 if ! command -v debootstrap > /dev/null; then
     if [ "$(id -u)" -ne 0 ] || ! command -v apt-get > /dev/null; then
         tail -n 3 "$log" >&2
-        echo "$IMAGE can neither be pulled nor made here: give this engine a registry, or install debootstrap and run this as root." >&2
+        echo "$IMAGE can neither be pulled nor built here: give this engine a registry, or install debootstrap and run this as root." >&2
         exit 1
     fi
     if ! { apt-get update -qq && apt-get install -y -qq --no-install-recommends debootstrap; } >> "$log" 2>&1; then
@@ -23,18 +23,18 @@ if ! command -v debootstrap > /dev/null; then
     fi
 fi
 if [ "$(id -u)" -ne 0 ]; then
-    echo "$IMAGE cannot be pulled, and debootstrap works as root only: run this once with sudo." >&2
+    echo "$IMAGE cannot be pulled, and debootstrap needs root: run this once with sudo." >&2
     exit 1
 fi
-echo '  no registry answers: making it with debootstrap'
+echo '  no registry answers: building it with debootstrap'
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 if ! debootstrap --variant=minbase --include=ca-certificates "$SUITE" "$root" >> "$log" 2>&1; then
     tail -n 15 "$log" >&2
-    echo "debootstrap could not make $SUITE: see $log, then run this again." >&2
+    echo "debootstrap could not build $SUITE: see $log, then run this again." >&2
     exit 1
 fi
-# What the official slim image leaves out too.
+# The official slim image leaves these out too.
 rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root"/usr/share/doc/* \
     "$root"/usr/share/man/* "$root"/usr/share/locale/* "$root"/var/log/*
 tar --create --directory "$root" . | docker import --change 'CMD ["bash"]' - "$IMAGE" >> "$log"

@@ -1,6 +1,6 @@
 #!/bin/bash
-# dev.sh ENVIRONMENT_FILE: Dagster on this machine, with SQLite and the exchange root in .dev/; the stack's services stay in
-# their containers.
+# dev.sh ENVIRONMENT_FILE: runs Dagster on this machine, with SQLite and the exchange root in .dev/; the stack's services
+# stay in their containers.
 set -euo pipefail
 
 environment_file=$(realpath "$1")
@@ -27,7 +27,7 @@ export DAGSTER_HOME="$PWD/.dev" \
     TAXI_MARTS_VOLUME=${COMPOSE_PROJECT_NAME}_marts
 
 mkdir -p "$DAGSTER_HOME" "$DRAYAGE_EXCHANGE_ROOT"
-# An empty file means SQLite and an in-process launcher, which is what work on host code wants.
+# An empty file selects SQLite and an in-process launcher, which suits work on the host's code.
 : > "$DAGSTER_HOME/dagster.yaml"
 port=$((DAGSTER_PORT + 1))
 echo "Dagster for development: http://127.0.0.1:$port"

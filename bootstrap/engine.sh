@@ -1,5 +1,5 @@
 #!/bin/bash
-# Starts the container engine when none answers, and says when the machine is too small for the stack.
+# Starts the container engine if none answers, and warns if the machine is too small for the stack.
 set -euo pipefail
 
 NEEDED_GIB=6
@@ -19,8 +19,8 @@ if ! answers; then
         echo 'No container engine answers this user: start it with "sudo systemctl start docker", or join its group with "sudo adduser '"$(id -un)"' docker".' >&2
         exit 1
     fi
-    echo "  starting dockerd, its log in $LOG"
-    # Detached with streams of its own: whoever waits for this script must not wait for the engine.
+    echo "  starting dockerd, log in $LOG"
+    # Detached and with its own streams, so that a caller of this script does not wait for the engine.
     setsid dockerd > "$LOG" 2>&1 < /dev/null &
     deadline=$((SECONDS + TIMEOUT_S))
     until answers; do
@@ -35,12 +35,12 @@ fi
 
 free_memory_gib=$(awk '/^MemAvailable:/ { print int($2 / 1048576) }' /proc/meminfo)
 if [ "$free_memory_gib" -lt "$NEEDED_GIB" ] && [ "$(docker ps --quiet | wc -l)" -eq 0 ]; then
-    echo "  Warning: $free_memory_gib GiB of memory are free, and the stack wants $NEEDED_GIB: close other programs or expect containers to be killed."
+    echo "  Warning: $free_memory_gib GiB of memory are free, but the stack needs $NEEDED_GIB: close other programs or expect containers to be killed."
 fi
 root=$(docker info --format '{{.DockerRootDir}}')
 if [ -d "$root" ]; then
     free_disk_gib=$(df --output=avail -BG "$root" | tail -n 1 | tr -dc '0-9')
     if [ "$free_disk_gib" -lt "$NEEDED_GIB" ]; then
-        echo "  Warning: $free_disk_gib GiB are free for the engine in $root, and images and data want $NEEDED_GIB: make room, for instance with docker system prune."
+        echo "  Warning: $free_disk_gib GiB are free for the engine in $root, but images and data need $NEEDED_GIB: free some space, for example with docker system prune."
     fi
 fi

@@ -1,7 +1,7 @@
 #!/bin/bash
-# environment.sh FILE: writes the settings and passwords of a stack at its first start, and keeps DATA when it is given.
+# environment.sh FILE: writes the settings and passwords of a stack at its first start, and stores DATA if it is set.
 #
-# .env.test is the tests' own stack: another project, other ports, another data folder.
+# .env.test is the tests' stack, with another project, other ports and another data folder.
 set -euo pipefail
 
 file=$1
@@ -12,7 +12,7 @@ fi
 
 if [ -n "${DATA:-}" ]; then
     if [ ! -d "$DATA" ]; then
-        echo "DATA=$DATA is no folder: name the one that holds yellow_tripdata_YYYY-MM.parquet or .csv files." >&2
+        echo "DATA=$DATA is not a folder: name the folder of the yellow_tripdata_YYYY-MM.parquet or .csv files." >&2
         exit 1
     fi
     data=$(cd "$DATA" && pwd)
@@ -26,7 +26,7 @@ if [ ! -e "$file" ]; then
     mkdir -p "$data"
     umask 077
     {
-        echo '# Generated at the first start. Keep it: the volumes of this project know these passwords.'
+        echo '# Generated at the first start. Keep it: the volumes of this project use these passwords.'
         echo "COMPOSE_PROJECT_NAME=$project"
         echo "POSTGRES_PASSWORD=$(password)"
         echo "DAGSTER_POSTGRES_PASSWORD=$(password)"
@@ -53,12 +53,12 @@ PORTS
     mv "$file.new" "$file"
 elif [ -n "${DATA:-}" ]; then
     umask 077
-    # The folder goes through the environment: in sed's own text "&" and "|" would mean something.
+    # Passed through the environment, because "&" and "|" have a meaning in sed.
     folder=$data awk '/^TAXI_DATA_DIR=/ { $0 = "TAXI_DATA_DIR=" ENVIRON["folder"] } { print }' "$file" > "$file.new"
     mv "$file.new" "$file"
 fi
 
-# The revision that runs are tagged with: that of the tree which the images are built from.
+# The revision that runs are tagged with, which is that of the tree from which the images are built.
 revision=$(git describe --always --dirty --abbrev=12)
 if ! grep --quiet --line-regexp --fixed-strings "GIT_REVISION=$revision" "$file"; then
     umask 077

@@ -1,6 +1,6 @@
 #!/bin/bash
-# bootstrap/images.sh [--check]: builds the images whose inputs changed, side by side: MinIO's long compilation holds up
-# nothing. With --check it only says which those are.
+# bootstrap/images.sh [--check]: builds the images whose inputs changed, in parallel, so that MinIO's long compilation
+# holds up nothing. With --check it only lists them.
 set -euo pipefail
 
 check=${1:-}
@@ -8,27 +8,27 @@ check=${1:-}
 LOGS=.drayage/build
 CA_BUNDLE=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}
 if [ ! -s "$CA_BUNDLE" ]; then
-    echo "The images' builds need a bundle of CA certificates, and $CA_BUNDLE is none: set SSL_CERT_FILE to this machine's, or install ca-certificates." >&2
+    echo "The images' builds need a bundle of CA certificates, but $CA_BUNDLE is missing or empty: set SSL_CERT_FILE to this machine's bundle, or install ca-certificates." >&2
     exit 1
 fi
 mkdir -p "$LOGS"
 export DOCKER_BUILDKIT=1
 
-# inputs PARENT_INPUTS PATH...: a checksum of an image's sources, as they are in the working tree, and of its parents'.
+# inputs PARENT_INPUTS PATH...: prints a checksum of an image's sources in the working tree and of its parents' inputs.
 inputs() {
     local parents=$1
     shift
     {
         echo "$parents"
-        # Not by git's exclusion of paths: before 2.43 or so it leaves nothing of a single folder of two levels.
-        # A template's tests and README are part of what the host's image writes.
+        # git's own path exclusion is not used: before about version 2.43 it can leave nothing of a folder of two levels.
+        # A template's tests and README count, because the host's image writes them.
         git ls-files --cached --others --exclude-standard -z -- "$@" \
             | grep --null-data --invert-match -P '^(?!.*/templates/).*(\.md$|/tests/)' \
             | sort --zero-terminated --unique | xargs --null --no-run-if-empty sha256sum
     } | sha256sum | cut -c 1-16
 }
 
-# build IMAGE INPUTS ARGUMENT...: builds drayage/IMAGE unless there is one from the same inputs.
+# build IMAGE INPUTS ARGUMENT...: builds drayage/IMAGE unless it exists and was built from the same inputs.
 build() {
     local image=drayage/$1 wanted=$2 log="$LOGS/$1.log" started=$EPOCHREALTIME
     shift 2
@@ -36,20 +36,20 @@ build() {
         return
     fi
     if [ "$check" = --check ]; then
-        echo "  $image is to be built"
+        echo "  $image needs to be built"
         return
     fi
     echo "  building $image, log in $log"
     if ! docker build --progress plain --tag "$image" --label "drayage.inputs=$wanted" \
         --secret "id=ca,src=$CA_BUNDLE" "$@" > "$log" 2>&1; then
         tail -n 20 "$log" >&2
-        echo "$image could not be built: the end of $log is above; to try just this again: DOCKER_BUILDKIT=1 docker build --tag $image --secret id=ca,src=$CA_BUNDLE $*" >&2
+        echo "$image could not be built: the end of $log is above; to retry only this image: DOCKER_BUILDKIT=1 docker build --tag $image --secret id=ca,src=$CA_BUNDLE $*" >&2
         return 1
     fi
     printf '  %-44s %6.1f s\n' "built $image" "$(awk "BEGIN { print $EPOCHREALTIME - $started }")"
 }
 
-# together COMMAND...: runs them side by side and fails when one of them does.
+# together COMMAND...: runs the commands in parallel and fails if one of them fails.
 together() {
     local pids=() failed=0 pid
     for command in "$@"; do
@@ -86,7 +86,7 @@ auditor() { build auditor "$(inputs "$go" workloads/auditor writers/go)" --file 
 
 writer() { build "writer-$1" "$(inputs "$2" "writers/$1")" "writers/$1"; }
 
-# What `drayage new` added: such a workload's folder is all that its image needs.
+# Workloads added by `drayage new`, whose images need only their own folders.
 added_workloads() {
     local folder
     for folder in workloads/*/; do
@@ -107,7 +107,7 @@ python_images() {
     build python-build "$python" --target build services/python
     build python "$python" services/python
     together host dbt_runner flink_submit generator
-    # Programs that only speak the contract are tried by the tests alone.
+    # The writers' conformance programs are used only by the tests.
     [ -z "${DEVELOPMENT:-}" ] || writer python "$python"
 }
 

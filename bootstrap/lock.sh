@@ -1,5 +1,5 @@
 #!/bin/bash
-# Compiles every lock from its project. No lock names an index: what installs it decides where packages come from.
+# Compiles every project's lock. No lock names an index, so the installer decides where packages come from.
 set -euo pipefail
 
 export PATH=$PATH:$PWD/.drayage/uv/bin

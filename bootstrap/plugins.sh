@@ -1,7 +1,7 @@
 #!/bin/bash
-# Installs the compose and buildx plugins of the docker command line when they are missing.
+# Installs the compose and buildx plugins of the docker command line if they are missing.
 #
-# Debian 12 packages neither; the ones of Debian 13 are single programs that run there too.
+# Debian 12 has no packages of them; those of Debian 13 are single programs that run on Debian 12 too.
 set -euo pipefail
 
 TARGET=/usr/local/lib/docker/cli-plugins
@@ -27,7 +27,7 @@ if ! docker run --rm --volume "$TARGET:/target" debian:trixie-slim sh -euc '
     cp unpacked/usr/libexec/docker/cli-plugins/* /target/
 ' sh "${missing[@]}" > "$log" 2>&1; then
     tail -n 15 "$log" >&2
-    echo "${missing[*]} could not be taken from Debian's packages: see $log, then run this again." >&2
+    echo "${missing[*]} could not be installed from Debian's packages: see $log, then run this again." >&2
     exit 1
 fi
 docker compose version > /dev/null

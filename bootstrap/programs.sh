@@ -1,12 +1,12 @@
 #!/bin/bash
-# Installs the programs of the distribution that the set-up needs and this machine lacks.
+# Installs the distribution's programs that the set-up needs and this machine lacks.
 set -euo pipefail
 
 packages=()
 command -v git > /dev/null || packages+=(git ca-certificates)
 command -v python3 > /dev/null && python3 -c 'import ensurepip' 2> /dev/null || packages+=(python3 python3-venv)
 if ! docker version > /dev/null 2>&1 && ! command -v dockerd > /dev/null; then
-    # debootstrap stands in for a registry that does not answer.
+    # debootstrap builds the base image if no registry answers.
     packages+=(docker.io iptables debootstrap ca-certificates)
 fi
 if [ -n "${DEVELOPMENT:-}" ] && ! command -v chromium > /dev/null; then
@@ -15,7 +15,7 @@ fi
 [ ${#packages[@]} -gt 0 ] || exit 0
 
 if ! command -v apt-get > /dev/null; then
-    echo "This machine lacks what Debian calls ${packages[*]}: install these, and start Docker, in the way of your system." >&2
+    echo "This machine lacks the Debian packages ${packages[*]}: install their equivalents and start Docker, as usual on your system." >&2
     exit 1
 fi
 if [ "$(id -u)" -ne 0 ]; then

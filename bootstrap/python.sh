@@ -1,5 +1,5 @@
 #!/bin/bash
-# Makes the Python environments from their locks: the root's, and with DEVELOPMENT=1 each workload's.
+# Creates the Python environments from their locks: the root's, and with DEVELOPMENT=1 each workload's.
 set -euo pipefail
 
 export PATH=$PATH:$PWD/.drayage/uv/bin
@@ -9,7 +9,8 @@ if ! command -v uv > /dev/null; then
     .drayage/uv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r services/python/requirements.lock
 fi
 
-# environment FOLDER LOCK [INPUT]: FOLDER/.venv holds just what LOCK says; made anew only after LOCK or INPUT changed.
+# environment FOLDER LOCK [INPUT]: creates FOLDER/.venv with exactly the packages of LOCK, unless neither LOCK nor INPUT
+# has changed since the last time.
 environment() {
     local folder=$1 lock=$2 stamp="$1/.venv/.lock.sha256" wanted
     wanted=$(cat "${@:2}" | sha256sum)

@@ -1,10 +1,10 @@
 #!/bin/bash
-# services.sh ENVIRONMENT_FILE: starts the services and waits until each is healthy; an unchanged running one is left alone.
+# services.sh ENVIRONMENT_FILE: starts the services and waits until each is healthy; leaves unchanged running ones alone.
 set -euo pipefail
 
 environment_file=$1
 started=$EPOCHREALTIME
-# What the code location is made from: compose.yml has it read anew when one of these was built again.
+# The images of the workloads: when one of them was built again, compose.yml recreates the code location.
 WORKLOAD_IMAGES=$(docker image inspect --format '{{.Id}}' drayage/generator drayage/flink-submit drayage/dbt-runner drayage/auditor | tr '\n' ' ')
 export WORKLOAD_IMAGES
 if ! docker compose --progress quiet --env-file "$environment_file" up --detach --remove-orphans --wait --wait-timeout 300; then

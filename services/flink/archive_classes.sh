@@ -1,6 +1,6 @@
 #!/bin/bash
-# Runs a cluster once at build time, with jobs like the real ones, and lets each role's Java write
-# down the classes that it loaded: /tmp/archives/<role>.jsa.
+# Runs a cluster once at build time, with jobs like the real ones, and archives the classes that each
+# role's Java loaded: /tmp/archives/<role>.jsa.
 set -euo pipefail
 
 DEADLINE_S=900
@@ -20,7 +20,7 @@ main() {
         execute "$(echo "$sql" | tr '\n' ' ')"
     done < "$1"
 
-    # Java writes the archive when it ends; 143 is the end by SIGTERM that is asked for here.
+    # Java writes the archive when it exits; 143 is the exit code after SIGTERM, which is expected here.
     for role in sql-gateway taskmanager jobmanager; do
         kill -TERM "${pid[$role]}"
         wait "${pid[$role]}" || [ $? -eq 143 ]
@@ -45,13 +45,13 @@ check_gateway() {
     curl --silent --output /dev/null "$GATEWAY/info"
 }
 
-# await WHAT COMMAND ...: asks until the command succeeds.
+# await WHAT COMMAND ...: repeats the command until it succeeds.
 await() {
     until "${@:2}"; do
         for role in "${!pid[@]}"; do
             kill -0 "${pid[$role]}" 2> /dev/null || fail "$role died while waiting for $1"
         done
-        [ "$SECONDS" -lt "$DEADLINE_S" ] || fail "waited for $1 until second $DEADLINE_S"
+        [ "$SECONDS" -lt "$DEADLINE_S" ] || fail "waited in vain for $1 until second $DEADLINE_S"
         sleep 0.2
     done
 }

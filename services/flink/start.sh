@@ -1,5 +1,5 @@
 #!/bin/sh
-# start jobmanager|taskmanager|sql-gateway [-Dkey=value ...]: becomes that part of the Flink cluster.
+# start jobmanager|taskmanager|sql-gateway [-Dkey=value ...]: runs that part of the Flink cluster.
 set -eu
 
 export FLINK_CONF_DIR=/opt/flink/conf FLINK_LIB_DIR=/opt/flink/lib FLINK_PLUGINS_DIR=/opt/flink/plugins
@@ -13,13 +13,13 @@ case $role in
         options=$CONFIG
         ;;
     taskmanager)
-        # Heap and direct memory are config.yaml's sums: framework and task; framework, task and network.
+        # Heap and direct memory are sums from config.yaml: framework and task; framework, task and network.
         main=org.apache.flink.runtime.taskexecutor.TaskManagerRunner
         memory="-Xms1024m -Xmx1024m -XX:MaxDirectMemorySize=384m -XX:MaxMetaspaceSize=320m -XX:+UseParallelGC"
         options="$CONFIG -Dtaskmanager.host=$(hostname)"
         ;;
     sql-gateway)
-        # Planning code runs a few times: compiling it to the last degree costs more than it brings.
+        # Planning code runs only a few times, so compiling it fully costs more than it gains.
         main=org.apache.flink.table.gateway.SqlGateway
         memory="-Xms256m -Xmx768m -XX:MaxMetaspaceSize=320m -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
         options=
@@ -32,7 +32,7 @@ esac
 shift
 require-env AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_REGION
 
-# The planner is in a folder that the gateway alone reads: on a TaskManager it breaks Iceberg's sink.
+# The planner is in a folder that only the gateway reads, because on a TaskManager it breaks Iceberg's sink.
 CLASSPATH=$(printf '%s:' /opt/flink/lib/*.jar)
 [ "$role" != sql-gateway ] || CLASSPATH=$CLASSPATH$(printf '%s:' /opt/flink/lib-gateway/*.jar)
 for jar in /opt/flink/functions/*.jar; do
@@ -40,7 +40,7 @@ for jar in /opt/flink/functions/*.jar; do
 done
 export CLASSPATH
 
-# Absent while the image is built; Java goes on without an archive that does not fit.
+# Missing while the image is built; Java ignores an archive that does not fit.
 archive=/opt/flink/archives/$role.jsa
 [ ! -e "$archive" ] || memory="$memory -XX:SharedArchiveFile=$archive"
 

@@ -2,8 +2,8 @@
 # fetch-artefacts LIST FOLDER: downloads the Maven artefacts of LIST into FOLDER and verifies them.
 #
 # A line of LIST is "<sha-256> <group>:<artefact>:<type>[:<classifier>]:<version>"; empty lines and
-# lines that start with # are passed over. Nothing but what is listed is fetched: the list holds the
-# dependencies of its artefacts too. A file's name is <artefact>-<version>[-<classifier>].<type>.
+# lines that start with # are ignored. Only listed artefacts are downloaded, so the list also has their
+# dependencies. A file's name is <artefact>-<version>[-<classifier>].<type>.
 set -eu
 
 LIST=$1
@@ -16,7 +16,7 @@ entries() {
     grep -Ev '^(#|[[:space:]]*$)' "$LIST"
 }
 
-# Java reads no PEM file: the bundle becomes a trust store. It holds public certificates only.
+# Java cannot read PEM files, so the bundle is converted to a trust store, which holds only public certificates.
 openssl pkcs12 -export -nokeys -in "$CA_BUNDLE" -jdktrust anyExtendedKeyUsage \
     -passout pass:public -out "$work/trust.p12"
 

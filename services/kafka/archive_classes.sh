@@ -1,5 +1,5 @@
 #!/bin/bash
-# Starts the broker once at build time and lets Java write down the classes that it loaded.
+# Starts the broker once at build time and archives the classes that Java loaded.
 set -euo pipefail
 
 DEADLINE_S=300
@@ -14,6 +14,6 @@ until is-ready 2> /dev/null; do
     sleep 0.2
 done
 kill -TERM "$broker"
-# 143 is the end by SIGTERM that was asked for.
+# 143 is the exit code after SIGTERM, which is expected here.
 wait "$broker" || [ $? -eq 143 ]
 test -s /tmp/broker.jsa

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Formats /var/lib/kafka at the first start, then becomes the broker.
+# Formats /var/lib/kafka at the first start, then runs the broker.
 set -eu
 
 require-env KAFKA_NAME KAFKA_PORT
@@ -16,7 +16,7 @@ export CLASSPATH
 set -- $JAVA_OPTS -Dlog4j2.configurationFile=/opt/kafka/config/log4j2.yaml
 
 if [ ! -f /var/lib/kafka/meta.properties ]; then
-    # 16 random bytes in URL-safe base64; the formatter would take a leading hyphen for an option.
+    # 16 random bytes in URL-safe base64; the formatter would read a leading hyphen as an option.
     cluster_id=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=' | sed 's/^-/_/')
     java "$@" kafka.tools.StorageTool format --cluster-id "$cluster_id" --config "$CONFIG"
 fi

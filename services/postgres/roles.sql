@@ -1,5 +1,5 @@
--- Roles, their passwords and their databases, from the environment. Runs at every start: what is there
--- stays, and a password follows its variable.
+-- Creates roles with their passwords and databases, from the environment. Runs at every start: existing roles
+-- and databases stay, and each password is set from its variable.
 
 \set ON_ERROR_STOP on
 \getenv postgres_password POSTGRES_PASSWORD

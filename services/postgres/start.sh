@@ -1,5 +1,5 @@
 #!/bin/bash
-# Makes the cluster at the first start, brings the roles up to date, then becomes the server.
+# Creates the cluster at the first start, updates the roles, then runs the server.
 set -euo pipefail
 
 missing=()
@@ -12,7 +12,7 @@ if [ "${#missing[@]}" -gt 0 ]; then
 fi
 
 if [ ! -e "$PGDATA" ]; then
-    # Moved into place when it is whole: an interrupted first start begins anew.
+    # Moved into place when it is complete, so that an interrupted first start begins again.
     rm -rf "$PGDATA.new"
     initdb --pgdata "$PGDATA.new" --username postgres --auth scram-sha-256 --pwfile <(echo "$POSTGRES_PASSWORD") \
         --encoding UTF8 --locale-provider builtin --locale C.UTF-8 > /dev/null
@@ -20,7 +20,7 @@ if [ ! -e "$PGDATA" ]; then
 fi
 cp /etc/drayage/postgresql.conf "$PGDATA/postgresql.conf"
 
-# Nobody but this script gets in until the roles are right.
+# Only this script can connect until the roles are set up.
 trap 'pg_ctl --silent --mode fast stop; exit 1' INT TERM
 pg_ctl --silent --wait --timeout 300 start \
     --options "-c listen_addresses='' -c hba_file=/etc/drayage/pg_hba.setup.conf -c log_min_messages=fatal"

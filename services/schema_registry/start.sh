@@ -1,5 +1,5 @@
 #!/bin/sh
-# Becomes the registry.
+# Runs the registry.
 set -eu
 
 require-env APICURIO_DATASOURCE_URL APICURIO_DATASOURCE_USERNAME APICURIO_DATASOURCE_PASSWORD

@@ -1,6 +1,6 @@
 -- Grain: appends one row for each committed record between the source's offsets.
--- Rerun: appends the same rows again; the step therefore reads where the table stopped before each submission, and
---     the job's id is made of those offsets, so that the JobManager refuses a second job that starts at them.
+-- Rerun: appends the same rows again. Before each submission the step therefore reads where the table stopped, and
+--     makes the job's id from those offsets, so that the JobManager refuses a second job with the same start.
 SET 'pipeline.name' = '${job_name}';
 
 SET '$$internal.pipeline.job-id' = '${job_id}';

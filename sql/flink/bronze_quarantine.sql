@@ -1,5 +1,5 @@
--- Grain: one row for each record of the topic that nobody can decode: the text of the view bronze.quarantine.
--- Rerun: the step makes the view when it is missing, or another; Flink's Iceberg catalog knows no views.
+-- Grain: one row for each record of the topic that cannot be decoded. This is the text of the view bronze.quarantine.
+-- Rerun: the step creates the view if it is missing or has another text; Flink's Iceberg catalog supports no views.
 SELECT
     kafka_topic_id,
     kafka_partition,

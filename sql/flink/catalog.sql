@@ -1,7 +1,7 @@
--- Grain: none; the session's door to the lake, and the namespaces in it.
+-- Grain: none; attaches the lake to the session and creates its namespaces.
 -- Rerun: creates what is missing.
 --
--- No credential stands here: Flink's processes hold AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+-- This file holds no credentials: Flink's processes have AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
 CREATE CATALOG lake WITH (
     'type' = 'iceberg',
     'catalog-type' = 'rest',

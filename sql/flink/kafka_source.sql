@@ -1,8 +1,8 @@
 -- Grain: one row for each committed record between the given offsets.
--- Rerun: a temporary table of the session; the offsets make a second read return the same rows.
+-- Rerun: a temporary table of the session; with the same offsets, a second read returns the same rows.
 --
--- The writer's schema is resolved against these columns by name: a column the writer does not send is NULL, but for the
--- required ones. A record that cannot be decoded has NULL in all but the last two and the metadata.
+-- The writer's schema is resolved against these columns by name: a column that the writer does not send is NULL, unless
+-- it is required. A record that cannot be decoded is NULL in all columns but the last two and the metadata.
 DROP TEMPORARY TABLE IF EXISTS raw_trips_source;
 
 CREATE TEMPORARY TABLE raw_trips_source (

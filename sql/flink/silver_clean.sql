@@ -1,28 +1,28 @@
 -- Grain: one row for each bronze row of the month, with its fate: cleaned, rejected, repeated event or repeated trip.
--- Rerun: a temporary view of the session; the same rows of bronze give the same fates. Of a repeated event the earliest
---     arrival stays, so that sending a month again changes nothing; of a natural key the row ingested last stays.
+-- Rerun: a temporary view of the session; the same rows of bronze have the same fates. Of a repeated event the earliest
+--     arrival is kept, so that sending a month again changes nothing; of a natural key the row ingested last is kept.
 --
 -- trip_id is the MD5, in lower-case hexadecimal, of seven texts joined by '|':
 --     vendor | pickup | dropoff | pickup location | dropoff location | fare | total
 -- with integers in decimal, times as yyyy-MM-dd HH:mm:ss.SSS, money rounded to cents with two decimals ('7.00'), and
--- '~' for NULL. No such text holds '|' or '~', so two different keys never have the same text.
+-- '~' for NULL. None of the seven texts contains '|' or '~', so two different keys never have the same text.
 --
--- A record that could not be decoded belongs to no month, and so is in no month's rows here: bronze counts those.
+-- A record that could not be decoded belongs to no month, so it is not among these rows; bronze counts such records.
 --
 -- rejection_reason is the first of: pickup_time_missing, dropoff_time_missing, distance_missing, distance_below_zero,
 -- fare_missing, fare_below_zero, pickup_outside_month, value_out_of_range (not a number, or beyond the type kept here).
 --
--- Each window sorts all rows, by the first 16 bytes of its key wherever these differ. Event ids of a month differ at
--- their end alone; a key's columns are compared in the order they have here, which is why trip_id comes first.
--- Columns that nobody reads are not taken along, and what two columns need is not computed for both: Flink computes an
--- expression anew wherever its name stands.
+-- Each window sorts all rows, comparing only the first 16 bytes of the key where these differ. The event ids of a month
+-- differ only at their end; a key's columns are compared in the order of this file, which is why trip_id comes first.
+-- Unused columns are dropped early, and an expression that two columns need is computed once, in an earlier step:
+-- Flink computes an expression again wherever its name is used.
 --
--- A time is cast to text, which takes a third of DATE_FORMAT's time, unless its year has not just four digits: the cast
--- would cut those off, and two trips be one.
+-- Casting a time to text takes a third of DATE_FORMAT's time. DATE_FORMAT is used only if the year does not have four
+-- digits: the cast would cut the year off, and two trips could become one.
 --
--- An amount is cast only after it was compared: Flink's casts, TRY_CAST too, end the job on an infinite number. Nothing
--- compares as true with NaN, which is why the conditions of a good value are positive ones.
-CREATE TEMPORARY VIEW sorted_out_trips AS
+-- An amount is cast only after it was compared, because Flink's casts (TRY_CAST too) end the job on an infinite number.
+-- Every comparison with NaN is false, so the conditions state what a good value is, not what a bad one is.
+CREATE TEMPORARY VIEW classified_trips AS
 WITH
 arrivals AS (
     SELECT

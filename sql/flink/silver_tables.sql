@@ -1,18 +1,18 @@
--- Grain: cleaned_trips one row a trip (trip_id), rejected_trips one row a refused event (event_id),
---     month_counts one row a month: what became of its bronze rows.
+-- Grain: cleaned_trips one row a trip (trip_id), rejected_trips one row a rejected event (event_id),
+--     month_counts one row a month, with the fates of its bronze rows.
 -- Rerun: creates the tables that are missing.
 CREATE TABLE IF NOT EXISTS lake.silver.cleaned_trips (
     trip_id STRING NOT NULL COMMENT 'MD5 of the natural key; its text is described in silver_clean.sql',
-    event_id STRING NOT NULL COMMENT 'Event the row was made from',
+    event_id STRING NOT NULL COMMENT 'Event that the row was made from',
     trip_month STRING NOT NULL COMMENT 'Month of the pickup, yyyy-MM',
     pickup_date DATE NOT NULL COMMENT 'Day of the pickup in New York',
-    pickup_at TIMESTAMP(6) NOT NULL COMMENT 'Meter switched on, New York wall clock',
-    dropoff_at TIMESTAMP(6) NOT NULL COMMENT 'Meter switched off, New York wall clock',
+    pickup_at TIMESTAMP(6) NOT NULL COMMENT 'When the meter was engaged, New York wall clock',
+    dropoff_at TIMESTAMP(6) NOT NULL COMMENT 'When the meter was disengaged, New York wall clock',
     vendor_id INT COMMENT 'Provider of the record',
     passenger_count INT COMMENT 'Passengers as entered by the driver',
     trip_distance_miles DOUBLE NOT NULL COMMENT 'Distance by the taximeter, miles',
     rate_code_id INT COMMENT 'Rate in force at the end of the trip',
-    store_and_forward_flag STRING COMMENT 'Y when the record waited in the vehicle for a connection',
+    store_and_forward_flag STRING COMMENT 'Y if the record was held in the vehicle because it had no connection',
     pickup_location_id INT COMMENT 'Taxi zone of the pickup',
     dropoff_location_id INT COMMENT 'Taxi zone of the dropoff',
     payment_type_id INT COMMENT 'How the passenger paid',
@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS lake.silver.cleaned_trips (
     total_amount_usd DECIMAL(10, 2) COMMENT 'Total charged without cash tips, US dollars',
     congestion_surcharge_usd DECIMAL(10, 2) COMMENT 'Congestion surcharge, US dollars',
     airport_fee_usd DECIMAL(10, 2) COMMENT 'Airport fee, US dollars',
-    ingested_at TIMESTAMP(6) NOT NULL COMMENT 'When bronze took the event in, UTC'
+    ingested_at TIMESTAMP(6) NOT NULL COMMENT 'When bronze ingested the event, UTC'
 ) PARTITIONED BY (trip_month) WITH (
     'format-version' = '2',
     'write.distribution-mode' = 'none',
@@ -34,9 +34,9 @@ CREATE TABLE IF NOT EXISTS lake.silver.cleaned_trips (
 );
 
 CREATE TABLE IF NOT EXISTS lake.silver.rejected_trips (
-    event_id STRING NOT NULL COMMENT 'Event that was refused',
-    trip_month STRING NOT NULL COMMENT 'Month the sender says the trip belongs to, yyyy-MM',
-    sent_at TIMESTAMP(6) COMMENT 'When the generator made the event, UTC',
+    event_id STRING NOT NULL COMMENT 'Event that was rejected',
+    trip_month STRING NOT NULL COMMENT 'Month of the trip according to the sender, yyyy-MM',
+    sent_at TIMESTAMP(6) COMMENT 'When the generator created the event, UTC',
     `VendorID` BIGINT COMMENT 'As received',
     tpep_pickup_datetime TIMESTAMP(6) COMMENT 'As received; New York wall clock',
     tpep_dropoff_datetime TIMESTAMP(6) COMMENT 'As received; New York wall clock',
@@ -60,7 +60,7 @@ CREATE TABLE IF NOT EXISTS lake.silver.rejected_trips (
     kafka_partition INT NOT NULL COMMENT 'Partition the record was read from',
     kafka_offset BIGINT NOT NULL COMMENT 'Offset of the record in its partition',
     kafka_timestamp TIMESTAMP(6) COMMENT 'Time of the record in Kafka, UTC',
-    ingested_at TIMESTAMP(6) NOT NULL COMMENT 'When bronze took the event in, UTC',
+    ingested_at TIMESTAMP(6) NOT NULL COMMENT 'When bronze ingested the event, UTC',
     rejection_reason STRING NOT NULL COMMENT 'The first rule that the trip breaks; see silver_clean.sql'
 ) PARTITIONED BY (trip_month) WITH (
     'format-version' = '2',
@@ -73,9 +73,9 @@ CREATE TABLE IF NOT EXISTS lake.silver.month_counts (
     trip_month STRING NOT NULL COMMENT 'Month counted, yyyy-MM',
     bronze_snapshot_id BIGINT NOT NULL COMMENT 'Snapshot of bronze.raw_trips that was read',
     bronze_rows BIGINT NOT NULL COMMENT 'Rows of the month in that snapshot',
-    repeated_events BIGINT NOT NULL COMMENT 'Rows dropped because their event id came before',
+    repeated_events BIGINT NOT NULL COMMENT 'Rows dropped because an earlier row has their event id',
     rejected_rows BIGINT NOT NULL COMMENT 'Rows that went to rejected_trips',
-    repeated_trips BIGINT NOT NULL COMMENT 'Rows dropped for a later row of the same natural key',
+    repeated_trips BIGINT NOT NULL COMMENT 'Rows dropped in favour of a later row of the same natural key',
     cleaned_rows BIGINT NOT NULL COMMENT 'Rows that went to cleaned_trips',
     cleaned_offset_sum BIGINT NOT NULL COMMENT 'Sum of the Kafka offsets of the cleaned rows: part of the fingerprint',
     cleaned_checksum BIGINT NOT NULL COMMENT 'Sum of a hash of partition and offset of the cleaned rows: the other part'

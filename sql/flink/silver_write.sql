@@ -1,11 +1,11 @@
 -- Grain: replaces one month of cleaned_trips, rejected_trips and month_counts, in one job.
--- Rerun: each partition is replaced as a whole, by the same rows. One that gets no row is left alone by Flink: the
---     step deletes such a month itself.
+-- Rerun: replaces each partition as a whole, with the same rows. Flink does not replace a partition that gets no row;
+--     the step itself deletes such a month.
 SET 'pipeline.name' = '${job_name}';
 
 SET '$$internal.pipeline.job-id' = '${job_id}';
 
--- The linter's dialect of Flink knows no INSERT OVERWRITE.
+-- The linter's Flink dialect does not support INSERT OVERWRITE.
 EXECUTE STATEMENT SET  -- noqa: PRS
 BEGIN
 
@@ -35,7 +35,7 @@ SELECT
     congestion_surcharge_usd,
     airport_fee_usd,
     ingested_at
-FROM sorted_out_trips
+FROM classified_trips
 WHERE fate = 'cleaned';
 
 INSERT OVERWRITE lake.silver.rejected_trips
@@ -68,7 +68,7 @@ SELECT
     kafka_timestamp,
     ingested_at,
     rejection_reason
-FROM sorted_out_trips
+FROM classified_trips
 WHERE fate = 'rejected';
 
 INSERT OVERWRITE lake.silver.month_counts
@@ -84,6 +84,6 @@ SELECT
     COALESCE(
         SUM(MOD(kafka_offset * 7919 + kafka_partition * 104729, 1000003)) FILTER (WHERE fate = 'cleaned'), 0
     ) AS cleaned_checksum
-FROM sorted_out_trips;
+FROM classified_trips;
 
 END;

@@ -66,7 +66,7 @@ def to_be_built(checkout: Path) -> set[str]:
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return set(re.findall(r"^ +(\S+) is to be built$", done.stdout, re.MULTILINE))
+    return set(re.findall(r"^ +(\S+) needs to be built$", done.stdout, re.MULTILINE))
 
 
 def test_its_image_and_the_hosts_are_built_and_its_asset_runs(

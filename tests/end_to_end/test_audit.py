@@ -118,7 +118,7 @@ HARMS = {
         "bronze.raw_trips",
         ("kafka_topic_id", "kafka_partition", "kafka_offset"),
         2,
-        {"every_record_is_in_bronze_once": "1 rows of bronze.raw_trips are there more than once (partition "},
+        {"every_record_is_in_bronze_once": "1 rows of bronze.raw_trips repeat another row's record (partition "},
     ),
     "a row of silver is gone": Harm(
         "silver.cleaned_trips",
@@ -126,8 +126,8 @@ HARMS = {
         0,
         {
             "every_bronze_row_is_accounted_for": "1 trips of bronze are not in silver.cleaned_trips (trip_id ",
-            "published_trips_are_silvers": "1 rows of marts.fct_trips are no trip of silver (trip_id ",
-            "money_is_the_same_everywhere": "1 days have other sums in the marts than in silver",
+            "published_trips_are_silvers": "1 rows of marts.fct_trips match no trip of silver (trip_id ",
+            "money_is_the_same_everywhere": "1 days have different sums in the marts and in silver",
             "receipts_are_confirmed": "silver/cleaned_trips reported rows_written",
         },
     ),
@@ -137,7 +137,7 @@ HARMS = {
         2,
         {
             "every_bronze_row_is_accounted_for": "rows of bronze.raw_trips became ",
-            "silver_trip_ids_are_unique": "1 rows of silver.cleaned_trips repeat another one's trip_id (trip_id ",
+            "silver_trip_ids_are_unique": "1 rows of silver.cleaned_trips repeat another row's trip_id (trip_id ",
             "money_is_the_same_everywhere": "have trips",
             "receipts_are_confirmed": "silver/cleaned_trips reported rows_written",
         },

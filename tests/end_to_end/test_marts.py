@@ -206,7 +206,7 @@ def test_failing_model_is_named_after_green_ones_and_nothing_follows(host: Host)
     assert "model location_performance:" in reason
     assert "model int_daily_summary:" in reason
     assert "Table with name fct_trips does not exist" in reason
-    assert "Left out because of that: daily_revenue." in reason
+    assert "Skipped because of that: daily_revenue." in reason
     assert _steps(outcome, dg.DagsterEventType.STEP_FAILURE) == {"dbt_build"}
     assert _steps(outcome, dg.DagsterEventType.STEP_START) == {"dbt_build"}
     assert "Dependencies for step publish_marts failed" in outcome.logged

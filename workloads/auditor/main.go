@@ -1,4 +1,4 @@
-// The auditor: a step that reads topic and tables with code of its own, and confirms what the others reported.
+// The auditor: a step that reads the topic and the tables with independent code, and confirms what the other steps reported.
 package main
 
 import (
@@ -39,7 +39,7 @@ func step(session *pipes.Session) error {
 	if err != nil {
 		return err
 	}
-	// The tables first: whatever bronze holds, the topic then has.
+	// Load the tables before opening the topic, so that the topic has every record that bronze holds.
 	sent, err := topic.Open(ctx, read.kafkaBootstrapServers, extras.Topic)
 	if err != nil {
 		return err
@@ -47,7 +47,7 @@ func step(session *pipes.Session) error {
 	defer sent.Close()
 	var count counter
 	counted := func(name string) audit.Table { return countedTable{tables[name], &count} }
-	stop := count.tell(progressInterval, func(told pipes.Metadata) error { return session.Progress("", told) })
+	stop := count.report(progressInterval, func(metadata pipes.Metadata) error { return session.Progress("", metadata) })
 	defer stop()
 	published := map[string]audit.Published{}
 	for asset := range extras.Receipts.Published {
@@ -101,7 +101,7 @@ func load(ctx context.Context, read settings, receipts audit.Receipts) (map[stri
 	return tables, nil
 }
 
-// tableOf names the table of an asset, such as "marts/fct_trips".
+// tableOf returns the name of the table of an asset such as "marts/fct_trips".
 func tableOf(asset string) string { return strings.Replace(asset, "/", ".", 1) }
 
 func report(session *pipes.Session, result audit.Result, tables map[string]*lake.Table, read int64) error {
@@ -136,7 +136,7 @@ func report(session *pipes.Session, result audit.Result, tables map[string]*lake
 		"rows_rejected":       counts.RowsRejected,
 		"rows_undecodable":    counts.RowsUndecodable,
 		"duplicates":          counts.Duplicates,
-		"total_amount_usd":    trips.Dollars(counts.TotalCents), // text: a float would not be exact
+		"total_amount_usd":    trips.Dollars(counts.TotalCents), // text, because a float would not be exact
 		"checks_failed":       failed,
 		"rows_per_second":     rate(read, counts.TopicSeconds+counts.TablesSeconds),
 		"topic_s":             math.Round(counts.TopicSeconds*1000) / 1000,

@@ -14,10 +14,10 @@ import (
 	"drayage/workloads/auditor/topic"
 )
 
-// The host plots no more: an audit of ten million trips takes minutes.
+// The UI keeps few points of a plot, and an audit of ten million trips takes minutes.
 const progressInterval = 5 * time.Second
 
-// counter counts the records and rows that are read, however often, and tells of them while they are.
+// counter counts every reading of a record or row, and reports the rate.
 type counter struct{ read atomic.Int64 }
 
 type countedTable struct {
@@ -48,24 +48,24 @@ func (t countedTopic) Read(ctx context.Context, see func(topic.Record) error) er
 	})
 }
 
-// tell sends what was read since the last time, at every interval until the returned function is called; that one
-// waits until the last was sent.
-func (c *counter) tell(interval time.Duration, send func(pipes.Metadata) error) (stop func()) {
+// report sends the rate since the last report at every interval, until stop is called; stop waits until the last report
+// was sent.
+func (c *counter) report(interval time.Duration, send func(pipes.Metadata) error) (stop func()) {
 	stopped, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
 		ticker := time.NewTicker(interval)
 		defer ticker.Stop()
-		for told := int64(0); ; {
+		for reported := int64(0); ; {
 			select {
 			case <-stopped:
 				return
 			case <-ticker.C:
 			}
 			read := c.read.Load()
-			// What cannot be told now is told of at the end: the report's own error counts.
-			_ = send(pipes.Metadata{"rows_per_second": rate(read-told, interval.Seconds())})
-			told = read
+			// A failure to send is ignored here: the step's final report would fail too, and that error counts.
+			_ = send(pipes.Metadata{"rows_per_second": rate(read-reported, interval.Seconds())})
+			reported = read
 		}
 	}()
 	return func() {

@@ -22,7 +22,7 @@ func (threeRows) Scan(_ context.Context, _ lake.Months, _ []lake.Column, see fun
 	return nil
 }
 
-func TestEveryRowThatIsReadCountsAndIsTold(t *testing.T) {
+func TestEveryRowThatIsReadIsCountedAndReported(t *testing.T) {
 	var count counter
 	seen := 0
 	table := countedTable{threeRows{}, &count}
@@ -34,19 +34,19 @@ func TestEveryRowThatIsReadCountsAndIsTold(t *testing.T) {
 	if seen != 6 || count.read.Load() != 6 {
 		t.Fatalf("6 rows were read, %d seen and %d counted", seen, count.read.Load())
 	}
-	told := make(chan pipes.Metadata, 100)
-	stop := count.tell(10*time.Millisecond, func(metadata pipes.Metadata) error {
-		told <- metadata
+	reported := make(chan pipes.Metadata, 100)
+	stop := count.report(10*time.Millisecond, func(metadata pipes.Metadata) error {
+		reported <- metadata
 		return nil
 	})
-	first, second := <-told, <-told
+	first, second := <-reported, <-reported
 	stop()
 	if first["rows_per_second"] != 600.0 || second["rows_per_second"] != 0.0 {
 		t.Errorf("expected 600 and then 0 rows a second, got %v and %v", first, second)
 	}
-	sent := len(told)
+	sent := len(reported)
 	time.Sleep(30 * time.Millisecond)
-	if len(told) != sent {
-		t.Error("it went on after it was stopped")
+	if len(reported) != sent {
+		t.Error("it continued after it was stopped")
 	}
 }

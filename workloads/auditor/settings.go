@@ -17,19 +17,19 @@ import (
 
 const secretsFolder = "/run/secrets"
 
-// settings are where the services are.
+// settings are the addresses and credentials of the services.
 type settings struct {
 	kafkaBootstrapServers, schemaRegistryURL, icebergCatalogURI, icebergWarehouse string
 	s3Endpoint, s3Region, s3AccessKeyID, s3SecretAccessKey                        string
 }
 
-// extras is what the host hands over beside the partition.
+// extras are the Pipes extras from the host.
 type extras struct {
 	Topic    string         `json:"topic"`
 	Receipts audit.Receipts `json:"receipts"`
 }
 
-// readSettings reads the environment, where each name may also be a file of a folder, in lower case.
+// readSettings reads each setting from a file in the folder, named in lower case, or else from the environment.
 func readSettings(folder string) (settings, error) {
 	var read settings
 	var missing []string
@@ -55,8 +55,8 @@ func readSettings(folder string) (settings, error) {
 		}
 	}
 	if len(missing) > 0 {
-		return settings{}, fmt.Errorf("settings are missing: %s; expected each in the environment, or as a file of its lower-case "+
-			"name in %s: set them where the host starts this image", strings.Join(missing, ", "), folder)
+		return settings{}, fmt.Errorf("settings are missing: %s; expected each as an environment variable, or as a file of its "+
+			"lower-case name in %s: set them where the host starts this image", strings.Join(missing, ", "), folder)
 	}
 	return read, nil
 }
@@ -81,7 +81,7 @@ func readRequest(context pipes.Context) (trips.Month, extras, error) {
 	}
 	if err != nil {
 		return trips.Month{}, extras{}, fmt.Errorf(
-			"the extras are not understood (expected topic and receipts: correct the asset that starts this step): %w", err)
+			"the extras do not fit (expected topic and receipts: correct the asset that starts this step): %w", err)
 	}
 	return month, read, nil
 }

@@ -44,7 +44,7 @@ func TestAllThatIsMissingIsReportedTogether(t *testing.T) {
 	}
 }
 
-func TestTheRequestIsAMonthAndWhatTheHostHandsOver(t *testing.T) {
+func TestTheRequestIsAMonthAndTheHostsExtras(t *testing.T) {
 	month := "2024-01"
 	receipts := map[string]any{"silver/cleaned_trips": map[string]any{
 		"rows_read": 5.0, "rows_written": 3.0, "rows_rejected": 1.0, "duplicates": 1.0,

@@ -1,4 +1,4 @@
-// Package pipes lets a Go program speak Dagster Pipes 0.1 to the runner that started it; most programs need only Run.
+// Package pipes connects a Go program to its runner, over Dagster Pipes 0.1; most programs need only Run.
 package pipes
 
 import (
@@ -16,7 +16,7 @@ import (
 	"syscall"
 )
 
-// Context is what the runner says of the step, as context.json holds it; nil is its null.
+// Context is the step's context from the runner, with the members of context.json; nil stands for null.
 type Context struct {
 	AssetKeys    []string           `json:"asset_keys"`
 	CodeVersions map[string]*string `json:"code_version_by_asset_key"`
@@ -30,21 +30,21 @@ type Context struct {
 	Extras       map[string]any     `json:"extras"`
 }
 
-// Range goes from Start to End: partition keys (End belongs to it) or ISO 8601 times (End does not).
+// Range goes from Start to End: partition keys (End is included) or ISO 8601 times (End is not).
 type Range struct {
 	Start string `json:"start"`
 	End   string `json:"end"`
 }
 
-// Metadata is names with values: plain ones, whose type the runner infers, or those of Typed.
+// Metadata maps names to plain values, whose type the runner infers, or to values from Typed.
 type Metadata map[string]any
 type object = map[string]any
 type typed object
 
-// Typed gives a value one of the types of the contract, such as "url", "md", "timestamp" or "table_schema".
+// Typed returns a value with one of the contract's types, such as "url", "md", "timestamp" or "table_schema".
 func Typed(kind string, raw any) any {
 	if number, ok := raw.(float64); ok {
-		// encoding/json writes 3 for 3.0, which is no float.
+		// encoding/json writes 3.0 as 3, which is not a float.
 		if text, err := json.Marshal(number); err == nil && !strings.ContainsAny(string(text), ".e") {
 			raw = json.RawMessage(append(text, ".0"...))
 		}
@@ -52,11 +52,11 @@ func Typed(kind string, raw any) any {
 	return typed{"type": kind, "raw_value": raw}
 }
 
-// Session is an open Pipes session; several goroutines may use it at once.
+// Session is an open Pipes session; several goroutines may use it at the same time.
 type Session struct {
 	Context  Context
 	mutex    sync.Mutex
-	messages *json.Encoder // One write a message: lines of several writers stay whole.
+	messages *json.Encoder // Writes each message at once, so that the lines of several writers stay whole.
 	closed   bool
 }
 
@@ -76,22 +76,22 @@ func Run(program func(*Session) error) {
 	}
 	terminated, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	context.AfterFunc(terminated, func() { end(errors.New("ended by SIGTERM"), 128+int(syscall.SIGTERM)) })
-	// As nothing returns from end, this is reached by a panic alone.
+	// Since end does not return, only a panic gets here.
 	defer func() { end(fmt.Errorf("panic: %v\n%s", recover(), debug.Stack()), 1) }()
 	end(program(session), 1)
 }
 
-// Open reads the context and says "opened". Every opened session must be closed.
+// Open reads the context and sends "opened". Every opened session must be closed.
 func Open() (*Session, error) {
-	told, err := file("DAGSTER_PIPES_CONTEXT", os.O_RDONLY)
+	given, err := file("DAGSTER_PIPES_CONTEXT", os.O_RDONLY)
 	messages, failed := file("DAGSTER_PIPES_MESSAGES", os.O_WRONLY|os.O_APPEND)
 	if err = errors.Join(err, failed); err != nil {
 		return nil, fmt.Errorf("pipes: %w", err)
 	}
-	defer told.Close()
+	defer given.Close()
 	session := &Session{messages: json.NewEncoder(messages)}
 	session.messages.SetEscapeHTML(false)
-	if err = json.NewDecoder(told).Decode(&session.Context); err != nil {
+	if err = json.NewDecoder(given).Decode(&session.Context); err != nil {
 		return nil, fmt.Errorf("pipes: the context cannot be read: %w", err)
 	}
 	return session, session.send("opened", object{"extras": object{}})
@@ -104,7 +104,7 @@ func file(variable string, flags int) (*os.File, error) {
 		err = json.NewDecoder(unpacked).Decode(&named)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s holds no bootstrap parameters, was this started by Dagster? %w", variable, err)
+		return nil, fmt.Errorf("%s has no bootstrap parameters; was this program started by Dagster? %w", variable, err)
 	}
 	if standard := map[string]*os.File{"stdout": os.Stdout, "stderr": os.Stderr}[named.Stdio]; standard != nil {
 		return standard, nil
@@ -112,7 +112,7 @@ func file(variable string, flags int) (*os.File, error) {
 	return os.OpenFile(named.Path, flags, 0)
 }
 
-// Materialize reports an asset, which may be "" in a step of one asset; so may the data version always.
+// Materialize reports an asset. The asset may be "" in a step with one asset; the data version may always be "".
 func (s *Session) Materialize(asset, dataVersion string, metadata Metadata) error {
 	var version any
 	if dataVersion != "" {
@@ -121,17 +121,17 @@ func (s *Session) Materialize(asset, dataVersion string, metadata Metadata) erro
 	return s.report("report_asset_materialization", asset, metadata, object{"data_version": version})
 }
 
-// Check reports the result of an asset check; severity is "WARN" or "ERROR", and asset as in Materialize.
+// Check reports the result of an asset check; severity is "WARN" or "ERROR", and asset is as in Materialize.
 func (s *Session) Check(asset, name string, passed bool, severity string, metadata Metadata) error {
-	said := object{"check_name": name, "passed": passed, "severity": severity}
-	return s.report("report_asset_check", asset, metadata, said)
+	params := object{"check_name": name, "passed": passed, "severity": severity}
+	return s.report("report_asset_check", asset, metadata, params)
 }
 
-func (s *Session) report(what, asset string, metadata Metadata, said object) error {
+func (s *Session) report(what, asset string, metadata Metadata, params object) error {
 	if keys := s.Context.AssetKeys; asset == "" && len(keys) == 1 {
 		asset = keys[0]
 	} else if asset == "" {
-		return fmt.Errorf("pipes: %s needs an asset: the step has %d of them", what, len(keys))
+		return fmt.Errorf("pipes: %s needs the name of an asset, because the step has %d assets", what, len(keys))
 	}
 	wire := object{}
 	for name, value := range metadata {
@@ -140,12 +140,12 @@ func (s *Session) report(what, asset string, metadata Metadata, said object) err
 		}
 		wire[name] = value
 	}
-	said["asset_key"], said["metadata"] = asset, wire
-	if !strings.HasPrefix(what, "report_") { // it is a custom message's kind
-		said["kind"] = what
-		return s.Custom(said)
+	params["asset_key"], params["metadata"] = asset, wire
+	if !strings.HasPrefix(what, "report_") { // the kind of a custom message
+		params["kind"] = what
+		return s.Custom(params)
 	}
-	return s.send(what, said)
+	return s.send(what, params)
 }
 
 // Log writes to the run's event log; level is "DEBUG", "INFO", "WARNING", "ERROR" or "CRITICAL".
@@ -158,22 +158,22 @@ func (s *Session) Custom(payload any) error {
 	return s.send("report_custom_message", object{"payload": payload})
 }
 
-// Progress has numbers plotted while the step runs; asset as in Materialize.
+// Progress sends numbers that the host plots while the step runs; asset is as in Materialize.
 func (s *Session) Progress(asset string, metadata Metadata) error {
 	return s.report("progress", asset, metadata, object{})
 }
 
-// PartitionMetadata adds to what one partition is materialized with, in a step that covers several.
+// PartitionMetadata adds metadata to the materialization of one partition, in a step that covers several.
 func (s *Session) PartitionMetadata(asset, partition string, metadata Metadata) error {
 	return s.report("partition_metadata", asset, metadata, object{"partition_key": partition})
 }
 
-// ExternalStream has the host repeat the text of another process; stream is "stdout" or "stderr".
+// ExternalStream forwards the output of another process to the host; stream is "stdout" or "stderr".
 func (s *Session) ExternalStream(stream, text string) error {
 	return s.send("log_external_stream", object{"stream": stream, "text": text, "extras": object{}})
 }
 
-// Close says "closed", with err and what it wraps if it is not nil; a second call does nothing.
+// Close sends "closed", with err and the errors that it wraps if it is not nil; a second call does nothing.
 func (s *Session) Close(err error) error {
 	if err == nil {
 		return s.send("closed", object{})
@@ -200,7 +200,7 @@ func exception(err error) any {
 	}
 	return object{
 		"name": strings.TrimPrefix(fmt.Sprintf("%T", err), "*"), "message": err.Error(),
-		// Errors of Go carry no stack; that of a panic is in its message.
+		// Go errors have no stack; a panic's stack is in its message.
 		"stack": []string{}, "cause": exception(errors.Unwrap(err)), "context": nil,
 	}
 }

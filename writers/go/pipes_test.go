@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// opened gives a session as the runner would start it, and its messages file.
+// opened returns a session started as by the runner, and its messages file.
 func opened(t *testing.T, context string) (*Session, string) {
 	t.Helper()
 	directory := t.TempDir()
@@ -72,7 +72,7 @@ func TestAWholeFloatStaysAFloatOnTheWire(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoJSONIsToldByTheMessageItWasFor(t *testing.T) {
+func TestAnErrorInEncodingNamesTheMessage(t *testing.T) {
 	session, _ := opened(t, `{"asset_keys":["a"]}`)
 	if err := session.Custom(func() {}); err == nil || !strings.Contains(err.Error(), "report_custom_message") {
 		t.Errorf("expected an error that names the message, got %v", err)
@@ -113,11 +113,11 @@ func TestAPanicEndsTheProgramWithAnException(t *testing.T) {
 		t.Errorf("expected exit code 1, got %v", err)
 	}
 	if line := lastLine(t, messages); !strings.Contains(line, `"method":"closed"`) || !strings.Contains(line, "panic: no fares") {
-		t.Errorf("expected a close that tells the panic, got %s", line)
+		t.Errorf("expected a close with the panic, got %s", line)
 	}
 }
 
-func TestAProgramThatDagsterDidNotStartIsTold(t *testing.T) {
+func TestAProgramThatDagsterDidNotStartFails(t *testing.T) {
 	t.Setenv("DAGSTER_PIPES_CONTEXT", "")
 	if _, err := Open(); err == nil || !strings.Contains(err.Error(), "DAGSTER_PIPES_CONTEXT") {
 		t.Errorf("expected an error that names the variable, got %v", err)

@@ -1,4 +1,4 @@
-"""The conformance program: it does what docs/workload-contract.md demands of each scenario."""
+"""The conformance program: it runs each scenario of docs/workload-contract.md."""
 
 import signal
 import sys
@@ -20,23 +20,23 @@ SIGTERM_EXIT_CODE = 143
 
 
 class Terminated(BaseException):
-    """The runner wants the program to end."""
+    """The runner told the program to stop."""
 
 
 class KeptContext(PipesDefaultContextLoader):
-    """Keeps the context as it was read: dagster-pipes gives its members one by one, and none that is null."""
+    """Keeps the context as read, because dagster-pipes returns its members one by one, and refuses null ones."""
 
     data: PipesContextData
 
     @contextmanager
     def load_context(self, params: PipesParams) -> Iterator[PipesContextData]:
-        """Load it, and keep it."""
+        """Load the context, and keep it."""
         with super().load_context(params) as self.data:
             yield self.data
 
 
 def main() -> None:
-    """Do what the extra ``drayage/scenario`` asks for."""
+    """Run the scenario that the extra ``drayage/scenario`` names."""
     signal.signal(signal.SIGTERM, _terminate)
     loader = KeptContext()
     try:
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def context(pipes: PipesContext, data: PipesContextData) -> None:
-    """Tell the context again, and make every asset."""
+    """Send the context back, and materialize every asset."""
     print(pipes.extras["text"])
     pipes.report_custom_message({"context": dict(data)})
     for key in pipes.asset_keys if pipes.is_asset_step else ():
@@ -100,7 +100,7 @@ def metadata(pipes: PipesContext) -> None:
 
 
 def checks(pipes: PipesContext) -> None:
-    """Report one check that passed, and one that did not."""
+    """Report one check that passed and one that failed."""
     pipes.report_asset_check("whole", passed=True, metadata={"rows": 3})
     pipes.report_asset_check("fresh", passed=False, severity="WARN", metadata={"age_s": 1.5})
     pipes.report_asset_materialization()
@@ -124,7 +124,7 @@ def custom(pipes: PipesContext) -> None:
 
 
 def partitions(pipes: PipesContext) -> None:
-    """Tell every partition of every asset its number, and report progress of every asset."""
+    """Send each partition's number for every asset, and progress for every asset."""
     for key in pipes.asset_keys:
         for number, partition in enumerate(pipes.extras["partitions"]):
             own = {"kind": "partition_metadata", "partition_key": partition, "metadata": {"number": number}}
@@ -134,14 +134,14 @@ def partitions(pipes: PipesContext) -> None:
 
 
 def streams(pipes: PipesContext) -> None:
-    """Pass on what another process printed."""
+    """Forward the output of another process."""
     for stream in ("stdout", "stderr"):
         pipes.log_external_stream(stream, f"{stream} {TEXT}")
     pipes.report_asset_materialization()
 
 
 def large(pipes: PipesContext) -> None:
-    """Report what is large."""
+    """Report large metadata."""
     padding = len(pipes.extras["padding"])
     pipes.report_asset_materialization(metadata={"large": "x" * pipes.extras["characters"], "padding": padding})
 
@@ -174,7 +174,7 @@ def secret(pipes: PipesContext) -> None:
 
 
 def typed(kind: str, value: Any) -> Any:
-    """Name the type of a value that JSON cannot tell."""
+    """Return a value with its type, which JSON cannot express."""
     return {"type": kind, "raw_value": value}
 
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The conformance program: it does what docs/workload-contract.md demands of each scenario.
+# The conformance program: it runs each scenario of docs/workload-contract.md.
 set -eu
 
 # shellcheck source=writers/shell/pipes.sh

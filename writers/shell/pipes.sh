@@ -1,13 +1,13 @@
 # shellcheck shell=sh
-# Lets a POSIX shell script speak Dagster Pipes 0.1 to the runner that started it. Source it; it needs awk, base64 and
-# gzip, and no JSON program. Functions and variables that begin with pipes__ are its own.
+# Connects a POSIX shell script to the runner that started it, over Dagster Pipes 0.1. Source it; it needs awk, base64
+# and gzip, but no JSON program. Functions and variables that begin with pipes__ are internal.
 #
 #   . /opt/drayage/pipes.sh
 #   pipes_open
 #   month=$(pipes_get partition_key)
 #   pipes_materialize '' '' "$(pipes_value rows int 3)" "$(pipes_text note md '**done**')"
 
-# pipes_open: says "opened"; from then on the script's exit closes Pipes, with an exception if its code is not 0.
+# pipes_open: sends "opened"; from then on the script's exit closes Pipes, with an exception if its code is not 0.
 pipes_open() {
     pipes__context=$(pipes__bootstrap DAGSTER_PIPES_CONTEXT "${DAGSTER_PIPES_CONTEXT-}" path) || exit 2
     if pipes__to=$(pipes__bootstrap DAGSTER_PIPES_MESSAGES "${DAGSTER_PIPES_MESSAGES-}" path 2> /dev/null); then
@@ -22,20 +22,20 @@ pipes_open() {
     pipes__send opened '{"extras":{}}'
 }
 
-# pipes_get KEY...: a value of the context, such as `pipes_get partition_key_range start` or `pipes_get asset_keys 0`.
-# Text comes decoded, null as nothing, everything else as JSON; a value that is not there is an error.
+# pipes_get KEY...: prints a value of the context: `pipes_get partition_key_range start`, `pipes_get asset_keys 0`.
+# Text is decoded, null is printed as nothing, everything else as JSON; a missing value is an error.
 pipes_get() { pipes__find text "$@" < "$pipes__context"; }
 
-# pipes_get_json KEY...: the same as JSON, text in its quotes and null as null.
+# pipes_get_json KEY...: prints the same as JSON, text in quotes and null as null.
 pipes_get_json() { pipes__find json "$@" < "$pipes__context"; }
 
-# pipes_value NAME TYPE JSON: one piece of metadata, from a value that is JSON already.
+# pipes_value NAME TYPE JSON: prints one metadata entry, from a value that is already JSON.
 pipes_value() { printf '%s:{"type":"%s","raw_value":%s}' "$(pipes_quote "$1")" "$2" "$3"; }
 
-# pipes_text NAME TYPE TEXT: one piece of metadata, from any text; TYPE is text, url, md, path ….
+# pipes_text NAME TYPE TEXT: prints one metadata entry, from any text; TYPE is text, url, md, path ….
 pipes_text() { pipes_value "$1" "$2" "$(pipes_quote "$3")"; }
 
-# pipes_materialize ASSET VERSION METADATA...: reports an asset; '' is the step's only one, and no data version.
+# pipes_materialize ASSET VERSION METADATA...: reports an asset; '' means the step's only asset, or no data version.
 pipes_materialize() {
     pipes__version=${2:+$(pipes_quote "$2")}
     pipes__report report_asset_materialization "\"data_version\":${pipes__version:-null}" 2 "$@"
@@ -52,37 +52,37 @@ pipes_log() { pipes__send log "{\"level\":\"$1\",\"message\":$(pipes_quote "$2")
 # pipes_custom JSON: sends any JSON, on one line, to the host.
 pipes_custom() { pipes__send report_custom_message "{\"payload\":$1}"; }
 
-# pipes_progress ASSET METADATA...: has numbers plotted while the step runs.
+# pipes_progress ASSET METADATA...: sends numbers that the host plots while the step runs.
 pipes_progress() { pipes__report report_custom_message '"kind":"progress"' 1 "$@"; }
 
-# pipes_partition_metadata ASSET PARTITION METADATA...: adds to what one partition of several is materialized with.
+# pipes_partition_metadata ASSET PARTITION METADATA...: adds metadata to the materialization of one partition.
 pipes_partition_metadata() {
     pipes__report report_custom_message "\"kind\":\"partition_metadata\",\"partition_key\":$(pipes_quote "$2")" 2 "$@"
 }
 
-# pipes_external_stream STREAM TEXT: has the host repeat text of another process; STREAM is stdout or stderr.
+# pipes_external_stream STREAM TEXT: forwards the output of another process; STREAM is stdout or stderr.
 pipes_external_stream() { pipes__send log_external_stream "{\"stream\":\"$1\",\"text\":$(pipes_quote "$2")}"; }
 
-# pipes_run COMMAND...: runs a long command so that SIGTERM ends it at once; a shell hears no signal while it runs one.
+# pipes_run COMMAND...: runs a long command that SIGTERM ends at once; a shell handles no signals during a command.
 pipes_run() {
     "$@" &
     pipes__child=$!
     wait "$pipes__child"
 }
 
-# pipes_fail NAME TEXT [CAUSE_NAME CAUSE_TEXT]: ends the script with 1, and Pipes with an exception.
+# pipes_fail NAME TEXT [CAUSE_NAME CAUSE_TEXT]: ends the script with 1, and closes Pipes with an exception.
 pipes_fail() {
     pipes__failure=$(pipes__exception "$1" "$2" "${3:+$(pipes__exception "$3" "$4")}")
     printf '%s: %s\n' "$1" "$2" >&2
     exit 1
 }
 
-# pipes_quote TEXT: the text as a JSON string.
+# pipes_quote TEXT: prints the text as a JSON string.
 pipes_quote() {
     case $1 in
         *[\"\\[:cntrl:]]*)
             printf '%s\n' "$1" | LC_ALL=C awk '
-                # & for what was found: how many backslashes a replacement needs differs from one awk to the next.
+                # & repeats the match: the number of backslashes that a replacement needs differs between awks.
                 BEGIN { printf "\"" }
                 {
                     gsub(/\\/, "&&"); gsub(/"/, "\\\\&"); gsub(/\t/, "\\t"); gsub(/\r/, "\\r")
@@ -96,19 +96,19 @@ pipes_quote() {
 
 pipes__send() { printf '{"__dagster_pipes_version":"0.1","method":"%s","params":%s}\n' "$1" "$2" >&3; }
 
-# pipes__report METHOD MEMBERS COUNT ASSET...: sends all, with metadata COUNT arguments after ASSET.
+# pipes__report METHOD MEMBERS COUNT ASSET...: sends a report; the metadata start COUNT arguments after ASSET.
 pipes__report() (
-    method=$1 said=$2 count=$3 key=$4
+    method=$1 params=$2 count=$3 key=$4
     shift $((count + 3))
     if [ -n "$key" ]; then
         key=$(pipes_quote "$key")
     elif pipes_get_json asset_keys 1 > /dev/null || ! key=$(pipes_get_json asset_keys 0); then
-        echo 'pipes: the step has not exactly one asset: name the one that is reported' >&2
+        echo 'pipes: the step does not have exactly one asset: name the one to report' >&2
         exit 1
     fi
     IFS=,
-    said="{$said,\"asset_key\":$key,\"metadata\":{$*}}"
-    if [ "$method" = report_custom_message ]; then pipes_custom "$said"; else pipes__send "$method" "$said"; fi
+    params="{$params,\"asset_key\":$key,\"metadata\":{$*}}"
+    if [ "$method" = report_custom_message ]; then pipes_custom "$params"; else pipes__send "$method" "$params"; fi
 )
 
 pipes__exception() {
@@ -116,7 +116,7 @@ pipes__exception() {
         "$(pipes_quote "$1")" "$(pipes_quote "$2")" "$(pipes_quote "$0")" "${3:-null}"
 }
 
-# pipes__close CODE: says "closed", with an exception if the script ended with another code than 0.
+# pipes__close CODE: sends "closed", with an exception if CODE is not 0.
 pipes__close() {
     case $1 in
         0) pipes__failure='' ;;
@@ -126,20 +126,20 @@ pipes__close() {
     pipes__send closed "{${pipes__failure:+\"exception\":$pipes__failure}}"
 }
 
-# pipes__bootstrap NAME VALUE KEY: unpacks a bootstrap parameter, base64 of zlib of JSON. gzip reads zlib's data
-# once the first eight bytes of its own header stand before it; it then misses its trailer: its exit code says nothing.
+# pipes__bootstrap NAME VALUE KEY: unpacks a bootstrap parameter: base64 of zlib of JSON. gzip reads zlib's data after
+# the first eight bytes of a gzip header; the trailer is then missing, so gzip's exit code is meaningless.
 pipes__bootstrap() {
     {
         printf '\037\213\010\000\000\000\000\000' && printf '%s' "$2" | base64 -d 2> /dev/null
     } | gzip -dc 2> /dev/null | pipes__find text "$3" || {
-        echo "pipes: $1 holds no \`$3\`: was this started by Dagster?" >&2
+        echo "pipes: $1 has no \`$3\`; was this script started by Dagster?" >&2
         return 1
     }
 }
 
-# pipes__find text|json KEY...: finds a value in the JSON on standard input.
+# pipes__find text|json KEY...: prints a value of the JSON on standard input.
 pipes__find() {
-    # Through the environment: awk would take backslashes out of arguments. The first of them is how the value is shown.
+    # Passed through the environment, because awk would remove backslashes from arguments. The first one is the format.
     PIPES__ASKED=$(printf '%s\037' "$@") LC_ALL=C awk '
         function blank() { while (substr(json, at, 1) ~ /[ \t\n\r]/) at++ }
         function skip_string(   from, c) {
@@ -147,7 +147,7 @@ pipes__find() {
             while ((c = substr(json, at, 1)) != "\"") { if (c == "") exit 1; at += c == "\\" ? 2 : 1 }
             return substr(json, from, at++ - from)
         }
-        # Goes over one value; `depth` is how many of the keys led here, or -1 off the way.
+        # Reads one value; `depth` is the number of keys that led here, or -1 if the value is not on the path.
         function value(depth,   from, c, key, i) {
             blank(); from = at; c = substr(json, at, 1)
             if (c == "\"") skip_string()

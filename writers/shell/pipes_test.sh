@@ -1,5 +1,5 @@
 #!/bin/sh
-# Unit tests of pipes.sh: what is hard for a shell, each with what must come of it.
+# Unit tests of pipes.sh: the cases that are hard for a shell.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -14,7 +14,7 @@ expect() {
     fi
 }
 
-# started SCRIPT: runs a script as the runner would; its messages without their version are then in $messages.
+# started SCRIPT: runs a script as the runner would; afterwards $messages has its messages without their version.
 # The parameters are zlib streams of one stored block, whose checksum gzip does not read.
 started() {
     : > "$work/messages"
@@ -28,7 +28,7 @@ started() {
 packed() {
     {
         printf '\170\001\001'
-        # shellcheck disable=SC2059  # the bytes of the block's length and of its complement
+        # shellcheck disable=SC2059  # the bytes of the block's length and its complement
         printf "$(printf '\\%03o\\000\\%03o\\377' ${#1} $((255 - ${#1})))"
         printf '%s\0\0\0\0' "$1"
     } | base64 -w 0
@@ -46,7 +46,7 @@ started 'pipes_get_json extras "a\\b" x 1' > "$work/out"
 expect 'a key with a backslash, and an element of a list' '{"y":2}' "$(cat "$work/out")"
 
 started 'pipes_get extras nothing'
-expect 'a value that is not there ends a script of one command' 1 "$code"
+expect 'a missing value ends a script of one command' 1 "$code"
 
 # shellcheck disable=SC2016  # expanded by the inner shell
 started 'pipes_log INFO "$(printf "one\\n\\001two\\\\ \"three\"")"'
@@ -62,6 +62,6 @@ expect 'a script that fails says so' '{"method":"closed","params":{"exception":{
 code=0
 DAGSTER_PIPES_CONTEXT='' sh -c ". $here/pipes.sh; pipes_open" 2> "$work/stderr" || code=$?
 expect 'a script that Dagster did not start' 2 "$code"
-grep -q 'was this started by Dagster?' "$work/stderr"
+grep -q 'was this script started by Dagster?' "$work/stderr"
 
 echo 'all passed'

@@ -1,4 +1,4 @@
--- Every day of a month that has trips has some. Fails with one row for each missing day.
+-- In a month with trips, every day has trips. Fails with one row for each day without trips.
 with
 
 months as (

@@ -1,4 +1,4 @@
--- Each month's total is the same in silver, fct_trips and daily_revenue, to the cent. Keeps one row for each month.
+-- Each month's total is the same in silver, fct_trips and daily_revenue, to the cent. Keeps one row a month.
 with
 
 totals as (

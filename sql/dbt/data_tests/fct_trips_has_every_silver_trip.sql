@@ -1,4 +1,4 @@
--- Each month's number of trips in fct_trips is silver's. Keeps one row for each month.
+-- Each month has the same number of trips in fct_trips as in silver. Keeps one row a month.
 with
 
 silver as (

@@ -1,4 +1,4 @@
--- A month has no more than twice and no less than half the trips of the months beside it. Keeps one row for each month.
+-- A month has between half and twice the trips of the previous and the next month. Keeps one row a month.
 with
 
 months as (
@@ -13,7 +13,7 @@ months as (
 
 ),
 
-beside as (
+neighbours as (
 
     select
         months.trip_month,
@@ -37,5 +37,5 @@ select
     coalesce(trips not between previous_month_trips / 2.0 and previous_month_trips * 2, false)
     or coalesce(trips not between next_month_trips / 2.0 and next_month_trips * 2, false) as is_failing
 
-from beside
+from neighbours
 where {{ in_built_month() }}

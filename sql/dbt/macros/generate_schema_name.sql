@@ -1,4 +1,4 @@
-{#- A model's schema is its folder's name, without the target's own schema in front of it. -#}
+{#- A model's schema is the name of its folder, without the target's schema as a prefix. -#}
 {% macro generate_schema_name(custom_schema_name, node) -%}
     {{- (custom_schema_name or target.schema) | trim -}}
 {%- endmacro %}

@@ -1,8 +1,8 @@
 {#-
-    The condition that keeps a relation to the months being built, or `true` when every month is.
+    The condition that limits a relation to the months being built; `true` if every month is built.
 
-    A test's `where: __built_month__` becomes the same condition: a `where` is rendered when the project is parsed, long
-    before the months are known, so that the placeholder is filled in when the test runs.
+    A test's `where: __built_month__` becomes the same condition. dbt renders a `where` when it parses the project,
+    before the months are known; the placeholder is therefore replaced when the test runs.
 -#}
 {% macro in_built_month() -%}
     {%- if var('trip_months') -%}

@@ -1,9 +1,9 @@
 {#-
-    Incremental strategy `replace_month`: the built months are taken out of the table as a whole and put in anew, in the
-    transaction that the materialization has open.
+    Incremental strategy `replace_month`: delete all rows of the built months and insert the new ones, in the transaction
+    that the materialization has opened.
 
-    dbt's own `delete+insert` deletes the months that have new rows; a month that has lost its last trip would keep
-    its old ones for ever.
+    dbt's own `delete+insert` deletes only the months that have new rows; a month that has lost its last trip would keep
+    its old rows for ever.
 -#}
 {% macro get_incremental_replace_month_sql(arg_dict) -%}
     {%- set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') -%}

@@ -1,8 +1,8 @@
-// Package audit confirms a month's receipts: it counts topic, bronze, silver and marts anew, and says where they differ.
+// Package audit confirms a month's receipts: it counts topic, bronze, silver and marts again, and reports differences.
 //
-// Reading order: Run, then one file a question. records.go: is each record in bronze once? fates.go and tally.go: did
-// each row of bronze become what the rules say? money.go: is the money the same in every layer? receipts.go: did the
-// steps report what is there? publications.go: did publish_marts? findings.go: how the answers look.
+// Reading order: Run, then one file for each question. records.go: is each record in bronze once? fates.go and tally.go:
+// did each row of bronze become what the rules say? money.go: is the money the same in every layer? receipts.go: did the
+// steps report the actual numbers? publications.go: did publish_marts? findings.go: the form of the answers.
 package audit
 
 import (
@@ -16,18 +16,18 @@ import (
 	"drayage/workloads/auditor/trips"
 )
 
-// MonthColumn is what every table of a month is partitioned by.
+// MonthColumn is the column by which every table with months is partitioned.
 const MonthColumn = "trip_month"
 
-// RowsAPass bounds memory: of a month with more rows only a part is compared at a time, and the tables are read again.
+// RowsAPass limits memory: a month with more rows is compared in parts, and the tables are read again for each part.
 const RowsAPass = 4_000_000
 
-// Table is a table of the lake as of one snapshot.
+// Table is one snapshot of a table of the lake.
 type Table interface {
 	Scan(ctx context.Context, months lake.Months, columns []lake.Column, see func(row []rows.Value) error) error
 }
 
-// Tables are those of the pipeline.
+// Tables are the pipeline's tables.
 type Tables struct{ Bronze, Silver, Rejected, Facts, DailyRevenue Table }
 
 // Topic is a topic with the bounds of its partitions, which reading may narrow.
@@ -37,12 +37,12 @@ type Topic interface {
 	Read(ctx context.Context, see func(topic.Record) error) error
 }
 
-// Decoder makes rows of records.
+// Decoder decodes records into rows.
 type Decoder interface {
 	Decode(ctx context.Context, value []byte, row []rows.Value) (bool, error)
 }
 
-// Job is what is to be audited.
+// Job is one audit.
 type Job struct {
 	Month    trips.Month
 	Topic    Topic
@@ -51,22 +51,22 @@ type Job struct {
 	Receipts Receipts
 	// Published has the table of each published asset that has a receipt.
 	Published map[string]Published
-	// RowsAPass is as the constant of that name, other than in tests.
+	// RowsAPass is the constant of that name, except in tests.
 	RowsAPass int64
-	// Say is told how far the audit is.
+	// Say logs the progress of the audit.
 	Say func(text string) error
 }
 
-// Result is all that was found.
+// Result holds the checks and counts of an audit.
 type Result struct {
 	Checks []Check
 	Counts Counts
 }
 
-// Counts are a month's numbers, by nobody's word but the auditor's.
+// Counts are a month's numbers, all counted by the auditor itself.
 type Counts struct {
 	RecordsRead        int64 // all committed records of the topic
-	RecordsAudited     int64 // of them, those of the month
+	RecordsAudited     int64 // those of the month
 	RecordsUndecodable int64
 	RowsInBronze       int64
 	RowsInSilver       int64
@@ -81,25 +81,25 @@ type Counts struct {
 
 // Run audits a month.
 //
-// The tables must have been loaded before the topic was opened: what bronze holds, the topic then has.
+// The tables must have been loaded before the topic was opened, so that the topic has every record that bronze holds.
 func Run(ctx context.Context, job Job) (Result, error) {
 	started := time.Now()
 	if err := job.Say("Reading the topic"); err != nil {
 		return Result{}, err
 	}
-	ledger, err := readTopic(ctx, job)
+	records, err := readTopic(ctx, job)
 	if err != nil {
 		return Result{}, err
 	}
 	read := time.Now()
 	if err := job.Say(fmt.Sprintf(
-		"Read %d committed records, %d of them of %s; reading the tables", ledger.read, ledger.count(ofMonth), job.Month.Text)); err != nil {
+		"Read %d committed records, %d of them of %s; reading the tables", records.read, records.count(ofMonth), job.Month.Text)); err != nil {
 		return Result{}, err
 	}
-	if err := ledger.holdAgainstBronze(ctx, job); err != nil {
+	if err := records.compareWithBronze(ctx, job); err != nil {
 		return Result{}, err
 	}
-	tally, err := sortOut(ctx, job, ledger.monthRows)
+	tally, err := classify(ctx, job, records.monthRows)
 	if err != nil {
 		return Result{}, err
 	}
@@ -112,26 +112,26 @@ func Run(ctx context.Context, job Job) (Result, error) {
 		return Result{}, err
 	}
 	result := Result{Counts: Counts{
-		RecordsRead:        ledger.read,
-		RecordsAudited:     ledger.count(ofMonth),
-		RecordsUndecodable: ledger.count(undecodable),
-		RowsInBronze:       ledger.monthRows,
+		RecordsRead:        records.read,
+		RecordsAudited:     records.count(ofMonth),
+		RecordsUndecodable: records.count(undecodable),
+		RowsInBronze:       records.monthRows,
 		RowsInSilver:       tally.silver.rows,
 		RowsInFacts:        tally.facts.rows,
 		RowsRejected:       tally.rejected.count(),
-		RowsUndecodable:    ledger.undecodableRows,
+		RowsUndecodable:    records.undecodableRows,
 		Duplicates:         tally.repeatedEvents + tally.repeatedTrips,
 		TotalCents:         tally.silverMoney.total()[total],
 		TopicSeconds:       read.Sub(started).Seconds(),
 		TablesSeconds:      time.Since(read).Seconds(),
 	}}
 	result.Checks = []Check{
-		ledger.check(job.Month),
-		tally.checkAccounted(ledger, job.Month),
+		records.check(job.Month),
+		tally.checkAccounted(records, job.Month),
 		tally.checkUnique(job.Month),
 		tally.checkFacts(job.Month),
 		checkMoney(tally.silverMoney, tally.factsMoney, revenue, job.Month),
-		job.Receipts.check(result.Counts, ledger, published, job.Month),
+		job.Receipts.check(result.Counts, records, published, job.Month),
 	}
 	return result, nil
 }

@@ -28,7 +28,7 @@ func (w *world) audit(t *testing.T) Result {
 	return result
 }
 
-// passes audits, and expects that all is well.
+// passes audits, and expects every check to pass.
 func (w *world) passes(t *testing.T) Result {
 	t.Helper()
 	result := w.audit(t)
@@ -81,16 +81,16 @@ func TestWhatWasSentAfterBronzeLastReadIsNotMissing(t *testing.T) {
 	w.send(3, event(50))
 	w.bronze = w.bronze[:len(w.bronze)-1]
 	check := find(t, w.audit(t), once)
-	if want := "Each of 44 records has its one row in bronze.raw_trips; 1 later ones are pending."; check.Finding != want {
+	if want := "Each of 44 records has exactly one row in bronze.raw_trips; 1 later records are pending."; check.Finding != want {
 		t.Errorf("expected %q, got %+v", want, check)
 	}
 	w.receipts.Generated.Offsets["0"] = [2]int64{0, w.topic.bounds[0].End - 2}
 	if check := find(t, w.audit(t), once); check.Passed {
-		t.Error("what was sent before bronze read may be missing")
+		t.Error("a record that was sent before bronze read is missing, and the check passed")
 	}
 	w.receipts.Generated.RecordedAt = 19
 	if check := find(t, w.audit(t), once); !check.Passed {
-		t.Errorf("bronze had begun before: %s", check.Finding)
+		t.Errorf("bronze had started before the month was sent: %s", check.Finding)
 	}
 }
 
@@ -101,19 +101,19 @@ func TestWhatRetentionTookIsNotMissing(t *testing.T) {
 	if got := find(t, result, once).Numbers; got["rows_beyond_retention"] != int64(12) || got["records_audited"] != int64(30) {
 		t.Errorf("got %v", got)
 	}
-	if confirmed, told := find(t, result, confirmed).Numbers["events_confirmed"]; !told || confirmed != nil {
-		t.Errorf("nobody can count what was sent, and %v was", confirmed)
+	if confirmed, present := find(t, result, confirmed).Numbers["events_confirmed"]; !present || confirmed != nil {
+		t.Errorf("the sent events can no longer be counted, but %v were", confirmed)
 	}
 }
 
-func TestRowsOfATopicThatWasMadeAnewAreNotJudgedByTheNewOne(t *testing.T) {
+func TestRowsOfADeletedTopicAreNotComparedWithTheNewOne(t *testing.T) {
 	w := healthy()
 	for _, row := range w.bronze {
 		row["kafka_topic_id"] = text("earlier")
 	}
 	w.topic.records, w.topic.bounds[0].End = nil, 0
 	w.passes(t)
-	// Bronze has not come to the new topic, whose offsets are like those that were reported of the earlier one.
+	// Bronze has not reached the new topic, whose offsets are like those reported for the earlier one.
 	w.send(3, event(50))
 	w.bronze = w.bronze[:len(w.bronze)-1]
 	w.topic.bounds[0].End = 60
@@ -126,11 +126,11 @@ func TestRowsOfATopicThatWasMadeAnewAreNotJudgedByTheNewOne(t *testing.T) {
 	}
 }
 
-func TestAMonthThatAnotherMonthsBronzeStepTookInNeedsNoReportOfBronze(t *testing.T) {
+func TestAMonthThatAnotherMonthsBronzeStepIngestedNeedsNoReportOfBronze(t *testing.T) {
 	w := healthy()
 	w.receipts.Bronze = nil
-	if reported, told := find(t, w.passes(t), confirmed).Numbers["bronze_rows_reported"]; !told || reported != nil {
-		t.Errorf("nobody reported, and %v was", reported)
+	if reported, present := find(t, w.passes(t), confirmed).Numbers["bronze_rows_reported"]; !present || reported != nil {
+		t.Errorf("there is no report of bronze, but %v rows were reported", reported)
 	}
 }
 
@@ -153,7 +153,7 @@ func TestAReportOfSeveralMonthsIsTheirSum(t *testing.T) {
 	w.passes(t)
 	w.hourly.commit("4", month, 21)
 	if check := find(t, w.audit(t), confirmed); check.Passed {
-		t.Error("the month changed after it was published")
+		t.Error("the month changed after it was published, and the check passed")
 	}
 }
 

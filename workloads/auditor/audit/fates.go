@@ -11,12 +11,13 @@ import (
 	"drayage/workloads/auditor/trips"
 )
 
-// sortOut judges every row of bronze of the month by the documented rules, and compares silver and fct_trips with the
-// outcome.
+// classify applies the documented rules to every row of the month in bronze, and compares silver and fct_trips with the
+// result.
 //
-// Of a repeated event the earliest arrival stays, then invalid trips go, then of each trip the latest arrival stays.
-// What is the same event, or the same trip, has the same key; so a pass over a part of the keys sees all that it needs.
-func sortOut(ctx context.Context, job Job, bronzeRows int64) (*tally, error) {
+// Of a repeated event the earliest arrival is kept; then invalid trips are rejected; then of each trip the latest arrival
+// is kept. Rows of the same event, or of the same trip, have the same key, so a pass over a part of the keys sees all of
+// them.
+func classify(ctx context.Context, job Job, bronzeRows int64) (*tally, error) {
 	passes := max(1, (bronzeRows+job.RowsAPass-1)/job.RowsAPass)
 	var firsts rows.Bits
 	for pass := range passes {
@@ -42,14 +43,14 @@ func sortOut(ctx context.Context, job Job, bronzeRows int64) (*tally, error) {
 	return found, nil
 }
 
-// part is some of all keys.
+// part is one of several equal parts of all keys.
 type part struct{ number, of int64 }
 
 func (p part) has(key rows.Key) bool {
 	return (int64(key[0])<<8|int64(key[1]))*p.of>>16 == p.number
 }
 
-// arrival is when and where an event came in.
+// arrival is the time and place at which an event was ingested.
 type arrival struct{ ingestedAt, partition, offset int64 }
 
 func (a arrival) compare(other arrival) int {
@@ -59,7 +60,7 @@ func (a arrival) compare(other arrival) int {
 
 func monthOf(job Job) lake.Months { return lake.Months{Column: MonthColumn, Month: job.Month.Text} }
 
-// findFirsts marks, by its number in the scan, the earliest arrival of each event.
+// findFirsts marks the earliest arrival of each event, by its number in the scan.
 func findFirsts(ctx context.Context, job Job, part part, firsts *rows.Bits) error {
 	type first struct {
 		arrival
@@ -87,11 +88,11 @@ func findFirsts(ctx context.Context, job Job, part part, firsts *rows.Bits) erro
 	return err
 }
 
-// trip is what bronze says that a trip should be, and what silver and fct_trips have of it.
+// trip is a trip as bronze requires it, and whether silver and fct_trips have it.
 type trip struct {
 	latest   arrival
 	expected uint64
-	asFact   uint64 // what fct_trips should have, by silver's word
+	asFact   uint64 // the fingerprint that fct_trips should have, according to silver
 	valid    bool   // whether bronze has it
 	inSilver bool
 	inFacts  bool
@@ -120,7 +121,7 @@ func (t *tally) compare(ctx context.Context, job Job, part part, firsts rows.Bit
 	return nil
 }
 
-// expect works out which trips silver should hold, and counts the events that are none.
+// expect determines the trips that silver should hold, and counts the rejected events.
 func (t *tally) expect(ctx context.Context, job Job, part part, firsts rows.Bits, all map[rows.Key]trip) error {
 	var number int64
 	var prints rows.Fingerprint
@@ -187,7 +188,7 @@ func (t *tally) seeFacts(ctx context.Context, job Job, part part, all map[rows.K
 	})
 }
 
-// see counts a table's rows and money, once over all passes, and has each row of this part compared.
+// see counts a table's rows and money in the first pass only, and compares each row of this part.
 func (c *comparison) see(ctx context.Context, job Job, part part, table Table, columns []lake.Column, sums money,
 	compare func(key rows.Key, name string, row []rows.Value) (repeated bool),
 ) error {
@@ -206,14 +207,14 @@ func (c *comparison) see(ctx context.Context, job Job, part part, table Table, c
 	})
 }
 
-// takeID takes the trip's id out of a row: it is the key, and no value to compare once more.
+// takeID takes the trip's id out of a row: the id is the key, so it need not be compared again as a value.
 func takeID(row []rows.Value) (key rows.Key, name string) {
 	id := row[trips.TripID].Text
 	row[trips.TripID] = rows.Value{}
 	name = "trip_id " + string(id)
 	decoded, err := hex.DecodeString(string(id))
 	if err != nil || len(decoded) != len(key) || hex.EncodeToString(decoded) != string(id) {
-		return rows.KeyOf(id), name // no MD5 in lower-case hexadecimal, and so none that bronze expects
+		return rows.KeyOf(id), name // not an MD5 in lower-case hexadecimal, so no trip of bronze has this key
 	}
 	return rows.Key(decoded), name
 }

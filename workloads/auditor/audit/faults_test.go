@@ -7,43 +7,43 @@ import (
 	"testing"
 )
 
-// faults are things that can go wrong, each with the checks that must see it.
+// faults are possible faults, each with the checks that must find it.
 var faults = map[string]struct {
 	harm   func(w *world)
-	seenBy map[string]string // check, and what it must say
+	seenBy map[string]string // the check, and a part of its finding
 }{
 	"a row of bronze is lost": {
 		func(w *world) { w.bronze = slices.Delete(w.bronze, 10, 11) },
 		map[string]string{
 			once:      "1 committed records of the topic have no row in bronze.raw_trips (partition 0 offset 10)",
-			accounted: "rows of silver.cleaned_trips are no valid trip of bronze",
-			confirmed: "bronze/raw_trips reported dagster/row_count 42, and there are only 41",
+			accounted: "rows of silver.cleaned_trips match no valid trip of bronze",
+			confirmed: "bronze/raw_trips reported dagster/row_count 42, but there are only 41",
 		},
 	},
 	"the last rows of bronze are lost, and they were sent before": {
 		func(w *world) { w.bronze = w.bronze[:len(w.bronze)-3] },
 		map[string]string{
 			once:      "2 committed records of the topic have no row",
-			accounted: "trip_id", confirmed: "dagster/row_count 42, and there are only 40",
+			accounted: "trip_id", confirmed: "dagster/row_count 42, but there are only 40",
 		},
 	},
 	"a row of bronze is there twice": {
 		func(w *world) { w.bronze = append(w.bronze, w.bronze[10]) },
-		map[string]string{once: "1 rows of bronze.raw_trips are there more than once (partition 0 offset 10)"},
+		map[string]string{once: "1 rows of bronze.raw_trips repeat another row's record (partition 0 offset 10)"},
 	},
-	"a row of bronze is no record": {
+	"a row of bronze has no record": {
 		func(w *world) {
 			row := maps.Clone(w.bronze[10])
 			row["kafka_offset"] = whole(40) // the end of a transaction
 			w.bronze = append(w.bronze, row)
 		},
-		map[string]string{once: "1 rows of bronze.raw_trips are no committed record of the topic (partition 0 offset 40)"},
+		map[string]string{once: "1 rows of bronze.raw_trips match no committed record of the topic (partition 0 offset 40)"},
 	},
 	"a row of bronze has another value than its record": {
 		func(w *world) { w.bronze[10]["store_and_fwd_flag"] = text("Y") },
 		map[string]string{
 			once:      "have other values than their record (partition 0 offset 10)",
-			accounted: "rows of silver.cleaned_trips have other values than bronze gives",
+			accounted: "rows of silver.cleaned_trips have other values than bronze",
 		},
 	},
 	"an undecodable record is lost": {
@@ -52,13 +52,13 @@ var faults = map[string]struct {
 		},
 		map[string]string{once: "(partition 0 offset 41)"},
 	},
-	"a decodable record passes for an undecodable one": {
+	"a decodable record is stored as undecodable": {
 		func(w *world) {
 			w.bronze[10] = maps.Clone(w.bronze[10])
 			delete(w.bronze[10], "trip_month")
 			w.bronze[10]["undecodable_reason"] = text("nonsense")
 		},
-		map[string]string{once: "have no row", accounted: "no valid trip of bronze", confirmed: "only 41"},
+		map[string]string{once: "have no row", accounted: "match no valid trip of bronze", confirmed: "only 41"},
 	},
 	"a row of bronze has neither month nor reason": {
 		func(w *world) { w.bronze = append(w.bronze, values{"kafka_topic_id": text("earlier")}) },
@@ -67,27 +67,27 @@ var faults = map[string]struct {
 	"a row of silver is lost": {
 		func(w *world) { w.silver = w.silver[1:] },
 		map[string]string{
-			accounted: "1 trips of bronze are not in silver.cleaned_trips (trip_id ", published: "1 rows of marts.fct_trips are no trip of silver",
-			same: "2024-01-01: silver.cleaned_trips and marts.fct_trips have trips", confirmed: "rows_written 39, and there are 38",
+			accounted: "1 trips of bronze are not in silver.cleaned_trips (trip_id ", published: "1 rows of marts.fct_trips match no trip of silver",
+			same: "2024-01-01: silver.cleaned_trips and marts.fct_trips have trips", confirmed: "rows_written 39, but there are 38",
 		},
 	},
 	"a row of silver is there twice": {
 		func(w *world) { w.silver = append(w.silver, w.silver[5]) },
 		map[string]string{
-			accounted: "44 rows of bronze.raw_trips became 45", unique: "1 rows of silver.cleaned_trips repeat another one's trip_id",
-			same: "days have other sums", confirmed: "rows_written 39, and there are 40",
+			accounted: "44 rows of bronze.raw_trips became 45", unique: "1 rows of silver.cleaned_trips repeat another row's trip_id",
+			same: "days have different sums", confirmed: "rows_written 39, but there are 40",
 		},
 	},
 	"a row of silver has another value than bronze": {
 		func(w *world) { w.silver[5]["passenger_count"] = whole(9) },
 		map[string]string{
-			accounted: "1 rows of silver.cleaned_trips have other values than bronze gives",
+			accounted: "1 rows of silver.cleaned_trips have other values than bronze",
 			published: "1 rows of marts.fct_trips have other values than silver",
 		},
 	},
 	"the earlier of two arrivals of a trip is kept": {
 		func(w *world) { w.silver[3]["event_id"], w.facts[3]["event_id"] = text("e3"), text("e3") },
-		map[string]string{accounted: "have other values than bronze gives"},
+		map[string]string{accounted: "have other values than bronze"},
 	},
 	"a trip's id is written in capitals": {
 		func(w *world) {
@@ -95,11 +95,11 @@ var faults = map[string]struct {
 				trips[5]["trip_id"] = text(strings.ToUpper(string(trips[5]["trip_id"].Text)))
 			}
 		},
-		map[string]string{accounted: "are no valid trip of bronze"},
+		map[string]string{accounted: "match no valid trip of bronze"},
 	},
 	"a rejected row is lost": {
 		func(w *world) { w.rejected = nil },
-		map[string]string{accounted: "1 events are to be rejected for distance_missing, and silver.rejected_trips has 0"},
+		map[string]string{accounted: "1 events should be rejected for distance_missing, but silver.rejected_trips has 0"},
 	},
 	"another event was rejected": {
 		func(w *world) { w.rejected[0]["event_id"] = text("e38") },
@@ -107,35 +107,35 @@ var faults = map[string]struct {
 	},
 	"a trip is not published": {
 		func(w *world) { w.facts = w.facts[1:] },
-		map[string]string{published: "1 trips of silver are not in marts.fct_trips", same: "days have other sums"},
+		map[string]string{published: "1 trips of silver are not in marts.fct_trips", same: "days have different sums"},
 	},
 	"a trip is published twice": {
 		func(w *world) { w.facts = append(w.facts, w.facts[5]) },
-		map[string]string{published: "1 rows of marts.fct_trips repeat another one's trip_id", same: "days have other sums"},
+		map[string]string{published: "1 rows of marts.fct_trips repeat another row's trip_id", same: "days have different sums"},
 	},
 	"a cent is lost on the way to a day's revenue": {
 		func(w *world) {
 			w.dailyRevenue[4]["total_amount_usd"] = whole(w.dailyRevenue[4]["total_amount_usd"].Int - 1)
 		},
-		map[string]string{same: "1 days have other sums in the marts than in silver (2024-01-0"},
+		map[string]string{same: "1 days have different sums in the marts and in silver (2024-01-0"},
 	},
 	"a step reported other numbers": {
 		func(w *world) { w.receipts.Silver.Duplicates, w.receipts.Silver.Rejected = 1, 2 },
-		map[string]string{confirmed: "silver/cleaned_trips reported rows_rejected 2, and there are 1; silver/cleaned_trips reported duplicates 1, and there are 2"},
+		map[string]string{confirmed: "silver/cleaned_trips reported rows_rejected 2, but there are 1; silver/cleaned_trips reported duplicates 1, but there are 2"},
 	},
 	"more was reported than was sent": {
 		func(w *world) { w.receipts.Generated.Committed = 43 },
-		map[string]string{confirmed: "generate_events reported events_committed 43, and there are 42"},
+		map[string]string{confirmed: "generate_events reported events_committed 43, but there are 42"},
 	},
 	"less was reported than was sent": {
 		func(w *world) { w.receipts.Generated.Committed = 41 },
-		map[string]string{confirmed: "generate_events reported events_committed 41, and there are 42"},
+		map[string]string{confirmed: "generate_events reported events_committed 41, but there are 42"},
 	},
 	"the registry has lost a schema": {
 		func(w *world) { w.topic.records[10].Value = []byte("of a schema that is gone") },
 		map[string]string{
-			once:      "1 rows of bronze.raw_trips are records that nobody can decode now: has the schema registry lost their schema since?",
-			confirmed: "events_committed 42, and there are 41",
+			once:      "1 rows of bronze.raw_trips are records that can no longer be decoded: has the schema registry lost their schema since?",
+			confirmed: "events_committed 42, but there are 41",
 		},
 	},
 	"the registry has lost the schema of another month's record": {
@@ -147,19 +147,19 @@ var faults = map[string]struct {
 	},
 	"more was reported than was published": {
 		func(w *world) { w.receipts.Published["marts/hourly"].Rows = 21 },
-		map[string]string{confirmed: "marts/hourly reported dagster/row_count 21, and its snapshot 2 has 20 rows of 2024-01"},
+		map[string]string{confirmed: "marts/hourly reported dagster/row_count 21, but its snapshot 2 has 20 rows of 2024-01"},
 	},
 	"less was reported than was published as a whole": {
 		func(w *world) { w.receipts.Published["marts/dates"].Rows = 30 },
-		map[string]string{confirmed: "marts/dates reported dagster/row_count 30, and its snapshot 7 has 31 rows"},
+		map[string]string{confirmed: "marts/dates reported dagster/row_count 30, but its snapshot 7 has 31 rows"},
 	},
-	"a snapshot was reported that never was": {
+	"a snapshot was reported that never existed": {
 		func(w *world) { w.receipts.Published["marts/dates"].Snapshot = "6" },
-		map[string]string{confirmed: "marts/dates reported snapshot_id 6, and the table has no such snapshot"},
+		map[string]string{confirmed: "marts/dates reported snapshot_id 6, but the table has no such snapshot"},
 	},
 	"a published month was changed since": {
 		func(w *world) { w.hourly.commit("3", month, 19) },
-		map[string]string{confirmed: "marts/hourly had 20 rows of 2024-01 in the snapshot 2 that it reported, and has 19 now"},
+		map[string]string{confirmed: "marts/hourly had 20 rows of 2024-01 in the snapshot 2 that it reported, but has 19 now"},
 	},
 	"a published table has no report": {
 		func(w *world) { w.receipts.Published["marts/dates"] = nil },
@@ -175,7 +175,7 @@ var faults = map[string]struct {
 	},
 }
 
-func TestWhateverIsWrongIsSeenByTheChecksThatItConcerns(t *testing.T) {
+func TestEachFaultIsFoundByTheChecksThatItConcerns(t *testing.T) {
 	for name, fault := range faults {
 		w := healthy()
 		fault.harm(w)
@@ -185,7 +185,7 @@ func TestWhateverIsWrongIsSeenByTheChecksThatItConcerns(t *testing.T) {
 			case check.Passed == harmed:
 				t.Errorf("%s: %s passed: %v; %s", name, check.Name, check.Passed, check.Finding)
 			case !strings.Contains(check.Finding, want):
-				t.Errorf("%s: %s should say %q, and says %s", name, check.Name, want, check.Finding)
+				t.Errorf("%s: %s: expected a finding with %q, got %s", name, check.Name, want, check.Finding)
 			}
 		}
 	}

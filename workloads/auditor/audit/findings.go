@@ -10,7 +10,7 @@ import (
 
 const mostExamples = 5
 
-// examples counts what is wrong, and remembers the first few.
+// examples counts faults and keeps the first few of them.
 type examples struct {
 	count int64
 	first []string
@@ -23,7 +23,7 @@ func (e *examples) add(example string) {
 	}
 }
 
-// Check is the outcome of one asset check.
+// Check is the result of one asset check.
 type Check struct {
 	Name    string
 	Passed  bool
@@ -41,7 +41,7 @@ func newCheck(name string, month trips.Month) *Check {
 
 func (c *Check) number(name string, value any) { c.Numbers[name] = value }
 
-// fault adds a number that must be zero, and what it means if it is not.
+// fault adds a number that must be zero, and what it means otherwise.
 func (c *Check) fault(name string, found examples, meaning string) {
 	c.number(name, found.count)
 	if found.count == 0 {
@@ -56,18 +56,18 @@ func (c *Check) disagree(fault string) { c.faults = append(c.faults, fault) }
 
 func (c *Check) todo(advice string) { c.advice = advice }
 
-// done settles the check: it passed if there is no fault.
+// done completes the check, which passes if it has no fault.
 func (c *Check) done(ifPassed string) Check {
 	c.Passed = len(c.faults) == 0
 	c.Finding = ifPassed
 	if !c.Passed {
-		c.Finding = fmt.Sprintf("%s: %s. %s Or another run is rebuilding this month: audit again afterwards.",
+		c.Finding = fmt.Sprintf("%s: %s. %s If another run is rebuilding this month, audit again afterwards.",
 			c.month, strings.Join(c.faults, "; "), c.advice)
 	}
 	return *c
 }
 
-// sortedKeys gives a map's keys in order, so that texts made of it are always the same.
+// sortedKeys returns a map's keys in order, so that texts made from the map are always the same.
 func sortedKeys[K ~string | ~int64, V any](of map[K]V) []K {
 	var keys []K
 	for key := range of {

@@ -11,7 +11,7 @@ import (
 	"drayage/workloads/auditor/trips"
 )
 
-// What is added up for each day: trips, and amounts in cents.
+// The sums of each day: trips, and amounts in cents.
 const (
 	count = iota
 	fare
@@ -23,10 +23,10 @@ const (
 
 var sumNames = [sums]string{"trips", "fare_amount_usd", "tip_amount_usd", "tolls_amount_usd", "total_amount_usd"}
 
-// money is what each day brought in, by days since 1970.
+// money holds each day's sums, by days since 1970.
 type money map[int64]*[sums]int64
 
-// add takes in a trip, as silver and fct_trips have it.
+// add adds a trip, as silver and fct_trips hold it.
 func (m money) add(trip []rows.Value) error {
 	return m.addAll(trip[trips.TripPickupDate].Int, [sums]int64{
 		1, trip[trips.TripFare].Int, trip[trips.TripTip].Int, trip[trips.TripTolls].Int, trip[trips.TripTotal].Int,
@@ -49,7 +49,7 @@ func (m money) addAll(day int64, values [sums]int64) error {
 	return nil
 }
 
-// total adds all days up.
+// total adds up all days.
 func (m money) total() [sums]int64 {
 	var all [sums]int64
 	for _, day := range m {
@@ -80,7 +80,7 @@ func checkMoney(silver, facts, revenue money, month trips.Month) Check {
 	}{{"silver.cleaned_trips", "silver_usd", silver}, {"marts.fct_trips", "fct_trips_usd", facts}, {"marts.daily_revenue", "daily_revenue_usd", revenue}}
 	days := map[int64]bool{}
 	for _, layer := range layers {
-		// Text: a float would not be exact.
+		// Text, because a float would not be exact.
 		check.number(layer.label, trips.Dollars(layer.total()[total]))
 		for day := range layer.money {
 			days[day] = true
@@ -97,13 +97,13 @@ func checkMoney(silver, facts, revenue money, month trips.Month) Check {
 			}
 		}
 	}
-	check.fault("days_differing", differing, "days have other sums in the marts than in silver")
+	check.fault("days_differing", differing, "days have different sums in the marts and in silver")
 	check.todo("Run the job build_marts for the month.")
 	return check.done(fmt.Sprintf("%s US dollars in silver, fct_trips and daily_revenue, and the same on each of %d days.",
 		trips.Dollars(silver.total()[total]), len(days)))
 }
 
-// differ tells the first sum in which two days differ.
+// differ returns the first sum in which two days differ; "" if they are equal.
 func differ(one, other *[sums]int64) string {
 	if one == nil {
 		one = &[sums]int64{}

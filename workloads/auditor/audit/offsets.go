@@ -6,8 +6,8 @@ import (
 	"drayage/workloads/auditor/rows"
 )
 
-// offsets are records of one partition with a fingerprint each, and which of them have a row. Offsets without a gap
-// between them take no memory but for their fingerprints, four bytes a record; each gap takes 24 more.
+// offsets are records of one partition, each with a fingerprint and whether it has a row. Consecutive offsets take only
+// the memory of their fingerprints, four bytes a record; each gap takes 24 bytes more.
 type offsets struct {
 	runs   []run
 	prints []uint32
@@ -17,7 +17,7 @@ type offsets struct {
 // run is consecutive offsets; place is the first one's in prints.
 type run struct{ first, place, length int64 }
 
-// add takes the next record; offsets must rise.
+// add adds the next record; offsets must increase.
 func (o *offsets) add(offset int64, print uint64) {
 	last := len(o.runs) - 1
 	if last >= 0 && o.runs[last].first+o.runs[last].length == offset {
@@ -28,7 +28,7 @@ func (o *offsets) add(offset int64, print uint64) {
 	o.prints = append(o.prints, uint32(print))
 }
 
-// place returns where a record is; false if there is none.
+// place returns a record's position; false if there is no such record.
 func (o *offsets) place(offset int64) (int64, bool) {
 	at := sort.Search(len(o.runs), func(at int) bool { return o.runs[at].first > offset }) - 1
 	if at < 0 || offset >= o.runs[at].first+o.runs[at].length {
@@ -37,7 +37,7 @@ func (o *offsets) place(offset int64) (int64, bool) {
 	return o.runs[at].place + offset - o.runs[at].first, true
 }
 
-// each calls see for each record from an offset to below another.
+// each calls see for each record from offset start up to, but not including, end.
 func (o *offsets) each(start, end int64, see func(offset, place int64)) {
 	for _, run := range o.runs {
 		for offset := max(start, run.first); offset < min(end, run.first+run.length); offset++ {
@@ -46,7 +46,7 @@ func (o *offsets) each(start, end int64, see func(offset, place int64)) {
 	}
 }
 
-// count tells how many records there are from an offset to below another.
+// count returns the number of records from offset start up to, but not including, end.
 func (o *offsets) count(start, end int64) int64 {
 	var count int64
 	for _, run := range o.runs {

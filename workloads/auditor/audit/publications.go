@@ -7,28 +7,28 @@ import (
 	"drayage/workloads/auditor/trips"
 )
 
-// Publication is what publish_marts last reported of a table in a run of the month.
+// Publication is the last report of publish_marts on a table, in a run of the month.
 type Publication struct {
 	RecordedAt float64  `json:"recorded_at_s"`
 	Rows       int64    `json:"dagster/row_count"`
 	Snapshot   string   `json:"snapshot_id"`
-	Months     []string `json:"months"` // that the run published; null for a table that is published as a whole
+	Months     []string `json:"months"` // the months that the run published; null for a table published as a whole
 }
 
-// Published is a table of the lake whose rows can be counted as of any of its snapshots.
+// Published is a table of the lake whose rows can be counted in any of its snapshots.
 type Published interface {
-	// Snapshot is the current one.
+	// Snapshot returns the current snapshot.
 	Snapshot() string
-	// OldestSnapshot tells when the oldest one that is left was committed, in seconds since 1970; false without any.
+	// OldestSnapshot returns when the oldest remaining snapshot was committed, in seconds since 1970; false without any.
 	OldestSnapshot() (float64, bool)
-	// Count counts the rows of months, or all for nil; false if there is no such snapshot.
+	// Count counts the rows of months, or all rows for nil; false if there is no such snapshot.
 	Count(ctx context.Context, snapshot string, months []string) (int64, bool, error)
 }
 
-// publications are the reports of publish_marts, held against the tables.
+// publications are the reports of publish_marts, compared with the tables.
 type publications struct {
 	reported, confirmed int64
-	expired             int // tables whose reported snapshot is gone, so that nobody can count it any more
+	expired             int // tables whose reported snapshot has expired and can no longer be counted
 	faults              []string
 }
 
@@ -61,17 +61,17 @@ func (p *publications) confirm(ctx context.Context, asset string, report Publica
 			p.expired++
 			return nil
 		}
-		p.disagree("%s reported snapshot_id %s, and the table has no such snapshot", asset, report.Snapshot)
+		p.disagree("%s reported snapshot_id %s, but the table has no such snapshot", asset, report.Snapshot)
 		return nil
 	}
 	if counted == report.Rows {
 		p.confirmed += counted
 	} else {
-		p.disagree("%s reported dagster/row_count %d, and its snapshot %s has %d rows%s",
+		p.disagree("%s reported dagster/row_count %d, but its snapshot %s has %d rows%s",
 			asset, report.Rows, report.Snapshot, counted, ofMonths(report.Months))
 	}
 	if report.Months == nil || report.Snapshot == table.Snapshot() {
-		return nil // whatever is published as a whole, another month's run may have published anew
+		return nil // another month's run may have published a table without months again
 	}
 	var rows [2]int64
 	for place, snapshot := range []string{report.Snapshot, table.Snapshot()} {
@@ -80,7 +80,7 @@ func (p *publications) confirm(ctx context.Context, asset string, report Publica
 		}
 	}
 	if rows[0] != rows[1] {
-		p.disagree("%s had %d rows of %s in the snapshot %s that it reported, and has %d now",
+		p.disagree("%s had %d rows of %s in the snapshot %s that it reported, but has %d now",
 			asset, rows[0], month.Text, report.Snapshot, rows[1])
 	}
 	return nil
@@ -90,8 +90,8 @@ func (p *publications) disagree(format string, values ...any) {
 	p.faults = append(p.faults, fmt.Sprintf(format, values...))
 }
 
-// tell adds the numbers to a check.
-func (p *publications) tell(check *Check) {
+// addTo adds the numbers and faults to a check.
+func (p *publications) addTo(check *Check) {
 	check.number("published_rows_reported", p.reported)
 	check.number("published_rows_confirmed", p.confirmed)
 	check.number("published_tables_expired", int64(p.expired))

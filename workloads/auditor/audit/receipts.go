@@ -8,12 +8,12 @@ import (
 	"drayage/workloads/auditor/trips"
 )
 
-// Receipts are the numbers that the month's steps last reported; nil where there is no report.
+// Receipts are the numbers that the month's steps last reported; nil for a step without a report.
 type Receipts struct {
 	Generated *struct {
 		RecordedAt float64             `json:"recorded_at_s"`
 		Committed  int64               `json:"events_committed"`
-		Offsets    map[string][2]int64 `json:"offsets"` // by partition the first and the last
+		Offsets    map[string][2]int64 `json:"offsets"` // the first and the last, by partition
 	} `json:"generate_events"`
 	Bronze *struct {
 		RecordedAt float64 `json:"recorded_at_s"`
@@ -30,12 +30,12 @@ type Receipts struct {
 	Published map[string]*Publication `json:"published"` // by asset, such as "marts/fct_trips"
 }
 
-// sentEnd tells up to where bronze must have a partition, since the month was sent before bronze last took anything in.
-func (r Receipts) sentEnd(ledger *ledger, bounds topic.Partition) int64 {
+// sentEnd returns the offset up to which bronze must hold a partition, if the month was sent before bronze last ingested.
+func (r Receipts) sentEnd(records *topicRecords, bounds topic.Partition) int64 {
 	if r.Generated == nil || r.Bronze == nil || r.Generated.RecordedAt > r.Bronze.RecordedAt-r.Bronze.Duration {
 		return bounds.Start
 	}
-	if _, countable := r.findSent(ledger); !countable && ledger.earlierTopics > 0 {
+	if _, countable := r.findSent(records); !countable && records.earlierTopics > 0 {
 		return bounds.Start
 	}
 	span, sent := r.Generated.Offsets[strconv.Itoa(int(bounds.Number))]
@@ -45,16 +45,16 @@ func (r Receipts) sentEnd(ledger *ledger, bounds topic.Partition) int64 {
 	return min(span[1]+1, bounds.End)
 }
 
-// check holds the reports against what was counted. Bronze may have got more of the month since: sent again, a month
-// adds rows there, and changes neither silver nor the rejected rows.
-func (r Receipts) check(counted Counts, ledger *ledger, published publications, month trips.Month) Check {
+// check compares the reports with the auditor's counts. Bronze may have grown since: sending a month again adds rows
+// there, but changes neither silver nor the rejected rows.
+func (r Receipts) check(counted Counts, records *topicRecords, published publications, month trips.Month) Check {
 	check := newCheck("receipts_are_confirmed", month)
 	if r.Generated == nil {
 		check.disagree("generate_events has no report")
 	} else {
-		r.checkSent(check, ledger)
+		r.checkSent(check, records)
 	}
-	if r.Bronze == nil { // another month's step may have taken this one in
+	if r.Bronze == nil { // another month's step may have ingested this month
 		check.number("bronze_rows_reported", nil)
 	} else {
 		check.number("bronze_rows_reported", r.Bronze.Rows)
@@ -72,14 +72,14 @@ func (r Receipts) check(counted Counts, ledger *ledger, published publications, 
 		later := counted.RowsInBronze - r.Silver.Read
 		equal(check, "silver/cleaned_trips", "duplicates", r.Silver.Duplicates, counted.Duplicates-later)
 	}
-	published.tell(check)
-	check.todo("Materialize the assets named here again, and see their checks; if it stays so, a step counts wrongly.")
-	return check.done("What generate_events, bronze/raw_trips, silver/cleaned_trips and publish_marts reported is what is there.")
+	published.addTo(check)
+	check.todo("Materialize the assets named here again, and see their checks; if the difference remains, a step counts wrongly.")
+	return check.done("The numbers that generate_events, bronze/raw_trips, silver/cleaned_trips and publish_marts reported are right.")
 }
 
-func (r Receipts) checkSent(check *Check, ledger *ledger) {
+func (r Receipts) checkSent(check *Check, records *topicRecords) {
 	check.number("events_reported", r.Generated.Committed)
-	found, countable := r.findSent(ledger)
+	found, countable := r.findSent(records)
 	if !countable {
 		check.number("events_confirmed", nil)
 		return
@@ -88,11 +88,11 @@ func (r Receipts) checkSent(check *Check, ledger *ledger) {
 	equal(check, "generate_events", "events_committed", r.Generated.Committed, found)
 }
 
-// findSent counts the month's records between the reported offsets; false if nobody can any more: retention has taken
-// some, or the offsets, which name no topic, may be those of one that was deleted.
-func (r Receipts) findSent(ledger *ledger) (int64, bool) {
+// findSent counts the month's records between the reported offsets; false if they can no longer be counted: retention has
+// deleted some, or the offsets, which do not name a topic, may be those of a topic that was deleted.
+func (r Receipts) findSent(records *topicRecords) (int64, bool) {
 	var found int64
-	for _, partition := range ledger.partitions {
+	for _, partition := range records.partitions {
 		span, sent := r.Generated.Offsets[strconv.Itoa(int(partition.bounds.Number))]
 		if !sent {
 			continue
@@ -102,17 +102,17 @@ func (r Receipts) findSent(ledger *ledger) (int64, bool) {
 		}
 		found += partition.records[ofMonth].count(span[0], span[1]+1)
 	}
-	return found, found == r.Generated.Committed || ledger.earlierTopics == 0
+	return found, found == r.Generated.Committed || records.earlierTopics == 0
 }
 
 func equal(check *Check, asset, name string, reported, counted int64) {
 	if reported != counted {
-		check.disagree(fmt.Sprintf("%s reported %s %d, and there are %d", asset, name, reported, counted))
+		check.disagree(fmt.Sprintf("%s reported %s %d, but there are %d", asset, name, reported, counted))
 	}
 }
 
 func atMost(check *Check, asset, name string, reported, counted int64) {
 	if reported > counted {
-		check.disagree(fmt.Sprintf("%s reported %s %d, and there are only %d", asset, name, reported, counted))
+		check.disagree(fmt.Sprintf("%s reported %s %d, but there are only %d", asset, name, reported, counted))
 	}
 }

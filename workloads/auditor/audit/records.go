@@ -12,7 +12,7 @@ import (
 	"drayage/workloads/auditor/trips"
 )
 
-// kind is which of the topic's records is audited; those of other months are not.
+// kind is the kind of an audited record; records of other months are not audited.
 type kind int
 
 const (
@@ -21,8 +21,8 @@ const (
 	kinds
 )
 
-// ledger is the topic's records with what was found of them in bronze.
-type ledger struct {
+// topicRecords are the topic's records, and the result of comparing them with bronze.
+type topicRecords struct {
 	topicID    string
 	partitions []*partition
 	read       int64
@@ -31,12 +31,12 @@ type ledger struct {
 	undecodableRows int64
 	oddRows         examples // rows that are neither a trip of a month nor undecodable, or both
 
-	earlierTopics int64 // rows of the month from topics of that name that were deleted
-	expired       int64 // rows of records that retention has taken away
-	pending       int64 // records that bronze has not come to yet
+	earlierTopics int64 // rows of the month from deleted topics of the same name
+	expired       int64 // rows whose record retention has deleted
+	pending       int64 // records that bronze has not reached yet
 
-	decodableSince   int64    // rows whose schema the registry has learnt since they were taken in
-	undecodableSince examples // rows whose record can be decoded no more
+	decodableSince   int64    // rows whose schema the registry has learnt since they were ingested
+	undecodableSince examples // rows whose record can no longer be decoded
 
 	missing    [kinds]examples
 	unexpected examples
@@ -47,11 +47,11 @@ type ledger struct {
 type partition struct {
 	bounds  topic.Partition
 	records [kinds]offsets
-	end     int64 // up to here bronze must have everything
+	end     int64 // bronze must have every record before this offset
 }
 
-func readTopic(ctx context.Context, job Job) (*ledger, error) {
-	read := &ledger{topicID: job.Topic.ID()}
+func readTopic(ctx context.Context, job Job) (*topicRecords, error) {
+	read := &topicRecords{topicID: job.Topic.ID()}
 	for range job.Topic.Bounds() {
 		read.partitions = append(read.partitions, &partition{})
 	}
@@ -80,69 +80,69 @@ func readTopic(ctx context.Context, job Job) (*ledger, error) {
 	return read, nil
 }
 
-func (l *ledger) count(which kind) int64 {
+func (t *topicRecords) count(which kind) int64 {
 	var count int64
-	for _, partition := range l.partitions {
+	for _, partition := range t.partitions {
 		count += partition.records[which].count(partition.bounds.Start, math.MaxInt64)
 	}
 	return count
 }
 
-// holdAgainstBronze looks for each row's record, and then for the records without a row.
+// compareWithBronze looks for each row's record, and then for records without a row.
 //
-// Bronze must have each record up to its own last row, and up to what was sent before bronze last took anything in.
-func (l *ledger) holdAgainstBronze(ctx context.Context, job Job) error {
+// Bronze must have each record up to its own last row, and each record that was sent before bronze last ingested.
+func (t *topicRecords) compareWithBronze(ctx context.Context, job Job) error {
 	var prints rows.Fingerprint
 	event := make([]rows.Value, trips.EventColumns)
 	months := lake.Months{Column: MonthColumn, Month: job.Month.Text, None: true}
 	err := job.Tables.Bronze.Scan(ctx, months, trips.Bronze(), func(row []rows.Value) error {
 		hasMonth, hasReason := row[trips.TripMonth].Set, row[trips.UndecodableReason].Set
 		if hasMonth {
-			l.monthRows++
+			t.monthRows++
 		} else {
-			l.undecodableRows++
+			t.undecodableRows++
 		}
 		if hasMonth == hasReason {
-			l.oddRows.add(place(row[trips.KafkaPartition].Int, row[trips.KafkaOffset].Int))
+			t.oddRows.add(place(row[trips.KafkaPartition].Int, row[trips.KafkaOffset].Int))
 		}
-		isEarlier := string(row[trips.KafkaTopicID].Text) != l.topicID
+		isEarlier := string(row[trips.KafkaTopicID].Text) != t.topicID
 		switch {
 		case isEarlier && hasMonth:
-			l.earlierTopics++
+			t.earlierTopics++
 		case isEarlier:
 		case hasMonth:
-			l.find(row, ofMonth, prints.Of(row[:trips.EventColumns]...))
+			t.find(row, ofMonth, prints.Of(row[:trips.EventColumns]...))
 		default:
 			since, err := isDecodableSince(ctx, job.Decoder, row, event)
 			switch {
 			case err != nil:
 				return err
 			case !since:
-				l.find(row, undecodable, prints.Of(row[trips.UndecodableValue]))
+				t.find(row, undecodable, prints.Of(row[trips.UndecodableValue]))
 				return nil
-			case string(event[trips.TripMonth].Text) == job.Month.Text: // another month's is for that month's audit
-				l.find(row, ofMonth, prints.Of(event...))
+			case string(event[trips.TripMonth].Text) == job.Month.Text: // other months have their own audits
+				t.find(row, ofMonth, prints.Of(event...))
 			}
-			l.decodableSince++
+			t.decodableSince++
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	for _, partition := range l.partitions {
-		partition.end = max(partition.end, job.Receipts.sentEnd(l, partition.bounds))
-		l.lookForMissing(partition)
+	for _, partition := range t.partitions {
+		partition.end = max(partition.end, job.Receipts.sentEnd(t, partition.bounds))
+		t.lookForMissing(partition)
 	}
 	return nil
 }
 
-// unknownSchema is how bronze's reason reads if it was the registry alone that could not tell; such a row stays.
+// unknownSchema is the end of bronze's reason if only the registry lacked the schema; such a row stays in bronze.
 //
 // Source: docs/decisions/0008, and the format's WriterSchemas.java.
 const unknownSchema = " is unknown to the schema registry"
 
-// isDecodableSince reads an undecodable row's bytes once more, into event, if the registry may have learnt their schema.
+// isDecodableSince decodes an undecodable row's bytes again, into event, if the registry may have learnt their schema.
 func isDecodableSince(ctx context.Context, decoder Decoder, row, event []rows.Value) (bool, error) {
 	if !strings.HasSuffix(string(row[trips.UndecodableReason].Text), unknownSchema) {
 		return false, nil
@@ -150,15 +150,15 @@ func isDecodableSince(ctx context.Context, decoder Decoder, row, event []rows.Va
 	return decoder.Decode(ctx, row[trips.UndecodableValue].Text, event)
 }
 
-func (l *ledger) find(row []rows.Value, which kind, print uint64) {
+func (t *topicRecords) find(row []rows.Value, which kind, print uint64) {
 	number, offset := row[trips.KafkaPartition].Int, row[trips.KafkaOffset].Int
-	if number < 0 || number >= int64(len(l.partitions)) {
-		l.unexpected.add(place(number, offset))
+	if number < 0 || number >= int64(len(t.partitions)) {
+		t.unexpected.add(place(number, offset))
 		return
 	}
-	partition := l.partitions[number]
+	partition := t.partitions[number]
 	if offset < partition.bounds.Start {
-		l.expired++
+		t.expired++
 		return
 	}
 	records := &partition.records[which]
@@ -166,18 +166,18 @@ func (l *ledger) find(row []rows.Value, which kind, print uint64) {
 	if !known && which == ofMonth {
 		records = &partition.records[undecodable]
 		if at, known = records.place(offset); known {
-			l.undecodableSince.add(place(number, offset))
-			print = uint64(records.prints[at]) // of the bytes, which the row does not have
+			t.undecodableSince.add(place(number, offset))
+			print = uint64(records.prints[at]) // the fingerprint of the bytes, which the row does not have
 		}
 	}
 	switch {
 	case !known:
-		l.unexpected.add(place(number, offset))
+		t.unexpected.add(place(number, offset))
 		return
 	case records.found.Has(at):
-		l.repeated.add(place(number, offset))
+		t.repeated.add(place(number, offset))
 	case records.prints[at] != uint32(print):
-		l.differing.add(place(number, offset))
+		t.differing.add(place(number, offset))
 	}
 	records.found.Set(at)
 	partition.end = max(partition.end, offset+1)
@@ -187,44 +187,44 @@ func place(partition, offset int64) string {
 	return fmt.Sprintf("partition %d offset %d", partition, offset)
 }
 
-func (l *ledger) lookForMissing(partition *partition) {
+func (t *topicRecords) lookForMissing(partition *partition) {
 	for which := range partition.records {
 		records := &partition.records[which]
 		records.each(partition.bounds.Start, math.MaxInt64, func(offset, at int64) {
 			switch {
 			case records.found.Has(at):
 			case offset < partition.end:
-				l.missing[which].add(place(int64(partition.bounds.Number), offset))
+				t.missing[which].add(place(int64(partition.bounds.Number), offset))
 			default:
-				l.pending++
+				t.pending++
 			}
 		})
 	}
 }
 
-func (l *ledger) check(month trips.Month) Check {
+func (t *topicRecords) check(month trips.Month) Check {
 	check := newCheck("every_record_is_in_bronze_once", month)
-	check.number("records_audited", l.count(ofMonth))
-	check.number("records_undecodable", l.count(undecodable))
-	check.number("records_pending", l.pending)
-	check.number("rows_of_earlier_topics", l.earlierTopics)
-	check.number("rows_beyond_retention", l.expired)
-	check.number("rows_decodable_since", l.decodableSince)
+	check.number("records_audited", t.count(ofMonth))
+	check.number("records_undecodable", t.count(undecodable))
+	check.number("records_pending", t.pending)
+	check.number("rows_of_earlier_topics", t.earlierTopics)
+	check.number("rows_beyond_retention", t.expired)
+	check.number("rows_decodable_since", t.decodableSince)
 	const lostSchema = "has the schema registry lost their schema since?"
-	check.fault("records_missing", l.missing[ofMonth], "committed records of the topic have no row in bronze.raw_trips")
-	check.fault("undecodable_records_missing", l.missing[undecodable],
-		"committed records that nobody can decode have no row without a month in bronze.raw_trips: "+lostSchema)
-	check.fault("rows_undecodable_since", l.undecodableSince,
-		"rows of bronze.raw_trips are records that nobody can decode now: "+lostSchema)
-	check.fault("rows_unexpected", l.unexpected, "rows of bronze.raw_trips are no committed record of the topic")
-	check.fault("rows_repeated", l.repeated, "rows of bronze.raw_trips are there more than once")
-	check.fault("rows_differing", l.differing, "rows of bronze.raw_trips have other values than their record")
-	check.todo("Give the schema registry the schemas back that it has lost. Only if another program has changed bronze.raw_trips, " +
-		"restore it from the snapshot before that, then materialize bronze/raw_trips and what follows. What bronze.quarantine " +
-		"shows is no reason to: it stays as it was taken in.")
-	passed := fmt.Sprintf("Each of %d records has its one row in bronze.raw_trips", l.count(ofMonth)+l.count(undecodable)-l.pending)
-	if l.pending > 0 {
-		passed += fmt.Sprintf("; %d later ones are pending", l.pending)
+	check.fault("records_missing", t.missing[ofMonth], "committed records of the topic have no row in bronze.raw_trips")
+	check.fault("undecodable_records_missing", t.missing[undecodable],
+		"committed records that cannot be decoded have no row without a month in bronze.raw_trips: "+lostSchema)
+	check.fault("rows_undecodable_since", t.undecodableSince,
+		"rows of bronze.raw_trips are records that can no longer be decoded: "+lostSchema)
+	check.fault("rows_unexpected", t.unexpected, "rows of bronze.raw_trips match no committed record of the topic")
+	check.fault("rows_repeated", t.repeated, "rows of bronze.raw_trips repeat another row's record")
+	check.fault("rows_differing", t.differing, "rows of bronze.raw_trips have other values than their record")
+	check.todo("Restore the schemas that the schema registry has lost. Only if another program has changed bronze.raw_trips, " +
+		"restore the table from the snapshot before that change, then materialize bronze/raw_trips and the assets after it. " +
+		"Rows of bronze.quarantine are no reason to do so: they stay as they were ingested.")
+	passed := fmt.Sprintf("Each of %d records has exactly one row in bronze.raw_trips", t.count(ofMonth)+t.count(undecodable)-t.pending)
+	if t.pending > 0 {
+		passed += fmt.Sprintf("; %d later records are pending", t.pending)
 	}
 	return check.done(passed + ".")
 }

@@ -9,19 +9,19 @@ import (
 	"drayage/workloads/auditor/trips"
 )
 
-// tally is what became of a month's rows.
+// tally counts the fates of a month's rows.
 type tally struct {
 	repeatedEvents int64
 	repeatedTrips  int64
-	rejected       reasons // by the rules
-	refused        reasons // by silver.rejected_trips
+	rejected       reasons // according to the rules
+	refused        reasons // according to silver.rejected_trips
 	silver         comparison
 	facts          comparison
 	silverMoney    money
 	factsMoney     money
 }
 
-// comparison is how a table's rows stand to what they should be.
+// comparison is the result of comparing a table's rows with the expected ones.
 type comparison struct {
 	rows                                     int64
 	missing, unexpected, repeated, differing examples
@@ -37,7 +37,7 @@ func newTally(repeatedEvents int64) *tally {
 	}
 }
 
-// reasons counts refused events by reason; sum adds up the fingerprints of event and reason, in whatever order they come.
+// reasons counts rejected events by reason; sum adds up the fingerprints of event and reason, so their order is irrelevant.
 type reasons struct {
 	byReason map[string]int64
 	sum      uint64
@@ -65,9 +65,9 @@ func (t *tally) readRejected(ctx context.Context, job Job) error {
 	})
 }
 
-func (t *tally) checkAccounted(ledger *ledger, month trips.Month) Check {
+func (t *tally) checkAccounted(records *topicRecords, month trips.Month) Check {
 	rejected := t.rejected.count()
-	bronze, undecodable := ledger.monthRows+ledger.undecodableRows, ledger.undecodableRows
+	bronze, undecodable := records.monthRows+records.undecodableRows, records.undecodableRows
 	unaccounted := bronze - t.silver.rows - t.repeatedEvents - t.repeatedTrips - rejected - undecodable
 	check := newCheck("every_bronze_row_is_accounted_for", month)
 	check.number("rows_in_bronze", bronze)
@@ -78,23 +78,23 @@ func (t *tally) checkAccounted(ledger *ledger, month trips.Month) Check {
 	check.number("rows_undecodable", undecodable)
 	check.number("rows_unaccounted", unaccounted)
 	if unaccounted > 0 {
-		check.disagree(fmt.Sprintf("%d of %d rows of bronze.raw_trips became nothing that is there", unaccounted, bronze))
+		check.disagree(fmt.Sprintf("%d of %d rows of bronze.raw_trips are unaccounted for", unaccounted, bronze))
 	} else if unaccounted < 0 {
 		check.disagree(fmt.Sprintf("%d rows of bronze.raw_trips became %d", bronze, bronze-unaccounted))
 	}
-	check.fault("rows_without_fate", ledger.oddRows, "rows of bronze.raw_trips have neither month nor reason, or both")
+	check.fault("rows_without_fate", records.oddRows, "rows of bronze.raw_trips have neither month nor reason, or both")
 	check.fault("trips_missing", t.silver.missing, "trips of bronze are not in silver.cleaned_trips")
-	check.fault("trips_unexpected", t.silver.unexpected, "rows of silver.cleaned_trips are no valid trip of bronze")
-	check.fault("trips_differing", t.silver.differing, "rows of silver.cleaned_trips have other values than bronze gives")
+	check.fault("trips_unexpected", t.silver.unexpected, "rows of silver.cleaned_trips match no valid trip of bronze")
+	check.fault("trips_differing", t.silver.differing, "rows of silver.cleaned_trips have other values than bronze")
 	for _, reason := range sortedKeys(merged(t.rejected.byReason, t.refused.byReason)) {
 		if found, kept := t.rejected.byReason[reason], t.refused.byReason[reason]; found != kept {
-			check.disagree(fmt.Sprintf("%d events are to be rejected for %s, and silver.rejected_trips has %d", found, reason, kept))
+			check.disagree(fmt.Sprintf("%d events should be rejected for %s, but silver.rejected_trips has %d", found, reason, kept))
 		}
 	}
 	if len(check.faults) == 0 && t.rejected.sum != t.refused.sum {
 		check.disagree("silver.rejected_trips has other events than those that break a rule")
 	}
-	check.todo("Materialize silver/cleaned_trips and what follows; if it stays so, see sql/flink/silver_clean.sql.")
+	check.todo("Materialize silver/cleaned_trips and the assets after it; if the difference remains, see sql/flink/silver_clean.sql.")
 	return check.done(fmt.Sprintf("%d rows of bronze = %d in silver + %d repeated events + %d repeated trips + %d rejected + %d undecodable.",
 		bronze, t.silver.rows, t.repeatedEvents, t.repeatedTrips, rejected, undecodable))
 }
@@ -112,9 +112,9 @@ func merged(one, other map[string]int64) map[string]bool {
 func (t *tally) checkUnique(month trips.Month) Check {
 	check := newCheck("silver_trip_ids_are_unique", month)
 	check.number("rows_in_silver", t.silver.rows)
-	check.fault("rows_repeated", t.silver.repeated, "rows of silver.cleaned_trips repeat another one's trip_id")
-	check.todo("Materialize silver/cleaned_trips, which replaces the month as a whole, and what follows.")
-	return check.done(fmt.Sprintf("Each of %d rows of silver.cleaned_trips has a trip_id of its own.", t.silver.rows))
+	check.fault("rows_repeated", t.silver.repeated, "rows of silver.cleaned_trips repeat another row's trip_id")
+	check.todo("Materialize silver/cleaned_trips, which replaces the whole month, and the assets after it.")
+	return check.done(fmt.Sprintf("Each of %d rows of silver.cleaned_trips has a unique trip_id.", t.silver.rows))
 }
 
 func (t *tally) checkFacts(month trips.Month) Check {
@@ -122,8 +122,8 @@ func (t *tally) checkFacts(month trips.Month) Check {
 	check.number("rows_in_silver", t.silver.rows)
 	check.number("rows_in_fct_trips", t.facts.rows)
 	check.fault("trips_missing", t.facts.missing, "trips of silver are not in marts.fct_trips")
-	check.fault("trips_unexpected", t.facts.unexpected, "rows of marts.fct_trips are no trip of silver")
-	check.fault("trips_repeated", t.facts.repeated, "rows of marts.fct_trips repeat another one's trip_id")
+	check.fault("trips_unexpected", t.facts.unexpected, "rows of marts.fct_trips match no trip of silver")
+	check.fault("trips_repeated", t.facts.repeated, "rows of marts.fct_trips repeat another row's trip_id")
 	check.fault("trips_differing", t.facts.differing, "rows of marts.fct_trips have other values than silver")
 	check.todo("Run the job build_marts for the month.")
 	return check.done(fmt.Sprintf("marts.fct_trips has the %d trips of silver, with the same values.", t.silver.rows))

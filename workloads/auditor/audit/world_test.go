@@ -18,7 +18,7 @@ import (
 
 const month = "2024-01"
 
-// values is a row of a fake table by its columns' names; a column that is not there is null.
+// values is a row of a fake table, by column name; a missing column is null.
 type values map[string]rows.Value
 
 // fakeTable is a table in memory.
@@ -41,7 +41,7 @@ func (f *fakeTable) Scan(_ context.Context, months lake.Months, columns []lake.C
 	return nil
 }
 
-// fakeTopic has one partition, and its records' values are the places of events, or nonsense.
+// fakeTopic has one partition; the values of its records are the indexes of events, or nonsense.
 type fakeTopic struct {
 	bounds  []topic.Partition
 	records []topic.Record
@@ -71,7 +71,7 @@ func (f *fakeTopic) Decode(_ context.Context, value []byte, row []rows.Value) (b
 	return true, nil
 }
 
-// fakePublished is a table whose snapshots, the last of them the current one, have so many rows by month.
+// fakePublished is a table with the numbers of rows by month in each snapshot; the last snapshot is the current one.
 type fakePublished struct {
 	oldest    float64
 	snapshots []string
@@ -95,7 +95,7 @@ func (f *fakePublished) Count(_ context.Context, snapshot string, months []strin
 	return count, true, nil
 }
 
-// commit adds a snapshot, in which a month has other rows.
+// commit adds a snapshot in which a month has another number of rows.
 func (f *fakePublished) commit(name, month string, rows int64) {
 	now := maps.Clone(f.rows[len(f.rows)-1])
 	now[month] = rows
@@ -106,7 +106,7 @@ func text(of string) rows.Value      { return rows.Value{Set: true, Text: []byte
 func whole(of int64) rows.Value      { return rows.Value{Set: true, Int: of} }
 func fraction(of float64) rows.Value { return rows.Value{Set: true, Float: of} }
 
-// event is the number-th trip of the month, and worth as many dollars.
+// event is the trip of the month with this number, which costs as many dollars.
 func event(number int) values {
 	pickup := time.Date(2024, 1, 1+number%28, 12, 0, number, 0, time.UTC).UnixMicro()
 	return values{
@@ -116,7 +116,7 @@ func event(number int) values {
 	}
 }
 
-// world is a month as the pipeline leaves it, made by the shortest means.
+// world is a month as the pipeline leaves it, made in the simplest way.
 type world struct {
 	topic                                         fakeTopic
 	bronze, silver, rejected, facts, dailyRevenue fakeTable
@@ -125,7 +125,7 @@ type world struct {
 	rowsAPass                                     int64
 }
 
-// send puts events into topic and bronze, as of one ingestion.
+// send adds events to the topic and to bronze, in one ingestion.
 func (w *world) send(ingestedAt int64, events ...values) {
 	for _, event := range events {
 		w.sendRaw(ingestedAt, event, binary.BigEndian.AppendUint64(nil, uint64(len(w.topic.events))))
@@ -147,7 +147,7 @@ func (w *world) sendRaw(ingestedAt int64, event values, value []byte) {
 	w.bronze = append(w.bronze, row)
 }
 
-// keep puts the trip of a row of bronze into silver and the marts.
+// keep adds the trip of a row of bronze to silver and the marts.
 func (w *world) keep(row values) {
 	event := make([]rows.Value, trips.BronzeColumns)
 	for place, column := range trips.Bronze() {
@@ -177,8 +177,8 @@ func (w *world) keep(row values) {
 	})
 }
 
-// healthy is a month in order: 40 trips, of which one was sent twice, one anew under another id, and one is invalid;
-// another month's event, and two records that nobody can decode.
+// healthy is a month without faults: 40 trips, of which one was sent twice, one was sent again under another id, and one
+// is invalid; an event of another month; and two undecodable records.
 func healthy() *world {
 	w := &world{rowsAPass: 7}
 	w.topic.bounds = []topic.Partition{{Number: 0}}
@@ -187,14 +187,14 @@ func healthy() *world {
 		events = append(events, event(number))
 	}
 	delete(events[39], "trip_distance")
-	anew := event(3)
-	anew["event_id"] = text("anew")
+	again := event(3)
+	again["event_id"] = text("again")
 	other := event(5)
 	other["trip_month"] = text("2024-02")
 	w.send(1, events...)
 	w.sendRaw(1, nil, []byte("no Avro"))
 	w.sendRaw(1, nil, nil)
-	w.send(2, event(7), anew, other)
+	w.send(2, event(7), again, other)
 	for place, row := range w.bronze {
 		if number := place; number < 39 && number != 3 || place == 43 {
 			w.keep(row)

@@ -1,8 +1,10 @@
-// Package lake reads Iceberg tables: catalog, metadata, manifests, Parquet files. It is read top-down in that order; count.go
-// counts rows without reading any.
+// Package lake reads Iceberg tables.
 //
-// Source: Apache Iceberg table specification, format version 2, and its REST catalog's OpenAPI description. What the
-// specification allows and this reader does not know is refused: a row that is not understood must not be left out.
+// Reading order: catalog.go (catalog and metadata), manifest.go, scan.go, deletes.go, convert.go (Parquet files), store.go
+// (objects); count.go counts rows without reading any.
+//
+// Source: Apache Iceberg table specification, format version 2, and its REST catalog's OpenAPI description. The reader
+// refuses what the specification allows but it does not support, so that no row is silently left out.
 package lake
 
 import (
@@ -25,7 +27,7 @@ const (
 	identityOfColumn = "identity"
 )
 
-// Catalog is an Iceberg REST catalog and the object store that its tables lie in.
+// Catalog is an Iceberg REST catalog and the object store of its tables.
 type Catalog struct {
 	uri    string
 	prefix string
@@ -35,26 +37,27 @@ type Catalog struct {
 
 // Store opens the files of tables.
 type Store interface {
-	// Open returns a file's bytes by their place; size is its length in bytes.
+	// Open returns random access to a file's bytes; size is its length in bytes.
 	Open(ctx context.Context, location string, size int64) (io.ReaderAt, error)
 	// Read returns a whole file.
 	Read(ctx context.Context, location string) (io.ReadCloser, error)
 }
 
-// Table is one table as of its current snapshot; later commits do not change what is read of it.
+// Table is one table in its current snapshot; later commits do not change what is read from it.
 type Table struct {
 	name      string
 	snapshot  int64
 	history   []snapshot
 	store     Store
 	fields    map[string]field
-	monthID   int            // the field id of the column that is the month
-	monthPart map[int]string // by partition spec, the name of the part that is the month
+	monthID   int            // the field id of the month's column
+	monthPart map[int]string // the name of the month's partition field, by partition spec
 	dataFiles []dataFile
 	deletes   []dataFile
 }
 
-// Snapshot is the id of the snapshot that is read, as text, since its 63 bits exceed what JavaScript can count; or "none".
+// Snapshot returns the id of the snapshot that is read, or "none"; as text, because JavaScript's numbers cannot represent
+// its 63 bits exactly.
 func (t *Table) Snapshot() string {
 	if t.snapshot == noSnapshot {
 		return "none"
@@ -93,7 +96,7 @@ type snapshot struct {
 	ManifestList string `json:"manifest-list"`
 }
 
-// OpenCatalog asks a catalog for its configuration.
+// OpenCatalog reads a catalog's configuration.
 func OpenCatalog(ctx context.Context, uri, warehouse string, store Store) (*Catalog, error) {
 	catalog := &Catalog{uri: strings.TrimRight(uri, "/"), store: store, client: &http.Client{Timeout: requestTimeout}}
 	var config struct {
@@ -105,7 +108,7 @@ func OpenCatalog(ctx context.Context, uri, warehouse string, store Store) (*Cata
 		return nil, err
 	}
 	if !found {
-		return nil, fmt.Errorf("no Iceberg REST catalog at %s, or none with the warehouse %s: it answered /v1/config with 404; "+
+		return nil, fmt.Errorf("no Iceberg REST catalog at %s, or no warehouse %s in it: it answered /v1/config with 404; "+
 			"correct ICEBERG_CATALOG_URI or ICEBERG_WAREHOUSE", catalog.uri, warehouse)
 	}
 	prefix := config.Defaults["prefix"]
@@ -120,7 +123,7 @@ func OpenCatalog(ctx context.Context, uri, warehouse string, store Store) (*Cata
 
 // Load reads a table's metadata and manifests.
 //
-// name is "namespace.table"; month is the name of the column that its partitions are made of, or "" if there is none.
+// name is "namespace.table"; month is the name of the column that it is partitioned by, or "" if it has no months.
 func (c *Catalog) Load(ctx context.Context, name, month string) (*Table, error) {
 	namespace, table, _ := strings.Cut(name, ".")
 	var answer struct {
@@ -132,7 +135,7 @@ func (c *Catalog) Load(ctx context.Context, name, month string) (*Table, error) 
 		return nil, err
 	}
 	if !found {
-		return nil, fmt.Errorf("the catalog at %s has no table %s: materialize what makes it, then audit again", c.uri, name)
+		return nil, fmt.Errorf("the catalog at %s has no table %s: materialize the asset that creates it, then audit again", c.uri, name)
 	}
 	loaded := &Table{name: name, snapshot: noSnapshot, store: c.store, fields: map[string]field{}, monthPart: map[int]string{}}
 	if err := loaded.take(ctx, answer.Metadata, month); err != nil {
@@ -143,7 +146,7 @@ func (c *Catalog) Load(ctx context.Context, name, month string) (*Table, error) 
 
 func (t *Table) take(ctx context.Context, metadata tableMetadata, month string) error {
 	if metadata.FormatVersion != formatVersion {
-		return fmt.Errorf("its format version is %d, and this auditor knows version %d alone", metadata.FormatVersion, formatVersion)
+		return fmt.Errorf("its format version is %d, but this auditor supports only version %d", metadata.FormatVersion, formatVersion)
 	}
 	for _, schema := range metadata.Schemas {
 		if schema.ID != metadata.CurrentSchemaID {
@@ -178,11 +181,11 @@ func (t *Table) take(ctx context.Context, metadata tableMetadata, month string) 
 	return fmt.Errorf("its current snapshot %d is not among its snapshots", *metadata.CurrentSnapshotID)
 }
 
-// get reads an answer as JSON; false stands for "not found".
+// get reads an answer as JSON; false if the answer is "not found".
 func (c *Catalog) get(ctx context.Context, path string, into any) (bool, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.uri+path, nil)
 	if err != nil {
-		return false, fmt.Errorf("ICEBERG_CATALOG_URI %q is no address: %w", c.uri, err)
+		return false, fmt.Errorf("ICEBERG_CATALOG_URI %q is not an address: %w", c.uri, err)
 	}
 	response, err := c.client.Do(request)
 	if err != nil {
@@ -200,7 +203,7 @@ func (c *Catalog) get(ctx context.Context, path string, into any) (bool, error) 
 		return false, fmt.Errorf("the Iceberg catalog at %s answered %s with %s: %.300s", c.uri, path, response.Status, body)
 	}
 	if err := json.Unmarshal(body, into); err != nil {
-		return false, fmt.Errorf("the Iceberg catalog's answer to %s is not understood: %w", path, err)
+		return false, fmt.Errorf("the Iceberg catalog's answer to %s is not the expected JSON: %w", path, err)
 	}
 	return true, nil
 }

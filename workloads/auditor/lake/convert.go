@@ -10,7 +10,7 @@ import (
 	"drayage/workloads/auditor/rows"
 )
 
-// converter tells how a file's column becomes values of an Iceberg type.
+// converter returns a function that converts a file's column to values of an Iceberg type.
 //
 // Source: Iceberg specification, "Parquet" under "Appendix A: Format-specific Requirements".
 func converter(leaf *parquet.Column, typ string) (func(parquet.Value) (rows.Value, error), error) {
@@ -39,11 +39,11 @@ func converter(leaf *parquet.Column, typ string) (func(parquet.Value) (rows.Valu
 		return func(value parquet.Value) (rows.Value, error) { return whole(value.Int64()) }, nil
 	case strings.HasPrefix(typ, "decimal(") && logical != nil && logical.Decimal != nil:
 		if stored := fmt.Sprintf(",%d)", logical.Decimal.Scale); !strings.HasSuffix(typ, stored) {
-			return nil, fmt.Errorf("it is kept with the scale %d, and the table's type is %s", logical.Decimal.Scale, typ)
+			return nil, fmt.Errorf("the file stores it with the scale %d, but the table's type is %s", logical.Decimal.Scale, typ)
 		}
 		return decimal(kind)
 	}
-	return nil, fmt.Errorf("the table's type is %s, and the file keeps it as %s, which this auditor does not know", typ, leaf.Type())
+	return nil, fmt.Errorf("the table's type is %s, but the file stores it as %s, which this auditor does not support", typ, leaf.Type())
 }
 
 func whole(number int64) (rows.Value, error) { return rows.Value{Set: true, Int: number}, nil }
@@ -57,11 +57,11 @@ func decimal(kind parquet.Kind) (func(parquet.Value) (rows.Value, error), error)
 	case parquet.ByteArray, parquet.FixedLenByteArray:
 		return func(value parquet.Value) (rows.Value, error) { return bigEndian(value.ByteArray()) }, nil
 	default:
-		return nil, fmt.Errorf("a decimal is kept as %s, which this auditor does not know", kind)
+		return nil, fmt.Errorf("the file stores a decimal as %s, which this auditor does not support", kind)
 	}
 }
 
-// bigEndian reads a number in two's complement that may be longer than 64 bits, if it need not be.
+// bigEndian reads a number in two's complement, which may have more than 64 bits if its value fits into 64.
 func bigEndian(digits []byte) (rows.Value, error) {
 	var number int64
 	if len(digits) > 0 && digits[0]&0x80 != 0 {

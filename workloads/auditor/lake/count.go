@@ -8,10 +8,10 @@ import (
 	"strconv"
 )
 
-// Count tells how many rows a snapshot has, by the footers of its data files, less the rows that its delete files take
-// away. False if there is no such snapshot.
+// Count returns how many rows a snapshot has: those in the footers of its data files, without those that its delete files
+// remove. False if there is no such snapshot.
 //
-// snapshot is as Table.Snapshot gives it. months chooses rows, each month by its partition; nil chooses all.
+// snapshot has the form of Table.Snapshot. months selects rows, by partition; nil selects all.
 func (t *Table) Count(ctx context.Context, snapshot string, months []string) (int64, bool, error) {
 	at, err := t.at(ctx, snapshot)
 	if at == nil && err == nil {
@@ -22,12 +22,12 @@ func (t *Table) Count(ctx context.Context, snapshot string, months []string) (in
 		rows, err = at.count(ctx, months)
 	}
 	if err != nil {
-		return 0, false, fmt.Errorf("table %s cannot be read as of its snapshot %s: %w", t.name, snapshot, err)
+		return 0, false, fmt.Errorf("table %s cannot be read in its snapshot %s: %w", t.name, snapshot, err)
 	}
 	return rows, true, nil
 }
 
-// OldestSnapshot tells when the oldest snapshot that there still is was committed, in seconds since 1970; false without any.
+// OldestSnapshot returns when the oldest remaining snapshot was committed, in seconds since 1970; false without any.
 func (t *Table) OldestSnapshot() (float64, bool) {
 	if len(t.history) == 0 {
 		return 0, false
@@ -36,7 +36,7 @@ func (t *Table) OldestSnapshot() (float64, bool) {
 	return float64(oldest.CommittedMS) / 1000, true
 }
 
-// at gives the table as of one of its snapshots; nil if it has none of that name.
+// at returns the table in one of its snapshots; nil if it has no snapshot of this name.
 func (t *Table) at(ctx context.Context, name string) (*Table, error) {
 	if name == t.Snapshot() {
 		return t, nil
@@ -78,7 +78,7 @@ func (t *Table) count(ctx context.Context, months []string) (int64, error) {
 		}
 		gone := deleted.of(file)
 		if gone.Count() > opened.NumRows() {
-			return 0, fmt.Errorf("file %s: %d rows are deleted of %d", file.path, gone.Count(), opened.NumRows())
+			return 0, fmt.Errorf("file %s: %d of its %d rows are deleted", file.path, gone.Count(), opened.NumRows())
 		}
 		rows += opened.NumRows() - gone.Count()
 	}

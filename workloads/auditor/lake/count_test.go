@@ -16,7 +16,7 @@ func TestRowsAreCountedBySnapshotAndMonthWithoutThoseThatAreDeleted(t *testing.T
 		{"a", "2024-01", 0, "PARQUET", 4, nil, 1}, {"x", "2024-01", 1, "PARQUET", 2, nil, 1}, {"b", "2024-02", 0, "PARQUET", 5, nil, 1},
 	}
 	loaded, err := table(t, store, func(metadata map[string]any) {
-		// An earlier snapshot, of the first file alone.
+		// An earlier snapshot, with only the first file.
 		first := map[string]any{
 			"manifest_path": "s3://warehouse/manifest-0.avro", "partition_spec_id": 0, "content": 0, "sequence_number": int64(1),
 		}
@@ -57,10 +57,10 @@ func TestWhatCannotBeCountedIsRefused(t *testing.T) {
 		rows     int64
 		deleted  []position
 	}{
-		"file a: it has 4 rows, and its manifest says 5":                 {unchanged, 5, nil},
-		"its manifest does not name one month":                           {unpartitioned, 4, nil},
-		"file a: 5 rows are deleted of 4":                                {unchanged, 4, []position{{"a", 0}, {"a", 1}, {"a", 2}, {"a", 3}, {"a", 4}}},
-		"table silver.trips cannot be read as of its snapshot 5: file a": {unchanged, 5, nil},
+		"file a: it has 4 rows, but its manifest says 5":              {unchanged, 5, nil},
+		"its manifest does not name one month":                        {unpartitioned, 4, nil},
+		"file a: 5 of its 4 rows are deleted":                         {unchanged, 4, []position{{"a", 0}, {"a", 1}, {"a", 2}, {"a", 3}, {"a", 4}}},
+		"table silver.trips cannot be read in its snapshot 5: file a": {unchanged, 5, nil},
 	} {
 		store := memory{"a": parquetFile(t, monthly("2024-01", 4)...)}
 		files := []file{{"a", "2024-01", 0, "PARQUET", one.rows, nil, 1}}

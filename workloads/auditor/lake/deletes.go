@@ -8,15 +8,15 @@ import (
 	"drayage/workloads/auditor/rows"
 )
 
-// The columns of a file of deleted positions.
+// The columns of a position delete file.
 //
 // Source: Iceberg specification, "Position Delete Files" and "Reserved Field IDs".
 var positionColumns = []columnReader{{"file_path", 2147483546, "string"}, {"pos", 2147483545, "long"}}
 
-// deletions are the rows of data files that are gone, by file and by the sequence number of the deletion.
+// deletions are the deleted rows of data files, by file and by the sequence number of the deletion.
 type deletions map[string]map[int64]*rows.Bits
 
-// of returns what is gone of a file: a deletion is about no file that is younger.
+// of returns the deleted rows of a file; a deletion does not apply to younger files.
 func (d deletions) of(file dataFile) rows.Bits {
 	var gone rows.Bits
 	for sequenceNumber, positions := range d[file.path] {
@@ -41,7 +41,7 @@ func (t *Table) readDeletes(ctx context.Context, wanted func(dataFile) bool) (de
 		}
 		err := t.scanFile(ctx, file, positionColumns, func(_ int64, row []rows.Value) error {
 			if !row[0].Set || !row[1].Set || row[1].Int < 0 {
-				return errors.New("a deletion names no row")
+				return errors.New("a deletion does not name a row")
 			}
 			path := string(row[0].Text)
 			if found[path] == nil {

@@ -11,7 +11,7 @@ import (
 	"drayage/workloads/auditor/rows"
 )
 
-// monthly makes trips whose miles count up from 0.
+// monthly returns trips whose miles count up from 0.
 func monthly(month string, count int) []trip {
 	var all []trip
 	for number := range count {
@@ -123,7 +123,7 @@ func TestAFileWithoutItsMonthIsOfItsPartitionOrRefused(t *testing.T) {
 	}
 }
 
-func TestDeletedPositionsAreGoneFromOlderFilesAlone(t *testing.T) {
+func TestDeletedPositionsAreGoneOnlyFromOlderFiles(t *testing.T) {
 	store := memory{
 		"a": parquetFile(t, monthly("2024-01", 4)...),
 		"x": parquetFile(t, position{"a", 1}, position{"a", 3}, position{"b", 0}),
@@ -149,29 +149,29 @@ func TestATableWithoutSnapshotHasNoRows(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
+func TestWhatIsNotSupportedIsRefused(t *testing.T) {
 	good := file{"a", "2024-01", 0, "PARQUET", 4, nil, 1}
 	for want, change := range map[string]struct {
 		metadata func(map[string]any)
 		file     file
 	}{
-		"format version is 3":               {func(metadata map[string]any) { metadata["format-version"] = 3 }, good},
-		"is not among its snapshots":        {func(metadata map[string]any) { metadata["current-snapshot-id"] = 6 }, good},
-		"deletes rows by their values":      {unchanged, file{"a", "2024-01", 2, "PARQUET", 4, nil, 1}},
-		"is of format PUFFIN":               {unchanged, file{"a", "2024-01", 1, "PUFFIN", 4, nil, 1}},
-		"is of format ORC":                  {unchanged, file{"a", "2024-01", 0, "ORC", 4, nil, 1}},
-		"its manifest says 5":               {unchanged, file{"a", "2024-01", 0, "PARQUET", 5, nil, 1}},
-		"have no field ids":                 {unchanged, file{"unnumbered", "2024-01", 0, "PARQUET", 1, nil, 1}},
-		"cannot be opened as Parquet":       {unchanged, file{"text", "2024-01", 0, "PARQUET", 1, nil, 1}},
-		"which this auditor does not know":  {unchanged, file{"milliseconds", "2024-01", 0, "PARQUET", 1, nil, 1}},
-		"its column usd is of type long":    {retype("usd", "long"), good},
-		"its column miles is of type float": {retype("miles", "float"), good},
-		"it has no column vendor":           {retype("vendor", ""), good},
+		"format version is 3":                 {func(metadata map[string]any) { metadata["format-version"] = 3 }, good},
+		"is not among its snapshots":          {func(metadata map[string]any) { metadata["current-snapshot-id"] = 6 }, good},
+		"deletes rows by their values":        {unchanged, file{"a", "2024-01", 2, "PARQUET", 4, nil, 1}},
+		"is of format PUFFIN":                 {unchanged, file{"a", "2024-01", 1, "PUFFIN", 4, nil, 1}},
+		"is of format ORC":                    {unchanged, file{"a", "2024-01", 0, "ORC", 4, nil, 1}},
+		"its manifest says 5":                 {unchanged, file{"a", "2024-01", 0, "PARQUET", 5, nil, 1}},
+		"have no field ids":                   {unchanged, file{"unnumbered", "2024-01", 0, "PARQUET", 1, nil, 1}},
+		"cannot be opened as Parquet":         {unchanged, file{"text", "2024-01", 0, "PARQUET", 1, nil, 1}},
+		"which this auditor does not support": {unchanged, file{"milliseconds", "2024-01", 0, "PARQUET", 1, nil, 1}},
+		"its column usd is of type long":      {retype("usd", "long"), good},
+		"its column miles is of type float":   {retype("miles", "float"), good},
+		"it has no column vendor":             {retype("vendor", ""), good},
 	} {
 		store := memory{
 			"a":          parquetFile(t, monthly("2024-01", 4)...),
 			"unnumbered": parquetFile(t, struct{ Month string }{"2024-01"}),
-			"text":       []byte("no Parquet, but long enough to be mistaken for it"),
+			"text":       []byte("not Parquet, but long enough to be mistaken for it"),
 			"milliseconds": parquetFile(t, struct {
 				Month   string  `parquet:"trip_month,id(1)"`
 				Miles   float64 `parquet:"miles,id(2)"`
@@ -190,7 +190,7 @@ func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
 	}
 }
 
-// retype gives a column another type, or takes it out of the table.
+// retype changes a column's type, or removes it from the table.
 func retype(name, typ string) func(map[string]any) {
 	return func(metadata map[string]any) {
 		schema := metadata["schemas"].([]any)[0].(map[string]any)

@@ -10,7 +10,7 @@ import (
 	"drayage/workloads/auditor/rows"
 )
 
-// What the numbers in manifests mean.
+// The codes in manifests.
 const (
 	entryDeleted      = 2
 	contentData       = 0
@@ -39,14 +39,14 @@ type manifestEntry struct {
 	} `avro:"data_file"`
 }
 
-// dataFile is a file of a table: with rows, or with the places of rows that are deleted.
+// dataFile is a file of a table, with rows or with the positions of deleted rows.
 type dataFile struct {
 	path           string
 	sizeBytes      int64
 	rows           int64
 	sequenceNumber int64
-	hasMonth       bool // whether all its rows are of one month, or of none
-	month          any  // string, or nil for none
+	hasMonth       bool // whether its partition gives all its rows one month, or none
+	month          any  // string; nil for no month
 }
 
 func (f dataFile) monthValue() rows.Value {
@@ -81,7 +81,7 @@ func (t *Table) add(manifest manifestFile, entry manifestEntry) error {
 		path:           entry.File.Path,
 		sizeBytes:      entry.File.SizeBytes,
 		rows:           entry.File.RecordCount,
-		sequenceNumber: manifest.SequenceNumber, // what an entry without one of its own inherits
+		sequenceNumber: manifest.SequenceNumber, // inherited by an entry without its own
 	}
 	if entry.SequenceNumber != nil {
 		file.sequenceNumber = *entry.SequenceNumber
@@ -92,13 +92,13 @@ func (t *Table) add(manifest manifestFile, entry manifestEntry) error {
 			return fmt.Errorf("%s has no partition value %s", file.path, part)
 		}
 		if _, isText := month.(string); !isText && month != nil {
-			return fmt.Errorf("%s has the partition value %v (%T), and a text was expected", file.path, month, month)
+			return fmt.Errorf("%s has the partition value %v (%T); expected a text", file.path, month, month)
 		}
 		file.hasMonth, file.month = true, month
 	}
-	// Iceberg's own writers have it in upper case, DuckDB in lower case.
+	// Iceberg's own writers use upper case, DuckDB lower case.
 	if !strings.EqualFold(entry.File.Format, parquetFormat) {
-		return fmt.Errorf("%s is of format %s, and this auditor reads %s alone", file.path, entry.File.Format, parquetFormat)
+		return fmt.Errorf("%s is of format %s, but this auditor reads only %s", file.path, entry.File.Format, parquetFormat)
 	}
 	switch isDeletes := manifest.Content == manifestOfDeletes; {
 	case !isDeletes && entry.File.Content == contentData:
@@ -107,7 +107,7 @@ func (t *Table) add(manifest manifestFile, entry manifestEntry) error {
 		t.deletes = append(t.deletes, file)
 	default:
 		return fmt.Errorf(
-			"%s deletes rows by their values (content %d), which this auditor does not know: compact the table, then audit again",
+			"%s deletes rows by their values (content %d), which this auditor does not support: compact the table, then audit again",
 			file.path, entry.File.Content)
 	}
 	return nil
@@ -121,18 +121,18 @@ func readAvro[T any](ctx context.Context, store Store, location string) ([]T, er
 	defer file.Close()
 	decoder, err := ocf.NewDecoder(file)
 	if err != nil {
-		return nil, fmt.Errorf("%s is no Avro file: %w", location, err)
+		return nil, fmt.Errorf("%s is not an Avro file: %w", location, err)
 	}
 	var all []T
 	for decoder.HasNext() {
 		var one T
 		if err := decoder.Decode(&one); err != nil {
-			return nil, fmt.Errorf("%s is not understood: %w", location, err)
+			return nil, fmt.Errorf("%s cannot be decoded: %w", location, err)
 		}
 		all = append(all, one)
 	}
 	if err := decoder.Error(); err != nil {
-		return nil, fmt.Errorf("%s is not understood: %w", location, err)
+		return nil, fmt.Errorf("%s cannot be decoded: %w", location, err)
 	}
 	return all, nil
 }

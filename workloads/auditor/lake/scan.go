@@ -17,10 +17,10 @@ const (
 	readBufferBytes = 1 << 20
 )
 
-// Column is a column to read, and Iceberg's name of the type that it must have, such as "decimal(10, 2)".
+// Column is a column to read, with Iceberg's name of the type that it must have, such as "decimal(10, 2)".
 type Column struct{ Name, Type string }
 
-// Months chooses rows: those of a month and, with None, those that belong to none.
+// Months selects the rows of a month and, with None, the rows without a month.
 type Months struct {
 	Column string
 	Month  string
@@ -40,7 +40,7 @@ func (m Months) hasFile(file dataFile) bool {
 
 // Scan reads rows, always in the same order.
 //
-// see is called for each row with its values in the order of columns; they are valid until it returns.
+// It calls see for each row, with the values in the order of columns; they are valid until see returns.
 func (t *Table) Scan(ctx context.Context, months Months, columns []Column, see func(row []rows.Value) error) error {
 	wanted := append([]Column{{months.Column, "string"}}, columns...)
 	readers, err := t.columnReaders(wanted)
@@ -69,7 +69,7 @@ func (t *Table) Scan(ctx context.Context, months Months, columns []Column, see f
 	return nil
 }
 
-// columnReader knows a column as the table's schema has it; files are held against that.
+// columnReader is a column of the table's schema, with which the files must agree.
 type columnReader struct {
 	name string
 	id   int
@@ -85,14 +85,14 @@ func (t *Table) columnReaders(columns []Column) ([]columnReader, error) {
 		}
 		found.Type = []byte(strings.Trim(string(found.Type), `"`))
 		if squeeze(string(found.Type)) != squeeze(column.Type) {
-			return nil, fmt.Errorf("its column %s is of type %s, and %s was expected", column.Name, found.Type, column.Type)
+			return nil, fmt.Errorf("its column %s is of type %s; expected %s", column.Name, found.Type, column.Type)
 		}
 		readers = append(readers, columnReader{column.Name, found.ID, squeeze(column.Type)})
 	}
 	return readers, nil
 }
 
-// squeeze makes "decimal(10, 2)" and "decimal(10,2)" the same.
+// squeeze removes blanks, which makes "decimal(10, 2)" and "decimal(10,2)" equal.
 func squeeze(typ string) string { return strings.ReplaceAll(typ, " ", "") }
 
 func (t *Table) scanFile(
@@ -107,15 +107,15 @@ func (t *Table) scanFile(
 		leaves[column.ID()] = column
 	}
 	if _, unnumbered := leaves[0]; unnumbered {
-		return errors.New("its columns have no field ids, by which alone this auditor finds them")
+		return errors.New("its columns have no field ids, which this auditor needs to find them")
 	}
 	var converts []func(parquet.Value) (rows.Value, error)
 	var chosen []int // positions in the file; -1 for a column that it does not have
 	for _, reader := range readers {
 		leaf, ok := leaves[reader.id]
 		if !ok {
-			// Source: Iceberg specification, "Column Projection": the partition's value, or null if the table got the column
-			// later. A month is no such column: without one, rows would be left out.
+			// Source: Iceberg specification, "Column Projection": the partition's value, or null for a column that was added
+			// later. Null is wrong for the month's column: rows would be left out.
 			var absent rows.Value
 			if reader.id == t.monthID && !file.hasMonth {
 				return fmt.Errorf("it has no column %s, and its manifest does not name one month for all its rows", reader.name)
@@ -141,7 +141,7 @@ func (t *Table) scanFile(
 		}
 	}
 	if number != file.rows {
-		return fmt.Errorf("%d rows were read, and its manifest says %d", number, file.rows)
+		return fmt.Errorf("%d rows were read, but its manifest says %d", number, file.rows)
 	}
 	return nil
 }
@@ -152,14 +152,14 @@ func (t *Table) open(ctx context.Context, file dataFile) (*parquet.File, error) 
 	if err != nil {
 		return nil, err
 	}
-	// Offsets of pages, and Bloom filters, are of use to whoever looks for single rows.
+	// Page offsets and Bloom filters only help to find single rows.
 	opened, err := parquet.OpenFile(content, file.sizeBytes, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true),
 		parquet.ReadBufferSize(readBufferBytes))
 	if err != nil {
 		return nil, fmt.Errorf("it cannot be opened as Parquet: %w", err)
 	}
 	if opened.NumRows() != file.rows {
-		return nil, fmt.Errorf("it has %d rows, and its manifest says %d", opened.NumRows(), file.rows)
+		return nil, fmt.Errorf("it has %d rows, but its manifest says %d", opened.NumRows(), file.rows)
 	}
 	return opened, nil
 }
@@ -210,7 +210,7 @@ func scanGroup(
 	return nil
 }
 
-// chunkReader reads a column's values across its pages. Pages are not given back: their values point into them.
+// chunkReader reads a column's values across its pages. Pages are not released, because the values point into them.
 type chunkReader struct {
 	pages  parquet.Pages
 	values parquet.ValueReader

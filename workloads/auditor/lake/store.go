@@ -12,7 +12,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 )
 
-// schemes by which tables name objects of S3.
+// schemes of the locations by which tables name S3 objects.
 var schemes = []string{"s3", "s3a", "s3n"}
 
 // ObjectStore is an S3 store.
@@ -21,11 +21,11 @@ type ObjectStore struct {
 	endpoint string
 }
 
-// OpenStore makes a client of the store; it asks nothing yet.
+// OpenStore returns a client of the store; it sends no request yet.
 func OpenStore(endpoint, region, accessKeyID, secretAccessKey string) (*ObjectStore, error) {
 	address, err := url.Parse(endpoint)
 	if err != nil || address.Host == "" {
-		return nil, fmt.Errorf("S3_ENDPOINT %q is no address: expected one like http://minio:9000", endpoint)
+		return nil, fmt.Errorf("S3_ENDPOINT %q is not an address: expected one such as http://minio:9000", endpoint)
 	}
 	core, err := minio.NewCore(address.Host, &minio.Options{
 		Creds:        credentials.NewStaticV4(accessKeyID, secretAccessKey, ""),
@@ -44,16 +44,16 @@ func (s *ObjectStore) Read(ctx context.Context, location string) (io.ReadCloser,
 	return s.get(ctx, location, minio.GetObjectOptions{})
 }
 
-// Open returns an object's bytes by their place: each read is one request for just that range.
+// Open returns random access to an object's bytes; each read is one request for exactly that range.
 func (s *ObjectStore) Open(ctx context.Context, location string, size int64) (io.ReaderAt, error) {
 	return &object{ctx, s, location, size}, nil
 }
 
 func (s *ObjectStore) get(ctx context.Context, location string, options minio.GetObjectOptions) (io.ReadCloser, error) {
-	scheme, place, _ := strings.Cut(location, "://") // no URL to parse: a key may hold anything
+	scheme, place, _ := strings.Cut(location, "://") // not parsed as a URL, because a key may contain any character
 	bucket, key, _ := strings.Cut(place, "/")
 	if !slices.Contains(schemes, scheme) {
-		return nil, fmt.Errorf("%q is no object of S3, and nothing else can be read", location)
+		return nil, fmt.Errorf("%q is not an S3 object; this auditor reads only S3 objects", location)
 	}
 	content, _, _, err := s.core.GetObject(ctx, bucket, key, options)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// objects serves one object to whoever signs, and remembers the ranges that were asked for.
+// objects serves one object to signed requests, and records the requested ranges.
 func objects(t *testing.T, content string) (*ObjectStore, *[]string) {
 	t.Helper()
 	var ranges []string
@@ -68,7 +68,7 @@ func TestAWholeObjectIsReadOrItsPlaceIsTold(t *testing.T) {
 	if _, err := read.ReadFrom(content); err != nil || read.String() != "whole" {
 		t.Errorf("got %q, %v", read.String(), err)
 	}
-	for place, want := range map[string]string{"s3://warehouse/gone": "s3://warehouse/gone", "file:///etc/passwd": "no object of S3"} {
+	for place, want := range map[string]string{"s3://warehouse/gone": "s3://warehouse/gone", "file:///etc/passwd": "not an S3 object"} {
 		if _, err := store.Read(context.Background(), place); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("expected an error with %q, got %v", want, err)
 		}

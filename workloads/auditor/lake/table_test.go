@@ -31,7 +31,7 @@ func (m memory) Read(_ context.Context, location string) (io.ReadCloser, error) 
 	return io.NopCloser(bytes.NewReader(content)), nil
 }
 
-// trip is a row as a test writes it; a field's number is its column's id.
+// trip is a row that a test writes; each field's tag has its column's id.
 type trip struct {
 	Month   *string `parquet:"trip_month,optional,id(1)"`
 	Miles   float64 `parquet:"miles,id(2)"`
@@ -59,7 +59,7 @@ const (
 			{"name": "record_count", "type": "long"}, {"name": "file_size_in_bytes", "type": "long"}]}}]}`
 )
 
-// file is a file of a table as a manifest tells of it.
+// file is a table's file, as described in a manifest.
 type file struct {
 	path     string
 	month    any
@@ -70,7 +70,7 @@ type file struct {
 	status   int
 }
 
-// table puts a table together and loads it; a manifest for each file, with the sequence numbers 1, 2, 3…
+// table builds a table and loads it; it has one manifest for each file, with the sequence numbers 1, 2, 3…
 func table(t *testing.T, store memory, change func(metadata map[string]any), files ...file) (*Table, error) {
 	t.Helper()
 	var list []any

@@ -2,7 +2,7 @@ package rows
 
 import "math/bits"
 
-// Bits marks whole numbers from 0 on, a bit each.
+// Bits marks whole numbers from 0 on, with one bit each.
 type Bits []uint64
 
 // Set marks a number.
@@ -13,12 +13,12 @@ func (b *Bits) Set(number int64) {
 	(*b)[number>>6] |= 1 << (number & 63)
 }
 
-// Has tells whether a number is marked.
+// Has returns whether a number is marked.
 func (b Bits) Has(number int64) bool {
 	return int(number>>6) < len(b) && b[number>>6]&(1<<(number&63)) != 0
 }
 
-// Count tells how many numbers are marked.
+// Count returns how many numbers are marked.
 func (b Bits) Count() int64 {
 	var count int64
 	for _, word := range b {

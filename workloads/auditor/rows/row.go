@@ -1,4 +1,4 @@
-// Package rows holds values as topic and tables have them in common, and compares rows without keeping them.
+// Package rows holds values from both the topic and the tables, and compares rows without keeping them.
 package rows
 
 import (
@@ -7,8 +7,8 @@ import (
 	"math"
 )
 
-// Value is one value of a row. Int holds whole numbers, microseconds since 1970, days since 1970 and cents; Text holds
-// texts and bytes, and is valid only until the next row is read.
+// Value is one value of a row. Int holds whole numbers, microseconds since 1970, days since 1970 or cents; Text holds
+// text or bytes, and is valid only until the next row is read.
 type Value struct {
 	Set   bool
 	Int   int64
@@ -19,10 +19,10 @@ type Value struct {
 // Key identifies a row in 128 bits: by the hash of its id, or by the id itself.
 type Key [16]byte
 
-// Chance alone would make two of a hundred million different ids the same once in 10^22 times.
+// Two of a hundred million different ids have the same key by chance once in 10^22 times.
 var seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 
-// KeyOf makes a key of an id, the same one throughout a process.
+// KeyOf returns the key of an id, which is the same throughout a process.
 func KeyOf(id []byte) Key {
 	var key Key
 	binary.LittleEndian.PutUint64(key[:8], maphash.Bytes(seeds[0], id))
@@ -30,7 +30,7 @@ func KeyOf(id []byte) Key {
 	return key
 }
 
-// Fingerprint hashes rows value by value: equal rows have equal fingerprints throughout a process.
+// Fingerprint hashes rows value by value; equal rows have equal fingerprints throughout a process.
 type Fingerprint struct{ hash maphash.Hash }
 
 // Of returns the fingerprint of a row.
@@ -50,7 +50,7 @@ func (f *Fingerprint) Of(row ...Value) uint64 {
 	return f.hash.Sum64()
 }
 
-// floatBits makes one number of the many that are none.
+// floatBits returns the same bits for every not-a-number.
 func floatBits(number float64) uint64 {
 	if math.IsNaN(number) {
 		return math.Float64bits(math.NaN())

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestFingerprintsTellRowsApart(t *testing.T) {
+func TestFingerprintsDistinguishRows(t *testing.T) {
 	var prints Fingerprint
 	seen := map[uint64]int{}
 	for number, row := range [][]Value{
@@ -19,7 +19,7 @@ func TestFingerprintsTellRowsApart(t *testing.T) {
 	} {
 		print := prints.Of(row...)
 		if other, ok := seen[print]; ok {
-			t.Errorf("rows %d and %d have one fingerprint", number, other)
+			t.Errorf("rows %d and %d have the same fingerprint", number, other)
 		}
 		seen[print] = number
 		if prints.Of(row...) != print {
@@ -28,13 +28,13 @@ func TestFingerprintsTellRowsApart(t *testing.T) {
 	}
 	quiet := Value{Set: true, Float: math.Float64frombits(0x7ff8000000000001)}
 	if prints.Of(quiet) != prints.Of(Value{Set: true, Float: math.NaN()}) {
-		t.Error("two numbers that are none differ")
+		t.Error("two values of not-a-number differ")
 	}
 }
 
 func TestKeysOfDifferentIDsDiffer(t *testing.T) {
 	if KeyOf([]byte("a")) == KeyOf([]byte("b")) || KeyOf([]byte("a")) != KeyOf([]byte("a")) {
-		t.Error("a key is not that of its id")
+		t.Error("keys do not follow their ids")
 	}
 }
 

@@ -11,17 +11,17 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// batch is a record batch of a fake partition: records, or the marker that ends a transaction.
+// batch is a record batch of a fake partition: records, or the marker at the end of a transaction.
 type batch struct {
 	first    int64
 	values   [][]byte
-	producer int64 // of a transaction; 0 for none
-	abort    bool  // whether this is the marker of an abort
+	producer int64 // the producer of a transaction; 0 for none
+	abort    bool  // whether this marks an abort
 }
 
 func (b batch) last() int64 { return b.first + int64(max(1, len(b.values))) - 1 }
 
-// broker speaks as much of Kafka's protocol as the auditor asks for; it has one topic of one partition.
+// broker implements the part of Kafka's protocol that the auditor uses; it has one topic with one partition.
 type broker struct {
 	t           *testing.T
 	host        string
@@ -114,7 +114,7 @@ func (b *broker) answer(request kmsg.Request) kmsg.Response {
 	case *kmsg.FetchRequest:
 		return b.fetch(request)
 	}
-	b.t.Errorf("the auditor asked for %T", request)
+	b.t.Errorf("the auditor sent an unexpected %T", request)
 	return request.ResponseKind()
 }
 
@@ -133,7 +133,7 @@ func (b *broker) describe(request *kmsg.MetadataRequest) kmsg.Response {
 	return response
 }
 
-// fetch hands over one batch at a time, from the one on that holds the offset, as a broker does.
+// fetch returns one batch at a time, starting with the batch that contains the offset, as a broker does.
 func (b *broker) fetch(request *kmsg.FetchRequest) kmsg.Response {
 	response := request.ResponseKind().(*kmsg.FetchResponse)
 	wanted := request.Topics[0].Partitions[0]
@@ -158,7 +158,7 @@ func (b *broker) fetch(request *kmsg.FetchRequest) kmsg.Response {
 	return response
 }
 
-// encode writes a batch as Kafka keeps it.
+// encode encodes a batch in Kafka's storage format.
 //
 // Source: Kafka's documentation, "Record Batch" and "Control Batches".
 func (b batch) encode() []byte {

@@ -9,9 +9,9 @@ import (
 	"drayage/workloads/auditor/rows"
 )
 
-// cursor walks through a record in Avro's binary form; broken says that the bytes were not what the schema says.
+// cursor reads a record in Avro's binary encoding; broken is set if the bytes do not fit the schema.
 //
-// Own code where a library would do: whether bytes are left over, which makes a record undecodable, no library tells.
+// No library reports whether bytes are left over, which makes a record undecodable; hence this code.
 //
 // Source: Apache Avro 1.12 specification, "Binary Encoding" and "Schema Resolution".
 type cursor struct {
@@ -21,7 +21,7 @@ type cursor struct {
 
 const (
 	microsPerMilli = 1000
-	// No record of a sane topic is nested deeper; bytes can make a recursive schema call for more.
+	// Deeper than any real record; with a recursive schema, malformed bytes could otherwise nest without limit.
 	deepest = 100
 )
 
@@ -55,7 +55,7 @@ func (c *cursor) integer() int64 {
 	return number
 }
 
-// value reads a value of a kind; one of a type that the kind does not take breaks the cursor.
+// value reads a value of a kind; a value of another type breaks the cursor.
 func (c *cursor) value(schema avro.Schema, kind Kind) rows.Value {
 	switch typ := schema.Type(); {
 	case c.broken || typ == avro.Null:
@@ -110,7 +110,7 @@ func (c *cursor) branch(union *avro.UnionSchema) avro.Schema {
 	return union.Types()[number]
 }
 
-// skip passes over a value of any type.
+// skip skips a value of any type.
 func (c *cursor) skip(schema avro.Schema) { c.skipNested(schema, deepest) }
 
 func (c *cursor) skipNested(schema avro.Schema, deeper int) {
@@ -170,7 +170,7 @@ func (c *cursor) blocks(item func()) {
 		if count == 0 || c.broken {
 			return
 		}
-		// Items take a byte at least: a list of nothing but nulls is nobody's, and could be endless.
+		// Each item takes at least one byte: a list of nulls, which take none, is not supported and could be endless.
 		if count > int64(len(c.left)) {
 			c.fail()
 			return

@@ -30,7 +30,7 @@ func record(fields string) string {
 	return fmt.Sprintf(`{"type": "record", "name": "Trip", "fields": [%s]}`, fields)
 }
 
-// registry serves schemas by their ids, from 1 on.
+// registry serves schemas by id, from 1 on.
 func registry(t *testing.T, schemas ...string) *Decoder {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(answer http.ResponseWriter, request *http.Request) {
@@ -84,7 +84,7 @@ func equal(one, other rows.Value) bool {
 }
 
 func TestARecordIsReadByTheSchemaThatItWasWrittenWith(t *testing.T) {
-	// Another order, other types that Avro promotes, and fields that no column takes.
+	// Another order, types that Avro promotes, and fields without a column.
 	wider := record(`{"name": "extra", "type": {"type": "array", "items": {"type": "map", "values": ["null", "string"]}}},
 		{"name": "fare_amount", "type": "int"}, {"name": "VendorID", "type": ["null", "int"]}, ` + sentAt + `,
 		{"name": "inner", "type": {"type": "record", "name": "Inner", "fields": [
@@ -111,7 +111,7 @@ func TestARecordIsReadByTheSchemaThatItWasWrittenWith(t *testing.T) {
 	}
 }
 
-func TestWhatNobodyCanDecodeIsToldApart(t *testing.T) {
+func TestUndecodableRecordsAreRecognised(t *testing.T) {
 	decoder := registry(t,
 		record(fields),
 		`{"type": "record", "name": "Other", "fields": [{"name": "x", "type": "int"}]}`,
@@ -127,11 +127,11 @@ func TestWhatNobodyCanDecodeIsToldApart(t *testing.T) {
 	}
 	for what, value := range map[string][]byte{
 		"no value":                    nil,
-		"no Avro":                     []byte("not Avro at all"),
+		"not Avro":                    []byte("not Avro at all"),
 		"an unknown schema":           framed(99, whole),
 		"a schema without the column": framed(2, []byte{2}),
 		"microseconds":                framed(3, whole),
-		"a schema that is no record":  framed(4, []byte{4, 'a', 'b'}),
+		"a schema of no record":       framed(4, []byte{4, 'a', 'b'}),
 		"a required null":             framed(5, []byte{0, 2, 0, 0}),
 		"a cut record":                framed(1, whole[:len(whole)-1]),
 		"bytes left over":             framed(1, append(slices.Clone(whole), 0)),
@@ -141,12 +141,12 @@ func TestWhatNobodyCanDecodeIsToldApart(t *testing.T) {
 		"nothing but the framing":     framed(1, nil),
 	} {
 		if _, decoded := decode(t, decoder, value); decoded {
-			t.Errorf("%s passed for a record", what)
+			t.Errorf("%s was decoded", what)
 		}
 	}
 }
 
-func TestARegistryThatFailsSaysNothingOfARecord(t *testing.T) {
+func TestARegistryThatFailsIsAnErrorAndNotAnUndecodableRecord(t *testing.T) {
 	decoder := registry(t)
 	if _, err := decoder.Decode(context.Background(), framed(101, nil), make([]rows.Value, len(columns))); err == nil ||
 		!strings.Contains(err.Error(), "500 Internal Server Error") {
@@ -158,6 +158,6 @@ func TestAListWithoutEndEnds(t *testing.T) {
 	endless := record(`{"name": "nulls", "type": {"type": "array", "items": "null"}}, ` + fields)
 	count := binary.AppendVarint(nil, 1<<62)
 	if _, decoded := decode(t, registry(t, endless), framed(1, count)); decoded {
-		t.Error("an endless list passed for a record")
+		t.Error("an endless list was decoded")
 	}
 }

@@ -14,10 +14,10 @@ import (
 	"drayage/workloads/auditor/rows"
 )
 
-// Kind is what a column's values are.
+// Kind is the kind of a column's values.
 type Kind int
 
-// The kinds of the topic's columns, with the logical type that a sender must give them.
+// The kinds of the topic's columns, with the logical type that the schema must have.
 const (
 	Text   Kind = iota
 	Long        // whole numbers
@@ -25,7 +25,7 @@ const (
 	Time        // timestamp-millis; read as microseconds
 )
 
-// Column is a column that records are read into; without one that is required a record cannot be decoded.
+// Column is a column that records are decoded into; a record without a required column is undecodable.
 type Column struct {
 	Name     string
 	Kind     Kind
@@ -37,7 +37,7 @@ const (
 	mostSchemaBytes = 16 << 20
 )
 
-// Decoder reads records in the schema registry's framing: a zero byte, the schema's id in four bytes, Avro's binary form.
+// Decoder decodes records in the schema registry's framing: a zero byte, the schema's id in four bytes, Avro's encoding.
 type Decoder struct {
 	registryURL string
 	columns     []Column
@@ -45,14 +45,14 @@ type Decoder struct {
 	writers     map[uint32]*writer
 }
 
-// NewDecoder makes a decoder; the registry is asked when a record names a schema for the first time.
+// NewDecoder returns a decoder; it asks the registry for a schema when a record first names it.
 func NewDecoder(registryURL string, columns []Column) *Decoder {
 	return &Decoder{strings.TrimRight(registryURL, "/"), columns, &http.Client{Timeout: requestTimeout}, map[uint32]*writer{}}
 }
 
-// Decode reads a record into a row of the decoder's columns; false says that nobody can decode it.
+// Decode decodes a record into a row of the decoder's columns; false if it is undecodable.
 //
-// An error is not about the record: nothing is known of it while the registry does not answer.
+// It returns an error if the registry does not answer, which says nothing about the record.
 func (d *Decoder) Decode(ctx context.Context, value []byte, row []rows.Value) (bool, error) {
 	if len(value) < frameBytes || value[0] != 0 {
 		return false, nil
@@ -70,12 +70,12 @@ func (d *Decoder) Decode(ctx context.Context, value []byte, row []rows.Value) (b
 	return found != nil && found.decode(value[frameBytes:], row), nil
 }
 
-// find asks for a schema; one that the registry does not know, or that is not Avro, is nil.
+// find requests a schema from the registry; nil if the registry does not know it, or if it is not Avro.
 func (d *Decoder) find(ctx context.Context, id uint32) (avro.Schema, error) {
 	address := fmt.Sprintf("%s/schemas/ids/%d", d.registryURL, id)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return nil, fmt.Errorf("SCHEMA_REGISTRY_URL %q is no address: %w", d.registryURL, err)
+		return nil, fmt.Errorf("SCHEMA_REGISTRY_URL %q is not an address: %w", d.registryURL, err)
 	}
 	response, err := d.client.Do(request)
 	if err != nil {
@@ -84,7 +84,7 @@ func (d *Decoder) find(ctx context.Context, id uint32) (avro.Schema, error) {
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, mostSchemaBytes))
 	if err != nil {
-		return nil, fmt.Errorf("the schema registry's answer about schema %d broke off: %w", id, err)
+		return nil, fmt.Errorf("the schema registry's answer for schema %d broke off: %w", id, err)
 	}
 	var answer struct {
 		Schema string `json:"schema"`
@@ -101,10 +101,10 @@ func (d *Decoder) find(ctx context.Context, id uint32) (avro.Schema, error) {
 	case answer.Type != "" && answer.Type != "AVRO":
 		return nil, nil
 	}
-	// A cache of its own: two schemas may define the same name.
+	// A separate cache, because two schemas may define the same name.
 	schema, err := avro.ParseBytesWithCache([]byte(answer.Schema), "", &avro.SchemaCache{})
 	if err != nil {
-		return nil, fmt.Errorf("schema %d of the registry is not understood: %w", id, err)
+		return nil, fmt.Errorf("schema %d of the registry cannot be parsed: %w", id, err)
 	}
 	return schema, nil
 }

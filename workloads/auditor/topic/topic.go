@@ -17,7 +17,7 @@ import (
 const (
 	readCommitted   = 1
 	earliest        = -2
-	latest          = -1 // for a read_committed reader: the last stable offset
+	latest          = -1 // the last stable offset, for a read_committed reader
 	fetchBytes      = 8 << 20
 	fetchWaitMS     = 500
 	requestTimeout  = 30 * time.Second
@@ -33,7 +33,8 @@ type Topic struct {
 	address    string
 }
 
-// Partition is what a read_committed reader sees of a partition: records from Start on, and none from End on.
+// Partition is the part of a partition that a read_committed reader sees: the records from Start up to, but not
+// including, End.
 type Partition struct {
 	Number     int32
 	Start, End int64
@@ -47,7 +48,7 @@ type Record struct {
 	Value     []byte // nil for a record without a value
 }
 
-// Open finds a topic and its bounds; bootstrapServers are addresses with commas between them.
+// Open finds a topic and its bounds; bootstrapServers are addresses separated by commas.
 func Open(ctx context.Context, bootstrapServers, name string) (*Topic, error) {
 	brokers := strings.Split(strings.ReplaceAll(bootstrapServers, " ", ""), ",")
 	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ClientID("auditor"),
@@ -63,13 +64,13 @@ func Open(ctx context.Context, bootstrapServers, name string) (*Topic, error) {
 	return topic, nil
 }
 
-// Close ends the connections.
+// Close closes the connections.
 func (t *Topic) Close() { t.client.Close() }
 
-// ID is the topic's id, written as Kafka's own tools do: a topic that is made anew has another one.
+// ID returns the topic's id in the form of Kafka's own tools; a topic that is created again has a new id.
 func (t *Topic) ID() string { return base64.RawURLEncoding.EncodeToString(t.id[:]) }
 
-// Bounds tells the bounds of the partitions, by their numbers from 0 on.
+// Bounds returns the bounds of the partitions, by their numbers from 0 on.
 func (t *Topic) Bounds() []Partition { return t.partitions }
 
 func (t *Topic) describe(ctx context.Context) error {
@@ -103,7 +104,7 @@ func (t *Topic) describe(ctx context.Context) error {
 	for number := range int32(len(leaders)) {
 		leader, ok := leaders[number]
 		if !ok {
-			return fmt.Errorf("the broker names no partition %d of %d", number, len(leaders))
+			return fmt.Errorf("the broker does not list partition %d of %d", number, len(leaders))
 		}
 		t.partitions = append(t.partitions, Partition{number, starts[number], ends[number], leader})
 	}
@@ -123,25 +124,25 @@ func (t *Topic) offsets(ctx context.Context, leaders map[int32]int32, timestamp 
 	request.Topics = append(request.Topics, wanted)
 	answer, err := request.RequestWith(ctx, t.client)
 	if err != nil {
-		return nil, fmt.Errorf("its offsets could not be asked for: %w", err)
+		return nil, fmt.Errorf("its offsets could not be requested: %w", err)
 	}
 	found := map[int32]int64{}
 	for _, topic := range answer.Topics {
 		for _, partition := range topic.Partitions {
 			if err := kerr.ErrorForCode(partition.ErrorCode); err != nil {
-				return nil, fmt.Errorf("the offsets of partition %d could not be asked for: %w", partition.Partition, err)
+				return nil, fmt.Errorf("the offsets of partition %d could not be requested: %w", partition.Partition, err)
 			}
 			found[partition.Partition] = partition.Offset
 		}
 	}
 	if len(found) != len(leaders) {
-		return nil, fmt.Errorf("the broker told the offsets of %d of %d partitions", len(found), len(leaders))
+		return nil, fmt.Errorf("the broker returned the offsets of %d of %d partitions", len(found), len(leaders))
 	}
 	return found, nil
 }
 
-// Read reads every committed record, in order within a partition. What retention takes away meanwhile is not read:
-// Start is then beyond it.
+// Read reads every committed record, in order within a partition. Records that retention deletes in the meantime are not
+// read; Start then moves past them.
 func (t *Topic) Read(ctx context.Context, see func(Record) error) error {
 	for place := range t.partitions {
 		if err := t.readPartition(ctx, &t.partitions[place], see); err != nil {
@@ -161,7 +162,7 @@ func (t *Topic) readPartition(ctx context.Context, partition *Partition, see fun
 				return startErr
 			}
 			if starts[partition.Number] <= offset {
-				return fmt.Errorf("the broker has no offset %d, though the log begins at %d", offset, starts[partition.Number])
+				return fmt.Errorf("the broker does not have offset %d, although the log begins at %d", offset, starts[partition.Number])
 			}
 			partition.Start, offset = starts[partition.Number], starts[partition.Number]
 			continue
@@ -180,14 +181,14 @@ func (t *Topic) readPartition(ctx context.Context, partition *Partition, see fun
 		if next > offset {
 			offset, progressed = next, time.Now()
 		} else if time.Since(progressed) > progressTimeout {
-			return fmt.Errorf("nothing came from offset %d on for %s, though the end is %d", offset, progressTimeout, partition.End)
+			return fmt.Errorf("nothing arrived from offset %d on for %s, although the end is %d", offset, progressTimeout, partition.End)
 		}
 	}
 	return nil
 }
 
-// fetch asks the leader for records from an offset on, and tells where to go on: ends of transactions and what was
-// aborted are passed over.
+// fetch requests records from an offset on from the leader, and returns the offset to continue at; it skips the ends of
+// transactions and aborted records.
 func (t *Topic) fetch(ctx context.Context, partition Partition, offset int64) (kgo.FetchPartition, int64, error) {
 	request := kmsg.NewPtrFetchRequest()
 	request.MaxWaitMillis, request.MinBytes, request.MaxBytes, request.IsolationLevel = fetchWaitMS, 1, fetchBytes, readCommitted
@@ -209,7 +210,7 @@ func (t *Topic) fetch(ctx context.Context, partition Partition, offset int64) (k
 		return kgo.FetchPartition{}, offset, err
 	}
 	if len(answer.Topics) != 1 || len(answer.Topics[0].Partitions) != 1 {
-		return kgo.FetchPartition{}, offset, errors.New("the broker answered for other partitions than were asked for")
+		return kgo.FetchPartition{}, offset, errors.New("the broker answered for other partitions than the requested one")
 	}
 	options := kgo.ProcessFetchPartitionOpts{
 		Offset: offset, IsolationLevel: kgo.ReadCommitted(), Topic: t.name, Partition: partition.Number,

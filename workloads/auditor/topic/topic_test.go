@@ -18,7 +18,7 @@ func values(texts ...string) [][]byte {
 	return all
 }
 
-// busy is a partition in which one transaction was committed, one aborted, and one is still open behind the end.
+// busy is a partition with committed and aborted transactions, and one that is still open at the end.
 func busy(t *testing.T) *broker {
 	t.Helper()
 	return &broker{
@@ -72,7 +72,7 @@ func TestCommittedRecordsAreReadToTheEndWhateverWasAborted(t *testing.T) {
 	}
 }
 
-func TestWhatRetentionTakesWhileReadingIsNotReadAndTold(t *testing.T) {
+func TestRecordsThatRetentionDeletesWhileReadingAreNotReadAndMoveTheStart(t *testing.T) {
 	broker := busy(t)
 	broker.startAtRead = 7
 	topic, found := read(t, broker)
@@ -81,7 +81,7 @@ func TestWhatRetentionTakesWhileReadingIsNotReadAndTold(t *testing.T) {
 	}
 }
 
-func TestATopicThatIsNotThereIsNamed(t *testing.T) {
+func TestAMissingTopicIsNamed(t *testing.T) {
 	_, err := Open(context.Background(), busy(t).serve(), "gone")
 	if err == nil || !strings.Contains(err.Error(), "topic gone") || !strings.Contains(err.Error(), "materialize kafka_topics") {
 		t.Errorf("expected an error that names the topic and what to do, got %v", err)

@@ -6,14 +6,14 @@ import (
 	"drayage/workloads/auditor/rows"
 )
 
-// writer reads what was written with one schema.
+// writer decodes records that were written with one schema.
 type writer struct {
 	fields  []*avro.Field
-	places  []int // for each field its column; -1 for one that no column takes
+	places  []int // each field's column; -1 for a field without one
 	columns []Column
 }
 
-// newWriter plans how a schema's fields become columns; nil if they cannot.
+// newWriter maps a schema's fields to columns; nil if they do not fit.
 func newWriter(schema avro.Schema, columns []Column) *writer {
 	record, ok := schema.(*avro.RecordSchema)
 	if !ok {
@@ -31,7 +31,7 @@ func newWriter(schema avro.Schema, columns []Column) *writer {
 			planned.places = append(planned.places, -1)
 			continue
 		}
-		// To Avro milliseconds and microseconds are the same long.
+		// Avro encodes milliseconds and microseconds as the same long.
 		wanted := avro.LogicalType("")
 		if columns[place].Kind == Time {
 			wanted = avro.TimestampMillis
@@ -50,7 +50,7 @@ func newWriter(schema avro.Schema, columns []Column) *writer {
 	return planned
 }
 
-// logicalType is that of a schema, or of a union's first branch that is not null.
+// logicalType returns the logical type of a schema, or of a union's first branch that is not null.
 func logicalType(schema avro.Schema) avro.LogicalType {
 	if union, ok := schema.(*avro.UnionSchema); ok {
 		for _, branch := range union.Types() {
@@ -66,7 +66,7 @@ func logicalType(schema avro.Schema) avro.LogicalType {
 	return ""
 }
 
-// decode reads a record; false says that the bytes do not fit the schema, or the schema's values the columns.
+// decode decodes a record; false if the bytes do not fit the schema, or the values do not fit the columns.
 func (w *writer) decode(encoded []byte, row []rows.Value) bool {
 	clear(row)
 	from := &cursor{left: encoded}

@@ -1,4 +1,4 @@
-// Package trips knows the taxi trip as each layer holds it, and the documented rules by which one becomes the next.
+// Package trips has the columns of a taxi trip in each layer, and the documented rules that lead from one to the next.
 package trips
 
 import (
@@ -6,7 +6,7 @@ import (
 	"drayage/workloads/auditor/topic"
 )
 
-// The columns of an event, by their places in a row.
+// The columns of an event, by their positions in a row.
 const (
 	EventID = iota
 	TripMonth
@@ -33,7 +33,7 @@ const (
 	EventColumns
 )
 
-// What bronze adds to an event.
+// The columns that bronze adds to an event.
 const (
 	KafkaTopicID = EventColumns + iota
 	KafkaPartition
@@ -44,7 +44,7 @@ const (
 	BronzeColumns
 )
 
-// Event is how an event's columns arrive in the topic.
+// Event has an event's columns in the topic.
 var Event = []topic.Column{
 	{Name: "event_id", Kind: topic.Text, Required: true},
 	{Name: "trip_month", Kind: topic.Text, Required: true},
@@ -70,7 +70,7 @@ var Event = []topic.Column{
 	{Name: "Airport_fee", Kind: topic.Double},
 }
 
-// Bronze is how bronze.raw_trips keeps an event and where it came from.
+// Bronze returns the columns of bronze.raw_trips: an event and its origin.
 func Bronze() []lake.Column {
 	types := map[topic.Kind]string{topic.Text: "string", topic.Long: "long", topic.Double: "double", topic.Time: "timestamp"}
 	var columns []lake.Column
@@ -87,8 +87,8 @@ func Bronze() []lake.Column {
 	)
 }
 
-// The columns of a trip, by their places in a row. Those of fct_trips come first: its keys are not among them, since a
-// code that nobody listed becomes that of the unknown member there.
+// The columns of a trip, by their positions in a row. Those of fct_trips come first, without its keys, because fct_trips
+// replaces unlisted codes by the unknown member's.
 const (
 	TripID = iota
 	TripEventID
@@ -111,7 +111,7 @@ const (
 	FactColumns
 )
 
-// What silver has besides.
+// The columns that only silver has.
 const (
 	TripRateCodeID = FactColumns + iota
 	TripPickupLocationID
@@ -123,7 +123,7 @@ const (
 
 const money = "decimal(10, 2)"
 
-// Silver is how silver.cleaned_trips keeps a trip.
+// Silver has the columns of silver.cleaned_trips.
 var Silver = []lake.Column{
 	{Name: "trip_id", Type: "string"},
 	{Name: "event_id", Type: "string"},
@@ -150,5 +150,5 @@ var Silver = []lake.Column{
 	{Name: "ingested_at", Type: "timestamp"},
 }
 
-// Facts is what marts.fct_trips has unchanged of silver.
+// Facts has the columns that marts.fct_trips takes from silver unchanged.
 var Facts = Silver[:FactColumns]

@@ -1,7 +1,7 @@
 package trips
 
 import (
-	"crypto/md5" //nolint:gosec // the documented form of trip_id, no secret
+	"crypto/md5" //nolint:gosec // the documented form of trip_id, not a secret
 	"fmt"
 	"math"
 	"strconv"
@@ -11,7 +11,7 @@ import (
 	"drayage/workloads/auditor/rows"
 )
 
-// Bounds within which a value fits its column of silver.
+// Bounds of the values that fit silver's columns.
 const (
 	mostMoney = 99999999.99
 	mostMiles = 1e300
@@ -23,16 +23,16 @@ type Month struct {
 	first, firstNext int64 // microseconds since 1970
 }
 
-// ParseMonth reads a month such as 2024-01.
+// ParseMonth parses a month such as 2024-01.
 func ParseMonth(text string) (Month, error) {
 	first, err := time.Parse("2006-01", text)
 	if err != nil {
-		return Month{}, fmt.Errorf("%q is no month such as 2024-01: audit a single monthly partition", text)
+		return Month{}, fmt.Errorf("%q is not a month such as 2024-01: audit a single monthly partition", text)
 	}
 	return Month{text, first.UnixMicro(), first.AddDate(0, 1, 0).UnixMicro()}, nil
 }
 
-// Reject tells the first rule that an event breaks, in the words of silver.rejected_trips; "" for a valid trip.
+// Reject returns the first rule that an event breaks, in the words of silver.rejected_trips; "" for a valid trip.
 //
 // Source: the head of sql/flink/silver_clean.sql.
 func (m Month) Reject(event []rows.Value) string {
@@ -65,7 +65,7 @@ func fits(event []rows.Value) bool {
 		}
 	}
 	for _, place := range amounts {
-		// Not "beyond": nothing compares as true with what is no number.
+		// Negated, because every comparison with not-a-number is false.
 		if event[place].Set && !(math.Abs(event[place].Float) < mostMoney) {
 			return false
 		}
@@ -80,9 +80,9 @@ var (
 	}
 )
 
-// Clean makes the trip of silver that a valid event becomes; trip is a row of SilverColumns.
+// Clean makes silver's trip from a valid event; trip is a row of SilverColumns.
 //
-// Its id is made of the natural key and left out of the row, which has the texts of the event.
+// It returns the id, which is made from the natural key and left out of the row. The row shares the event's texts.
 func Clean(event []rows.Value, trip []rows.Value) rows.Key {
 	copy(trip, []rows.Value{
 		TripEventID: event[EventID], TripVendorID: event[VendorID], TripPassengerCount: event[PassengerCount],
@@ -98,7 +98,7 @@ func Clean(event []rows.Value, trip []rows.Value) rows.Key {
 	return naturalKey(trip)
 }
 
-// naturalKey is trip_id: the MD5 of seven texts.
+// naturalKey returns trip_id: the MD5 of seven texts.
 //
 // Source: the head of sql/flink/silver_clean.sql.
 func naturalKey(trip []rows.Value) rows.Key {
@@ -123,7 +123,7 @@ func naturalKey(trip []rows.Value) rows.Key {
 	return md5.Sum([]byte(text.String())) //nolint:gosec // as above
 }
 
-// clock writes a time as Java's pattern yyyy-MM-dd HH:mm:ss.SSS does, for which a year is one of its era.
+// clock formats a time like Java's pattern yyyy-MM-dd HH:mm:ss.SSS, in which the year is the year of the era.
 //
 // Source: java.time.format.DateTimeFormatter, "Patterns for Formatting and Parsing".
 func clock(micros int64) string {
@@ -147,7 +147,7 @@ func floorDays(micros int64) int64 {
 	return days
 }
 
-// cents rounds an amount half up, from the shortest text that stands for it: 0.285 is 0.29, though binary has it below.
+// cents rounds an amount half up, from its shortest decimal text: 0.285 is 0.29, although its binary value is below 0.285.
 func cents(amount rows.Value) rows.Value {
 	if !amount.Set {
 		return rows.Value{}
@@ -156,7 +156,7 @@ func cents(amount rows.Value) rows.Value {
 	fraction = (fraction + "000")[:max(3, len(fraction))]
 	number, err := strconv.ParseInt(dollars+fraction[:2], 10, 64)
 	if err != nil {
-		return rows.Value{} // beyond any bound: such an event is rejected before
+		return rows.Value{} // out of bounds: such an event is rejected earlier
 	}
 	if fraction[2] >= '5' {
 		number++
@@ -167,7 +167,7 @@ func cents(amount rows.Value) rows.Value {
 	return rows.Value{Set: true, Int: number}
 }
 
-// Dollars writes cents as a decimal with two places.
+// Dollars formats cents as dollars with two decimals.
 func Dollars(cents int64) string {
 	sign := ""
 	if cents < 0 {

@@ -22,7 +22,7 @@ func number(n int64) rows.Value { return rows.Value{Set: true, Int: n} }
 
 func amount(n float64) rows.Value { return rows.Value{Set: true, Float: n} }
 
-// valid is an event of January 2024 that no rule speaks against.
+// valid is an event of January 2024 that breaks no rule.
 func valid(t *testing.T) []rows.Value {
 	t.Helper()
 	event := make([]rows.Value, BronzeColumns)
@@ -98,7 +98,7 @@ func TestMoneyIsRoundedHalfUpFromItsShortestText(t *testing.T) {
 	}
 }
 
-func TestYearsAreWrittenAsJavaDoes(t *testing.T) {
+func TestYearsAreFormattedAsInJava(t *testing.T) {
 	for micros, want := range map[int64]string{
 		0:  "1970-01-01 00:00:00.000",
 		-1: "1969-12-31 23:59:59.999",
@@ -111,10 +111,10 @@ func TestYearsAreWrittenAsJavaDoes(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoMonthIsRefused(t *testing.T) {
+func TestWhatIsNotAMonthIsRefused(t *testing.T) {
 	for _, text := range []string{"", "2024", "2024-13", "2024-01-01"} {
 		if _, err := ParseMonth(text); err == nil {
-			t.Errorf("%q passed for a month", text)
+			t.Errorf("%q was accepted as a month", text)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-"""The project baked once, and a lake in a file."""
+"""Fixtures: the project, prepared once, and a lake in a file."""
 
 import json
 import os
@@ -25,27 +25,27 @@ ADDRESSES = {
 
 @pytest.fixture(scope="session")
 def shared_services() -> Iterator[Services]:
-    """A catalog and an object store that work."""
+    """A working catalog and object store."""
     with running_services() as services:
         yield services
 
 
 @pytest.fixture
 def services() -> Iterator[Services]:
-    """A catalog and an object store of the test's own, to break."""
+    """A catalog and an object store for one test, which may break them."""
     with running_services() as services:
         yield services
 
 
 @pytest.fixture(scope="session")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Both real months, as silver has them."""
+    """Both real months, as silver holds them."""
     return make_lake(tmp_path_factory.mktemp("lake") / "lake.duckdb", "2019-01", "2019-02")
 
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory, shared_services: Services, lake: Path) -> dict[str, str]:
-    """What a container gets and its image sets, the project baked included."""
+    """The environment of a container and its image, with the project prepared."""
     folder = tmp_path_factory.mktemp("image")
     environment = {
         **ADDRESSES,
@@ -62,33 +62,36 @@ def environment(tmp_path_factory: pytest.TempPathFactory, shared_services: Servi
         "PYTHONPATH": str(WORKLOAD / "src"),
     }
     subprocess.run(
-        [sys.executable, "-m", "dbt_runner", "bake"], env={**os.environ, **environment}, check=True, timeout=300
+        [sys.executable, "-m", "dbt_runner", "prepare_image"],
+        env={**os.environ, **environment},
+        check=True,
+        timeout=300,
     )
     return environment
 
 
 @pytest.fixture(scope="session")
-def baked(environment: dict[str, str]) -> Path:
-    """The folder that ``bake`` wrote."""
+def prepared(environment: dict[str, str]) -> Path:
+    """The folder that ``prepare_image`` wrote to."""
     return Path(environment["DBT_BAKED_PATH"])
 
 
 @pytest.fixture(scope="session")
-def project(baked: Path) -> Project:
+def project(prepared: Path) -> Project:
     """The parsed project."""
-    return load_project(baked)
+    return load_project(prepared)
 
 
 @pytest.fixture(scope="session")
-def session_runner(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str], baked: Path) -> Runner:
-    """Starts steps that share nothing with a test's own."""
+def session_runner(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str], prepared: Path) -> Runner:
+    """A runner whose marts file is shared by the tests of a session."""
     folder = tmp_path_factory.mktemp("steps")
     own = {**environment, "MARTS_DUCKDB_PATH": str(folder / "marts.duckdb")}
-    return Runner(folder, own, json.loads((baked / "manifest.json").read_bytes()))
+    return Runner(folder, own, json.loads((prepared / "manifest.json").read_bytes()))
 
 
 @pytest.fixture
 def runner(session_runner: Runner, tmp_path: Path) -> Runner:
-    """Starts steps on a marts file of the test's own."""
+    """A runner with a separate marts file for each test."""
     own = {**session_runner.environment, "MARTS_DUCKDB_PATH": str(tmp_path / "marts.duckdb")}
     return replace(session_runner, folder=tmp_path, environment=own)

@@ -42,12 +42,12 @@ where fare_amount >= 0 and trip_distance >= 0
 
 
 def make_lake(path: Path, *months: str, rows: int | None = None, change: str = "") -> Path:
-    """Make the file.
+    """Create the file.
 
     Args:
-        path: Where.
+        path: The file to create.
         months: The months that silver holds.
-        rows: Trips of each month, the earliest first; None for all.
+        rows: Number of trips in each month, the earliest first; None for all.
         change: SQL to run on ``silver.cleaned_trips`` afterwards.
 
     Returns:
@@ -60,7 +60,7 @@ def make_lake(path: Path, *months: str, rows: int | None = None, change: str = "
         for number, month in enumerate(months):
             query = _CLEANED.format(month=month, money=money, file=MONTHS / f"yellow_tripdata_{month}.parquet")
             verb = "insert into silver.cleaned_trips" if number else "create table silver.cleaned_trips as"
-            connection.execute(f"{verb} select * from ({query}){limit}")  # noqa: S608  all of it stands in this file
+            connection.execute(f"{verb} select * from ({query}){limit}")  # noqa: S608  the query is built from this file's own text
         if change:
             connection.execute(change)
     return path

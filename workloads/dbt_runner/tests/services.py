@@ -1,4 +1,4 @@
-"""A catalog and an object store as far as the runner asks them: a few answers over HTTP."""
+"""A fake catalog and object store: the few HTTP answers that dbt_runner needs."""
 
 import json
 import threading
@@ -12,10 +12,10 @@ STORE = "/"
 
 
 class Services(ThreadingHTTPServer):
-    """One server that is both.
+    """One server that acts as both.
 
     Attributes:
-        answers: Status and body by path; a test changes them.
+        answers: Status and body by path; tests may change them.
     """
 
     daemon_threads = True
@@ -30,7 +30,7 @@ class Services(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Its address."""
+        """The server's address."""
         return f"http://127.0.0.1:{self.server_port}"
 
 
@@ -38,7 +38,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: Services
 
     def do_GET(self) -> None:
-        """Answer as the test wants it."""
+        """Send the answer that the test chose."""
         status, body = self.server.answers[self.path.partition("?")[0]]
         content = (body if isinstance(body, str) else json.dumps(body)).encode()
         self.send_response(status)

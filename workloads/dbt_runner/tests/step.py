@@ -1,4 +1,4 @@
-"""Runs the command as the host does: a process of its own, with Pipes' context and messages in files."""
+"""Run the command as the host does: in a separate process, with Pipes' context and messages in files."""
 
 import json
 import os
@@ -18,7 +18,7 @@ PROJECT = WORKLOAD.parents[1] / "sql" / "dbt"
 
 @dataclass(frozen=True)
 class Ended:
-    """A step that is over."""
+    """A finished step."""
 
     exit_code: int
     messages: list[dict[str, Any]]
@@ -46,12 +46,12 @@ class Ended:
 
     @property
     def log(self) -> str:
-        """The log messages, a line each."""
+        """The log messages, one a line."""
         return "\n".join(report["message"] for report in self.reports("log"))
 
     @property
     def failure(self) -> str:
-        """The message of the exception that Pipes was closed with; empty if there was none."""
+        """The message of the exception that Pipes was closed with; empty if there is none."""
         closed = self.reports("closed")
         exception = (closed[0] or {}).get("exception") if closed else None
         return str(exception["message"]).strip() if exception else ""
@@ -62,9 +62,9 @@ class Runner:
     """Starts steps.
 
     Args:
-        folder: Where the steps' files go.
-        environment: What the container would get.
-        manifest: The baked manifest.
+        folder: Folder for the steps' files.
+        environment: The environment that the container would have.
+        manifest: The manifest that ``prepare_image`` wrote.
     """
 
     folder: Path
@@ -72,7 +72,7 @@ class Runner:
     manifest: Mapping[str, Any]
 
     def unique_id(self, name: str) -> str:
-        """Give dbt's unique id of the node with this name."""
+        """Return dbt's unique id of the node with this name."""
         return next(key for key, node in self.manifest["nodes"].items() if node["name"] == name)
 
     def start(
@@ -89,13 +89,13 @@ class Runner:
         """Start a step.
 
         Args:
-            command: What the container runs.
-            month: Its partition.
-            last_month: The last of its partitions, if it has several.
-            select: Names of the nodes to build; none means all.
-            assets: The step's assets; none means those of the nodes.
-            extras: In place of those that the host would send.
-            environment: In place of what the container would get, by lower-case name.
+            command: The command that the container runs.
+            month: The step's partition.
+            last_month: The step's last partition, if it has several.
+            select: Names of the nodes to build; empty means all.
+            assets: The step's assets; empty means those of the nodes.
+            extras: Extras to send instead of the host's.
+            environment: Environment variables to change, by lower-case name.
         """
         nodes = {
             key: node for key, node in self.manifest["nodes"].items() if node["resource_type"] in ("seed", "model")
@@ -121,7 +121,7 @@ class Runner:
         (io / "context.json").write_text(json.dumps(context))
         (io / "messages.jsonl").touch()
         with (io / "stdout").open("w") as stdout, (io / "stderr").open("w") as stderr:
-            process = subprocess.Popen(  # noqa: S603  this Python and a command of ours
+            process = subprocess.Popen(  # noqa: S603  runs this Python with our own command
                 [sys.executable, "-m", "dbt_runner", command],
                 env={
                     **os.environ,
@@ -142,17 +142,17 @@ class Runner:
 
 @dataclass(frozen=True)
 class Started:
-    """A step that runs."""
+    """A running step."""
 
     process: subprocess.Popen[bytes]
     io: Path
 
     def messages(self) -> str:
-        """Read what it has reported so far."""
+        """Read the messages that the step has sent so far."""
         return (self.io / "messages.jsonl").read_text()
 
     def wait(self) -> Ended:
-        """Wait for its end."""
+        """Wait for the step to end."""
         exit_code = self.process.wait(timeout=300)
         return Ended(
             exit_code,

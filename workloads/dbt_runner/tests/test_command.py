@@ -1,4 +1,4 @@
-"""The command as the container runs it, where it ends before dbt."""
+"""The command as the container runs it, where it ends before dbt starts."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from services import STORE, TABLE, Services
 
 
 def test_command_outside_dagster_says_how_to_run_dbt_instead() -> None:
-    """dagster-pipes alone would do nothing, and succeed."""
+    """Without this error, dagster-pipes would do nothing and the command would succeed."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DAGSTER_PIPES")}
     ended = subprocess.run(
         [sys.executable, "-m", "dbt_runner", "build"],
@@ -35,7 +35,7 @@ def test_command_outside_dagster_says_how_to_run_dbt_instead() -> None:
 def test_lake_out_of_reach_fails_the_step_with_one_line(
     runner: Runner, services: Services, path: str, answer: tuple[int, object], expected: str
 ) -> None:
-    """The message is the step's whole story, in Dagster and in the container's log."""
+    """The message tells the whole story, both in Dagster and in the container's log."""
     services.answers[path] = answer
     step = runner.run(iceberg_catalog_uri=services.url, s3_endpoint=services.url)
     assert step.exit_code == 1
@@ -46,14 +46,14 @@ def test_lake_out_of_reach_fails_the_step_with_one_line(
 
 
 def test_missing_settings_fail_the_step(runner: Runner) -> None:
-    """Pipes is open by then, so that Dagster shows the reason."""
+    """Pipes is already open, so Dagster shows the reason."""
     step = runner.run(s3_region="")
     assert step.exit_code == 1
     assert "S3_REGION" in step.failure
 
 
 def test_damaged_marts_file_fails_the_step_before_dbt(runner: Runner) -> None:
-    """And is left as it is, for whoever wants to look."""
+    """The file is left as it is, so that it can be inspected."""
     marts = runner.folder / "marts.duckdb"
     marts.write_bytes(b"garbage" * 1000)
     step = runner.run()
@@ -63,7 +63,7 @@ def test_damaged_marts_file_fails_the_step_before_dbt(runner: Runner) -> None:
 
 
 def test_missing_asset_keys_fail_the_step(runner: Runner) -> None:
-    """A node that is built and not reported would be a silent success."""
+    """A node that is built but not reported would succeed silently."""
     step = runner.run(extras={"asset_keys": {}})
     assert step.exit_code == 1
     assert "dbt nodes for which it has no asset" in step.failure

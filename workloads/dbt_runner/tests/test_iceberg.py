@@ -1,6 +1,6 @@
-"""What is written to an Iceberg table, with a DuckDB file in the catalog's place.
+"""What is written to an Iceberg table, with a DuckDB file in place of the catalog.
 
-The file stands for what the catalog holds; that the catalog and the store take it is for the tests with the stack.
+The tests with the stack check that a real catalog and object store accept it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,15 +20,15 @@ TABLE = "marts.fct_trips"
 
 
 class FilePublisher(Publisher):
-    """Leaves out what only a catalog has: partitions and snapshots."""
+    """A publisher without what only a catalog has: partitions and snapshots."""
 
     def create(self, target: str, columns: Sequence[Column], *, by_month: bool) -> None:
-        """Make a table of DuckDB's own."""
+        """Create an ordinary DuckDB table."""
         assert by_month is any(column.name == "trip_month" for column in columns)
         super().create(target, columns, by_month=False)
 
-    def snapshot_id(self, target: str) -> int | None:  # noqa: ARG002  the catalog's alone to know
-        """Tell that there is none."""
+    def snapshot_id(self, target: str) -> int | None:  # noqa: ARG002  only a catalog has snapshots
+        """Return None, since there is no snapshot."""
         return None
 
 
@@ -49,14 +49,14 @@ def connection(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 @pytest.fixture
 def publisher(connection: duckdb.DuckDBPyConnection) -> Publisher:
-    """Publishes from one to the other."""
+    """A publisher from the marts to the lake."""
     publisher = FilePublisher(connection)
     publisher.require_namespace("marts")
     return publisher
 
 
 def rows(connection: duckdb.DuckDBPyConnection, relation: str) -> list[tuple[Any, ...]]:
-    """Read a relation in one order."""
+    """Read a relation's rows in a fixed order."""
     return connection.table(relation).order("all").fetchall()
 
 
@@ -73,7 +73,7 @@ def test_month_is_published_and_no_other(publisher: Publisher, connection: duckd
 def test_publishing_the_same_rows_again_writes_nothing(
     publisher: Publisher, connection: duckdb.DuckDBPyConnection
 ) -> None:
-    """Their order is not theirs."""
+    """The order of the rows does not matter."""
     first = publisher.publish("core.fct_trips", TABLE, [], by_month=True)
     connection.execute("create or replace table built.core.fct_trips as from built.core.fct_trips order by usd desc")
     again = publisher.publish("core.fct_trips", TABLE, [], by_month=True)
@@ -94,7 +94,7 @@ def test_publishing_the_same_rows_again_writes_nothing(
 def test_only_the_month_that_changed_is_replaced(
     publisher: Publisher, connection: duckdb.DuckDBPyConnection, change: str, written: int, deleted: int
 ) -> None:
-    """Also a month that lost all its rows, and one that has a row twice."""
+    """This includes a month that lost all its rows, and one that has a row twice."""
     publisher.publish("core.fct_trips", TABLE, [], by_month=True)
     connection.execute(change)
     published = publisher.publish("core.fct_trips", TABLE, [], by_month=True)
@@ -115,7 +115,7 @@ def test_mart_without_months_is_published_as_a_whole(
 def test_table_with_other_columns_is_refused_and_left(
     publisher: Publisher, connection: duckdb.DuckDBPyConnection
 ) -> None:
-    """A new column belongs to every month, not to the one that happens to be published."""
+    """A new column concerns every month, not only the one being published."""
     publisher.publish("core.fct_trips", TABLE, [], by_month=True)
     connection.execute("alter table built.core.fct_trips add column tip_usd double")
     with pytest.raises(PublishError, match=r"lacks tip_usd DOUBLE.*Drop the table"):
@@ -128,17 +128,15 @@ def test_mart_that_was_never_built_is_named(publisher: Publisher) -> None:
         publisher.publish("core.daily_revenue", TABLE, [], by_month=True)
 
 
-def test_memory_that_does_not_suffice_is_told_with_what_helps(
-    publisher: Publisher, connection: duckdb.DuckDBPyConnection
-) -> None:
-    """The catalog and the store are in order."""
+def test_lack_of_memory_is_reported_with_advice(publisher: Publisher, connection: duckdb.DuckDBPyConnection) -> None:
+    """The advice must not blame the catalog or the store, which work."""
     connection.execute("set max_temp_directory_size = '0 bytes'; set memory_limit = '1MB'")
-    with pytest.raises(PublishError, match=r"Out of Memory Error.*as it was before.* DUCKDB_MEMORY_LIMIT"):
+    with pytest.raises(PublishError, match=r"Out of Memory Error.*The table is unchanged.* DUCKDB_MEMORY_LIMIT"):
         publisher.publish("core.fct_trips", TABLE, [], by_month=True)
 
 
-def test_publishing_keeps_to_the_memory_that_it_is_given(environment: dict[str, str], tmp_path: Path) -> None:
-    """By itself DuckDB takes four fifths of the machine's."""
+def test_publishing_keeps_within_its_memory_limit(environment: dict[str, str], tmp_path: Path) -> None:
+    """By default DuckDB takes four fifths of the machine's memory."""
     config = settings_for(tmp_path).duckdb_config
     with connect(config | {"extension_directory": environment["DUCKDB_EXTENSION_DIRECTORY"]}) as connection:
         row = connection.execute("select current_setting('memory_limit'), current_setting('temp_directory')").fetchone()
@@ -148,28 +146,28 @@ def test_publishing_keeps_to_the_memory_that_it_is_given(environment: dict[str, 
 def test_failure_in_the_middle_leaves_the_table_as_it_was(
     publisher: Publisher, connection: duckdb.DuckDBPyConnection
 ) -> None:
-    """Delete and insert are one commit."""
+    """Delete and insert happen in one commit."""
     connection.execute(
         f"create table lake.{TABLE} (trip_id bigint, trip_month varchar, usd decimal(10, 2) check (usd < 400))"
     )
     publisher.publish("core.fct_trips", TABLE, [], by_month=True)
     before = rows(connection, f"lake.{TABLE}")
     connection.execute("update built.core.fct_trips set usd = 500 where trip_id = 4")
-    with pytest.raises(PublishError, match=r"CHECK constraint failed.*The table is as it was before"):
+    with pytest.raises(PublishError, match=r"CHECK constraint failed.*The table is unchanged"):
         publisher.publish("core.fct_trips", TABLE, [], by_month=True)
     assert len(before) == 1000
     assert rows(connection, f"lake.{TABLE}") == before
 
 
 def settings_for(folder: Path) -> Settings:
-    """Give settings with nobody at the catalog's address."""
+    """Return settings whose catalog address does not answer."""
     return Settings(
         iceberg_catalog_uri="http://127.0.0.1:1",
         iceberg_warehouse="s3://warehouse/",
         s3_endpoint="http://127.0.0.1:1",
         s3_region="us-east-1",
         s3_access_key_id="it's",
-        s3_secret_access_key="secret",  # noqa: S106  nobody's
+        s3_secret_access_key="secret",  # noqa: S106  a made-up secret
         marts_duckdb_path=folder / "marts.duckdb",
         duckdb_extension_directory=folder / "extensions",
         duckdb_memory_limit="1GB",
@@ -180,8 +178,8 @@ def settings_for(folder: Path) -> Settings:
     )
 
 
-def test_marts_file_that_is_not_there_is_told(tmp_path: Path) -> None:
-    """Publishing comes after building."""
+def test_missing_marts_file_is_reported(tmp_path: Path) -> None:
+    """Publishing comes after building, which creates the file."""
     with (
         pytest.raises(MartsUnreadableError, match=r"marts\.duckdb"),
         open_publisher(settings_for(tmp_path), duckdb.connect()),
@@ -189,8 +187,8 @@ def test_marts_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         pass
 
 
-def test_catalog_that_cannot_be_attached_is_told(tmp_path: Path) -> None:
-    """Here the extensions are missing too, and nothing else is needed for that."""
+def test_catalog_that_cannot_be_attached_is_reported(tmp_path: Path) -> None:
+    """Missing extensions are enough to make the attachment fail here."""
     duckdb.connect(tmp_path / "marts.duckdb").close()
     with (
         pytest.raises(CatalogError, match=r"cannot attach .* http://127\.0\.0\.1:1"),
@@ -199,7 +197,7 @@ def test_catalog_that_cannot_be_attached_is_told(tmp_path: Path) -> None:
         pass
 
 
-def test_missing_extensions_are_told(tmp_path: Path) -> None:
-    """They come with the image."""
+def test_missing_extensions_are_reported(tmp_path: Path) -> None:
+    """The image contains them, so the image or its setting is wrong."""
     with pytest.raises(PublishError, match=r"cannot load its extensions from .*DUCKDB_EXTENSION_DIRECTORY"):
         connect({"extension_directory": str(tmp_path)})

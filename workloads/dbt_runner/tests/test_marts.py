@@ -37,18 +37,18 @@ def test_content_is_read_by_month_and_named_by_its_rows(tmp_path: Path) -> None:
         assert marts.list_columns("trips") == [Column("trip_month", "VARCHAR"), Column("usd", "DECIMAL(10,2)")]
 
 
-def test_file_is_made_when_it_is_not_there(tmp_path: Path) -> None:
+def test_missing_file_is_created(tmp_path: Path) -> None:
     """A new volume is empty."""
     with open_marts(tmp_path / "marts.duckdb", {}):
         pass
     assert (tmp_path / "marts.duckdb").is_file()
 
 
-def test_file_that_another_process_has_open_is_told(tmp_path: Path) -> None:
-    """DuckDB lets one process write; the remedy is to wait, not to repair."""
+def test_file_that_another_process_has_open_is_reported(tmp_path: Path) -> None:
+    """DuckDB lets only one process write; the remedy is to wait, not to repair."""
     path = tmp_path / "marts.duckdb"
     hold = f"import duckdb, sys; c = duckdb.connect({str(path)!r}); print('open', flush=True); sys.stdin.read()"
-    with subprocess.Popen(  # noqa: S603  this Python and the line above
+    with subprocess.Popen(  # noqa: S603  runs this Python with the line above
         [sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
         assert other.stdout is not None
@@ -58,8 +58,8 @@ def test_file_that_another_process_has_open_is_told(tmp_path: Path) -> None:
         other.communicate()
 
 
-def test_file_that_is_not_duckdbs_is_told(tmp_path: Path) -> None:
-    """Everything in it can be made again from silver, which the message says."""
+def test_file_that_is_not_a_duckdb_file_is_reported(tmp_path: Path) -> None:
+    """The message says that all its content can be made again from silver."""
     (tmp_path / "marts.duckdb").write_bytes(b"not a database" * 1000)
     with (
         pytest.raises(MartsUnreadableError, match="It is damaged, or of another DuckDB version"),
@@ -68,8 +68,8 @@ def test_file_that_is_not_duckdbs_is_told(tmp_path: Path) -> None:
         pass
 
 
-def test_folder_that_is_not_mounted_is_told(tmp_path: Path) -> None:
-    """The volume is missing, not the file."""
+def test_folder_that_is_not_mounted_is_reported(tmp_path: Path) -> None:
+    """The volume is missing, not only the file."""
     with (
         pytest.raises(MartsUnreadableError, match="Expected the marts' volume to be mounted"),
         open_marts(tmp_path / "absent" / "marts.duckdb", {}),

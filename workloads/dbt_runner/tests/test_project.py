@@ -1,4 +1,4 @@
-"""The parsed project: which nodes a request means, and which node a test is about."""
+"""The parsed project: the nodes that a request selects, and the node that a test tests."""
 
 from pathlib import Path
 
@@ -11,17 +11,17 @@ FACTS = "model.nyc_taxi.fct_trips"
 
 
 def find(project: Project, name: str) -> str:
-    """Give the unique id of the node with this name."""
+    """Return the unique id of the node with this name."""
     return next(key for key, node in project.manifest.nodes.items() if node.name == name)
 
 
 def test_nothing_selected_means_everything(project: Project) -> None:
-    """Dbt builds all without a selection."""
+    """Without a selection dbt builds every node."""
     assert project.selection([]) == []
 
 
 def test_selected_models_bring_their_own_tests(project: Project) -> None:
-    """A test that also touches a model which is not built would judge yesterday's rows."""
+    """A test that also reads a model which is not built would test that model's old rows."""
     assert project.selection([FACTS]) == [
         "--indirect-selection",
         "buildable",
@@ -31,7 +31,7 @@ def test_selected_models_bring_their_own_tests(project: Project) -> None:
 
 
 def test_selected_tests_leave_out_the_others(project: Project) -> None:
-    """Dagster names the checks that it wants."""
+    """Dagster names the checks that it expects."""
     chosen = find(project, "fct_trips_has_every_key")
     assert project.selection([FACTS, chosen]) == [
         "--indirect-selection",
@@ -43,7 +43,7 @@ def test_selected_tests_leave_out_the_others(project: Project) -> None:
 
 
 def test_node_of_another_images_manifest_is_refused(project: Project) -> None:
-    """Dbt would warn and build nothing, and the step would be green."""
+    """Otherwise dbt would warn and build nothing, and the step would succeed."""
     with pytest.raises(RequestError, match=r"no node model\.nyc_taxi\.gone.*Reload the code location"):
         project.selection([FACTS, "model.nyc_taxi.gone"])
 
@@ -59,13 +59,15 @@ def test_node_of_another_images_manifest_is_refused(project: Project) -> None:
         ("fct_trips", None),
     ],
 )
-def test_test_is_about_the_model_it_stands_under_or_names(project: Project, test: str, tested: str | None) -> None:
-    """A relationship or a query has several parents; the check belongs to one asset."""
+def test_test_belongs_to_the_model_it_is_written_under_or_names(
+    project: Project, test: str, tested: str | None
+) -> None:
+    """A relationship test or a query has several parents, but its check belongs to one asset."""
     assert project.tested_node(find(project, test)) == tested
 
 
 def test_node_without_an_asset_is_refused_before_anything_is_built(project: Project) -> None:
-    """It would be built, and nobody would be told."""
+    """Otherwise it would be built without being reported."""
     project.require_asset_keys([FACTS], [FACTS])
     with pytest.raises(RequestError, match=r"no asset: model\.nyc_taxi\.stg_trips"):
         project.require_asset_keys([FACTS, "model.nyc_taxi.stg_trips"], [FACTS])
@@ -74,7 +76,7 @@ def test_node_without_an_asset_is_refused_before_anything_is_built(project: Proj
 
 
 def test_image_without_a_parsed_project_says_so(tmp_path: Path) -> None:
-    """Absent or garbled: the remedy is the same."""
+    """The remedy is the same whether the file is missing or damaged."""
     with pytest.raises(ProjectError, match="FileNotFoundError"):
         load_project(tmp_path)
     (tmp_path / "partial_parse.msgpack").write_bytes(b"\x81")

@@ -1,4 +1,4 @@
-"""What the Pipes context must hold."""
+"""The request that ``build`` and ``publish`` read from the Pipes context."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ KEYS = {"model.nyc_taxi.fct_trips": "core/fct_trips", "model.nyc_taxi.stg_trips"
 
 @contextmanager
 def context(tmp_path: Path, extras: dict[str, Any], **changes: Any) -> Iterator[PipesContext]:
-    """Open Pipes with a context of one asset and one month, as changed."""
+    """Open Pipes with a context of one asset and one month, and these changes."""
     data: Any = {
         "asset_keys": ["core/fct_trips"],
         "code_version_by_asset_key": {},
@@ -47,7 +47,7 @@ def context(tmp_path: Path, extras: dict[str, Any], **changes: Any) -> Iterator[
 
 
 def test_month_and_extras_become_the_request(tmp_path: Path) -> None:
-    """The month is dbt's variable too, beside those of the extras."""
+    """The month becomes a variable for dbt too, in addition to those of the extras."""
     extras = {"select": ["model.nyc_taxi.fct_trips"], "asset_keys": KEYS, "vars": {"last_date": "2040-12-31"}}
     with context(tmp_path, extras) as pipes:
         request = read_request(pipes)
@@ -57,7 +57,7 @@ def test_month_and_extras_become_the_request(tmp_path: Path) -> None:
 
 
 def test_only_assets_of_the_step_are_reported_on(tmp_path: Path) -> None:
-    """Pipes refuses reports on others."""
+    """Pipes refuses reports on other assets."""
     with context(tmp_path, {"asset_keys": KEYS}) as pipes:
         request = read_request(pipes)
     assert request.reportable_key("model.nyc_taxi.fct_trips") == "core/fct_trips"
@@ -67,7 +67,7 @@ def test_only_assets_of_the_step_are_reported_on(tmp_path: Path) -> None:
 
 
 def test_step_without_partition_builds_every_month(tmp_path: Path) -> None:
-    """The unpartitioned marts have no month to give."""
+    """Marts without partitions have no month."""
     with context(tmp_path, {"asset_keys": KEYS}, partition_key=None, partition_key_range=None) as pipes:
         request = read_request(pipes)
     assert request.months == ()
@@ -75,7 +75,7 @@ def test_step_without_partition_builds_every_month(tmp_path: Path) -> None:
 
 
 def test_step_of_several_partitions_builds_each_month_from_the_first_to_the_last(tmp_path: Path) -> None:
-    """A single-run backfill has a range and no key."""
+    """A single-run backfill has a range but no key."""
     span = {"start": "2018-11", "end": "2019-02"}
     with context(tmp_path, {"asset_keys": KEYS}, partition_key=None, partition_key_range=span) as pipes:
         request = read_request(pipes)
@@ -90,7 +90,7 @@ TABLES = {
 
 
 def test_only_tables_of_the_step_are_published(tmp_path: Path) -> None:
-    """The host sends all of them, and the UI may have selected one."""
+    """The host sends all tables, of which the UI may have selected only one."""
     with context(tmp_path, {"tables": TABLES}, asset_keys=["marts/fct_trips"]) as pipes:
         publication = read_publication(pipes)
     assert publication.months == ("2019-01",)
@@ -100,7 +100,7 @@ def test_only_tables_of_the_step_are_published(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("tables", "expected"),
     [
-        ({"marts/dim_dates": TABLES["marts/dim_dates"]}, "no mart: marts/fct_trips"),
+        ({"marts/dim_dates": TABLES["marts/dim_dates"]}, "no mart for assets of the step: marts/fct_trips"),
         (
             {"marts/fct_trips": TABLES["marts/fct_trips"] | {"relation": "core.fct_trips; drop table x"}},
             "match pattern",
@@ -109,7 +109,7 @@ def test_only_tables_of_the_step_are_published(tmp_path: Path) -> None:
     ],
 )
 def test_publication_that_does_not_fit_is_refused(tmp_path: Path, tables: dict[str, Any], expected: str) -> None:
-    """Names become SQL; a table without its mart would be left as it was, and green."""
+    """Names become SQL; a table without a mart would stay unchanged, and the step would succeed."""
     with (
         context(tmp_path, {"tables": tables}, asset_keys=["marts/fct_trips"]) as pipes,
         pytest.raises(RequestError, match=expected),

@@ -20,7 +20,7 @@ COMPLETE = {
     "MARTS_DUCKDB_PATH": "/var/lib/marts/marts.duckdb",
     "DUCKDB_EXTENSION_DIRECTORY": "/app/duckdb_extensions",
     "DUCKDB_MEMORY_LIMIT": "1GB",
-    "DUCKDB_TEMP_DIRECTORY": "/tmp/duckdb",  # noqa: S108  the container's own
+    "DUCKDB_TEMP_DIRECTORY": "/tmp/duckdb",  # noqa: S108  private to the container
     "DBT_PROJECT_DIR": "/app/sql/dbt",
     "DBT_PROFILES_DIR": "/app/sql/dbt",
     "DBT_BAKED_PATH": "/app/target",
@@ -29,14 +29,14 @@ COMPLETE = {
 
 @pytest.fixture
 def complete(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """An environment that lacks nothing."""
+    """A complete environment."""
     for name, value in COMPLETE.items():
         monkeypatch.setenv(name, value)
     return monkeypatch
 
 
 def test_everything_missing_is_named_at_once(complete: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Whoever sets up a container should learn of all gaps in one try."""
+    """One attempt should show everything that is missing."""
     complete.delenv("S3_REGION")
     complete.delenv("ICEBERG_CATALOG_URI")
     complete.setenv("S3_ENDPOINT", "minio:9000")
@@ -48,17 +48,17 @@ def test_everything_missing_is_named_at_once(complete: pytest.MonkeyPatch, tmp_p
 
 
 def test_secret_may_come_as_a_file(complete: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A file keeps it out of ``docker inspect``; dbt's profile reads this process's environment."""
+    """A file keeps the secret out of ``docker inspect``; dbt's profile reads this process's environment."""
     complete.delenv("S3_SECRET_ACCESS_KEY")
     (tmp_path / "s3_secret_access_key").write_text("from-a-file\n")
     settings = load_settings(tmp_path)
     settings.export()
-    assert os.environ["S3_SECRET_ACCESS_KEY"] == "from-a-file"  # noqa: S105  nobody's
+    assert os.environ["S3_SECRET_ACCESS_KEY"] == "from-a-file"  # noqa: S105  a made-up secret
     assert "from-a-file" not in repr(settings)
 
 
-def test_folder_of_secrets_need_not_be_there(complete: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Most containers have none."""
+def test_folder_of_secrets_may_be_missing(complete: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Most containers have no such folder."""
     complete.setenv("S3_REGION", "eu-west-1")
     assert load_settings(tmp_path / "absent").s3_region == "eu-west-1"
 
@@ -69,7 +69,7 @@ def test_dbt_opens_the_marts_as_this_program_does(
     tmp_path: Path,
     profiles: str,
 ) -> None:
-    """With other settings DuckDB would refuse the second of them."""
+    """With different options DuckDB would refuse the second connection."""
     output = yaml.safe_load((WORKLOAD / profiles).read_text())["nyc_taxi"]["outputs"]["lake"]
     written = {name: f"{{{{ env_var('DUCKDB_{name.upper()}') }}}}" for name in load_settings(tmp_path).duckdb_config}
     assert output["config_options"] == written

@@ -11,7 +11,7 @@ from pathlib import Path
 from lake_file import make_lake
 from step import PROJECT
 
-# Rows counted without looking at any column.
+# Counts of rows, which read no column.
 COUNTS = {
     "hourly_demand.calendar_days",
     "int_daily_summary.trips",
@@ -24,9 +24,9 @@ TAXI_ZONES_SHA256 = "5e8f5ff10175d75f468c6fbdf0f68ca93e77ecd48942718d5403f8b7232
 
 
 def test_unit_tests_of_the_metrics_pass(environment: dict[str, str], tmp_path: Path) -> None:
-    """Rows in, rows out: these judge the SQL, and belong to its change rather than to every build."""
+    """Unit tests test the SQL itself, so they run when it changes instead of in every build."""
     lake = make_lake(tmp_path / "lake.duckdb", "2019-01", rows=10)
-    dbt = subprocess.run(  # noqa: S603  this Python and dbt
+    dbt = subprocess.run(  # noqa: S603  runs this Python with dbt
         [
             sys.executable, "-m", "dbt.cli.main", "build", "--target", "unit", "--project-dir", str(PROJECT),
             "--target-path", str(tmp_path / "target"), "--log-level-file", "none", "--no-use-colors",
@@ -45,13 +45,13 @@ def test_unit_tests_of_the_metrics_pass(environment: dict[str, str], tmp_path: P
 
 
 def test_taxi_zones_are_the_tlcs_own_table() -> None:
-    """A zone renamed by hand would go unnoticed."""
+    """Otherwise a zone renamed by hand would go unnoticed."""
     assert hashlib.sha256((PROJECT / "seeds" / "taxi_zones.csv").read_bytes()).hexdigest() == TAXI_ZONES_SHA256
 
 
-def test_every_model_and_column_is_described(baked: Path) -> None:
-    """The descriptions are what Dagster shows."""
-    nodes = json.loads((baked / "manifest.json").read_bytes())["nodes"].values()
+def test_every_model_and_column_is_described(prepared: Path) -> None:
+    """Dagster shows the descriptions."""
+    nodes = json.loads((prepared / "manifest.json").read_bytes())["nodes"].values()
     models = [node for node in nodes if node["resource_type"] in ("model", "seed")]
     assert len(models) == 17
     bare = [model["name"] for model in models if "Grain: one row" not in model["description"]]
@@ -64,16 +64,16 @@ def test_every_model_and_column_is_described(baked: Path) -> None:
     assert bare == []
 
 
-def test_no_mart_depends_on_the_hour_of_its_building() -> None:
+def test_no_mart_depends_on_the_time_of_the_build() -> None:
     """Building a month again must change no row."""
     clocks = re.compile(r"\b(now|current_timestamp|current_date|today|random|uuid)\b", re.IGNORECASE)
     assert [file.name for file in (PROJECT / "models").rglob("*.sql") if clocks.search(file.read_text())] == []
 
 
-def test_every_column_of_a_model_leads_back_to_what_it_is_made_from(baked: Path) -> None:
-    """Only the calendar and a count of rows are made from none; names are written as the project writes them."""
-    lineage = json.loads((baked / "column_lineage.json").read_bytes())
-    nodes = json.loads((baked / "manifest.json").read_bytes())["nodes"]
+def test_every_column_of_a_model_leads_back_to_what_it_is_made_from(prepared: Path) -> None:
+    """Only the calendar and counts of rows have no origin; names keep the project's spelling."""
+    lineage = json.loads((prepared / "column_lineage.json").read_bytes())
+    nodes = json.loads((prepared / "manifest.json").read_bytes())["nodes"]
     models = {key: set(node["columns"]) for key, node in nodes.items() if node["resource_type"] == "model"}
     assert {key: set(columns) for key, columns in lineage.items()} == models
     rootless = {
@@ -92,15 +92,15 @@ def test_every_column_of_a_model_leads_back_to_what_it_is_made_from(baked: Path)
     assert lineage["model.nyc_taxi.stg_trips"]["trip_id"] == [["source.nyc_taxi.lake.cleaned_trips", "trip_id"]]
 
 
-def test_manifest_is_the_same_when_baked_again(environment: dict[str, str], baked: Path, tmp_path: Path) -> None:
-    """The host tells images apart by it."""
+def test_manifest_is_the_same_when_prepared_again(environment: dict[str, str], prepared: Path, tmp_path: Path) -> None:
+    """The host distinguishes images by their manifest."""
     subprocess.run(
-        [sys.executable, "-m", "dbt_runner", "bake"],
+        [sys.executable, "-m", "dbt_runner", "prepare_image"],
         env={**os.environ, **environment, "DBT_BAKED_PATH": str(tmp_path)},
         check=True,
         timeout=300,
     )
-    assert (tmp_path / "manifest.json").read_bytes() == (baked / "manifest.json").read_bytes()
+    assert (tmp_path / "manifest.json").read_bytes() == (prepared / "manifest.json").read_bytes()
     digest = hashlib.sha256((tmp_path / "manifest.json").read_bytes()).hexdigest()
     assert (tmp_path / "manifest.json.sha256").read_text() == f"{digest}  manifest.json\n"
     assert "not-so-secret" not in (tmp_path / "manifest.json").read_text()

@@ -1,4 +1,4 @@
-"""What the tests put in place of the network: Flink's REST interfaces, and a catalog in a file."""
+"""Fixtures that replace the network: Flink's REST interfaces, and a catalog in a file."""
 
 import json
 import uuid
@@ -32,7 +32,7 @@ from flink_submit.report import StepReport
 from flink_submit.service_client import ServiceClient
 
 SQL_DIRECTORY = Path(__file__).parents[3] / "sql" / "flink"
-# As much of the table as the steps read without Flink.
+# The columns of the table that the steps read without Flink.
 BRONZE_SCHEMA = Schema(
     NestedField(1, "event_id", StringType(), required=False),
     NestedField(2, "trip_month", StringType(), required=False),
@@ -47,38 +47,38 @@ BRONZE_SCHEMA = Schema(
 
 
 def bronze_rows(month: str, topic_id: str, partition: int, *offsets: int) -> pa.Table:
-    """Makes rows of bronze, one for each offset."""
+    """Return rows of bronze, one for each offset."""
     row = {"trip_month": month, "kafka_topic_id": topic_id, "kafka_partition": partition}
     rows = [{**row, "event_id": f"{partition}.{offset}", "kafka_offset": offset} for offset in offsets]
     return pa.Table.from_pylist(rows, schema=BRONZE_SCHEMA.as_arrow())
 
 
 def undecodable_rows(topic_id: str, partition: int, *offsets: int) -> pa.Table:
-    """Makes rows of records that could not be decoded."""
+    """Return rows of records that could not be decoded."""
     row = {"kafka_topic_id": topic_id, "kafka_partition": partition, "undecodable_reason": "why"}
     rows = [{**row, "kafka_offset": offset, "undecodable_value": b"x"} for offset in offsets]
     return pa.Table.from_pylist(rows, schema=BRONZE_SCHEMA.as_arrow())
 
 
 class CatalogInAFile(SqlCatalog):
-    """pyiceberg's catalog in a file, with views, which it lacks, kept in memory."""
+    """pyiceberg's catalog in a file, plus views in memory, which that catalog lacks."""
 
     views: dict[str, View]
 
     def view_exists(self, identifier: Any) -> bool:
-        """Tell whether a view is there."""
+        """Return whether a view exists."""
         return identifier in self.views
 
     def load_view(self, identifier: Any) -> View:
-        """Give a view."""
+        """Return a view."""
         return self.views[identifier]
 
     def drop_view(self, identifier: Any) -> None:
-        """Forget a view."""
+        """Delete a view."""
         del self.views[identifier]
 
-    def create_view(self, identifier: Any, schema: Any, view_version: ViewVersion, **_: Any) -> View:  # type: ignore[override]  # as it is called here
-        """Keep a view."""
+    def create_view(self, identifier: Any, schema: Any, view_version: ViewVersion, **_: Any) -> View:  # type: ignore[override]  # only the arguments that the lake passes
+        """Create a view."""
         if identifier in self.views:
             raise ViewAlreadyExistsError(identifier)
         metadata = ViewMetadata(
@@ -96,24 +96,24 @@ class CatalogInAFile(SqlCatalog):
 
 @dataclass
 class PipesSession:
-    """An open Pipes context and what was written to it."""
+    """An open Pipes context and the messages written to it."""
 
     context: PipesContext
     messages_path: Path
 
     def messages(self, method: str) -> list[dict[str, Any]]:
-        """Give the parameters of all messages of a method."""
+        """Return the parameters of all messages of a method."""
         lines = self.messages_path.read_text(encoding="utf-8").splitlines()
         messages = [json.loads(line) for line in lines]
         return [message["params"] for message in messages if message["method"] == method]
 
     def custom(self, kind: str) -> list[dict[str, Any]]:
-        """Give the custom messages of a kind."""
+        """Return the custom messages of a kind."""
         payloads = [message["payload"] for message in self.messages("report_custom_message")]
         return [payload for payload in payloads if payload["kind"] == kind]
 
     def log(self) -> str:
-        """Give all log lines."""
+        """Return all log lines."""
         return "\n".join(message["message"] for message in self.messages("log"))
 
 
@@ -124,13 +124,13 @@ def _sql_of_this_repository(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def flink() -> FakeFlink:
-    """Make a cluster with no job."""
+    """A cluster without jobs."""
     return FakeFlink()
 
 
 @pytest.fixture
 def pipes_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Sets what the host sets; returns the file of the messages."""
+    """Set the environment that the host sets; return the file of the messages."""
     context = {
         "asset_keys": ["bronze/raw_trips"],
         "code_version_by_asset_key": {"bronze/raw_trips": None},
@@ -151,7 +151,7 @@ def pipes_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def pipes(pipes_environment: Path) -> Iterator[PipesSession]:
-    """Open a Pipes context."""
+    """An open Pipes context."""
     params = PipesEnvVarParamsLoader()  # type: ignore[no-untyped-call]  # not annotated
     with PipesContext(params, PipesDefaultContextLoader(), PipesDefaultMessageWriter()) as context:
         yield PipesSession(context, pipes_environment)
@@ -159,13 +159,13 @@ def pipes(pipes_environment: Path) -> Iterator[PipesSession]:
 
 @pytest.fixture
 def report(pipes: PipesSession) -> StepReport:
-    """Make a report into the Pipes files."""
+    """A report that writes to the Pipes files."""
     return StepReport(pipes.context, "http://ui.test:8081")
 
 
 @pytest.fixture
 def runner(flink: FakeFlink, report: StepReport) -> Iterator[JobRunner]:
-    """Make a runner of jobs on the fake cluster."""
+    """A runner of jobs on the fake cluster."""
     with (
         ServiceClient("The gateway", "http://gateway.test", transport=flink.transport(), patience_s=0) as gateway,
         ServiceClient("The JobManager", "http://jobmanager.test", transport=flink.transport(), patience_s=0) as client,
@@ -176,7 +176,7 @@ def runner(flink: FakeFlink, report: StepReport) -> Iterator[JobRunner]:
 
 @pytest.fixture
 def catalog(tmp_path: Path) -> Iterator[CatalogInAFile]:
-    """Make a catalog with its namespaces, empty."""
+    """A catalog with its namespaces and no tables."""
     warehouse = tmp_path / "warehouse"
     warehouse.mkdir()
     catalog = CatalogInAFile("lake", uri=f"sqlite:///{tmp_path}/catalog.db", warehouse=f"file://{warehouse}")
@@ -189,5 +189,5 @@ def catalog(tmp_path: Path) -> Iterator[CatalogInAFile]:
 
 @pytest.fixture
 def lake(catalog: SqlCatalog) -> Lake:
-    """Make a lake of that catalog."""
+    """A lake with that catalog."""
     return Lake(catalog, "The catalog in a file")

@@ -1,4 +1,4 @@
-"""Flink's JobManager and SQL Gateway, as far as this workload talks to them, behind httpx's transport."""
+"""A fake of Flink's JobManager and SQL Gateway, behind httpx's transport."""
 
 import json
 import re
@@ -20,20 +20,20 @@ DUPLICATE_JOB = (
 
 @dataclass
 class FakeJob:
-    """A job of the fake: the states that successive looks find, the last for ever."""
+    """A job of the fake cluster: successive looks find its states in turn, and the last one for ever."""
 
     name: str
     states: list[str]
     stack_trace: str = ""
 
     def look(self) -> str:
-        """Give the state that this look finds."""
+        """Return the state that this look finds."""
         return self.states.pop(0) if len(self.states) > 1 else self.states[0]
 
 
 @dataclass
 class FakeFlink:
-    """JobManager and SQL Gateway, as far as this workload talks to them."""
+    """The requests to the JobManager and the SQL Gateway that this workload makes."""
 
     jobs: dict[str, FakeJob] = field(default_factory=dict)
     statements: list[str] = field(default_factory=list)
@@ -51,7 +51,7 @@ class FakeFlink:
     _results: dict[str, httpx.Response] = field(default_factory=dict)
 
     def transport(self) -> httpx.MockTransport:
-        """Give what httpx sends requests through."""
+        """Return the transport for httpx's requests."""
         return httpx.MockTransport(self._answer)
 
     def _answer(self, request: httpx.Request) -> httpx.Response:

@@ -25,7 +25,7 @@ SETTINGS = BronzeSettings.model_construct(
 
 @dataclass
 class FakeTopic:
-    """The broker's answers: at the step's start, and after each job; every offset but `gaps` is a record."""
+    """The broker's answers at the step's start and after each job; every offset except ``gaps`` is a record."""
 
     first: int = 0
     end: int = 0
@@ -34,18 +34,18 @@ class FakeTopic:
     gaps: Collection[int] = ()
 
     def committed_offsets(self, spans: Mapping[int, tuple[int, int]]) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
-        """Give the records between offsets."""
+        """Yield the records between offsets."""
         for number, (start, end) in spans.items():
             offsets = [offset for offset in range(start, end) if offset not in self.gaps]
             if offsets:
                 yield number, np.array(offsets, np.int64)
 
     def read_settled_bounds(self, _report_wait: Callable[[int], None]) -> TopicBounds:
-        """Give the bounds that the step works with."""
+        """Return the bounds that the step works with."""
         return self._bounds(self.first)
 
     def read_bounds(self) -> TopicBounds:
-        """Give the bounds after a job."""
+        """Return the bounds after a job."""
         return self._bounds(max(self.first, self.first_afterwards))
 
     def _bounds(self, first: int) -> TopicBounds:
@@ -54,7 +54,7 @@ class FakeTopic:
 
 @dataclass
 class Bronze:
-    """A step with everything around it."""
+    """A step and its surroundings."""
 
     table: Table
     flink: FakeFlink
@@ -65,11 +65,11 @@ class Bronze:
 
     def ingest(self) -> TableReport:
         """Run the step."""
-        topic: Topic = self.topic  # type: ignore[assignment]  # the two methods are all that the step calls
+        topic: Topic = self.topic  # type: ignore[assignment]  # has all methods that the step calls
         return ingest("2019-01", settings=SETTINGS, topic=topic, lake=self.lake, runner=self.runner, report=self.report)
 
     def append(self, job_id: str, *offsets: int) -> None:
-        """Commit rows as a Flink job does."""
+        """Commit rows of the month as a Flink job does."""
         self.commit(job_id, bronze_rows("2019-01", self.topic.topic_id, 0, *offsets))
 
     def commit(self, job_id: str, rows: pa.Table) -> None:
@@ -79,7 +79,7 @@ class Bronze:
 
 @pytest.fixture
 def bronze(catalog: CatalogInAFile, flink: FakeFlink, lake: Lake, runner: JobRunner, report: StepReport) -> Bronze:
-    """Make an empty table, and a broker whose topic is empty."""
+    """A step with an empty table and an empty topic."""
     table = catalog.create_table(TABLE, schema=BRONZE_SCHEMA)
     with table.update_spec() as spec:
         spec.add_identity("trip_month")
@@ -87,7 +87,7 @@ def bronze(catalog: CatalogInAFile, flink: FakeFlink, lake: Lake, runner: JobRun
 
 
 def test_takes_in_what_is_new_and_no_more(bronze: Bronze) -> None:
-    """Only what is new is ingested; the end of a transaction takes an offset and is no row."""
+    """Only new records are ingested; the end of a transaction takes an offset but is not a row."""
     bronze.topic.end, bronze.topic.gaps = 4, (3, 6)
     bronze.flink.do = lambda job_id: bronze.append(job_id, 0, 1, 2)
     assert bronze.ingest().rows_written == 3
@@ -101,7 +101,7 @@ def test_takes_in_what_is_new_and_no_more(bronze: Bronze) -> None:
 
 
 def test_reports_every_name_when_nothing_is_new(bronze: Bronze) -> None:
-    """A rerun without new records is a success, and its materialization must be as complete as any other."""
+    """A rerun without new records succeeds, and its materialization must be as complete as any other."""
     bronze.topic.end, bronze.topic.gaps = 2, (1,)
     bronze.flink.do = lambda job_id: bronze.append(job_id, 0)
     first = bronze.ingest()
@@ -112,18 +112,18 @@ def test_reports_every_name_when_nothing_is_new(bronze: Bronze) -> None:
 
 
 def test_goes_on_after_a_job_that_committed_for_a_step_that_was_killed(bronze: Bronze, pipes: PipesSession) -> None:
-    """The killed step noted nothing: the rows themselves tell where to go on."""
+    """The killed step left no note: the rows themselves show where to continue."""
     bronze.append("of a killed step", 0, 1, 2)
     bronze.topic.end = 6
     bronze.flink.do = lambda job_id: bronze.append(job_id, 3, 4)
     report = bronze.ingest()
-    assert report.rows_written == 5, "the killed step's rows too: nobody else reports them"
+    assert report.rows_written == 5, "includes the killed step's rows, which no other step reports"
     assert len(bronze.flink.submitted) == 1
     assert "from partition:0,offset:3 to partition:0,offset:6" in pipes.log()
 
 
 def test_waits_for_the_job_of_a_killed_step_and_counts_its_rows(bronze: Bronze) -> None:
-    """No second job starts at the same offsets, and nobody else would report those rows."""
+    """No second job may start at the same offsets, and no other step would report those rows."""
     bronze.topic.end = 3
     bronze.flink.jobs["earlier"] = FakeJob(TABLE, ["RUNNING", "FINISHED"])
     bronze.append("earlier", 0, 1, 2)
@@ -132,7 +132,7 @@ def test_waits_for_the_job_of_a_killed_step_and_counts_its_rows(bronze: Bronze) 
 
 
 def test_brings_in_the_rest_when_another_attempts_job_took_a_part(bronze: Bronze) -> None:
-    """The other attempt may have seen an earlier end of the topic; its end must not be taken for this step's."""
+    """The other attempt may have seen an earlier end of the topic, which must not be mistaken for this step's."""
     bronze.topic.end = 6
     first = make_job_id(f"{TABLE} topic partition:0,offset:0", 0)
     bronze.flink.do = lambda job_id: bronze.append(job_id, 4, 5)
@@ -153,25 +153,25 @@ class _JobThatCommits(FakeJob):
     looks: int = 0
 
     def look(self) -> str:
-        """Give the state that this look finds."""
+        """Return the state that this look finds."""
         self.looks += 1
         if self.looks == 2:
             self.states = [self.commit()]
         return self.states[0]
 
 
-def test_begins_anew_with_a_topic_made_anew(bronze: Bronze) -> None:
+def test_reads_a_topic_that_was_created_again_from_its_beginning(bronze: Bronze) -> None:
     """Offsets of the deleted topic say nothing about the new one of that name."""
     bronze.topic.end = 9
     bronze.flink.do = lambda job_id: bronze.append(job_id, *range(9))
     bronze.ingest()
-    bronze.topic = FakeTopic(end=3, topic_id="anew")
+    bronze.topic = FakeTopic(end=3, topic_id="new")
     bronze.flink.do = lambda job_id: bronze.append(job_id, 0, 1, 2)
     assert bronze.ingest().rows_written == 3
 
 
 def test_fails_when_retention_took_what_bronze_lacks(bronze: Bronze) -> None:
-    """Lost records are never passed over in silence."""
+    """Lost records must never go unreported."""
     bronze.append("one", 0, 1)
     bronze.topic.first, bronze.topic.end = 5, 9
     with pytest.raises(TopicError, match="partition 0 begins at offset 5, bronze stopped before 2"):
@@ -180,15 +180,15 @@ def test_fails_when_retention_took_what_bronze_lacks(bronze: Bronze) -> None:
 
 
 def test_fails_when_retention_took_records_from_under_the_job(bronze: Bronze) -> None:
-    """Flink starts at the first offset there is when its own is gone, and says nothing."""
+    """If the offset to start at is gone, Flink silently starts at the first one that exists."""
     bronze.topic.end, bronze.topic.first_afterwards = 4, 2
     bronze.flink.do = lambda job_id: bronze.append(job_id, 2, 3)
-    with pytest.raises(TopicError, match="partition 0 begins at offset 2, and the job was to start at 0"):
+    with pytest.raises(TopicError, match="partition 0 begins at offset 2, but the job was to start at 0"):
         bronze.ingest()
 
 
 def test_fails_when_a_job_added_more_rows_than_there_are_records(bronze: Bronze) -> None:
-    """Twice the same record in bronze is what everything here exists to prevent."""
+    """Every rule of this step exists to prevent repeated records in bronze."""
     bronze.topic.end = 2
     bronze.flink.do = lambda job_id: bronze.append(job_id, 0, 1, 0, 1)
     with pytest.raises(LakeError, match=r"added 4 rows to bronze\.raw_trips for at most 2 records"):
@@ -196,7 +196,7 @@ def test_fails_when_a_job_added_more_rows_than_there_are_records(bronze: Bronze)
 
 
 def test_a_topic_of_aborted_transactions_is_read_once(bronze: Bronze) -> None:
-    """Flink commits nothing for no rows; the next step must not read the same offsets again and again."""
+    """Flink does not commit without rows; the next steps must still not read the same offsets again."""
     bronze.topic.end, bronze.topic.gaps = 500, range(500)
     assert bronze.ingest().rows_written == 0
     assert bronze.ingest().job_id is None
@@ -204,33 +204,33 @@ def test_a_topic_of_aborted_transactions_is_read_once(bronze: Bronze) -> None:
 
 
 def test_starts_no_job_for_offsets_that_hold_only_the_ends_of_transactions(bronze: Bronze) -> None:
-    """Each commit of the generator leaves some: a Flink job for nothing would cost seconds in every rerun."""
+    """Each commit of the generator leaves such offsets; a Flink job for them would cost every rerun seconds."""
     bronze.topic.end, bronze.topic.gaps = 5, range(5)
     assert bronze.ingest().rows_written == 0
     assert bronze.flink.submitted == []
 
 
-def test_says_that_a_topic_made_anew_took_what_was_not_read(bronze: Bronze, pipes: PipesSession) -> None:
-    """Nobody can count what went with the old topic, but nobody shall believe that nothing did."""
+def test_says_that_a_topic_created_again_lost_what_was_not_read(bronze: Bronze, pipes: PipesSession) -> None:
+    """The records lost with the old topic cannot be counted, but the loss must be reported."""
     bronze.topic.end = 1
     bronze.flink.do = lambda job_id: bronze.append(job_id, 0)
     bronze.ingest()
-    assert "made anew" not in pipes.log()
-    bronze.topic = FakeTopic(end=1, topic_id="anew")
+    assert "created again" not in pipes.log()
+    bronze.topic = FakeTopic(end=1, topic_id="new")
     bronze.ingest()
-    assert "deleted and made anew: bronze goes on with the new one (id anew)" in pipes.log()
+    assert "deleted and created again: bronze continues with the new topic (id new)" in pipes.log()
 
 
 def test_says_that_a_topic_lost_records_before_it_was_first_read(bronze: Bronze, pipes: PipesSession) -> None:
-    """The first read begins with what is left: that is no error, and no secret."""
+    """The first read begins with what is left, which is not an error but is reported."""
     bronze.topic.first, bronze.topic.end = 3, 5
     bronze.flink.do = lambda job_id: bronze.append(job_id, 3, 4)
     assert bronze.ingest().rows_read == 2
-    assert "begins at partition:0,offset:3: what came before was deleted" in pipes.log()
+    assert "begins at partition:0,offset:3: earlier records were deleted" in pipes.log()
 
 
-def test_counts_undecodable_records_apart(bronze: Bronze) -> None:
-    """Each record is accounted for, and one that nobody can read is no trip."""
+def test_counts_undecodable_records_separately(bronze: Bronze) -> None:
+    """Each record is accounted for, and an undecodable one is not a trip."""
     bronze.topic.end = 5
 
     def write(job_id: str) -> None:
@@ -247,7 +247,7 @@ def test_counts_undecodable_records_apart(bronze: Bronze) -> None:
 
 
 def test_finds_a_missing_record_in_every_step_until_it_is_there(bronze: Bronze) -> None:
-    """A hole that only the first step reports would be green in the second."""
+    """If only the first step reported the gap, the second would succeed."""
     bronze.topic.end = 4
     bronze.flink.do = lambda job_id: bronze.append(job_id, 0, 1, 3)
     found = [bronze.ingest() for _ in range(2)]
@@ -259,7 +259,7 @@ def test_finds_a_missing_record_in_every_step_until_it_is_there(bronze: Bronze) 
 
 
 def test_finds_a_repeated_row_and_one_without_a_record(bronze: Bronze) -> None:
-    """Twice the same record is as wrong as none of it; the end of a transaction is no record."""
+    """A repeated record is as wrong as a missing one; the end of a transaction is not a record."""
     bronze.topic.end, bronze.topic.gaps = 4, (2,)
     bronze.flink.do = lambda job_id: bronze.append(job_id, 0, 1, 1, 2)
     counts = bronze.ingest().counts
@@ -267,7 +267,7 @@ def test_finds_a_repeated_row_and_one_without_a_record(bronze: Bronze) -> None:
 
 
 def test_shows_undecodable_records_in_a_view(bronze: Bronze, catalog: CatalogInAFile) -> None:
-    """The view is made once, and again when its text is another; each engine finds its dialect."""
+    """The view is created once, and replaced if its text differs; each engine finds its dialect."""
     bronze.ingest()
     view = catalog.load_view("bronze.quarantine")
     texts = {one.root.dialect: one.root.sql for one in view.current_version().representations}
@@ -282,7 +282,7 @@ def test_shows_undecodable_records_in_a_view(bronze: Bronze, catalog: CatalogInA
 
 
 def test_tells_how_much_there_is_to_read(bronze: Bronze, pipes: PipesSession) -> None:
-    """The first line that an engineer looks for in a slow step."""
+    """An engineer looks for this line first in a slow step."""
     bronze.topic.end = 5
     bronze.ingest()
     assert "Reading at most 5 records: from partition:0,offset:0 to partition:0,offset:5" in pipes.log()

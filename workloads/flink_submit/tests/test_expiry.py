@@ -20,7 +20,7 @@ SOON = timedelta(seconds=1)
 
 @pytest.fixture
 def cleaned(catalog: CatalogInAFile) -> Table:
-    """Make a table whose month was replaced twice: the last snapshot holds all there is."""
+    """A table whose month was replaced twice, so that the last snapshot holds all rows."""
     table = catalog.create_table("silver.cleaned_trips", schema=Schema(NestedField(1, "trip_month", StringType())))
     table.append(pa.table({"trip_month": [MONTH]}))
     for _ in range(2):
@@ -29,19 +29,19 @@ def cleaned(catalog: CatalogInAFile) -> Table:
 
 
 def files_of(table: Table) -> set[Path]:
-    """Give every file of a table but its metadata's."""
+    """Return every file of a table except the metadata files."""
     folder = Path(table.location().removeprefix("file://"))
     return {path for path in folder.rglob("*") if path.suffix in {".parquet", ".avro"}}
 
 
 @pytest.mark.usefixtures("catalog")
-def test_a_table_that_is_not_there_has_nothing_to_expire(lake: Lake, report: StepReport) -> None:
-    """The first care may come before the first month."""
+def test_a_missing_table_has_nothing_to_expire(lake: Lake, report: StepReport) -> None:
+    """The first maintenance may run before the first month."""
     assert expire(lake, older_than=datetime.now(UTC), keep=(), report=report) == {}
 
 
 def test_old_snapshots_go_with_the_files_that_only_they_need(lake: Lake, report: StepReport, cleaned: Table) -> None:
-    """The current content stays, and space comes back."""
+    """The current content stays, and the space is freed."""
     before, content = files_of(cleaned), cleaned.scan().to_arrow()
     total = len(cleaned.snapshots())
     (done,) = expire(lake, older_than=datetime.now(UTC) + SOON, keep=(), report=report).values()
@@ -52,7 +52,7 @@ def test_old_snapshots_go_with_the_files_that_only_they_need(lake: Lake, report:
 
 
 def test_snapshots_that_are_young_or_named_stay_readable(lake: Lake, report: StepReport, cleaned: Table) -> None:
-    """A receipt's snapshot must be there for whoever looks into it."""
+    """A snapshot that a materialization reported must stay readable."""
     first, total = cleaned.snapshots()[0], len(cleaned.snapshots())
     young = expire(lake, older_than=datetime.now(UTC) - timedelta(days=1), keep=(), report=report)
     assert young == {"silver.cleaned_trips": TableExpiry(total, total, 0)}
@@ -62,7 +62,7 @@ def test_snapshots_that_are_young_or_named_stay_readable(lake: Lake, report: Ste
 
 
 def test_bronze_keeps_what_the_next_step_asks_for(catalog: CatalogInAFile, lake: Lake, report: StepReport) -> None:
-    """Without the noted snapshot nobody could tell which jobs are still to be reported."""
+    """Without the noted snapshot the next step could not know which jobs are still unreported."""
     table = catalog.create_table("bronze.raw_trips", schema=BRONZE_SCHEMA)
     for offset in range(4):
         rows = bronze_rows(MONTH, "topic", 0, offset)
@@ -79,7 +79,7 @@ def test_bronze_keeps_what_the_next_step_asks_for(catalog: CatalogInAFile, lake:
 
 
 def test_the_numbers_are_reported_for_all_tables_and_each(report: StepReport, pipes: PipesSession) -> None:
-    """Before and after are what the UI plots."""
+    """The UI plots the counts before and after."""
     counts = {"snapshots_before": 3, "snapshots_after": 1, "files_deleted": 5}
     report.expired({"a": counts, "b": counts})
     (message,) = pipes.messages("report_asset_materialization")

@@ -8,7 +8,7 @@ from flink_submit.service_client import ServiceClient
 
 
 def client(flink: FakeFlink) -> ServiceClient:
-    """Make a client of the fake gateway."""
+    """Return a client of the fake gateway."""
     return ServiceClient("Flink's SQL Gateway", "http://gateway.test:8083", transport=flink.transport(), patience_s=0)
 
 
@@ -24,7 +24,7 @@ def test_waits_for_each_result_and_closes_the_session(flink: FakeFlink) -> None:
 
 
 def test_names_the_statement_and_the_root_cause_when_flink_refuses(flink: FakeFlink) -> None:
-    """The gateway answers with fifty lines of Java."""
+    """The gateway itself answers with fifty lines of Java."""
     flink.refusal = (
         "a.b.TableException: outer\n\tat a.B.c(B.java:1)\nCaused by: a.b.ValidationException: no column fare"
     )
@@ -35,8 +35,8 @@ def test_names_the_statement_and_the_root_cause_when_flink_refuses(flink: FakeFl
     assert flink.closed_sessions == 1
 
 
-def test_tells_a_job_submitted_twice_from_other_refusals(flink: FakeFlink) -> None:
-    """It is followed, not reported as an error."""
+def test_distinguishes_a_job_submitted_twice_from_other_refusals(flink: FakeFlink) -> None:
+    """Such a job is followed, not reported as an error."""
     flink.refusal = DUPLICATE_JOB
     with SqlGateway(client(flink)) as session:
         session.execute("SET '$internal.pipeline.job-id' = 'ab'")
@@ -45,10 +45,10 @@ def test_tells_a_job_submitted_twice_from_other_refusals(flink: FakeFlink) -> No
 
 
 def test_names_the_address_when_nothing_answers() -> None:
-    """The first thing to look at is whether that container runs."""
+    """The first thing to check is whether that container runs."""
 
     def refuse(request: httpx.Request) -> httpx.Response:
-        """Let nobody listen."""
+        """Refuse the connection."""
         raise httpx.ConnectError("Connection refused", request=request)
 
     unreachable = ServiceClient(
@@ -81,7 +81,7 @@ def _die(request: httpx.Request) -> None:
 
 
 def test_shows_what_a_proxy_said_in_the_place_of_the_gateway() -> None:
-    """Not every answer comes from Flink, and not every one is JSON."""
+    """Not every answer comes from Flink or is JSON."""
     proxy = httpx.MockTransport(lambda _request: httpx.Response(502, text="<h1>Bad Gateway</h1>"))
     service = ServiceClient("Flink's SQL Gateway", "http://gateway.test", transport=proxy, patience_s=0)
     with (

@@ -13,7 +13,7 @@ SECOND = make_job_id("work", 1)
 
 
 def statements(job_id: str) -> list[str]:
-    """Make the statements of a job."""
+    """Return the statements of a job."""
     return ["SET 'pipeline.name' = 'name'", f"SET '$internal.pipeline.job-id' = '{job_id}'", "INSERT INTO t SELECT 1"]
 
 
@@ -25,7 +25,7 @@ def run(runner: JobRunner, is_committed: Callable[[str], bool] = lambda _job_id:
 def test_submits_a_job_follows_it_and_tells_its_id_at_once(
     runner: JobRunner, flink: FakeFlink, pipes: PipesSession
 ) -> None:
-    """The link to Flink must be there while the job runs."""
+    """The link to Flink must be available while the job runs."""
     job = run(runner)
     assert (job.job_id, job.submitted, flink.submitted) == (FIRST, True, [FIRST])
     assert pipes.custom("flink_job") == [
@@ -34,7 +34,7 @@ def test_submits_a_job_follows_it_and_tells_its_id_at_once(
 
 
 def test_follows_the_job_that_an_earlier_attempt_left_running(runner: JobRunner, flink: FakeFlink) -> None:
-    """Two jobs from the same offsets would write each record twice."""
+    """Two jobs that start at the same offsets would write each record twice."""
     flink.jobs[FIRST] = FakeJob("name", ["RUNNING", "RUNNING", "FINISHED"])
     job = run(runner)
     assert (job.job_id, job.submitted, flink.submitted) == (FIRST, False, [])
@@ -43,7 +43,7 @@ def test_follows_the_job_that_an_earlier_attempt_left_running(runner: JobRunner,
 def test_follows_the_job_that_an_earlier_attempt_submitted_at_the_same_moment(
     runner: JobRunner, flink: FakeFlink
 ) -> None:
-    """A killed step's statement may still be planned by the gateway when its successor looks at the JobManager."""
+    """The gateway may still be planning a killed step's statement when its successor looks at the JobManager."""
 
     def let_the_other_arrive(request: httpx.Request) -> None:
         if request.url.path.endswith("/statements") and b"INSERT" in request.content:
@@ -55,28 +55,28 @@ def test_follows_the_job_that_an_earlier_attempt_submitted_at_the_same_moment(
 
 
 def test_does_not_repeat_a_job_whose_work_is_in_the_table(runner: JobRunner, flink: FakeFlink) -> None:
-    """It finished between the look at the table and the look at the JobManager."""
+    """The job finished between the look at the table and the look at the JobManager."""
     flink.jobs[FIRST] = FakeJob("name", ["FINISHED"])
     job = run(runner, is_committed=lambda job_id: job_id == FIRST)
     assert (job.job_id, job.submitted, flink.submitted) == (FIRST, False, [])
 
 
 def test_does_not_repeat_work_of_a_job_that_the_jobmanager_has_forgotten(runner: JobRunner, flink: FakeFlink) -> None:
-    """A JobManager that was restarted knows no finished job."""
+    """A restarted JobManager does not know finished jobs."""
     job = run(runner, is_committed=lambda job_id: job_id == FIRST)
     assert (job.job_id, flink.submitted) == (FIRST, [])
 
 
 @pytest.mark.parametrize("state", ["FINISHED", "FAILED", "CANCELED"])
 def test_gives_another_attempt_an_id_of_its_own(runner: JobRunner, flink: FakeFlink, state: str) -> None:
-    """The JobManager refuses for ever an id that it has seen."""
+    """The JobManager never accepts an id again that it has seen."""
     flink.jobs[FIRST] = FakeJob("name", [state])
     assert run(runner).job_id == SECOND
     assert flink.submitted == [SECOND]
 
 
 def test_says_in_one_line_why_a_job_failed(runner: JobRunner, flink: FakeFlink) -> None:
-    """The UI shows this message and nothing else."""
+    """The UI shows only this message."""
     flink.states = ["RUNNING", "FAILED"]
     flink.stack_trace = (
         "a.JobException: Recovery is suppressed by X\n\tat a.B.c(B.java:1)\nCaused by: a.b.IOException: disk full"
@@ -90,7 +90,7 @@ def test_says_in_one_line_why_a_job_failed(runner: JobRunner, flink: FakeFlink) 
 def test_says_that_a_job_was_ended_or_forgotten(
     runner: JobRunner, flink: FakeFlink, state: str | None, message: str
 ) -> None:
-    """Both are no fault of the job, and running again is right."""
+    """Neither is the job's fault, and running it again is right."""
     flink.states = ["RUNNING", state or "RUNNING"]
     if state is None:
         flink.before_answer = lambda request: _forget(flink, request)
@@ -106,7 +106,7 @@ def _forget(flink: FakeFlink, request: httpx.Request) -> None:
 def test_cancels_the_job_when_the_step_is_told_to_stop(
     runner: JobRunner, flink: FakeFlink, pipes: PipesSession
 ) -> None:
-    """A job left behind would hold slots and commit later."""
+    """A job left behind would occupy slots and commit later."""
     flink.states = ["RUNNING"]
     flink.before_answer = lambda request: _stop_once(flink, request, "/status")
     with pytest.raises(StepCancelledError):
@@ -141,7 +141,7 @@ def test_gives_up_on_a_refused_statement(runner: JobRunner, flink: FakeFlink) ->
 
 
 def test_waits_for_earlier_jobs_of_its_name_alone(runner: JobRunner, flink: FakeFlink, pipes: PipesSession) -> None:
-    """Other months' jobs are none of this step's business."""
+    """Jobs of other months do not concern this step."""
     flink.jobs = {
         "mine": FakeJob("name", ["RUNNING", "FINISHED"]),
         "failing": FakeJob("name", ["RUNNING", "RUNNING", "FAILED"], "a.b.IOException: disk full"),
@@ -159,15 +159,15 @@ def test_waits_for_earlier_jobs_of_its_name_alone(runner: JobRunner, flink: Fake
 def test_says_why_the_cluster_cannot_work(
     runner: JobRunner, flink: FakeFlink, pipes: PipesSession, taskmanagers: int, slots_available: int, message: str
 ) -> None:
-    """What a dead JobManager's job still commits would be read again by the next."""
+    """The next job would read again what a dead JobManager's job still commits."""
     flink.taskmanagers, flink.slots_available = taskmanagers, slots_available
     with pytest.raises(ServiceTimeoutError, match=message):
         runner.wait_for_cluster()
-    assert f"Waiting for Flink, at most 0 s: {message}" in pipes.log(), "a step that waits says for what"
+    assert f"Waiting for Flink, at most 0 s: {message}" in pipes.log(), "a waiting step says what it waits for"
 
 
 def test_starts_beside_the_jobs_of_others(runner: JobRunner, flink: FakeFlink) -> None:
-    """Months are made at the same time."""
+    """Several months are made at the same time."""
     flink.jobs["other"] = FakeJob("other name", ["RUNNING"])
     flink.slots_available = 2
     runner.wait_for_cluster()

@@ -26,8 +26,8 @@ REPORT = TableReport(
 
 
 def run(command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of the image in a process of its own."""
-    return subprocess.run(  # noqa: S603 - this very package
+    """Run a command of the image in a separate process."""
+    return subprocess.run(  # noqa: S603 - runs this package
         [sys.executable, "-m", "flink_submit", command],
         capture_output=True,
         text=True,
@@ -36,7 +36,7 @@ def run(command: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_reports_every_promised_name(report: StepReport, pipes: PipesSession) -> None:
-    """The host fails a step that leaves out one of its promises."""
+    """The host fails a step that leaves out a promised name."""
     report.materialize(REPORT)
     (message,) = pipes.messages("report_asset_materialization")
     assert message["data_version"] == "v"
@@ -58,14 +58,14 @@ def test_reports_every_promised_name(report: StepReport, pipes: PipesSession) ->
 
 
 def test_progress_has_the_rate_that_the_materialization_has(report: StepReport, pipes: PipesSession) -> None:
-    """Else the rate's plot would have a hole wherever the step was still running."""
+    """Otherwise the plot of the rate would have gaps while a step runs."""
     report.progress("ab", "RUNNING", elapsed_s=8.0, records=20)
     (message,) = pipes.messages("report_custom_message")
     assert message["payload"]["metadata"]["rows_per_second"] == 2.5
 
 
 def test_progress_stays_within_what_the_ui_can_plot() -> None:
-    """More than some 30 observations a step push older runs out of the UI's plots."""
+    """More than some 30 observations a step would push older runs out of the UI's plots."""
     report = StepReport.__new__(StepReport)
     elapsed_s, messages = 0.0, 0
     while elapsed_s < 7200:
@@ -77,7 +77,7 @@ def test_progress_stays_within_what_the_ui_can_plot() -> None:
 
 @pytest.mark.usefixtures("pipes_environment")
 def test_a_settings_error_reaches_the_host_and_the_exit_code(pipes_environment: Path) -> None:
-    """What the engineer sees in the UI is the message with which Pipes is closed."""
+    """The UI shows the message with which Pipes is closed."""
     result = run("bronze")
     assert result.returncode == 1
     assert result.stderr.startswith("SettingsError: Settings are missing or wrong: FLINK_JOBMANAGER_URL, ")
@@ -87,14 +87,14 @@ def test_a_settings_error_reaches_the_host_and_the_exit_code(pipes_environment: 
 
 
 def test_refuses_to_run_without_a_host() -> None:
-    """Without a context there is no month, and nobody to report to."""
+    """Without a context there is neither a month nor a place to report to."""
     result = run("silver")
     assert (result.returncode, result.stderr.split(":")[0]) == (1, "SettingsError")
 
 
 @pytest.mark.usefixtures("pipes_environment")
 def test_sigterm_ends_the_step_at_once_and_closes_pipes(pipes_environment: Path) -> None:
-    """A cancelled step has some seconds to end before it is killed."""
+    """A cancelled step has only some seconds before it is killed."""
     addresses = ("FLINK_SQL_GATEWAY_URL", "FLINK_JOBMANAGER_URL", "FLINK_UI_URL", "ICEBERG_CATALOG_URI", "S3_ENDPOINT")
     others = ("ICEBERG_WAREHOUSE", "S3_REGION", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
     environment = dict.fromkeys(addresses, "http://127.0.0.1:9") | dict.fromkeys(others, "x")

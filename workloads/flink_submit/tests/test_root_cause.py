@@ -76,13 +76,13 @@ Caused by: java.net.UnknownHostException: minio
         pytest.param(
             SCHEDULER,
             "IllegalStateException at Topology.notifyUpdated (Topology.java:212)",
-            id="the place where the innermost cause says nothing",
+            id="the place if the innermost cause has no message",
         ),
         pytest.param(
             GATEWAY,
             "ValidationException: SQL validation failed. From line 3, column 5 to line 3, column 9: "
             "Column 'fare' not found in any table",
-            id="the longer of two that say the same",
+            id="the longer of two with the same message",
         ),
         pytest.param(
             SUPPRESSED,
@@ -102,7 +102,7 @@ Caused by: java.net.UnknownHostException: minio
     ],
 )
 def test_names_what_went_wrong_in_one_line(stack_trace: str, expected: str) -> None:
-    """A stack trace in the UI helps nobody to decide what to do."""
+    """A stack trace in the UI does not help to decide what to do."""
     assert find_root_cause(stack_trace) == expected
 
 

@@ -11,12 +11,12 @@ Answer = Callable[[httpx.Request], httpx.Response]
 
 
 def service(name: str, answer: Answer) -> ServiceClient:
-    """Make a client of a service that answers as told."""
+    """Return a client of a service with this answer."""
     return ServiceClient(name, f"http://{name}.test", transport=httpx.MockTransport(answer))
 
 
 def failing_first(times: int, error: type[httpx.TransportError]) -> Answer:
-    """Answer after some failures."""
+    """Return an answer that comes after some failures."""
     failures = iter(range(times))
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -28,7 +28,7 @@ def failing_first(times: int, error: type[httpx.TransportError]) -> Answer:
 
 
 def refuse(request: httpx.Request) -> httpx.Response:
-    """Let nobody listen."""
+    """Refuse the connection."""
     raise httpx.ConnectError("Connection refused", request=request)
 
 
@@ -36,18 +36,18 @@ def refuse(request: httpx.Request) -> httpx.Response:
     ("method", "error"), [("GET", httpx.ReadError), ("GET", httpx.ConnectError), ("POST", httpx.ConnectError)]
 )
 def test_repeats_what_can_do_no_harm(method: str, error: type[httpx.TransportError]) -> None:
-    """A service is away for some seconds when its container restarts."""
+    """A service does not answer for some seconds while its container restarts."""
     assert service("catalog", failing_first(2, error)).request(method, "/").text == "here"
 
 
 def test_does_not_repeat_a_change_that_may_have_been_made() -> None:
-    """A statement that was sent and not answered may have submitted a job."""
+    """A statement that was sent but not answered may have submitted a job."""
     with pytest.raises(ServiceError, match="ReadError"):
         service("gateway", failing_first(1, httpx.ReadError)).request("POST", "/")
 
 
 def test_preflight_names_every_service_that_is_down() -> None:
-    """One after the other would take one failed run each."""
+    """If only the first were named, each service would cost a failed run."""
     up = service("jobmanager", lambda _request: httpx.Response(200))
     with pytest.raises(ServiceError) as caught:
         check_all(
@@ -59,7 +59,7 @@ def test_preflight_names_every_service_that_is_down() -> None:
 
 
 def test_preflight_takes_a_refusal_for_a_sign_of_life_and_a_server_error_for_none() -> None:
-    """An object store answers 403 to whoever shows no credentials."""
+    """An object store answers 403 to a request without credentials."""
     check_all([(service("minio", lambda _request: httpx.Response(403)), "/")])
     with pytest.raises(ServiceError, match=r"answered GET / with 503: starting"):
         check_all([(service("minio", lambda _request: httpx.Response(503, text="starting")), "/")])

@@ -29,7 +29,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_reads_the_environment_and_hides_the_credentials() -> None:
-    """A settings object ends up in tracebacks."""
+    """Settings objects appear in tracebacks."""
     loaded = load_settings(BronzeSettings)
     assert loaded.kafka_bootstrap_servers == "kafka.test:9092"
     assert loaded.s3_secret_access_key == SecretStr("secret")
@@ -38,7 +38,7 @@ def test_reads_the_environment_and_hides_the_credentials() -> None:
 
 
 def test_names_all_that_is_missing_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One variable a run would be a long afternoon."""
+    """One attempt should show everything that is missing."""
     monkeypatch.delenv("S3_ENDPOINT")
     monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS")
     with pytest.raises(SettingsError, match=r"wrong: KAFKA_BOOTSTRAP_SERVERS, S3_ENDPOINT\."):
@@ -46,14 +46,14 @@ def test_names_all_that_is_missing_at_once(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_silver_does_not_ask_for_what_only_bronze_uses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each step demands only what it uses."""
+    """Each step requires only what it uses."""
     monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS")
     monkeypatch.delenv("SCHEMA_REGISTRY_URL")
     assert load_settings(SilverSettings).s3_endpoint == "http://minio.test"
 
 
 def test_reads_secrets_from_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the engine mounts secrets, they stand in no environment."""
+    """Secrets that the engine mounts as files are in no environment."""
     monkeypatch.delenv("S3_SECRET_ACCESS_KEY")
     monkeypatch.setattr(settings, "SECRETS_DIRECTORY", tmp_path)
     (tmp_path / "s3_secret_access_key").write_text("from a file\n", encoding="utf-8")
@@ -67,7 +67,7 @@ def test_takes_the_topic_from_the_extras() -> None:
 
 @pytest.mark.parametrize("extras", [{}, {"topic": 1}, {"topic": "t", "tpoic": "u"}])
 def test_refuses_other_extras(extras: dict[str, object]) -> None:
-    """A misspelt extra would else be silently without effect."""
+    """A misspelt extra would otherwise silently have no effect."""
     with pytest.raises(SettingsError, match="The Pipes extras are wrong"):
         parse_extras(BronzeExtras, extras)
 
@@ -78,7 +78,7 @@ def test_takes_a_month() -> None:
 
 
 @pytest.mark.parametrize("key", [None, "2019", "2019-13", "2019-01-01", "x' OR '1'='1"])
-def test_refuses_what_is_no_month(key: str | None) -> None:
+def test_refuses_what_is_not_a_month(key: str | None) -> None:
     """The month is written into SQL."""
     with pytest.raises(SettingsError, match="needs one month as its Pipes partition key"):
         parse_month(key)

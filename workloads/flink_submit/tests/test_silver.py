@@ -28,7 +28,7 @@ COUNTS = (
 
 
 class Silver:
-    """The four tables, and a Flink job that writes what a test tells it to."""
+    """The four tables, and a Flink job that writes what a test chooses."""
 
     def __init__(self, catalog: SqlCatalog) -> None:
         self.bronze = self._create(catalog, "bronze.raw_trips", BRONZE_SCHEMA)
@@ -51,10 +51,10 @@ class Silver:
         self.bronze.append(bronze_rows(MONTH, "topic", 0, *range(rows)))
 
     def job(self, cleaned: int, rejected: int, repeats: int, counted: int | None = None) -> Callable[[str], None]:
-        """Make a job that replaces the month as Flink does: a table that gets no row is left alone."""
+        """Return a job that replaces the month as Flink does: a table that gets no row is left alone."""
 
         def write(job_id: str) -> None:
-            """Write one SQL file."""
+            """Write the month's rows and counts."""
             bronze = self.bronze.refresh().current_snapshot()
             assert bronze
             read = cleaned + rejected + repeats if counted is None else counted
@@ -71,13 +71,13 @@ class Silver:
 
 
 def trips(kind: str, rows: int) -> list[dict[str, str]]:
-    """Make rows of either table of trips."""
+    """Return rows of either table of trips."""
     return [{"trip_id": f"{kind} {number}", "trip_month": MONTH} for number in range(rows)]
 
 
 @pytest.fixture
 def silver(catalog: SqlCatalog) -> Silver:
-    """Make the tables, empty."""
+    """The tables, all empty."""
     return Silver(catalog)
 
 
@@ -85,7 +85,7 @@ def silver(catalog: SqlCatalog) -> Silver:
 def test_reports_what_became_of_each_row_of_the_month(
     silver: Silver, flink: FakeFlink, lake: Lake, runner: JobRunner
 ) -> None:
-    """rows_read = rows_written + rows_rejected + duplicates is what the pipeline's receipts build on."""
+    """The pipeline's checks rely on rows_read = rows_written + rows_rejected + duplicates."""
     silver.receive(10)
     flink.do = silver.job(cleaned=6, rejected=3, repeats=1)
     report = clean(MONTH, lake=lake, runner=runner)
@@ -98,7 +98,7 @@ def test_reports_what_became_of_each_row_of_the_month(
 def test_reads_the_very_snapshot_of_bronze_that_it_counts(
     silver: Silver, flink: FakeFlink, lake: Lake, runner: JobRunner
 ) -> None:
-    """Rows that arrive meanwhile would else break the sum."""
+    """Otherwise rows that arrive in the meantime would break the sum."""
     silver.receive(2)
     flink.do = silver.job(cleaned=2, rejected=0, repeats=0)
     clean(MONTH, lake=lake, runner=runner)
@@ -124,7 +124,7 @@ def test_a_rerun_gives_the_same_data_version(silver: Silver, flink: FakeFlink, l
 def test_empties_a_month_that_has_no_valid_trip_any_more(
     silver: Silver, flink: FakeFlink, lake: Lake, runner: JobRunner
 ) -> None:
-    """Flink's overwrite leaves a partition alone that gets no row: the old trips would stay for ever."""
+    """Flink's overwrite leaves a partition alone that gets no row, so the old trips would stay for ever."""
     silver.receive(4)
     flink.do = silver.job(cleaned=4, rejected=0, repeats=0)
     clean(MONTH, lake=lake, runner=runner)
@@ -138,7 +138,7 @@ def test_empties_a_month_that_has_no_valid_trip_any_more(
 def test_empties_the_rejected_rows_of_a_month_that_has_none_any_more(
     silver: Silver, flink: FakeFlink, lake: Lake, runner: JobRunner
 ) -> None:
-    """The sum of the tables must be that of bronze."""
+    """The tables' rows must add up to those of bronze."""
     silver.receive(4)
     flink.do = silver.job(cleaned=1, rejected=3, repeats=0)
     clean(MONTH, lake=lake, runner=runner)
@@ -151,7 +151,7 @@ def test_empties_the_rejected_rows_of_a_month_that_has_none_any_more(
 def test_says_what_to_materialize_first_when_bronze_has_no_such_month(
     flink: FakeFlink, lake: Lake, runner: JobRunner
 ) -> None:
-    """An empty month is no success: it is a step taken too early."""
+    """An empty month is not a success: the step ran too early."""
     with pytest.raises(
         LakeError, match=r"no row of 2019-01\. .* generate_events and bronze/raw_trips of 2019-01 first"
     ):
@@ -161,7 +161,7 @@ def test_says_what_to_materialize_first_when_bronze_has_no_such_month(
 
 @pytest.mark.filterwarnings("ignore:Delete operation did not match any records")
 def test_fails_when_the_rows_do_not_add_up(silver: Silver, flink: FakeFlink, lake: Lake, runner: JobRunner) -> None:
-    """A row lost between the tables must never be green."""
+    """A row lost between the tables must always fail the step."""
     silver.receive(10)
     flink.do = silver.job(cleaned=6, rejected=3, repeats=0)
     with pytest.raises(LakeError, match=r"do not add up: 10 in bronze\.raw_trips; 9 read"):
@@ -172,7 +172,7 @@ def test_fails_when_the_rows_do_not_add_up(silver: Silver, flink: FakeFlink, lak
 def test_fails_when_the_job_left_the_counts_of_an_older_one(
     silver: Silver, flink: FakeFlink, lake: Lake, runner: JobRunner
 ) -> None:
-    """Old counts would hide what this job did."""
+    """Old counts would hide this job's result."""
     silver.receive(2)
     flink.do = silver.job(cleaned=2, rejected=0, repeats=0)
     clean(MONTH, lake=lake, runner=runner)

@@ -14,7 +14,7 @@ def write(directory: Path, text: str) -> Path:
 
 
 def test_fills_in_each_placeholder_and_keeps_escaped_dollars(tmp_path: Path) -> None:
-    """Flink's own option names begin with a dollar."""
+    """Some of Flink's option names begin with a dollar."""
     sql = "SET '$$internal.pipeline.job-id' = '${job_id}';\nSELECT '${month}';\n"
     values = {"job_id": "ab", "month": "2019-01"}
     assert read_statements("file.sql", values, write(tmp_path, sql)) == [
@@ -24,7 +24,7 @@ def test_fills_in_each_placeholder_and_keeps_escaped_dollars(tmp_path: Path) -> 
 
 
 def test_refuses_a_placeholder_without_a_value_and_a_value_without_a_placeholder(tmp_path: Path) -> None:
-    """A misspelt name would else reach Flink as text."""
+    """A misspelt name would otherwise reach Flink as text."""
     directory = write(tmp_path, "SELECT '${month}';")
     with pytest.raises(SqlFileError, match=r"without a value \['month'\], without a placeholder \['moth'\]"):
         read_statements("file.sql", {"moth": "2019-01"}, directory)
@@ -38,19 +38,19 @@ def test_refuses_a_value_that_could_leave_its_quotes(tmp_path: Path, value: str)
 
 
 def test_refuses_a_lonely_dollar(tmp_path: Path) -> None:
-    """It is a placeholder with a typing error more often than not."""
+    """It is usually a placeholder with a typing error."""
     with pytest.raises(SqlFileError, match=r"\$\$ for a dollar"):
         read_statements("file.sql", {}, write(tmp_path, "SELECT * FROM `bronze$ snapshots`;"))
 
 
-def test_names_the_file_that_is_not_there(tmp_path: Path) -> None:
-    """An image built from the wrong context lacks them all."""
+def test_names_the_missing_file(tmp_path: Path) -> None:
+    """An image built from the wrong context lacks all files."""
     with pytest.raises(SqlFileError, match=r"absent\.sql cannot be read"):
         read_statements("absent.sql", {}, tmp_path)
 
 
 def test_splits_outside_of_quotes_names_hints_and_comments() -> None:
-    """The gateway takes one statement at a time."""
+    """The gateway accepts one statement at a time."""
     sql = """
     -- a comment; with a semicolon, and an apostrophe's mark
     SELECT 'a;b''c', `d;e` FROM t /*+ OPTIONS('x;y' = 'z') */; -- the end
@@ -60,7 +60,7 @@ def test_splits_outside_of_quotes_names_hints_and_comments() -> None:
 
 
 def test_takes_a_statement_set_for_one_statement() -> None:
-    """Its INSERTs are one job, and commit together or not at all."""
+    """Its INSERT statements are one job, and commit together or not at all."""
     sql = "SET 'a' = 'b'; EXECUTE STATEMENT SET\nBEGIN\nINSERT INTO a SELECT 1;\nINSERT INTO b SELECT 2;\nEND;"
     assert [statement.split()[0] for statement in split_statements(sql)] == ["SET", "EXECUTE"]
 
@@ -73,7 +73,7 @@ def test_refuses_text_that_ends_within_a_statement() -> None:
 
 @pytest.mark.parametrize("path", sorted(SQL_DIRECTORY.glob("*.sql")), ids=lambda path: path.name)
 def test_every_file_states_grain_and_rerun_and_holds_no_credential(path: Path) -> None:
-    """Credentials in SQL show up in the gateway's log and in Flink's UI."""
+    """Credentials in SQL would appear in the gateway's log and in Flink's UI."""
     sql = path.read_text(encoding="utf-8")
     assert sql.startswith("-- Grain: ")
     assert "\n-- Rerun: " in sql

@@ -1,4 +1,4 @@
-"""Stand-ins at the boundary: a broker inside librdkafka, a registry behind HTTP, a host's Pipes files."""
+"""Fixtures at the boundary: a broker inside librdkafka, a registry behind HTTP, a host's Pipes files, trip files."""
 
 import base64
 import json
@@ -13,11 +13,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
 import pytest
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from dagster_pipes import PipesContext, PipesDefaultContextLoader, PipesDefaultMessageWriter, PipesMappingParamsLoader
+from trip_files import MONTH, ROWS, Write
 
 from generator.broker import Broker
+from generator.synthesis import SyntheticTrips
 
 TOPIC = "taxi.raw_trips"
 MOCK_PARTITIONS = 4
@@ -25,14 +30,14 @@ MOCK_PARTITIONS = 4
 
 @dataclass
 class MockKafka:
-    """librdkafka's own mock cluster, which clients reach over TCP like a real one."""
+    """librdkafka's mock cluster, which clients reach over TCP like a real one."""
 
     cluster: Producer
     address: str
 
     @property
     def broker(self) -> Broker:
-        """The broker as the code under test sees it."""
+        """The broker for the code under test."""
         return Broker(self.address)
 
     def read_all(self, topic: str = TOPIC) -> list[Message]:
@@ -53,7 +58,7 @@ class MockKafka:
                 error = message.error()
                 if error is None:
                     records.append(message)
-                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  its public name
+                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  it has no public name
                     at_end.add(message.partition())
                 else:
                     pytest.fail(f"reading {topic}: {error}")
@@ -66,20 +71,20 @@ def kafka() -> Iterator[MockKafka]:
     """A broker with the topic."""
     cluster = Producer({"bootstrap.servers": "mock", "test.mock.num.brokers": 1, "log_level": 0})
     (node,) = cluster.list_topics(timeout=10).brokers.values()
-    cluster.list_topics(TOPIC, timeout=10)  # The mock creates a topic when it is asked for one.
+    cluster.list_topics(TOPIC, timeout=10)  # the mock creates a topic when a client asks for it
     yield MockKafka(cluster, f"{node.host}:{node.port}")
     cluster.close()
 
 
 @dataclass
 class FakeRegistry:
-    """The part of a schema registry that the generator talks to, with every request kept."""
+    """The part of a schema registry that the generator uses; it records every request."""
 
     url: str = ""
     schemas: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     answer: tuple[int, bytes] | None = None
-    """What to answer whatever comes, instead of what a registry would."""
+    """An answer to all requests, instead of a registry's."""
 
     def respond(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
         """Answer as Confluent's registry does."""
@@ -99,7 +104,7 @@ class FakeRegistry:
 
 @pytest.fixture
 def registry() -> Iterator[FakeRegistry]:
-    """A registry without any schema, which gives id 7."""
+    """A registry without any schema; the first one gets id 7."""
     fake = FakeRegistry()
 
     class Handler(BaseHTTPRequestHandler):
@@ -112,7 +117,7 @@ def registry() -> Iterator[FakeRegistry]:
             self.end_headers()
             self.wfile.write(answer)
 
-        do_GET = do_POST = do_PUT = _handle  # noqa: N815  the names that the server looks for
+        do_GET = do_POST = do_PUT = _handle  # noqa: N815  the server looks for these names
 
         def log_message(self, *_: object) -> None:
             """Keep the test's output clean."""
@@ -129,7 +134,7 @@ def registry() -> Iterator[FakeRegistry]:
 
 @dataclass
 class HostFiles:
-    """Context and messages of one step, as a host mounts them."""
+    """The context and messages of one step, as a host mounts them."""
 
     folder: Path
 
@@ -137,7 +142,7 @@ class HostFiles:
         """Write the context of a step.
 
         Returns:
-            The bootstrap parameters that lead to both files.
+            The bootstrap parameters with the paths of both files.
         """
         key_range = {"start": month, "end": month} if month else None
         context = {
@@ -159,12 +164,12 @@ class HostFiles:
         }
 
     def read_messages(self) -> list[dict[str, Any]]:
-        """Read what the step reported."""
+        """Read the messages that the step sent."""
         return [json.loads(line) for line in (self.folder / "messages.jsonl").read_text().splitlines()]
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """Metadata of the only materialization."""
+        """The metadata of the only materialization."""
         (params,) = [m["params"] for m in self.read_messages() if m["method"] == "report_asset_materialization"]
         return {name: value["raw_value"] for name, value in params["metadata"].items()}
 
@@ -176,16 +181,16 @@ class HostFiles:
         return dict(closed["params"]["exception"])
 
     def open_pipes(self, extras: dict[str, Any], month: str | None) -> PipesContext:
-        """Open the step's session within this process."""
+        """Open the step's session in this process."""
         params = {name: _encode(value) for name, value in self.write_context(extras, month).items()}
         return PipesContext(PipesMappingParamsLoader(params), PipesDefaultContextLoader(), PipesDefaultMessageWriter())
 
     def start(
         self, command: str, extras: dict[str, Any], month: str | None, environment: dict[str, str]
     ) -> subprocess.Popen[str]:
-        """Start a command the way the image does."""
+        """Start a command as the image does."""
         params = {name: _encode(value) for name, value in self.write_context(extras, month).items()}
-        return subprocess.Popen(  # noqa: S603  the program under test
+        return subprocess.Popen(  # noqa: S603  runs the program under test
             [sys.executable, "-m", "generator", command],
             env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), **params, **environment},
             stderr=subprocess.PIPE,
@@ -198,7 +203,7 @@ class HostFiles:
         """Run a command to its end.
 
         Returns:
-            Exit code and stderr.
+            The exit code and stderr.
         """
         with self.start(command, extras, month, environment) as process:
             _, stderr = process.communicate(timeout=60)
@@ -216,3 +221,25 @@ def host(tmp_path: Path) -> HostFiles:
     folder.mkdir()
     (folder / "messages.jsonl").touch()
     return HostFiles(folder)
+
+
+@pytest.fixture(scope="module")
+def trips() -> pa.Table:
+    """Trips in the types that the TLC's Parquet files have."""
+    table = pa.Table.from_batches(SyntheticTrips(MONTH, seed=1, events=ROWS).batches())
+    return table.drop_columns(["event_id"])
+
+
+@pytest.fixture(params=["parquet", "csv"])
+def write(request: pytest.FixtureRequest, tmp_path: Path) -> Write:
+    """Writes a table in one of the two formats, under the TLC's name."""
+    path = tmp_path / f"yellow_tripdata_2019-01.{request.param}"
+
+    def write_file(table: pa.Table) -> Path:
+        if path.suffix == ".parquet":
+            pq.write_table(table, path, coerce_timestamps="us")
+        else:
+            pyarrow.csv.write_csv(table, path)
+        return path
+
+    return write_file

@@ -1,4 +1,4 @@
-"""Commands as a host starts them: a process of their own, judged by their messages and exit code."""
+"""Commands as a host starts them: in a separate process, judged by their messages and exit code."""
 
 import io
 import json
@@ -41,7 +41,7 @@ METADATA = {
 
 @pytest.fixture
 def environment(kafka: MockKafka, registry: FakeRegistry, tmp_path: Path) -> dict[str, str]:
-    """What the image is given, with an empty folder of trips."""
+    """The image's environment, with an empty folder of trips."""
     folder = tmp_path / "trips"
     folder.mkdir()
     return {
@@ -52,7 +52,7 @@ def environment(kafka: MockKafka, registry: FakeRegistry, tmp_path: Path) -> dic
 
 
 def read_events(kafka: MockKafka) -> list[dict[str, Any]]:
-    """Read the topic as a consumer does: by the framing, then by the schema."""
+    """Read the topic as a consumer does: first the framing, then the record by the schema."""
     events = []
     for record in kafka.read_all():
         value = record.value()
@@ -68,7 +68,7 @@ def read_events(kafka: MockKafka) -> list[dict[str, Any]]:
 def test_a_synthetic_month_arrives_whole_and_is_reported_with_every_number(
     kafka: MockKafka, host: HostFiles, environment: dict[str, str]
 ) -> None:
-    """What a consumer decodes is what was announced: ids, framing, and each promised number."""
+    """A consumer decodes exactly what the step reports: ids, framing, and each promised number."""
     code, stderr = host.run("produce", BURST, "2024-01", environment)
     assert code == 0, stderr
     events = read_events(kafka)
@@ -89,7 +89,7 @@ def test_a_synthetic_month_arrives_whole_and_is_reported_with_every_number(
 def test_a_month_with_a_file_is_replayed_whatever_the_extras_would_synthesise(
     kafka: MockKafka, host: HostFiles, environment: dict[str, str]
 ) -> None:
-    """Real trips win over made-up ones, and none of them is changed."""
+    """Real trips take precedence over synthetic ones, and none of them is changed."""
     (trips,) = SyntheticTrips(Month(2019, 1), seed=9, events=123).batches()
     path = Path(environment["TRIPS_DIR"]) / "yellow_tripdata_2019-01.parquet"
     pq.write_table(pa.table(trips).drop_columns(["event_id"]), path)
@@ -113,7 +113,7 @@ def test_a_month_with_a_file_is_replayed_whatever_the_extras_would_synthesise(
 def test_the_other_modes_send_the_same_events(
     kafka: MockKafka, host: HostFiles, environment: dict[str, str], extras: dict[str, Any], transactions: int
 ) -> None:
-    """A mode decides when events go out, never which."""
+    """A mode decides when events are sent, not which."""
     code, stderr = host.run("produce", BURST | extras, "2024-01", environment)
     assert code == 0, stderr
     assert len(kafka.read_all()) == host.metadata["events_acknowledged"] == 250
@@ -123,7 +123,7 @@ def test_the_other_modes_send_the_same_events(
 def test_a_bad_file_ends_the_step_before_its_first_event(
     kafka: MockKafka, host: HostFiles, environment: dict[str, str]
 ) -> None:
-    """Half a month in the topic would look like a whole one; stderr has one readable line."""
+    """Half a month in the topic would look like a whole month; stderr has one readable line."""
     path = Path(environment["TRIPS_DIR"]) / "yellow_tripdata_2024-01.csv"
     path.write_text("VendorID,trip_distance\n1,2\n")
     code, stderr = host.run("produce", BURST, "2024-01", environment)
@@ -137,7 +137,7 @@ def test_a_bad_file_ends_the_step_before_its_first_event(
 def test_a_refused_schema_ends_the_step_before_its_first_event(
     kafka: MockKafka, registry: FakeRegistry, host: HostFiles, environment: dict[str, str]
 ) -> None:
-    """Records that readers cannot decode must never reach the topic."""
+    """Records that readers cannot decode must not reach the topic."""
     registry.answer = (409, b'{"error_code": 409, "message": "incompatible"}')
     code, _ = host.run("produce", BURST, "2024-01", environment)
     assert code == 1
@@ -148,14 +148,14 @@ def test_a_refused_schema_ends_the_step_before_its_first_event(
 def test_a_month_with_neither_file_nor_number_of_events_is_an_error(
     host: HostFiles, environment: dict[str, str]
 ) -> None:
-    """A made-up number of events would pass for the real month."""
+    """An invented number of events could be mistaken for the real month."""
     code, _ = host.run("produce", {"topic": TOPIC, "mode": "burst"}, "2024-01", environment)
     assert code == 1
     assert "there are no trips for 2024-01" in host.exception["message"]
 
 
 def test_topics_reports_what_was_there(kafka: MockKafka, host: HostFiles) -> None:
-    """The command line and the session fit together for `topics` too."""
+    """The command line works with the session for ``topics`` too."""
     code, stderr = host.run(
         "topics", {"topic": TOPIC, "partitions": 3}, None, {"KAFKA_BOOTSTRAP_SERVERS": kafka.address}
     )
@@ -166,7 +166,7 @@ def test_topics_reports_what_was_there(kafka: MockKafka, host: HostFiles) -> Non
 def test_a_step_that_is_stopped_reports_it_and_commits_nothing_more(
     kafka: MockKafka, host: HostFiles, environment: dict[str, str]
 ) -> None:
-    """A cancelled step says so, and what it had committed before stays."""
+    """A cancelled step reports its cancellation, and the events committed before stay."""
     slow = BURST | {"mode": "batch", "batch_size": 50, "pause_s": 3600.0}
     process = host.start("produce", slow, "2024-01", environment)
     try:
@@ -182,7 +182,7 @@ def test_a_step_that_is_stopped_reports_it_and_commits_nothing_more(
 
 
 def test_a_step_without_a_host_says_how_it_is_started() -> None:
-    """Whoever tries the image by hand learns why it does nothing."""
+    """A user who runs the image by hand learns why it does nothing."""
     result = subprocess.run(
         [sys.executable, "-m", "generator", "topics"],
         env={"PYTHONPATH": os.pathsep.join(sys.path)},
@@ -196,7 +196,7 @@ def test_a_step_without_a_host_says_how_it_is_started() -> None:
 
 
 def test_an_unknown_command_is_refused(host: HostFiles) -> None:
-    """A mistyped command is told which ones there are."""
+    """The error for a mistyped command lists the valid ones."""
     code, stderr = host.run("consume", {}, None, {})
     assert code == 2
     assert "topics" in stderr

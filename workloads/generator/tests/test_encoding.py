@@ -36,7 +36,7 @@ def written_by_fastavro(events: pa.RecordBatch, schema_id: int) -> list[bytes]:
 
 
 def events_of(rows: list[dict[str, Any]]) -> pa.RecordBatch:
-    """Make events of rows, with what the rows do not say filled in."""
+    """Return events with these values, and default values in the other fields."""
     defaults: dict[str, Any] = {
         "event_id": "2024-01.s1.000000001",
         "trip_month": "2024-01",
@@ -46,7 +46,7 @@ def events_of(rows: list[dict[str, Any]]) -> pa.RecordBatch:
 
 
 def test_synthetic_trips_are_encoded_as_fastavro_encodes_them() -> None:
-    """The whole variety of synthetic trips, nulls included, against the reference."""
+    """All kinds of synthetic trips, including nulls, are compared with the reference."""
     (trips,) = SyntheticTrips(Month(2024, 1), seed=3, events=1000).batches()
     event_id, *columns = trips.columns
     sent_at = pa.array(range(1_700_000_000_000, 1_700_000_001_000)).cast(EVENT_SCHEMA.field("sent_at").type)
@@ -56,7 +56,7 @@ def test_synthetic_trips_are_encoded_as_fastavro_encodes_them() -> None:
 
 @pytest.mark.parametrize("number", [0, 1, -1, 63, 64, -64, -65, 8191, 8192, 2**31, -(2**40), MAX_LONG, MIN_LONG])
 def test_a_whole_number_of_any_size_is_encoded_as_fastavro_encodes_it(number: int) -> None:
-    """Each number of bytes of a varint, both signs, and the ends of the range."""
+    """The cases are each length of a varint, both signs, and the ends of the range."""
     events = events_of([{"VendorID": number}, {"VendorID": 1}, {"VendorID": None}])
     assert Encoder(1).encode(events) == written_by_fastavro(events, 1)
 
@@ -69,27 +69,27 @@ def test_a_double_is_encoded_as_fastavro_encodes_it(number: float) -> None:
 
 
 def test_texts_of_unequal_length_are_encoded_as_fastavro_encodes_them() -> None:
-    """Length counts bytes, not characters, and an empty text is not null."""
+    """The length counts bytes, not characters, and an empty text is not null."""
     texts = ["", "N", "Zürich", None, "日本", "x" * 200, ""]
     events = events_of([{"store_and_fwd_flag": text, "event_id": text or "id"} for text in texts])
     assert Encoder(1).encode(events) == written_by_fastavro(events, 1)
 
 
 def test_a_row_without_any_value_is_encoded_as_fastavro_encodes_it() -> None:
-    """A null is one byte, and leaves no trace of the value that it replaces."""
+    """A null is one byte, without any byte of the value that it replaces."""
     events = events_of([dict.fromkeys(TRIP_SCHEMA.names), {"VendorID": 2, "tip_amount": 1.5}])
     assert Encoder(1).encode(events) == written_by_fastavro(events, 1)
 
 
 def test_times_before_1970_and_at_the_ends_of_the_calendar_are_encoded() -> None:
-    """Broken taximeters report such times, and bronze has to hold them."""
+    """Broken taximeters report such times, and bronze has to store them."""
     times = [-1, 0, -62_135_596_800_000, 253_402_300_799_999, None]
     events = events_of([{"tpep_pickup_datetime": time} for time in times])
     assert Encoder(1).encode(events) == written_by_fastavro(events, 1)
 
 
 def test_a_slice_is_encoded_like_the_rows_that_it_shows() -> None:
-    """Chunks are slices: their buffers begin before, and end behind, the rows that they show."""
+    """Chunks are slices, whose buffers start before their rows and end after them."""
     rows = [
         {"event_id": f"id{'x' * n}", "VendorID": n if n % 3 else None, "store_and_fwd_flag": "N" * n} for n in range(50)
     ]
@@ -99,7 +99,7 @@ def test_a_slice_is_encoded_like_the_rows_that_it_shows() -> None:
 
 
 def test_a_batch_is_encoded_as_if_there_had_been_no_other_before() -> None:
-    """Batches share memory: of a longer one, or of one without nulls, nothing may be left."""
+    """Batches share memory, in which nothing may remain of a longer batch or one without nulls."""
     full = {"VendorID": MAX_LONG, "store_and_fwd_flag": "a long one", "trip_distance": 1.5}
     batches = [events_of(rows) for rows in ([full] * 50, [{}] * 7, [full, {}, full] * 40, [{"VendorID": 1}])]
     encoder = Encoder(1)
@@ -119,7 +119,7 @@ def test_a_message_starts_with_the_magic_byte_and_the_schema_id() -> None:
 
 
 def test_an_event_without_its_identity_is_refused() -> None:
-    """Null is no branch of that field: writing anything would be a record that nobody can read."""
+    """The field's type has no null branch, so any encoding would be an unreadable record."""
     events = events_of([{}])
     columns = [pa.nulls(1, pa.string()), *events.columns[1:]]
     with pytest.raises(ValueError, match="1 nulls"):

@@ -8,7 +8,7 @@ from generator.pacing import CHUNK_ROWS, TripStream, send_at_rate, send_in_burst
 
 
 class FakeOutlet:
-    """An outlet with a clock of its own: waiting moves it, sending takes no time."""
+    """An outlet with its own clock: waiting advances it, sending takes no time."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
@@ -22,24 +22,24 @@ class FakeOutlet:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Note when what was committed."""
+        """Record the time and size of the commit."""
         yield
         self.commits.append((self.now_s, len(self.sent)))
 
     def send(self, trips: Iterator[pa.RecordBatch]) -> None:
-        """Note what is sent when."""
+        """Record what is sent, and when."""
         for chunk in trips:
             assert 0 < chunk.num_rows <= CHUNK_ROWS
             self.sent.extend(chunk.column(0).to_pylist())
             self.sent_at.extend([self.now_s] * chunk.num_rows)
 
     def serve(self, wait_s: float) -> None:
-        """Let time pass."""
+        """Advance the clock."""
         self.now_s += wait_s
 
 
 def batches(*sizes: int) -> Iterator[pa.RecordBatch]:
-    """Make batches of numbers that go on from one to the next."""
+    """Yield batches of consecutive numbers."""
     start = 0
     for size in sizes:
         yield pa.RecordBatch.from_arrays([pa.array(range(start, start + size), pa.int64())], names=["number"])
@@ -47,7 +47,7 @@ def batches(*sizes: int) -> Iterator[pa.RecordBatch]:
 
 
 def test_a_burst_is_one_transaction_with_all_trips_in_order() -> None:
-    """A month appears at once or not at all."""
+    """The whole month appears at once, or none of it."""
     outlet = FakeOutlet()
     send_in_bursts(
         outlet, TripStream(batches(30_000, 1, 0, 5000)), total=35_001, burst_size=35_001, pause_s=0, clock=outlet.clock
@@ -57,7 +57,7 @@ def test_a_burst_is_one_transaction_with_all_trips_in_order() -> None:
 
 
 def test_batches_are_a_transaction_each_with_pauses_between_and_none_at_the_end() -> None:
-    """A pause behind the last batch would only make the step longer."""
+    """A pause after the last batch would only make the step longer."""
     outlet = FakeOutlet()
     send_in_bursts(outlet, TripStream(batches(7, 3, 5)), total=15, burst_size=6, pause_s=2.5, clock=outlet.clock)
     assert outlet.sent == list(range(15))
@@ -65,7 +65,7 @@ def test_batches_are_a_transaction_each_with_pauses_between_and_none_at_the_end(
 
 
 def test_trips_at_a_rate_go_out_at_their_time_and_are_committed_each_second() -> None:
-    """A reader of committed records sees a live stream, not a burst a minute."""
+    """A reader of committed records sees a live stream, not one burst a minute."""
     outlet = FakeOutlet()
     send_at_rate(outlet, TripStream(batches(100, 250)), total=350, events_per_second=100, clock=outlet.clock)
     assert outlet.sent == list(range(350))
@@ -78,7 +78,7 @@ def test_trips_at_a_rate_go_out_at_their_time_and_are_committed_each_second() ->
 
 
 def test_a_rate_below_one_a_second_sends_nothing_ahead_of_time() -> None:
-    """The slowest rate is kept as well as the fast ones."""
+    """A slow rate is kept as exactly as a fast one."""
     outlet = FakeOutlet()
     send_at_rate(outlet, TripStream(batches(3)), total=3, events_per_second=0.25, clock=outlet.clock)
     assert outlet.sent == [0, 1, 2]
@@ -86,7 +86,7 @@ def test_a_rate_below_one_a_second_sends_nothing_ahead_of_time() -> None:
 
 
 def test_a_stream_gives_no_more_than_there_is() -> None:
-    """The source alone knows where it ends."""
+    """Only the source knows where it ends."""
     stream = TripStream(batches(3))
     assert sum(chunk.num_rows for chunk in stream.take(10)) == 3
     assert list(stream.take(1)) == []

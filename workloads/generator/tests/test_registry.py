@@ -23,7 +23,7 @@ def test_a_new_schema_is_registered_and_its_subject_made_backward_compatible(reg
 
 
 def test_a_known_subject_is_made_backward_compatible_before_a_version_is_added(registry: FakeRegistry) -> None:
-    """Else a registry whose general rule is NONE would take an incompatible version."""
+    """Otherwise a registry whose global rule is NONE would accept an incompatible version."""
     registry.schemas.append("{}")
     register_schema(registry.url, TOPIC, AVRO_SCHEMA)
     assert registry.requests == [
@@ -34,7 +34,7 @@ def test_a_known_subject_is_made_backward_compatible_before_a_version_is_added(r
 
 
 def test_a_refused_schema_says_so_and_what_to_compare(registry: FakeRegistry) -> None:
-    """The registry's reason is the one thing that helps whoever changed the schema."""
+    """The author of the schema's change needs the registry's reason."""
     registry.answer = (409, b'{"error_code": 409, "message": "READER_FIELD_MISSING_DEFAULT_VALUE: tip"}')
     with pytest.raises(SchemaRefusedError, match=r"taxi.raw_trips-value was refused, and nothing was sent.*tip.*to do"):
         register_schema(registry.url, TOPIC, AVRO_SCHEMA)
@@ -42,7 +42,7 @@ def test_a_refused_schema_says_so_and_what_to_compare(registry: FakeRegistry) ->
 
 @pytest.mark.parametrize("answer", [(500, b'{"error_code": 50001, "message": "no store"}'), (200, b"<html>")])
 def test_a_registry_that_fails_is_named(registry: FakeRegistry, answer: tuple[int, bytes]) -> None:
-    """An error of the server, or another server at that address, is not a refusal."""
+    """A server error, or an answer from another server at that address, is not a refusal."""
     registry.answer = answer
     with pytest.raises(RegistryError, match=f"schema registry {registry.url}.*to do: look at the registry's container"):
         register_schema(registry.url, TOPIC, AVRO_SCHEMA)
@@ -50,13 +50,13 @@ def test_a_registry_that_fails_is_named(registry: FakeRegistry, answer: tuple[in
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "nowhere"])
 def test_a_registry_that_does_not_answer_is_named(url: str) -> None:
-    """Nobody should have to guess which of the services is down."""
+    """The message must show which service is down."""
     with pytest.raises(RegistryError, match=f"schema registry {url}.*to do: "):
         register_schema(url, TOPIC, AVRO_SCHEMA)
 
 
 def test_the_schema_has_the_tlcs_columns_which_may_all_be_absent() -> None:
-    """Readers go by these names; nulls are what real files contain."""
+    """Readers rely on these names, and real files contain nulls."""
     assert TRIP_SCHEMA.names == TLC_COLUMNS.split()
     record = json.loads(AVRO_SCHEMA)
     assert f"{record['namespace']}.{record['name']}" == "nyc.taxi.RawTrip"

@@ -18,7 +18,7 @@ ENVIRONMENT = {
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Set all that the image's environment gives."""
+    """Set the image's complete environment."""
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
 
@@ -31,7 +31,7 @@ def _no_environment_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("environment")
 def test_a_whole_request_is_read(host: HostFiles) -> None:
-    """The values arrive in their types."""
+    """The values have their types."""
     with host.open_pipes(EXTRAS, "2024-01") as pipes:
         request = read_produce_request(pipes)
     assert request.month == Month(2024, 1)
@@ -40,7 +40,7 @@ def test_a_whole_request_is_read(host: HostFiles) -> None:
 
 
 def test_all_that_is_missing_is_named_together(host: HostFiles) -> None:
-    """One failed run must be enough to learn all that is wrong."""
+    """One failed run should show everything that is wrong."""
     with host.open_pipes({}, None) as pipes, pytest.raises(RequestError) as caught:
         read_produce_request(pipes)
     for name in (*ENVIRONMENT, "topic", "mode", "partition"):
@@ -55,7 +55,7 @@ def test_topics_demands_only_what_it_uses(host: HostFiles, monkeypatch: pytest.M
 
 
 def test_topics_names_all_that_it_lacks(host: HostFiles) -> None:
-    """As for `produce`."""
+    """This is the same as for ``produce``."""
     with host.open_pipes({"partitions": 0}, None) as pipes, pytest.raises(RequestError) as caught:
         read_topics_request(pipes)
     for name in ("KAFKA_BOOTSTRAP_SERVERS", "topic", "partitions"):
@@ -79,7 +79,7 @@ def test_topics_names_all_that_it_lacks(host: HostFiles) -> None:
     ],
 )
 def test_a_wrong_extra_is_named(host: HostFiles, wrong: dict[str, Any], message: str) -> None:
-    """A setting that cannot work ends the step before anything is sent."""
+    """An invalid setting ends the step before anything is sent."""
     with host.open_pipes(EXTRAS | wrong, "2024-01") as pipes, pytest.raises(RequestError, match=message):
         read_produce_request(pipes)
 
@@ -94,7 +94,7 @@ def test_an_extra_that_the_step_does_not_use_may_be_null(host: HostFiles) -> Non
 
 @pytest.mark.usefixtures("environment")
 @pytest.mark.parametrize("key", ["2024-13", "2024-1", "January", "2024-01-01"])
-def test_a_partition_that_is_no_month_is_refused(host: HostFiles, key: str) -> None:
-    """The key becomes part of file names and event ids."""
+def test_a_partition_that_is_not_a_month_is_refused(host: HostFiles, key: str) -> None:
+    """The key is used in file names and event ids."""
     with host.open_pipes(EXTRAS, key) as pipes, pytest.raises(RequestError, match=f"not a month.*'{key}'"):
         read_produce_request(pipes)

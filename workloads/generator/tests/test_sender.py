@@ -10,12 +10,12 @@ TOO_LARGE = b"x" * 2_000_000
 
 
 def sender_of(kafka: MockKafka, topic: str = TOPIC, transactional_id: str = "test") -> Sender:
-    """Make a sender to the mock broker."""
+    """Return a sender to the mock broker."""
     return Sender(kafka.broker, topic, transactional_id=transactional_id, transaction_events=100)
 
 
 def test_what_is_counted_is_what_the_broker_holds(kafka: MockKafka) -> None:
-    """Counts and offsets are judged by an independent reader of the topic."""
+    """An independent reader of the topic verifies counts and offsets."""
     keys = [f"key{number}".encode() for number in range(1000)]
     values = [f"value{number}".encode() for number in range(1000)]
     with sender_of(kafka) as sender, sender.transaction():
@@ -52,7 +52,7 @@ def test_an_empty_transaction_is_not_counted(kafka: MockKafka) -> None:
 
 
 def test_a_message_that_is_refused_aborts_and_ends_the_step(kafka: MockKafka) -> None:
-    """What the client itself refuses never gets a delivery report."""
+    """A message that the client itself refuses never gets a delivery report."""
     with (
         sender_of(kafka) as sender,
         pytest.raises(DeliveryError, match=r"aborted.*topic taxi.raw_trips.*too large.*to do:"),
@@ -63,7 +63,7 @@ def test_a_message_that_is_refused_aborts_and_ends_the_step(kafka: MockKafka) ->
 
 
 def test_an_error_while_sending_aborts_the_transaction_and_stays_the_error(kafka: MockKafka) -> None:
-    """Cleaning up must not hide why it was needed."""
+    """The clean-up must not hide the error that caused it."""
 
     def fail_half_way() -> None:
         with sender.transaction():
@@ -76,10 +76,10 @@ def test_an_error_while_sending_aborts_the_transaction_and_stays_the_error(kafka
 
 
 def test_a_delivery_report_with_an_error_counts_nothing() -> None:
-    """The first error is the cause, the others are its consequences."""
+    """The first error is the cause, and the others are its consequences."""
     acknowledged = Acknowledgements()
     first, second = KafkaError(KafkaError.NOT_ENOUGH_REPLICAS), KafkaError(KafkaError.REQUEST_TIMED_OUT)
-    acknowledged.record(first, None)  # type: ignore[arg-type]  # the message of a failure is not looked at
+    acknowledged.record(first, None)  # type: ignore[arg-type]  # the message of a failure is not used
     acknowledged.record(second, None)  # type: ignore[arg-type]  # as above
     assert acknowledged.count == 0
     assert acknowledged.failure is first
@@ -87,21 +87,21 @@ def test_a_delivery_report_with_an_error_counts_nothing() -> None:
 
 
 def test_a_failed_delivery_ends_the_next_call(kafka: MockKafka) -> None:
-    """A lost event must not be noticed only at the end of the month."""
+    """A lost event must not go unnoticed until the end of the month."""
     with sender_of(kafka) as sender:
         sender.acknowledged.record(KafkaError(KafkaError.NOT_ENOUGH_REPLICAS), None)  # type: ignore[arg-type]  # as above
         with pytest.raises(DeliveryError, match="Not enough in-sync replicas"), sender.transaction():
             sender.send([b"a"], [b"b"])
 
 
-def test_a_topic_that_is_not_there_is_an_error_that_says_what_to_materialize(kafka: MockKafka) -> None:
-    """The commonest mistake of a first run."""
-    with pytest.raises(TopicError, match=r"topic nowhere is not there.*kafka_topics"), sender_of(kafka, "nowhere"):
+def test_a_missing_topic_is_an_error_that_says_what_to_materialize(kafka: MockKafka) -> None:
+    """This is the most common mistake of a first run."""
+    with pytest.raises(TopicError, match=r"topic nowhere does not exist.*kafka_topics"), sender_of(kafka, "nowhere"):
         pass
 
 
 def test_a_broker_that_is_down_is_named_with_the_reason_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The address, and the reason of the last attempt to connect."""
+    """The message has the address, and the reason of the last attempt to connect."""
     monkeypatch.setattr("generator.broker.ANSWER_TIMEOUT_S", 0.5)
     broker = Broker("127.0.0.1:1")
     with (

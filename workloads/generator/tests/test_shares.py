@@ -6,7 +6,7 @@ FREQUENCIES = [0.0, 1, 1e-6, 0, 5, 2e-5, 2e-5, 40, 0.25]
 
 
 class Fixed:
-    """Stands where a source of random numbers does, and gives the ones that it was given."""
+    """A source of random numbers that returns the given numbers."""
 
     def __init__(self, numbers: np.ndarray) -> None:
         self._numbers = numbers

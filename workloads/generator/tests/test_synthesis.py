@@ -23,7 +23,7 @@ CHARGES = [
 
 
 def trips_of(month: Month = JANUARY, *, seed: int = 42, events: int = 20_000) -> pa.Table:
-    """Make trips as one table."""
+    """Return trips as one table."""
     return pa.Table.from_batches(SyntheticTrips(month, seed=seed, events=events).batches())
 
 
@@ -34,7 +34,7 @@ def january() -> pa.Table:
 
 
 def valid(trips: pa.Table) -> pa.Table:
-    """Keep what silver keeps, by the rules that it goes by."""
+    """Return the trips that silver's rules keep."""
     return trips.filter(
         (pc.field("fare_amount") >= 0)
         & (pc.field("trip_distance") >= 0)
@@ -45,17 +45,17 @@ def valid(trips: pa.Table) -> pa.Table:
 
 
 def share(trips: pa.Table, condition: pc.Expression) -> float:
-    """Give the share of trips that meet a condition."""
+    """Return the share of trips that meet a condition."""
     return float(trips.filter(condition).num_rows / trips.num_rows)
 
 
 def test_the_same_seed_gives_the_same_trips_and_ids(january: pa.Table) -> None:
-    """Materializing a month again must change nothing behind."""
+    """Materializing a month again must change nothing downstream."""
     assert trips_of().equals(january)
 
 
 def test_another_seed_or_month_gives_other_trips(january: pa.Table) -> None:
-    """Else months would be copies of each other."""
+    """Otherwise months would be copies of each other."""
     assert not trips_of(seed=43).drop_columns(["event_id"]).equals(january.drop_columns(["event_id"]))
     assert not trips_of(Month(2024, 3))["trip_distance"].equals(january["trip_distance"])
 
@@ -75,7 +75,7 @@ def test_the_numbers_of_duplicates_and_invalid_trips_are_known(january: pa.Table
 
 @pytest.mark.parametrize("events", [1, 50, 51, 99, 100, 163, 9_999, 10_001, 10_077])
 def test_the_numbers_are_right_for_any_number_of_events(events: int) -> None:
-    """Also where a group or a block of trips is cut."""
+    """The cases include numbers that cut a group or a block of trips."""
     source = SyntheticTrips(JANUARY, seed=5, events=events)
     trips = trips_of(seed=5, events=events)
     assert trips.num_rows == events
@@ -83,8 +83,8 @@ def test_the_numbers_are_right_for_any_number_of_events(events: int) -> None:
     assert events - valid(trips).num_rows == source.faults.invalid
 
 
-def test_a_repeated_event_id_carries_the_very_same_valid_trip(january: pa.Table) -> None:
-    """Whichever of the two is kept, the result is the same."""
+def test_a_repeated_event_id_carries_the_same_valid_trip(january: pa.Table) -> None:
+    """The result is the same whichever of the two is kept."""
     rows = january.to_pylist()
     by_id: dict[str, dict[str, object]] = {}
     repeats = 0
@@ -97,14 +97,14 @@ def test_a_repeated_event_id_carries_the_very_same_valid_trip(january: pa.Table)
 
 
 def test_no_two_valid_events_share_a_natural_key(january: pa.Table) -> None:
-    """Else silver would drop one of them, and its row count could not be foretold."""
+    """Otherwise silver would drop one of them, and its row count could not be predicted."""
     key = ["VendorID", "tpep_pickup_datetime", "tpep_dropoff_datetime", "PULocationID", "DOLocationID", "total_amount"]
     trips = valid(january)
     assert trips.group_by(key).aggregate([]).num_rows == trips.group_by("event_id").aggregate([]).num_rows
 
 
-def test_each_kind_of_invalid_trip_is_there_and_breaks_one_rule_alone(january: pa.Table) -> None:
-    """So the reason of each rejection is certain."""
+def test_each_kind_of_invalid_trip_occurs_and_breaks_only_one_rule(january: pa.Table) -> None:
+    """Each rejection then has exactly one possible reason."""
     broken: Counter[tuple[str, ...]] = Counter()
     for row in january.to_pylist():
         pickup, dropoff = row["tpep_pickup_datetime"], row["tpep_dropoff_datetime"]
@@ -121,13 +121,13 @@ def test_each_kind_of_invalid_trip_is_there_and_breaks_one_rule_alone(january: p
 
 
 def test_fares_add_up_to_the_cent(january: pa.Table) -> None:
-    """The marts' sums are held against each other."""
+    """The marts' sums are compared with each other."""
     for row in january.to_pylist():
         assert round(sum(row[name] or 0 for name in CHARGES), 2) == row["total_amount"]
 
 
 def test_valid_trips_end_after_they_begin_within_a_taxis_speed(january: pa.Table) -> None:
-    """Metrics divide by the duration."""
+    """The metrics divide by the duration."""
     for row in valid(january).to_pylist():
         hours = (row["tpep_dropoff_datetime"] - row["tpep_pickup_datetime"]).total_seconds() / 3600
         assert hours > 0
@@ -135,7 +135,7 @@ def test_valid_trips_end_after_they_begin_within_a_taxis_speed(january: pa.Table
 
 
 def test_trips_look_like_the_citys(january: pa.Table) -> None:
-    """Dashboards on synthetic months should show what real ones show."""
+    """Dashboards on synthetic months should look like those on real months."""
     trips = valid(january)
     hour, weekday = pc.hour(trips["tpep_pickup_datetime"]), pc.day_of_week(trips["tpep_pickup_datetime"])
     hours = Counter(hour.to_pylist())
@@ -152,14 +152,14 @@ def test_trips_look_like_the_citys(january: pa.Table) -> None:
 
 
 def test_only_card_payments_have_a_tip(january: pa.Table) -> None:
-    """The TLC's files hold no cash tips."""
+    """The TLC's files contain no cash tips."""
     trips = valid(january)
     assert share(trips.filter(pc.field("payment_type") != city.CARD), pc.field("tip_amount") > 0) == 0
     assert share(trips.filter(pc.field("payment_type") == city.CARD), pc.field("tip_amount") > 0) > 0.9
 
 
 def test_surcharges_follow_the_tariff_of_the_month() -> None:
-    """A surcharge before its time would be found odd in the marts."""
+    """A surcharge before its introduction would be an error in the marts."""
     before = trips_of(Month(2014, 6), events=5000)
     for name in ("improvement_surcharge", "congestion_surcharge", "Airport_fee"):
         assert before[name].null_count == 5000
@@ -171,7 +171,7 @@ def test_surcharges_follow_the_tariff_of_the_month() -> None:
 
 
 def test_some_trips_since_2020_lack_what_the_tlc_lacks() -> None:
-    """The pipeline has to live with such trips."""
+    """The pipeline has to handle such trips."""
     assert trips_of(Month(2019, 12), events=5000)["passenger_count"].null_count == 0
     trips = trips_of(events=5000).filter(pc.field("passenger_count").is_null())
     assert 50 < trips.num_rows < 300
@@ -180,7 +180,7 @@ def test_some_trips_since_2020_lack_what_the_tlc_lacks() -> None:
 
 
 def test_event_ids_name_month_seed_and_row(january: pa.Table) -> None:
-    """An event can be traced to the row that it came from, across blocks."""
+    """An event can be traced to its row, across blocks."""
     ids = january["event_id"].to_pylist()
     assert ids[0] == "2024-01.s42.000000001"
     assert trips_of(seed=7, events=10_100)["event_id"][10_040].as_py() == "2024-01.s7.000010041"
@@ -188,14 +188,14 @@ def test_event_ids_name_month_seed_and_row(january: pa.Table) -> None:
 
 @pytest.mark.parametrize("month", [Month(2023, 2), Month(2024, 2), Month(2011, 12)], ids=str)
 def test_pickups_cover_every_day_of_the_month(month: Month) -> None:
-    """Leap years included."""
+    """This includes leap years."""
     pickups = trips_of(month, events=5000)["tpep_pickup_datetime"].to_pylist()
     days = {p.date() for p in pickups if p is not None and (p.year, p.month) == (month.year, month.number)}
     assert len(days) == month.day_count
 
 
 def test_the_earliest_tariff_serves_the_months_before_it() -> None:
-    """And each change takes effect in its month."""
+    """Each change takes effect in its month."""
     assert city.tariff_of(Month(2001, 1)) == city.TARIFFS[Month(2009, 1)]
     assert city.tariff_of(Month(2019, 1)).congestion is None
     assert city.tariff_of(Month(2019, 2)).congestion == 250

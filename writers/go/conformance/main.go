@@ -1,4 +1,4 @@
-// The conformance program: it does what docs/workload-contract.md demands of each scenario.
+// The conformance program: it runs each scenario of docs/workload-contract.md.
 package main
 
 import (

@@ -1,4 +1,4 @@
-"""The Go writer keeps the workload contract."""
+"""The Go writer fulfils the workload contract."""
 
 import pytest
 

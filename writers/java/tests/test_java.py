@@ -1,4 +1,4 @@
-"""The Java writer keeps the workload contract."""
+"""The Java writer fulfils the workload contract."""
 
 import pytest
 

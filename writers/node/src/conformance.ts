@@ -1,4 +1,4 @@
-// The conformance program: it does what docs/workload-contract.md demands of each scenario.
+// The conformance program: it runs each scenario of docs/workload-contract.md.
 
 import { readFileSync } from "node:fs";
 import { type Json, type Level, run, type Session, typed } from "./pipes.js";

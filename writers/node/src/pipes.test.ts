@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { deflateSync } from "node:zlib";
 import { Session, typed } from "./pipes.js";
 
-/** A session as the runner would start it, and a reader of its last message. */
+/** Returns a session started as by the runner, and a reader of its last message. */
 function opened(context: object): [Session, () => string] {
   const directory = mkdtempSync(join(tmpdir(), "pipes-"));
   const messages = join(directory, "messages.jsonl");
@@ -41,7 +41,7 @@ test("nothing is sent after the close, which carries the cause", () => {
   assert.match(last(), /"message":"inner"/);
 });
 
-test("a program that Dagster did not start is told", () => {
+test("a program that Dagster did not start fails", () => {
   process.env["DAGSTER_PIPES_CONTEXT"] = "";
   assert.throws(() => Session.open(), /DAGSTER_PIPES_CONTEXT/);
 });

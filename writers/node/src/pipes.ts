@@ -1,26 +1,26 @@
-// Lets a Node program speak Dagster Pipes 0.1 to the runner that started it.
+// Connects a Node program to the runner that started it, over Dagster Pipes 0.1.
 //
-// run() is all that most programs need: it opens Pipes, calls the program, and closes Pipes with what became of it.
+// Most programs need only run(): it opens Pipes, calls the program, and closes Pipes with the result.
 
 import { openSync, readFileSync, writeSync } from "node:fs";
 import { inflateSync } from "node:zlib";
 
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 
-/** From start to end: partition keys (the end belongs to it) or ISO 8601 times (the end does not). */
+/** From start to end: partition keys (the end is included) or ISO 8601 times (the end is not). */
 export interface Range {
   start: string;
   end: string;
 }
 
-/** What an asset was made from the last time. */
+/** The sources of an asset's last materialization. */
 export interface Provenance {
   code_version: string;
   input_data_versions: { [asset: string]: string };
   is_user_provided: boolean;
 }
 
-/** What the runner says of the step, as context.json holds it. */
+/** The step's context from the runner, with the members of context.json. */
 export interface Context {
   asset_keys: string[] | null;
   code_version_by_asset_key: { [asset: string]: string | null } | null;
@@ -34,7 +34,7 @@ export interface Context {
   extras: { [name: string]: Json };
 }
 
-/** A value with one of the types of the contract. */
+/** A value with one of the contract's types. */
 export class Typed {
   constructor(
     readonly type: string,
@@ -42,17 +42,17 @@ export class Typed {
   ) {}
 }
 
-/** Gives a value one of the types of the contract, such as "url", "md", "float", "timestamp" or "table_schema". */
+/** Returns a value with one of the contract's types, such as "url", "md", "float", "timestamp" or "table_schema". */
 export function typed(type: string, value: Json): Typed {
   return new Typed(type, value);
 }
 
-/** Names with values: plain ones, whose type the runner infers, or those of typed(). */
+/** Maps names to plain values, whose type the runner infers, or to values from typed(). */
 export interface Metadata {
   [name: string]: Json | Typed;
 }
 
-/** What became of an asset check. */
+/** The result of an asset check. */
 export interface Check {
   name: string;
   passed: boolean;
@@ -74,7 +74,7 @@ export class Session {
     private readonly file: number,
   ) {}
 
-  /** Reads the context and says "opened". Every opened session must be closed. */
+  /** Reads the context and sends "opened". Every opened session must be closed. */
   static open(): Session {
     const from = bootstrap("DAGSTER_PIPES_CONTEXT");
     const to = bootstrap("DAGSTER_PIPES_MESSAGES");
@@ -85,13 +85,13 @@ export class Session {
     return session;
   }
 
-  /** Reports an asset; it need not be named in a step of one asset. */
+  /** Reports an asset, which need not be named in a step with one asset. */
   materialize(metadata: Metadata = {}, options: { asset?: string; dataVersion?: string } = {}): void {
     const version = { data_version: options.dataVersion ?? null };
     this.send("report_asset_materialization", this.about(options.asset, metadata, version));
   }
 
-  /** Reports the result of an asset check; an error unless its severity is WARN. */
+  /** Reports the result of an asset check; its severity is ERROR by default. */
   check({ name, passed, severity = "ERROR", metadata = {}, asset }: Check): void {
     this.send("report_asset_check", this.about(asset, metadata, { check_name: name, passed, severity }));
   }
@@ -106,23 +106,23 @@ export class Session {
     this.send("report_custom_message", JSON.stringify({ payload }));
   }
 
-  /** Has numbers plotted while the step runs; the asset as in materialize(). */
+  /** Sends numbers that the host plots while the step runs; the asset is as in materialize(). */
   progress(metadata: Metadata, asset?: string): void {
     this.send("report_custom_message", `{"payload":${this.about(asset, metadata, { kind: "progress" })}}`);
   }
 
-  /** Adds to what one partition is materialized with, in a step that covers several. */
+  /** Adds metadata to the materialization of one partition, in a step that covers several. */
   partitionMetadata(partition: string, metadata: Metadata, asset?: string): void {
     const payload = this.about(asset, metadata, { kind: "partition_metadata", partition_key: partition });
     this.send("report_custom_message", `{"payload":${payload}}`);
   }
 
-  /** Has the host repeat the text of another process. */
+  /** Forwards the output of another process to the host. */
   externalStream(stream: "stdout" | "stderr", text: string): void {
     this.send("log_external_stream", JSON.stringify({ stream, text }));
   }
 
-  /** Says "closed", with the error and its causes if there is one; a second call does nothing. */
+  /** Sends "closed", with the error and its causes if there is one; a second call does nothing. */
   close(error?: unknown): void {
     this.send("closed", error === undefined ? "{}" : JSON.stringify({ exception: exception(error) }));
     this.closed = true;
@@ -131,10 +131,10 @@ export class Session {
   private about(asset: string | undefined, metadata: Metadata, rest: { [name: string]: Json }): string {
     const keys = this.context.asset_keys ?? [];
     if (asset === undefined && keys.length !== 1) {
-      throw new Error(`pipes: the step has ${keys.length} assets: name the one that is reported`);
+      throw new Error(`pipes: the step has ${keys.length} assets: name the one to report`);
     }
-    const said = JSON.stringify({ asset_key: asset ?? keys[0], ...rest });
-    return `${said.slice(0, -1)},"metadata":${encode(metadata)}}`;
+    const params = JSON.stringify({ asset_key: asset ?? keys[0], ...rest });
+    return `${params.slice(0, -1)},"metadata":${encode(metadata)}}`;
   }
 
   private send(method: string, params: string): void {
@@ -150,7 +150,7 @@ export class Session {
 
 /**
  * Opens Pipes, calls the program, closes Pipes and ends the process: with 0, with 1 after an error, and with 143 after
- * SIGTERM, which a program hears while it awaits something.
+ * SIGTERM, which a program receives only while it awaits something.
  */
 export async function run(program: (session: Session) => void | Promise<void>): Promise<never> {
   const session = Session.open();
@@ -173,14 +173,15 @@ function bootstrap(variable: string): { path?: string; stdio?: string } {
     const packed = Buffer.from(process.env[variable] ?? "", "base64");
     return JSON.parse(inflateSync(packed).toString("utf8")) as { path?: string; stdio?: string };
   } catch (error) {
-    throw new Error(`pipes: ${variable} holds no bootstrap parameters: was this started by Dagster?`, { cause: error });
+    const question = "was this program started by Dagster?";
+    throw new Error(`pipes: ${variable} has no bootstrap parameters; ${question}`, { cause: error });
   }
 }
 
 function encode(metadata: Metadata): string {
   const entries = Object.entries(metadata).map(([name, value]) => {
     const { type, value: raw } = value instanceof Typed ? value : typed("__infer__", value);
-    // JSON.stringify would write a whole float as an integer, which is none.
+    // JSON.stringify would write a whole float as an integer, which is not a float.
     const text = type === "float" && Number.isInteger(raw) ? (raw as number).toFixed(1) : JSON.stringify(raw);
     return `${JSON.stringify(name)}:{"type":"${type}","raw_value":${text}}`;
   });
@@ -194,7 +195,7 @@ function exception(error: unknown): Json {
   if (!(error instanceof Error)) {
     return { name: typeof error, message: String(error), stack: [], cause: null, context: null };
   }
-  // The first line repeats name and message.
+  // The first line only repeats the name and the message.
   const stack = (error.stack ?? "").split("\n").slice(1).reverse();
   return { name: error.name, message: error.message, stack, cause: exception(error.cause), context: null };
 }

@@ -1,4 +1,4 @@
-"""The Node writer keeps the workload contract."""
+"""The Node writer fulfils the workload contract."""
 
 import pytest
 

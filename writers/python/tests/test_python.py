@@ -1,4 +1,4 @@
-"""Python, with dagster-pipes, keeps the workload contract."""
+"""Python with dagster-pipes fulfils the workload contract."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The shell writer keeps the workload contract."""
+"""The shell writer fulfils the workload contract."""
 
 import pytest
 

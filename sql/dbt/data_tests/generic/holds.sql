@@ -1,6 +1,6 @@
 {% test holds(model, condition, column_name=none) %}
 
-{#- Fails for every row of which the condition is not true; a condition that cannot be told counts as broken. #}
+{#- Fails for every row for which the condition is not true; null counts as not true. #}
 select *
 
 from {{ model }}

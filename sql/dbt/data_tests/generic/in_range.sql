@@ -1,6 +1,6 @@
 {% test in_range(model, column_name, at_least=none, at_most=none) %}
 
-{#- Fails for every row whose value lies outside the bounds, both of which are allowed values. Empty values pass. #}
+{#- Fails for every row whose value lies outside the bounds, which are inclusive. Empty values pass. #}
 select *
 
 from {{ model }}

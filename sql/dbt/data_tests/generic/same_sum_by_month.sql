@@ -1,6 +1,6 @@
 {% test same_sum_by_month(model, expression, to, to_expression) %}
 
-{#- Fails with one row for each month in which the two models' sums differ, or which only one of them has. #}
+{#- Fails with one row for each month in which the two models' sums differ, or which only one model has. #}
 with
 
 ours as (

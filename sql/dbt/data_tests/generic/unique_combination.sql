@@ -1,6 +1,6 @@
 {% test unique_combination(model, columns) %}
 
-{#- Fails for every combination of the columns that stands in more than one row: the model's grain is broken. #}
+{#- Fails for every combination of the columns that more than one row has, which breaks the model's grain. #}
 select
     {{ columns | join(', ') }},
     count(*) as row_count

@@ -12,7 +12,7 @@ dates as (
 
 ),
 
-{# Windows end at the month's edge, so that building one month leaves every other month's rows as they are. #}
+{# Windows end at the month's edge, so that building one month changes no other month's rows. #}
 revenue as (
 
     select

@@ -1,4 +1,4 @@
-{#- Building a month replaces that month and touches no other, in whatever order the months are built. -#}
+{#- Building a month replaces only that month, in whatever order the months are built. -#}
 {{
     config(
         materialized='incremental',
@@ -33,7 +33,7 @@ rate_codes as (
 
 ),
 
-{# A code that is empty or not listed points at the dimension's unknown member. #}
+{# An empty or unlisted code leads to the dimension's unknown member. #}
 keyed as (
 
     select

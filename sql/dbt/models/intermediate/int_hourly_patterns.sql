@@ -20,7 +20,7 @@ hourly as (
         sum({{ exact_miles('trip_distance_miles') }}) as distance_miles,
         sum(duration_seconds)::bigint as duration_seconds,
 
-        {#- Speed asks for both, and a trip whose clock was wrong has no speed. #}
+        {#- For the speed: a trip whose clock was wrong has none. #}
         coalesce(
             sum({{ exact_miles('trip_distance_miles') }}) filter (where duration_seconds > 0), 0
         ) as timed_distance_miles,

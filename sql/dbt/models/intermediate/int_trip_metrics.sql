@@ -27,12 +27,12 @@ metrics as (
 
         duration_seconds / 60.0 as duration_minutes,
 
-        {#- A trip that ends no later than it begins has no speed; its clock was wrong. #}
+        {#- The clock of a trip that does not end after its start was wrong; such a trip has no speed. #}
         case
             when duration_seconds > 0 then trip_distance_miles / (duration_seconds / 3600.0)
         end as speed_mph,
 
-        {#- Cash tips are not recorded, so that this is the recorded tip's share of the fare. #}
+        {#- Cash tips are not recorded; this is the recorded tip's share of the fare. #}
         case
             when fare_amount_usd > 0 then tip_amount_usd / fare_amount_usd
         end as tip_share_of_fare,
@@ -41,7 +41,7 @@ metrics as (
             when trip_distance_miles > 0 then fare_amount_usd / trip_distance_miles
         end as fare_usd_per_mile,
 
-        {#- What stands in the total and in none of the parts. Parts that a year did not know are empty. #}
+        {#- The part of the total that its components do not explain. Components that a year did not have are empty. #}
         total_amount_usd - (
             fare_amount_usd
             + coalesce(extra_usd, 0)

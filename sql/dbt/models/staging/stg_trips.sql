@@ -1,6 +1,6 @@
 {#-
-    A table, though staging is views elsewhere: the lake is read once, and every model and test after this one sees the
-    same rows, whatever is committed to silver meanwhile.
+    A table, unlike the other staging models, which are views: the lake is read once, and every later model and test
+    sees the same rows, whatever is committed to silver in the meantime.
 -#}
 {{ config(materialized='table') }}
 

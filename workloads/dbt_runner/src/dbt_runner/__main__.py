@@ -1,4 +1,4 @@
-"""The image's commands: ``build`` and ``publish`` run as Dagster steps, ``bake`` when the image is built."""
+"""The image's commands: ``build`` and ``publish`` run as Dagster steps, ``prepare_image`` when the image is built."""
 
 import argparse
 import gc
@@ -18,16 +18,16 @@ def main() -> int:
     """Run the command that the arguments name.
 
     Returns:
-        The exit code: 0 if all went well, 143 if the process was told to stop, else 1.
+        The exit code: 0 on success, 143 if the process was told to stop, 1 otherwise.
     """
     parser = argparse.ArgumentParser(prog="dbt_runner", description=__doc__)
-    parser.add_argument("command", choices=["build", "publish", "bake"])
+    parser.add_argument("command", choices=["build", "publish", "prepare_image"])
     command = parser.parse_args().command
-    # Only the command's own: `publish` does without the seconds that dbt takes.
+    # Import only the command's module: `publish` saves the seconds that importing dbt takes.
     module = import_module(f"dbt_runner.{command}")
     try:
-        if command == "bake":
-            module.bake(load_settings())
+        if command == "prepare_image":
+            module.prepare_image(load_settings())
         else:
             _run_step(module, command)
     except DbtRunnerError as error:
@@ -43,15 +43,15 @@ def _run_step(module: ModuleType, command: str) -> None:
             "This process was not started as a Dagster step: the environment has no Pipes parameters. Materialize the "
             "marts in Dagster; to work on the SQL by hand, run dbt itself in sql/dbt."
         )
-    # A container may be started ahead of its step, and then waits where the context is read. What fails before is tried
-    # again where Pipes can tell of it.
+    # A container may be started ahead of its step; it then waits where the context is read. An error before that point
+    # is swallowed here, and the loading is repeated where Pipes can report the error.
     loaded = None
     with suppress(DbtRunnerError):
         loaded = module.load(load_settings())
     with open_dagster_pipes() as pipes, cancellable():
         settings = load_settings()
         getattr(module, command)(pipes, settings, loaded or module.load(settings))
-    # Python would look through all that dbt has loaded before it exits, for half a second.
+    # Without this, Python spends half a second before it exits on collecting the objects that dbt loaded.
     gc.freeze()
 
 

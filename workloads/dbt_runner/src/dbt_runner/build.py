@@ -13,36 +13,36 @@ from dbt_runner.project import Project, load_project
 from dbt_runner.request import describe_months, read_request
 from dbt_runner.settings import Settings
 
-# In memory: dbt writes each node's SQL three times over, which on a container's layered file system takes a tenth of a
-# small month's build.
-_SCRATCH_DIR = "/dev/shm"  # noqa: S108  # the container's own, whose one user this is
+# In memory: dbt writes each node's SQL three times, which takes a tenth of a small month's build on a container's
+# layered file system.
+_SCRATCH_DIR = "/dev/shm"  # noqa: S108  # private to the container, which has one user
 
 
 def load(settings: Settings) -> Project:
-    """Load what every month's build needs.
+    """Load the dbt project, which does not depend on the month.
 
     Args:
-        settings: Where things are.
+        settings: Addresses and paths.
 
     Returns:
         The dbt project.
 
     Raises:
-        ProjectError: It is not there, or of another dbt version.
+        ProjectError: The parsed project is missing, or was written by another version of dbt.
     """
     return load_project(settings.dbt_baked_path)
 
 
 def build(pipes: PipesContext, settings: Settings, project: Project) -> None:
-    """Build the selected nodes for the step's month, and report each.
+    """Build the selected nodes for the step's months, and report each.
 
     Args:
         pipes: The step's Pipes context.
-        settings: Where things are.
+        settings: Addresses and paths.
         project: The dbt project.
 
     Raises:
-        DbtRunnerError: Anything that makes the step red; the message says what to do.
+        DbtRunnerError: The step fails; the message says what to do.
     """
     request = read_request(pipes)
     what = describe_months(request.months)

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: dbt cancels its queries, and the process is gone within seconds."""
+"""SIGTERM and SIGINT: dbt cancels its queries, and the process ends within seconds."""
 
 import os
 import signal
@@ -9,16 +9,16 @@ from types import FrameType
 
 from dbt_runner.errors import CancelledError
 
-# Shorter than the grace that the host gives a container before it kills it.
-_LAST_MOMENT_S = 3.0
+# Shorter than the host's grace period before it kills a container.
+_EXIT_DEADLINE_S = 3.0
 
 
 @contextmanager
 def cancellable() -> Iterator[None]:
-    """Turn a signal to stop into an error, wherever in the block it comes.
+    """Turn a stop signal that arrives within the block into an error.
 
-    dbt answers KeyboardInterrupt by cancelling its queries, then hands it on as a result, not as the exception: hence
-    the note that a signal came.
+    dbt answers ``KeyboardInterrupt`` by cancelling its queries, and then reports it as a result instead of raising it;
+    the handler therefore records the signal.
 
     Yields:
         Nothing.
@@ -31,8 +31,8 @@ def cancellable() -> Iterator[None]:
     def stop(number: int, _frame: FrameType | None) -> None:
         if not received:
             received.append(signal.Signals(number))
-            # A thread that hangs in the database or the network must not outlive the order to stop.
-            watchdog = threading.Timer(_LAST_MOMENT_S, os._exit, args=(CancelledError.exit_code,))
+            # A thread that hangs in the database or the network must not keep the process alive.
+            watchdog = threading.Timer(_EXIT_DEADLINE_S, os._exit, args=(CancelledError.exit_code,))
             watchdog.daemon = True
             watchdog.start()
         raise KeyboardInterrupt
@@ -53,6 +53,6 @@ def cancellable() -> Iterator[None]:
 
 def _cancelled(received: signal.Signals) -> CancelledError:
     return CancelledError(
-        f"The step was told to stop ({received.name}) and cancelled dbt. Models that had finished stay, the one "
-        "at work was rolled back. Materialize the month again to have it whole."
+        f"The step was told to stop ({received.name}) and cancelled dbt. Finished models stay; the running one was "
+        "rolled back. Materialize the month again to complete it."
     )

@@ -1,27 +1,27 @@
-"""Every way in which a step can fail.
+"""The errors that a step can fail with.
 
     DbtRunnerError
     ├── SettingsError           the container's environment lacks something
-    ├── RequestError            the Pipes context asks for something that cannot be done
-    ├── ProjectError            the dbt project in the image is not usable
-    ├── LakeError               what dbt would read is out of reach
-    │   ├── CatalogError            the Iceberg REST catalog
+    ├── RequestError            the Pipes context asks for something impossible
+    ├── ProjectError            the dbt project in the image is unusable
+    ├── LakeError               the data that dbt reads is unreachable
+    │   ├── CatalogError            the Iceberg REST catalog does not answer, or not as one
     │   ├── SourceMissingError      the catalog has no such table
-    │   └── ObjectStoreError        the store that holds the table's files
-    ├── MartsError              the DuckDB file of the marts cannot be used
+    │   └── ObjectStoreError        the store of the table's files does not answer
+    ├── MartsError              the DuckDB file of the marts is unusable
     │   ├── MartsLockedError        another process has it open
-    │   ├── MartsUnreadableError    it is not a DuckDB file of ours, or may not be written
-    │   └── MartMissingError        it lacks a mart that is to be published
-    ├── PublishError            a mart could not become an Iceberg table
+    │   ├── MartsUnreadableError    it cannot be read or written
+    │   └── MartMissingError        it lacks a mart to publish
+    ├── PublishError            a mart could not be published as an Iceberg table
     ├── DbtError                dbt itself gave up, before or between nodes
     ├── BuildFailedError        dbt ran, and nodes of the build failed
     └── CancelledError          the step was told to stop
 
-Each message is one line of sentences: what happened and where, what was expected, what to do next.
+Each message is one line: what happened and where, what was expected, what to do next.
 """
 
 OUT_OF_MEMORY = "Out of Memory Error"
-"""DuckDB's word for it, also where its disk has no room for what it would spill."""
+"""The words by which DuckDB reports a lack of memory, or of disk space to spill to."""
 
 OUT_OF_MEMORY_ADVICE = (
     "Free space on the disk that containers write to, or give the step's container a larger DUCKDB_MEMORY_LIMIT, then "
@@ -30,17 +30,20 @@ OUT_OF_MEMORY_ADVICE = (
 
 
 def what_helps(reason: str, otherwise: str) -> str:
-    """Choose the advice that an error ends with.
+    """Choose the advice at the end of an error message.
 
     Args:
-        reason: DuckDB's words, or dbt's that hold them.
-        otherwise: The advice where memory is not what lacks.
+        reason: DuckDB's message, or dbt's message that contains it.
+        otherwise: The advice if the cause is not a lack of memory.
+
+    Returns:
+        The advice.
     """
     return OUT_OF_MEMORY_ADVICE if OUT_OF_MEMORY in reason else otherwise
 
 
 class DbtRunnerError(Exception):
-    """Base of all errors that the runner raises itself."""
+    """Base of all errors that dbt_runner raises."""
 
     exit_code = 1
 
@@ -61,15 +64,15 @@ class ProjectError(DbtRunnerError):
 
 
 class LakeError(DbtRunnerError):
-    """What dbt would read is out of reach."""
+    """The data that dbt reads is unreachable."""
 
 
 class CatalogError(LakeError):
-    """The Iceberg REST catalog does not answer, or not as one."""
+    """The Iceberg REST catalog does not answer, or not as an Iceberg catalog."""
 
 
 class SourceMissingError(LakeError):
-    """The catalog answers, and has no such table."""
+    """The catalog answers but has no such table."""
 
 
 class ObjectStoreError(LakeError):
@@ -77,7 +80,7 @@ class ObjectStoreError(LakeError):
 
 
 class MartsError(DbtRunnerError):
-    """The DuckDB file of the marts cannot be used."""
+    """The DuckDB file of the marts is unusable."""
 
 
 class MartsLockedError(MartsError):
@@ -85,19 +88,19 @@ class MartsLockedError(MartsError):
 
 
 class MartsUnreadableError(MartsError):
-    """The file is damaged, is not DuckDB's, or may not be written."""
+    """The file is damaged, is not a DuckDB file, may not be written, or needs more memory than there is."""
 
 
 class MartMissingError(MartsError):
-    """The file lacks a mart that is to be published."""
+    """The file lacks a mart to publish."""
 
 
 class PublishError(DbtRunnerError):
-    """The catalog or the object store refused an Iceberg table, or it has other columns than its mart."""
+    """The catalog or the object store refused an Iceberg table, or its columns differ from its mart's."""
 
 
 class DbtError(DbtRunnerError):
-    """Dbt ended without a verdict on its nodes."""
+    """Dbt ended without a result for every node."""
 
 
 class BuildFailedError(DbtRunnerError):
@@ -107,5 +110,5 @@ class BuildFailedError(DbtRunnerError):
 class CancelledError(DbtRunnerError):
     """The step was told to stop."""
 
-    # What a shell reports of a process that SIGTERM ended.
+    # The exit code that a shell reports for a process ended by SIGTERM.
     exit_code = 143

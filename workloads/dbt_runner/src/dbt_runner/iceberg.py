@@ -1,7 +1,7 @@
 """The marts as Iceberg tables, written by DuckDB's Iceberg extension.
 
 A table changes in one catalog commit, and only in months whose rows differ from the mart's: publishing the same rows
-again commits nothing. Rows that are replaced leave a delete file behind, which any engine's compaction takes away.
+again commits nothing. Replaced rows leave a delete file behind, which any engine's compaction removes.
 
 *Source*: https://duckdb.org/docs/stable/core_extensions/iceberg/iceberg_rest_catalogs (DuckDB 1.5). ``create or
 replace`` is rejected, hence ``delete`` and ``insert`` in one transaction, which is one commit of two snapshots.
@@ -19,21 +19,21 @@ from dbt_runner.marts import explain_marts_error
 from dbt_runner.settings import DuckDBConfig, Settings
 
 EXTENSIONS = ("httpfs", "avro", "iceberg")
-"""DuckDB's extensions in the order in which they can be loaded."""
+"""DuckDB's extensions, in an order in which they can be loaded."""
 
 LAKE, MARTS = "lake", "built"
 
 
 @dataclass(frozen=True)
 class Published:
-    """What became of one table.
+    """The result of publishing one table.
 
     Args:
         columns: The table's columns.
         built: The mart's rows of the published months.
         found: The table's rows of these months, read back after the commit.
-        rows_written: Rows that were written; 0 if the table had them all.
-        rows_deleted: Rows that were taken out.
+        rows_written: Number of rows written; 0 if the table already had them all.
+        rows_deleted: Number of rows deleted.
         snapshot_id: The table's current snapshot; None if nothing was ever committed to it.
     """
 
@@ -49,44 +49,44 @@ class Publisher:
     """Makes Iceberg tables equal to marts.
 
     Args:
-        connection: Has the marts' file attached as ``built`` and the catalog as ``lake``.
+        connection: A connection with the marts' file attached as ``built`` and the catalog as ``lake``.
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
 
     def publish(self, mart: str, table: str, months: Sequence[str], *, by_month: bool) -> Published:
-        """Make a table's rows those of a mart.
+        """Make a table's rows equal to those of a mart.
 
         Args:
             mart: The mart as ``schema.name``.
-            table: The Iceberg table as ``namespace.name``; made if it is not there.
+            table: The Iceberg table as ``namespace.name``; created if it does not exist.
             months: The months to publish; empty for all.
-            by_month: Whether the mart is published month by month; else as a whole, whatever the months.
+            by_month: Whether to publish the mart month by month; if not, all of it is published, whatever the months.
 
         Returns:
-            What became of the table.
+            The columns, contents and row counts of the published table.
 
         Raises:
             MartMissingError: There is no such mart.
-            PublishError: The table has other columns, or the catalog or the store refused.
+            PublishError: The table's columns differ from the mart's, or the catalog or the store refused.
         """
         source, target = f"{MARTS}.{mart}", f"{LAKE}.{table}"
         columns = self._find_columns(source)
         if columns is None:
             raise MartMissingError(
-                f"The marts' DuckDB file has no {mart}, which is to be published as the Iceberg table {table}. "
+                f"The marts' DuckDB file has no {mart} to publish as the Iceberg table {table}. "
                 "Materialize the mart first."
             )
         try:
             return self._publish(columns, source, target, months, by_month=by_month)
         except duckdb.Error as error:
             advice = what_helps(
-                str(error), "See whether the catalog and the object store are in order, then materialize it again."
+                str(error), "Check that the catalog and the object store work, then materialize it again."
             )
             raise PublishError(
-                f"The mart {mart} could not be published as the Iceberg table {table}: {error}. The table is as it "
-                f"was before. {advice}"
+                f"The mart {mart} could not be published as the Iceberg table {table}: {error}. The table is "
+                f"unchanged. {advice}"
             ) from error
 
     def _publish(
@@ -95,8 +95,8 @@ class Publisher:
         existing = self._find_columns(target)
         if existing not in (None, columns):
             raise PublishError(
-                f"The Iceberg table {target} has other columns than the mart: {_differences(existing or [], columns)}. "
-                "Drop the table, then publish every month again."
+                f"The columns of the Iceberg table {target} differ from the mart's: "
+                f"{_differences(existing or [], columns)}. Drop the table, then publish every month again."
             )
         built = read_contents(self._connection, source, columns, months, by_month=by_month)
         before = read_contents(self._connection, target, columns, months, by_month=by_month) if existing else {}
@@ -122,20 +122,20 @@ class Publisher:
         )
 
     def create(self, target: str, columns: Sequence[Column], *, by_month: bool) -> None:
-        """Make an empty table, partitioned by month if it is published by month."""
+        """Create an empty table, partitioned by month if it is published by month."""
         described = ", ".join(f'"{column.name}" {column.type}' for column in columns)
         partitioned = f" partitioned by ({MONTH_COLUMN})" if by_month else ""
         self._connection.execute(f"create table {target} ({described}){partitioned}")
 
     def snapshot_id(self, target: str) -> int | None:
-        """Tell a table's current snapshot; None if it has none."""
+        """Return the id of a table's current snapshot; None if it has none."""
         row = self._connection.execute(
             f"select snapshot_id from iceberg_snapshots({target}) order by sequence_number desc limit 1"  # noqa: S608
         ).fetchone()
         return int(row[0]) if row else None
 
     def require_namespace(self, namespace: str) -> None:
-        """Make a namespace if it is not there.
+        """Create a namespace if it does not exist.
 
         Raises:
             PublishError: The catalog refused.
@@ -144,8 +144,8 @@ class Publisher:
             self._connection.execute(f"create schema if not exists {LAKE}.{namespace}")
         except duckdb.Error as error:
             raise PublishError(
-                f"The Iceberg catalog did not make the namespace {namespace}: {error}. See its log, then materialize "
-                "again."
+                f"The Iceberg catalog did not create the namespace {namespace}: {error}. See the log of the service "
+                "iceberg-rest, then materialize again."
             ) from error
 
     def _find_columns(self, relation: str) -> list[Column] | None:
@@ -169,10 +169,13 @@ def connect(config: DuckDBConfig) -> duckdb.DuckDBPyConnection:
     """Open DuckDB in memory, with the extensions that Iceberg needs.
 
     Args:
-        config: As :attr:`Settings.duckdb_config` has it.
+        config: DuckDB's options, from :attr:`Settings.duckdb_config`.
+
+    Returns:
+        The connection.
 
     Raises:
-        PublishError: One of them cannot be loaded.
+        PublishError: An extension cannot be loaded.
     """
     connection = duckdb.connect(config=config)
     try:
@@ -181,24 +184,24 @@ def connect(config: DuckDBConfig) -> duckdb.DuckDBPyConnection:
     except duckdb.Error as error:
         raise PublishError(
             f"DuckDB cannot load its extensions from {config['extension_directory']}: {error}. The image has them in "
-            "/app/duckdb_extensions: build it again, or mend the setting DUCKDB_EXTENSION_DIRECTORY."
+            "/app/duckdb_extensions: build it again, or correct the setting DUCKDB_EXTENSION_DIRECTORY."
         ) from error
     return connection
 
 
 @contextmanager
 def open_publisher(settings: Settings, connection: duckdb.DuckDBPyConnection) -> Iterator[Publisher]:
-    """Open the marts' file to read and the Iceberg catalog to write.
+    """Open the marts' file for reading and the Iceberg catalog for writing.
 
     Args:
-        settings: Where both are.
-        connection: As :func:`connect` gives it; closed in the end.
+        settings: The file's path and the catalog's address.
+        connection: The connection from :func:`connect`; closed at the end.
 
     Yields:
         The publisher.
 
     Raises:
-        MartsError: The file is not there, damaged, or open in another process.
+        MartsError: The file is missing, damaged, or open in another process.
         CatalogError: DuckDB cannot use the catalog.
     """
     with connection:
@@ -239,5 +242,5 @@ def _differences(existing: Sequence[Column], wanted: Sequence[Column]) -> str:
     gone = [f"{column.name} {column.type}" for column in existing if column not in wanted]
     new = [f"{column.name} {column.type}" for column in wanted if column not in existing]
     if not (gone or new):
-        return "they stand in another order"
-    return f"it has {', '.join(gone) or 'nothing'} that the mart has not, and lacks {', '.join(new) or 'nothing'}"
+        return "their order differs"
+    return f"the table has {', '.join(gone) or 'nothing'} that the mart lacks, and lacks {', '.join(new) or 'nothing'}"

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dagster_pipes import PipesContext
-from dbt.adapters import duckdb as _adapter  # noqa: F401  loaded here, for dbt would load it when a month waits
+from dbt.adapters import duckdb as _adapter  # noqa: F401  loaded now; dbt would load it while the month waits
 from dbt.cli.main import dbtRunner
 
 from dbt_runner.errors import DbtError, what_helps
@@ -26,19 +26,19 @@ def invoke(
     """Run dbt on the project that the image's build parsed.
 
     Args:
-        pipes: Where each node is reported as it ends.
+        pipes: The step's Pipes context, where each node is reported when it ends.
         request: What to build.
-        settings: Where the project is.
-        project: The project as it was parsed.
-        relations: What is known of the built relations.
-        scratch: A folder for what dbt writes beside the marts.
+        settings: The folders of the project and its profile.
+        project: The parsed project.
+        relations: Reads the relations that dbt has built.
+        scratch: A folder for what dbt writes besides the marts.
 
     Returns:
-        What became of each node, in the order in which they ended.
+        The result of each node, in the order in which they ended.
 
     Raises:
-        DbtError: dbt gave up before it had a verdict on every node.
-        RequestError: The project lacks nodes that were asked for.
+        DbtError: dbt gave up before every node had a result.
+        RequestError: The project lacks requested nodes, or the step has no asset for a node that it builds.
     """
     project.require_asset_keys(
         request.select, [name for name in request.asset_keys if request.reportable_key(name) is not None]
@@ -52,12 +52,12 @@ def invoke(
             "--profiles-dir", str(settings.dbt_profiles_dir),
             "--target-path", str(scratch / "target"),
             "--log-path", str(scratch / "logs"),
-            # The container's log has what dbt prints; a second one at debug level takes a third of dbt's time.
+            # The container's log has dbt's output; writing a second log at debug level takes a third of dbt's time.
             "--log-level-file", "none",
             "--no-use-colors",
             "--no-write-json",
             "--vars", encode_vars(request.vars),
-            # Every month is built: the incremental table may as well be made anew, with the columns of today.
+            # A build of every month recreates the incremental table, with its current columns.
             *(() if request.months else ("--full-refresh",)),
             *selection,
         ]
@@ -65,11 +65,14 @@ def invoke(
     if result.exception is not None:
         advice = what_helps(
             str(result.exception),
-            "Its log, in the step's stdout, tells what it was doing; mend that and materialize again.",
+            "Its log in the step's stdout shows what it was doing; fix the cause and materialize again.",
         )
         raise DbtError(f"dbt gave up: {result.exception}. {advice}") from result.exception
     if reporter.errors:
         raise reporter.errors[0]
     if not result.success and all(outcome.good for outcome in reporter.outcomes.values()):
-        raise DbtError("dbt says that the build failed and names no node. Its log, in the step's stdout, tells more.")
+        raise DbtError(
+            "dbt reports a failed build but names no failed node. See its log in the step's stdout, then materialize "
+            "again."
+        )
     return list(reporter.outcomes.values())

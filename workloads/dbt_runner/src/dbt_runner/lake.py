@@ -1,7 +1,7 @@
-"""Whether what dbt will read is there, asked before dbt is loaded.
+"""Check that the data dbt reads is reachable, before dbt is loaded.
 
-dbt reports a catalog that is down as a failed model with DuckDB's words for it, some seconds later. Two requests to
-the catalog and one to the object store tell the causes apart.
+dbt reports a catalog that is down some seconds later, as a failed model with DuckDB's message. Two requests to the
+catalog and one to the object store distinguish the causes.
 
 *Source*: Iceberg REST catalog API, ``/v1/config`` and ``/v1/{prefix}/namespaces/{namespace}/tables/{table}``
 (https://github.com/apache/iceberg/blob/main/open-api/rest-catalog-open-api.yaml).
@@ -24,11 +24,11 @@ _TIMEOUT_S = 10.0
 
 @dataclass(frozen=True)
 class SourceTable:
-    """The table that dbt reads, as the catalog knows it.
+    """The table that dbt reads, as the catalog describes it.
 
     Args:
         name: Namespace and name.
-        snapshot_id: Its current snapshot; None if nothing was ever committed to it.
+        snapshot_id: The current snapshot; None if nothing was ever committed to the table.
     """
 
     name: str
@@ -36,23 +36,23 @@ class SourceTable:
 
 
 def require_source(settings: Settings) -> SourceTable:
-    """Make sure that the source table and the store of its files can be reached.
+    """Raise if the source table or the store of its files is unreachable.
 
     Args:
-        settings: Where catalog and store are.
+        settings: The addresses of the catalog and the store.
 
     Returns:
         The table.
 
     Raises:
         CatalogError: The catalog does not answer within 10 s, or not as an Iceberg catalog.
-        SourceMissingError: It has no such table.
-        ObjectStoreError: The object store does not answer within 10 s, or is out of order.
+        SourceMissingError: The catalog has no such table.
+        ObjectStoreError: The object store does not answer within 10 s, or answers with a server error.
     """
     with requests.Session() as session:
         root = settings.iceberg_catalog_uri.rstrip("/")
         config = _get_json(session, root, "/v1/config", {"warehouse": settings.iceberg_warehouse})
-        # Before the table: a catalog whose store is down answers for a table late or never.
+        # Checked before the table: a catalog whose store is down answers a request for a table late or never.
         _require_object_store(session, settings.s3_endpoint)
         return _find_table(session, root, config)
 
@@ -71,7 +71,7 @@ def _get_json(session: requests.Session, root: str, path: str, parameters: dict[
     except requests.RequestException as error:
         raise CatalogError(
             f"The Iceberg catalog at {root} does not answer ({_describe(error)}). dbt reads silver through it. "
-            "See whether the service iceberg-rest is up and healthy, then materialize again."
+            "Check that the service iceberg-rest is up and healthy, then materialize again."
         ) from error
     if response.status_code == HTTPStatus.NOT_FOUND and "/tables/" in path:
         raise SourceMissingError(
@@ -92,28 +92,28 @@ def _get_json(session: requests.Session, root: str, path: str, parameters: dict[
 
 def _require_object_store(session: requests.Session, endpoint: str) -> None:
     try:
-        # Nobody signed this request, so that any answer short of a server error shows a store that works.
+        # The request is unsigned: any answer other than a server error shows that the store works.
         response = session.get(endpoint, timeout=_TIMEOUT_S, allow_redirects=False)
     except requests.RequestException as error:
         raise ObjectStoreError(
             f"The object store at {endpoint} does not answer ({_describe(error)}). It holds the files of "
-            f"{SOURCE_NAMESPACE}.{SOURCE_TABLE}. See whether the service minio is up and healthy, "
+            f"{SOURCE_NAMESPACE}.{SOURCE_TABLE}. Check that the service minio is up and healthy, "
             "then materialize again."
         ) from error
     if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise ObjectStoreError(
-            f"The object store at {endpoint} answered {response.status_code} {response.reason}; expected one that "
-            "serves. See the log of the service minio, then materialize again."
+            f"The object store at {endpoint} answered {response.status_code} {response.reason}; expected any status "
+            "below 500. See the log of the service minio, then materialize again."
         )
 
 
 def _describe(error: requests.RequestException) -> str:
-    """Tell the cause in a few words; the library's own text repeats address and class names."""
+    """Return the cause in a few words; the library's text repeats address and class names."""
     if isinstance(error, requests.Timeout):
         return f"no answer within {_TIMEOUT_S:.0f} s"
     text = str(error)
     for sign, words in (
-        ("NameResolutionError", "its name does not resolve: the container is not there"),
+        ("NameResolutionError", "its name does not resolve: the container is not running"),
         ("Connection refused", "connection refused"),
         ("No route to host", "no route to the host"),
     ):

@@ -13,24 +13,24 @@ from dbt_runner.settings import DuckDBConfig
 
 
 class Marts:
-    """The open file, beside dbt's own connections to it.
+    """The open file, used alongside dbt's own connections.
 
     Args:
-        connection: A connection with the same settings as dbt's; DuckDB lets them share one instance of the file.
+        connection: A connection with the same settings as dbt's; DuckDB then shares one instance of the file.
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
 
     def read_content(self, relation: str, months: Sequence[str] = ()) -> dict[str, Content]:
-        """Read what a table or view holds, month by month.
+        """Read the content of a table or view, month by month.
 
         Args:
-            relation: Its quoted name.
-            months: Only rows of these months, if the relation has months; empty for all rows.
+            relation: The quoted name of the table or view.
+            months: The months to read, if the relation has months; empty for all rows.
 
         Returns:
-            Contents by month; of a relation without months one, under an empty name.
+            Contents by month; for a relation without months a single content, under an empty name.
         """
         with self._connection.cursor() as cursor:
             columns = list_columns(cursor, relation)
@@ -40,10 +40,10 @@ class Marts:
         """Read all rows of a small table.
 
         Args:
-            relation: Its quoted name.
+            relation: The quoted name of the table.
 
         Returns:
-            The rows, values by column.
+            The rows, each as values by column name.
         """
         with self._connection.cursor() as cursor:
             rows = cursor.execute(f"select * from {relation} order by all")  # noqa: S608  as in read_contents
@@ -54,7 +54,7 @@ class Marts:
         """List the columns of a table or view, in order.
 
         Args:
-            relation: Its quoted name.
+            relation: The quoted name of the table or view.
 
         Returns:
             The columns.
@@ -65,18 +65,19 @@ class Marts:
 
 @contextmanager
 def open_marts(path: Path, config: DuckDBConfig) -> Iterator[Marts]:
-    """Open the file for as long as dbt works on it; it is made if it is not there.
+    """Open the file while dbt works on it; create it if it does not exist.
 
     Args:
         path: The DuckDB file.
-        config: As :attr:`Settings.duckdb_config` has it.
+        config: DuckDB's options, from :attr:`Settings.duckdb_config`.
 
     Yields:
         The open file.
 
     Raises:
         MartsLockedError: Another process has it open.
-        MartsUnreadableError: It is damaged, is no DuckDB file, may not be written, or needs more memory than there is.
+        MartsUnreadableError: It is damaged, is not a DuckDB file, may not be written, or needs more memory than there
+            is.
     """
     try:
         connection = duckdb.connect(path, config=config)
@@ -90,11 +91,12 @@ def open_marts(path: Path, config: DuckDBConfig) -> Iterator[Marts]:
 
 
 def explain_marts_error(path: Path, reason: str) -> MartsError:
-    """Tell why the file could not be opened, from DuckDB's words for it."""
+    """Return the error that explains DuckDB's reason for not opening the file."""
     if "lock on file" in reason:
         return MartsLockedError(
-            f"The marts' DuckDB file {path} is open in another process ({reason}); one process at a time can write it. "
-            "Wait for the other dbt step, or close the DuckDB client that has the file open, then materialize again."
+            f"The marts' DuckDB file {path} is open in another process ({reason}); only one process at a time can "
+            "write it. Wait for the other dbt step, or close the DuckDB client that has the file open, then "
+            "materialize again."
         )
     if "Permission denied" in reason or "does not exist" in reason or "No such file" in reason:
         return MartsUnreadableError(
@@ -108,5 +110,5 @@ def explain_marts_error(path: Path, reason: str) -> MartsError:
     return MartsUnreadableError(
         f"The marts' DuckDB file {path} cannot be read ({reason}). It is damaged, or of another DuckDB version than "
         f"{duckdb.__version__}. Move it away, then materialize every month of the marts again: "
-        "all it holds is made from silver."
+        "all its content is made from silver."
     )

@@ -1,4 +1,4 @@
-"""What became of the nodes of a build, and the verdict on all of them."""
+"""The result of each node of a build, and the verdict on the build."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -14,18 +14,18 @@ _SKIPPED_SHOWN = 8
 
 @dataclass(frozen=True)
 class NodeOutcome:
-    """What became of one node.
+    """The result of one node.
 
     Args:
-        unique_id: dbt's name of the node.
-        name: Its short name.
-        kind: What it is.
-        status: dbt's word: success, error, pass, warn, fail, skipped and others.
-        execution_s: Seconds that dbt took for it.
-        failing_rows: Rows that a test returned.
-        message: What dbt or the database says of it; empty if nothing.
+        unique_id: dbt's unique id of the node.
+        name: The node's short name.
+        kind: Seed, model, test or unit test.
+        status: dbt's status: success, error, pass, warn, fail, skipped and others.
+        execution_s: Seconds that dbt took for the node.
+        failing_rows: Number of failing rows that a test found.
+        message: The message from dbt or the database; empty if there is none.
         subject: For a test, the name of the node that it tests; empty if none is known.
-        path: Its file within the dbt project.
+        path: The node's file within the dbt project.
     """
 
     unique_id: str
@@ -40,16 +40,16 @@ class NodeOutcome:
 
     @property
     def good(self) -> bool:
-        """Whether the step can be green with it."""
+        """Whether the step can succeed with this result."""
         return self.status in _GOOD
 
     @property
     def skipped(self) -> bool:
-        """Whether dbt left it out because a node before it failed."""
+        """Whether dbt skipped the node because a node before it failed."""
         return self.status == "skipped"
 
     def describe(self) -> str:
-        """Say in a few words what happened, for a node that is not good."""
+        """Describe in a few words why the node failed."""
         if self.kind in ("test", "unit_test"):
             on = f" on {self.subject}" if self.subject else ""
             if self.status == "fail" and self.kind == "test":
@@ -61,8 +61,11 @@ class NodeOutcome:
 def summarize(outcomes: Iterable[NodeOutcome]) -> str:
     """Count the outcomes in one line.
 
+    Args:
+        outcomes: The outcomes of the build.
+
     Returns:
-        Such as ``111 passed, 7 warned, 0 failed, 0 skipped (models: 14, seeds: 3, tests: 101)``.
+        A line such as ``111 passed, 7 warned, 0 failed, 0 skipped (models: 14, seeds: 3, tests: 101)``.
     """
     listed = list(outcomes)
     kinds = Counter(outcome.kind for outcome in listed)
@@ -82,33 +85,35 @@ def require_all_good(outcomes: Iterable[NodeOutcome], what: str) -> None:
         what: What was built, for the message.
 
     Raises:
-        BuildFailedError: Nodes failed; all of them are named, and the skipped ones counted.
+        BuildFailedError: Nodes failed or were skipped; the message names all that failed and the first that were
+            skipped.
     """
     listed = list(outcomes)
     failed = [outcome for outcome in listed if not outcome.good and not outcome.skipped]
     skipped = [outcome.name for outcome in listed if outcome.skipped and outcome.kind in ("seed", "model")]
     if not failed and not skipped:
         return
+    failures = "; ".join(outcome.describe() for outcome in failed)
     raise BuildFailedError(
-        f"dbt build of {what} failed: {'; '.join(outcome.describe() for outcome in failed)}.{_tell_skipped(skipped)} "
-        f"{_advise(failed)} What was built before stays; the next materialization of the month replaces it."
+        f"dbt build of {what} failed: {failures}.{_describe_skipped(skipped)} {_advise(failed)} "
+        "Nodes built before the failure stay; the next materialization of the month replaces them."
     )
 
 
-def _tell_skipped(names: list[str]) -> str:
+def _describe_skipped(names: list[str]) -> str:
     if not names:
         return ""
     shown = ", ".join(names[:_SKIPPED_SHOWN]) + (" and others" if len(names) > _SKIPPED_SHOWN else "")
-    return f" Left out because of that: {shown}."
+    return f" Skipped because of that: {shown}."
 
 
 def _advise(failed: list[NodeOutcome]) -> str:
     if any(outcome.kind == "test" and outcome.status == "fail" for outcome in failed):
         return (
-            "A failing test means that the pipeline is wrong, for odd records only warn: run the test's query on the "
+            "A failing test means that the pipeline is wrong; odd records only warn. Run the test's query on the "
             "marts' DuckDB file to see the rows."
         )
     return what_helps(
         " ".join(outcome.message for outcome in failed),
-        "Mend the SQL in sql/dbt and build the image again, or bring back what the database's message misses.",
+        "Fix the SQL in sql/dbt and build the image again, or restore what the database's message reports missing.",
     )

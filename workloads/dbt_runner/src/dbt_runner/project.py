@@ -1,4 +1,4 @@
-"""The dbt project as the image's build parsed it."""
+"""The dbt project, as parsed by the image's build."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,8 +11,8 @@ from dbt.contracts.graph.nodes import ManifestNode, SeedNode, SingularTestNode, 
 from dbt_runner.errors import ProjectError, RequestError
 from dbt_runner.outcome import Kind
 
-BAKED_MANIFEST = "partial_parse.msgpack"
-BAKED_LINEAGE = "column_lineage.json"
+PARSED_MANIFEST = "partial_parse.msgpack"
+COLUMN_LINEAGE = "column_lineage.json"
 _ASSET_TYPES = (NodeType.Seed, NodeType.Model)
 
 Node = ManifestNode | UnitTestDefinition
@@ -23,8 +23,8 @@ class Project:
     """The nodes of the parsed project.
 
     Args:
-        manifest: What dbt parsed; a build with it parses nothing again.
-        lineage: As ``bake`` read it from the SQL: for each model and column the columns that it is made from.
+        manifest: dbt's parsed manifest; a build with it does not parse again.
+        lineage: The columns that each column of each model is made from, as ``prepare_image`` read them from the SQL.
     """
 
     def __init__(self, manifest: Manifest, lineage: Lineage) -> None:
@@ -32,15 +32,18 @@ class Project:
         self._lineage = lineage
 
     def column_lineage(self, unique_id: str) -> Mapping[str, Sequence[tuple[str, str]]]:
-        """Tell what each column of a model is made from; nothing of a seed.
+        """Return the columns that each column of a model is made from; empty for a seed.
+
+        Args:
+            unique_id: dbt's unique id of the model or seed.
 
         Returns:
-            Unique ids and columns of the seeds, models and sources that the model reads, by its own columns.
+            By the model's columns, the unique ids and columns of the seeds, models and sources that it reads.
         """
         return self._lineage.get(unique_id, {})
 
     def node(self, unique_id: str) -> Node | None:
-        """Look a seed, model or test up; None if the project has no such node."""
+        """Return a seed, model or test by its unique id; None if the project has no such node."""
         return self.manifest.nodes.get(unique_id) or self.manifest.unit_tests.get(unique_id)
 
     def assets(self) -> list[str]:
@@ -48,16 +51,16 @@ class Project:
         return sorted(name for name, node in self.manifest.nodes.items() if node.resource_type in _ASSET_TYPES)
 
     def tested_node(self, unique_id: str) -> str | None:
-        """Tell which seed, model or source a test is about.
+        """Return the seed, model or source that a test tests.
 
-        A generic test and a unit test are about the node they are written under. A singular test names its node in
-        ``config.meta.dagster.ref.name``, else it is about its first parent.
+        A generic test and a unit test test the node that they are written under. A singular test names its node in
+        ``config.meta.dagster.ref.name``; if it names none, it tests its first parent.
 
         Args:
-            unique_id: dbt's name of the test.
+            unique_id: dbt's unique id of the test.
 
         Returns:
-            dbt's name of the tested node; None for what is no test.
+            dbt's unique id of the tested node; None if the node is not a test.
         """
         node = self.node(unique_id)
         if isinstance(node, UnitTestDefinition):
@@ -73,10 +76,10 @@ class Project:
         return candidates[0] if candidates else None
 
     def selection(self, unique_ids: Sequence[str]) -> list[str]:
-        """Turn unique ids into dbt's arguments.
+        """Turn unique ids into arguments for dbt.
 
-        With a test among them exactly the listed nodes run; with none, the listed seeds and models bring those tests
-        that touch nothing but them and what they are made from.
+        If a test is among them, exactly the listed nodes run. If not, the listed seeds and models run together with
+        those of their tests that read only them and their ancestors.
 
         Args:
             unique_ids: The nodes to build; empty means all.
@@ -93,8 +96,8 @@ class Project:
         unknown = sorted(unique_id for unique_id, node in nodes.items() if node is None)
         if unknown:
             raise RequestError(
-                f"The image's dbt project has no node {', '.join(unknown)}; the host's manifest is another image's. "
-                "Reload the code location, so that it reads the manifest of the image that it starts."
+                f"The image's dbt project has no node {', '.join(unknown)}; the host's manifest belongs to another "
+                "image. Reload the code location, so that it reads the manifest of the image that it starts."
             )
         exact = any(node is not None and node.resource_type not in _ASSET_TYPES for node in nodes.values())
         return [
@@ -105,14 +108,14 @@ class Project:
         ]
 
     def require_asset_keys(self, unique_ids: Sequence[str], keyed: Iterable[str]) -> None:
-        """Make sure that every seed and model of a build can be reported.
+        """Raise if a seed or model of a build has no asset to be reported as.
 
         Args:
             unique_ids: The nodes to build; empty means all.
             keyed: The nodes that have an asset key in this step.
 
         Raises:
-            RequestError: Some have none.
+            RequestError: Some seeds or models have no asset key.
         """
         known = set(keyed)
         wanted = [name for name in unique_ids if getattr(self.node(name), "resource_type", None) in _ASSET_TYPES]
@@ -120,12 +123,12 @@ class Project:
         if missing:
             raise RequestError(
                 f"The step builds dbt nodes for which it has no asset: {', '.join(missing)}. Expected the extras' "
-                "asset_keys to give each one of the step's assets. Select fewer nodes, or declare the missing assets."
+                "asset_keys to map each to an asset of the step. Select fewer nodes, or declare the missing assets."
             )
 
 
 def describe_kind(node: Node) -> Kind:
-    """Tell what a node is, as the outcomes name it."""
+    """Return a node's kind, as in its outcome."""
     kinds: dict[NodeType, Kind] = {
         NodeType.Seed: "seed",
         NodeType.Model: "model",
@@ -136,39 +139,39 @@ def describe_kind(node: Node) -> Kind:
 
 
 def relation_name(node: Node) -> str:
-    """Give the quoted name of the table or view that a seed or model makes; empty for a test."""
+    """Return the quoted name of the table or view that a node creates; empty if it creates none."""
     return ("" if isinstance(node, UnitTestDefinition) else node.relation_name) or ""
 
 
 def describe_columns(node: Node) -> dict[str, str]:
-    """Give the descriptions of a node's columns by lower-case name."""
+    """Return the descriptions of a node's columns by lower-case name."""
     columns = {} if isinstance(node, UnitTestDefinition) else node.columns
     return {name.lower(): column.description for name, column in columns.items()}
 
 
 def is_month_scoped(node: Node) -> bool:
-    """Tell whether a model's rows are those of the month being built, by its ``config.meta.scope``."""
+    """Return whether ``config.meta.scope`` limits a model's rows to the month being built."""
     return not isinstance(node, SeedNode) and (node.config.meta or {}).get("scope") == "month"
 
 
-def is_receipt(node: Node) -> bool:
-    """Tell whether a test keeps the numbers that it compared, by its ``config.meta.receipt``."""
-    return not isinstance(node, UnitTestDefinition) and bool((node.config.meta or {}).get("receipt"))
+def keeps_numbers(node: Node) -> bool:
+    """Return whether ``config.meta.keep_numbers`` makes a test keep the numbers that it compared."""
+    return not isinstance(node, UnitTestDefinition) and bool((node.config.meta or {}).get("keep_numbers"))
 
 
-def load_project(baked_path: Path) -> Project:
+def load_project(folder: Path) -> Project:
     """Read the project that the image's build parsed.
 
     Args:
-        baked_path: The folder it was written to.
+        folder: The folder that the image's build wrote it to.
 
     Returns:
         The project.
 
     Raises:
-        ProjectError: It is not there, or of another dbt version.
+        ProjectError: The parsed project is missing, or was written by another version of dbt.
     """
-    manifest, file = load_manifest(baked_path / BAKED_MANIFEST), baked_path / BAKED_LINEAGE
+    manifest, file = load_manifest(folder / PARSED_MANIFEST), folder / COLUMN_LINEAGE
     try:
         return Project(manifest, json.loads(file.read_bytes()))
     except (OSError, ValueError) as error:
@@ -176,19 +179,26 @@ def load_project(baked_path: Path) -> Project:
 
 
 def load_manifest(file: Path) -> Manifest:
-    """Read what dbt parsed.
+    """Read dbt's parsed manifest.
+
+    Args:
+        file: The file that dbt wrote.
+
+    Returns:
+        The manifest.
 
     Raises:
-        ProjectError: It is not there, or of another dbt version.
+        ProjectError: The file is missing, or was written by another version of dbt.
     """
     try:
         return Manifest.from_msgpack(file.read_bytes())
-    except Exception as error:  # mashumaro raises whatever the first misfit field causes
+    except Exception as error:  # mashumaro raises an error of any type, depending on the first field that does not fit
         raise _unreadable(file, error) from error
 
 
 def _unreadable(file: Path, error: Exception) -> ProjectError:
     return ProjectError(
         f"The parsed dbt project {file} cannot be read ({type(error).__name__}: {error}). Expected the file that "
-        "'dbt_runner bake' writes when the image is built, with this very dbt. Build the image again."
+        "'dbt_runner prepare_image' writes when the image is built, with the same version of dbt. Build the image "
+        "again."
     )

@@ -1,4 +1,4 @@
-"""The command ``publish``: the marts of the step's months as Iceberg tables, one catalog commit each."""
+"""The command ``publish``: publish the marts of the step's months as Iceberg tables, one catalog commit each."""
 
 import time
 
@@ -14,13 +14,13 @@ CHECK = "published_rows_are_the_marts"
 
 
 def load(settings: Settings) -> duckdb.DuckDBPyConnection:
-    """Load what every publication needs.
+    """Open DuckDB with its extensions, which does not depend on the month.
 
     Args:
-        settings: Where things are.
+        settings: Addresses and paths.
 
     Returns:
-        DuckDB with its extensions.
+        The connection.
 
     Raises:
         PublishError: An extension cannot be loaded.
@@ -33,11 +33,11 @@ def publish(pipes: PipesContext, settings: Settings, connection: duckdb.DuckDBPy
 
     Args:
         pipes: The step's Pipes context.
-        settings: Where things are.
-        connection: DuckDB with its extensions.
+        settings: Addresses and paths.
+        connection: The connection from :func:`load`.
 
     Raises:
-        DbtRunnerError: Anything that makes the step red; the message says what to do.
+        DbtRunnerError: The step fails; the message says what to do.
     """
     publication = read_publication(pipes)
     require_source(settings)
@@ -55,7 +55,7 @@ def publish(pipes: PipesContext, settings: Settings, connection: duckdb.DuckDBPy
 def _report(pipes: PipesContext, key: str, mart: Mart, published: Published, execution_s: float) -> None:
     table = key.replace("/", ".")
     pipes.log.info(
-        "table %s: %d rows in %.2f s, %d written, %d taken out, snapshot %s",
+        "table %s: %d rows in %.2f s, %d written, %d deleted, snapshot %s",
         table,
         published.found.rows,
         execution_s,
@@ -79,7 +79,7 @@ def _report(pipes: PipesContext, key: str, mart: Mart, published: Published, exe
             "rows_per_second": {"raw_value": published.found.rows_per_second(execution_s), "type": "float"},
             "rows_written": {"raw_value": published.rows_written, "type": "int"},
             "rows_deleted": {"raw_value": published.rows_deleted, "type": "int"},
-            # Text: its 63 bits exceed what JavaScript can count.
+            # Text, because JavaScript's numbers cannot represent its 63 bits exactly.
             "snapshot_id": {"raw_value": str(published.snapshot_id or "none"), "type": "text"},
             "dagster/row_count": {"raw_value": published.found.rows, "type": "int"},
             "dagster/table_name": {"raw_value": table, "type": "text"},

@@ -1,4 +1,4 @@
-"""dbt's events, told to Dagster while the build runs."""
+"""Report dbt's events to Dagster while the build runs."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from dbt_runner.project import (
     describe_columns,
     describe_kind,
     is_month_scoped,
-    is_receipt,
+    keeps_numbers,
     relation_name,
 )
 from dbt_runner.request import Request
@@ -26,35 +26,35 @@ from dbt_runner.request import Request
 Metadata = dict[str, PipesMetadataRawValue | PipesMetadataValue]
 
 _NODE_FINISHED = "NodeFinished"
-# Others have no table: an error came before it was made.
+# With any other status the test's table does not exist, because an error came before dbt created it.
 _JUDGED = ("pass", "warn", "fail")
-# DuckDB repeats its advice; the whole text is in the step's stdout.
+# DuckDB repeats its advice; the full text is in the step's stdout.
 _MESSAGE_CHARACTERS = 600
 
 
 class Relations(Protocol):
-    """What is asked of the database about a relation that dbt has built."""
+    """Reads the relations that dbt has built from the database."""
 
     def read_content(self, relation: str, months: Sequence[str] = ()) -> dict[str, Content]:
-        """Read its content by month, or that of some months; of a relation without months under an empty name."""
+        """Read the content by month, of all or some months; under an empty name if the relation has no months."""
 
     def list_columns(self, relation: str) -> list[Column]:
-        """List its columns in order."""
+        """List the columns in order."""
 
     def read_rows(self, relation: str) -> list[dict[str, Any]]:
-        """Read all its rows."""
+        """Read all rows."""
 
 
 class Reporter:
     """Turns the end of each node into a materialization or a check result.
 
-    dbt calls it from the threads that run the nodes; it reports one at a time, in the order in which they end.
+    dbt calls it from the threads that run the nodes; it reports one node at a time, in the order in which they end.
 
     Args:
-        pipes: Where the reports go.
-        request: What the step was asked to do.
-        project: What the nodes are.
-        relations: What is known of the built relations.
+        pipes: The step's Pipes context, which receives the reports.
+        request: What to build.
+        project: The parsed project.
+        relations: Reads the relations that dbt has built.
     """
 
     def __init__(self, pipes: PipesContext, request: Request, project: Project, relations: Relations) -> None:
@@ -67,16 +67,16 @@ class Reporter:
         self.errors: list[Exception] = []
 
     def __call__(self, event: EventMsg) -> None:
-        """Take in one of dbt's events."""
+        """Handle one of dbt's events."""
         if event.info.name != _NODE_FINISHED:
             return
         try:
             with self._lock:
-                self._take_in(event.data.node_info.unique_id, event.data.run_result)
+                self._report(event.data.node_info.unique_id, event.data.run_result)
         except Exception as error:  # noqa: BLE001  # kept for the caller: raised here, it would end dbt's worker thread
             self.errors.append(error)
 
-    def _take_in(self, unique_id: str, result: Any) -> None:
+    def _report(self, unique_id: str, result: Any) -> None:
         node = self._project.node(unique_id)
         if node is None:
             return
@@ -94,9 +94,9 @@ class Reporter:
         )
         self.outcomes[unique_id] = outcome
         if outcome.skipped:
-            # A skipped test says no more than its model.
+            # A skipped test adds nothing to its skipped model.
             if outcome.kind not in ("test", "unit_test"):
-                self._pipes.log.warning("%s %s: left out, since something before it failed", outcome.kind, outcome.name)
+                self._pipes.log.warning("%s %s: skipped, because a node before it failed", outcome.kind, outcome.name)
         elif outcome.kind in ("test", "unit_test"):
             self._report_check(outcome, node, tested)
         elif outcome.good:
@@ -121,7 +121,7 @@ class Reporter:
         self._pipes.log.info("%s %s: %d rows in %.2f s", outcome.kind, outcome.name, content.rows, outcome.execution_s)
         key = self._request.reportable_key(outcome.unique_id)
         if key is not None:
-            # Named by the built months' rows, so that what follows is stale only if just these have changed.
+            # Versioned by the built months' rows, so that downstream assets are stale only if these rows changed.
             built = Content.total(part for month, part in contents.items() if month in {"", *months} or not months)
             self._pipes.report_asset_materialization(metadata=metadata, asset_key=key, data_version=built.version)
 
@@ -137,7 +137,7 @@ class Reporter:
         keys = self._request.asset_keys
         by_column = {
             column: [
-                # The key in parts: Dagster takes text for a key of one part.
+                # A list of parts, because Dagster reads a string as a key of one part.
                 {"asset_key": keys[origin].split("/"), "column_name": name}
                 for origin, name in origins
                 if origin in keys
@@ -162,7 +162,7 @@ class Reporter:
         }
         if outcome.message and not outcome.good:
             metadata["dbt_message"] = {"raw_value": outcome.message, "type": "text"}
-        if is_receipt(node) and outcome.status in _JUDGED:
+        if keeps_numbers(node) and outcome.status in _JUDGED:
             metadata |= _numbers(self._relations.read_rows(relation_name(node)))
         self._pipes.report_asset_check(
             check_name=outcome.name,
@@ -174,7 +174,7 @@ class Reporter:
 
 
 def _numbers(rows: Sequence[Mapping[str, Any]]) -> Metadata:
-    """Give the rows that a receipt kept, and the numbers of a single one under their own names."""
+    """Return the rows that a test kept, and the numbers of a single row under their own names."""
     listed = [
         {name: str(value) if isinstance(value, Decimal) else value for name, value in row.items()} for row in rows
     ]
@@ -188,5 +188,5 @@ def _numbers(rows: Sequence[Mapping[str, Any]]) -> Metadata:
 
 
 def encode_vars(variables: Mapping[str, Any]) -> str:
-    """Write variables as ``--vars`` takes them; JSON is YAML."""
+    """Encode variables for ``--vars``, which takes YAML and therefore JSON."""
     return json.dumps(dict(variables))

@@ -1,4 +1,4 @@
-"""What the step was asked to do: months, nodes or tables and their asset keys, from the Pipes context."""
+"""The step's request: months, nodes or tables, and their asset keys, from the Pipes context."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -20,8 +20,8 @@ class Extras(BaseModel):
 
     Args:
         select: dbt's unique ids of the nodes to build; empty means all.
-        asset_keys: Asset keys as ``schema/name`` by dbt's unique id of the seed, model or source.
-        vars: Variables for dbt, beside the month.
+        asset_keys: Asset keys as ``schema/name``, by dbt's unique id of the seed, model or source.
+        vars: Variables for dbt in addition to the months.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,9 +35,9 @@ class Mart(BaseModel):
     """A mart to publish.
 
     Args:
-        relation: Its table as ``schema.name``.
-        by_month: Whether it is published month by month, by its column ``trip_month``; else as a whole.
-        columns: What its columns hold, in words.
+        relation: The mart's table as ``schema.name``.
+        by_month: Whether to publish the mart month by month, by its column ``trip_month``; if not, as a whole.
+        columns: Descriptions by column name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,7 +61,7 @@ class PublishExtras(BaseModel):
 
 @dataclass(frozen=True)
 class Publication:
-    """One publication as it was asked for.
+    """The request of one ``publish`` step.
 
     Args:
         months: The months whose rows to publish; empty means all.
@@ -74,14 +74,14 @@ class Publication:
 
 @dataclass(frozen=True)
 class Request:
-    """One build as it was asked for.
+    """The request of one ``build`` step.
 
     Args:
-        months: The months to build, such as ``2019-01``; empty for every month that silver holds.
+        months: The months to build, such as ``2019-01``; empty means every month that silver holds.
         select: dbt's unique ids of the nodes to build; empty means all.
         asset_keys: Dagster's asset key by dbt's unique id.
         step_assets: The asset keys that this step may report on.
-        vars: Variables for dbt, the months among them.
+        vars: Variables for dbt, including the months.
     """
 
     months: tuple[str, ...]
@@ -91,7 +91,7 @@ class Request:
     vars: Mapping[str, Any]
 
     def reportable_key(self, unique_id: str | None) -> str | None:
-        """Tell the asset key to report a node under; None if this step must not report on it."""
+        """Return the asset key to report a node under; None if this step must not report on it."""
         key = self.asset_keys.get(unique_id or "")
         return key if key in self.step_assets else None
 
@@ -100,13 +100,13 @@ def read_request(pipes: PipesContext) -> Request:
     """Read the request of a build from the Pipes context.
 
     Args:
-        pipes: The context of the step.
+        pipes: The step's Pipes context.
 
     Returns:
-        The request, in itself consistent; whether the image's project has such nodes is not looked at.
+        The request, consistent in itself; whether the image's project has the nodes is checked later.
 
     Raises:
-        RequestError: The step has no assets, a partition that is no month, or the extras are not those of ``build``.
+        RequestError: The step has no assets, its partition is not a month, or the extras do not fit ``build``.
     """
     extras = _read_extras(
         pipes, Extras, "build", "select (a list of dbt unique ids), asset_keys (dbt unique id to asset key) and vars"
@@ -125,13 +125,13 @@ def read_publication(pipes: PipesContext) -> Publication:
     """Read the request of a publication from the Pipes context.
 
     Args:
-        pipes: The context of the step.
+        pipes: The step's Pipes context.
 
     Returns:
-        The request; whether the marts are there is not looked at.
+        The request; whether the marts exist is checked later.
 
     Raises:
-        RequestError: The step has no assets, a partition that is no month, or the extras are not those of ``publish``.
+        RequestError: The step has no assets, its partition is not a month, or the extras do not fit ``publish``.
     """
     extras = _read_extras(
         pipes, PublishExtras, "publish", "tables (asset key to the mart's relation, by_month and columns)"
@@ -139,7 +139,7 @@ def read_publication(pipes: PipesContext) -> Publication:
     unknown = sorted(set(pipes.asset_keys) - set(extras.tables))
     if unknown:
         raise RequestError(
-            f"The step has assets of which the extras name no mart: {', '.join(unknown)}. Expected each in tables. "
+            f"The extras' tables name no mart for assets of the step: {', '.join(unknown)}. Expected one for each. "
             "Compare the host's extras with workloads/dbt_runner's README."
         )
     return Publication(
@@ -157,7 +157,7 @@ def describe_months(months: Sequence[str]) -> str:
 def _read_extras(pipes: PipesContext, model: type[_Extras], command: str, expected: str) -> _Extras:
     if not pipes.is_asset_step:
         raise RequestError(
-            f"This Dagster step has no assets; expected those that dbt_runner's {command} makes. "
+            f"This Dagster step has no assets; expected the assets that dbt_runner's {command} materializes. "
             "Start dbt_runner from an asset, as the multi-assets of the marts do."
         )
     try:
@@ -171,8 +171,8 @@ def _read_extras(pipes: PipesContext, model: type[_Extras], command: str, expect
 
 
 def _read_months(pipes: PipesContext) -> tuple[str, ...]:
-    """Tell the months of the step's partitions, the first to the last; none without a partition."""
-    # The range is there for a single partition too; the key is not there for several.
+    """Return the months of the step's partitions from the first to the last; empty without a partition."""
+    # The range is set for a single partition too, the key only for a single partition.
     span = pipes.partition_key_range if pipes.is_partition_step else None
     if span is None:
         return ()

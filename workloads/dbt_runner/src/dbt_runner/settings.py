@@ -1,4 +1,4 @@
-"""Where things are, from the container's environment and its secret files."""
+"""The step's settings, from the container's environment and its secret files."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from dbt_runner.errors import SettingsError
 
 DuckDBConfig = dict[str, str | bool | int | float | list[str]]
-"""As :func:`duckdb.connect` takes it."""
+"""The options that :func:`duckdb.connect` takes."""
 
 SECRETS_FOLDER = Path("/run/secrets")
 
@@ -19,19 +19,19 @@ class Settings(BaseSettings):
 
     Args:
         iceberg_catalog_uri: Root of the Iceberg REST catalog, such as ``http://iceberg-rest:8181``.
-        iceberg_warehouse: The warehouse that the catalog is asked for, such as ``s3://warehouse/``.
+        iceberg_warehouse: The warehouse to request from the catalog, such as ``s3://warehouse/``.
         s3_endpoint: Root of the object store, such as ``http://minio:9000``.
-        s3_region: Region that requests to the store are signed for.
-        s3_access_key_id: Its access key.
-        s3_secret_access_key: Its secret key.
+        s3_region: Region that requests to the object store are signed for.
+        s3_access_key_id: Access key of the object store.
+        s3_secret_access_key: Secret key of the object store.
         marts_duckdb_path: The DuckDB file that holds the marts. Set by the image.
         duckdb_extension_directory: Folder with DuckDB's extensions. Set by the image.
-        duckdb_memory_limit: What DuckDB's buffers may hold, such as ``1GB``; what it can spill goes to disk. Set by
-            the image.
-        duckdb_temp_directory: Where it spills to. Set by the image.
+        duckdb_memory_limit: Limit of DuckDB's buffers, such as ``1GB``; beyond it DuckDB spills to disk where it can.
+            Set by the image.
+        duckdb_temp_directory: Folder that DuckDB spills to. Set by the image.
         dbt_project_dir: Folder of ``dbt_project.yml``. Set by the image.
         dbt_profiles_dir: Folder of ``profiles.yml``. Set by the image.
-        dbt_baked_path: Folder with the manifest that the image's build wrote. Set by the image.
+        dbt_baked_path: Folder of the parsed project that the image's build wrote. Set by the image.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True)
@@ -52,7 +52,7 @@ class Settings(BaseSettings):
 
     @property
     def duckdb_config(self) -> DuckDBConfig:
-        """What DuckDB is opened with; ``profiles.yml`` has the same, or the two could not share the marts' file."""
+        """The options to open DuckDB with; ``profiles.yml`` has the same, so that both can share the marts' file."""
         return {
             "extension_directory": str(self.duckdb_extension_directory),
             "memory_limit": self.duckdb_memory_limit,
@@ -60,9 +60,9 @@ class Settings(BaseSettings):
         }
 
     def export(self) -> None:
-        """Put every setting into this process's environment, where ``profiles.yml`` reads it.
+        """Write every setting into this process's environment, where ``profiles.yml`` reads it.
 
-        What came from a secret file gets there too: seen by this process alone, not by ``docker inspect``.
+        This includes settings from secret files: only this process sees them there, not ``docker inspect``.
         """
         for name in type(self).model_fields:
             value = getattr(self, name)
@@ -70,16 +70,16 @@ class Settings(BaseSettings):
 
 
 def load_settings(secrets_folder: Path = SECRETS_FOLDER) -> Settings:
-    """Read the settings from the environment, and those it lacks from files named like them.
+    """Read the settings from the environment, and those it lacks from files of the same name.
 
     Args:
-        secrets_folder: Folder of files such as ``s3_secret_access_key``; need not exist.
+        secrets_folder: Folder of files such as ``s3_secret_access_key``; may be missing.
 
     Returns:
         The settings.
 
     Raises:
-        SettingsError: Some are missing or malformed; all of them are named.
+        SettingsError: Some are missing or malformed; the message names all of them.
     """
     try:
         return Settings(_secrets_dir=secrets_folder if secrets_folder.is_dir() else None)  # type: ignore[call-arg]  # the fields come from the environment
@@ -87,5 +87,5 @@ def load_settings(secrets_folder: Path = SECRETS_FOLDER) -> Settings:
         problems = ", ".join(f"{str(item['loc'][0]).upper()} ({item['msg'].lower()})" for item in error.errors())
         raise SettingsError(
             f"The dbt_runner container's environment is incomplete: {problems}. Expected each as an environment "
-            f"variable or as a file in {secrets_folder}. Give them to the container where the host starts it."
+            f"variable or as a file in {secrets_folder}. Pass them to the container where the host starts it."
         ) from error

@@ -1,4 +1,4 @@
-"""The commands of the image: `bronze`, `silver` and `expire`, each one step of the pipeline."""
+"""The image's commands: ``bronze``, ``silver`` and ``expire``, each one step of the pipeline."""
 
 import argparse
 import signal
@@ -30,13 +30,13 @@ from flink_submit.topic import Topic
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one step inside a Dagster Pipes session.
+    """Run one step inside a Dagster Pipes session.
 
     Args:
-        arguments: Command line without the program's name; by default the process's.
+        arguments: Command line without the program's name; the process's own by default.
 
     Returns:
-        The exit code: 0, or that of the error.
+        The exit code: 0 on success, otherwise that of the error.
     """
     parser = argparse.ArgumentParser(prog="flink-submit", description=__doc__)
     parser.add_argument("command", choices=["bronze", "silver", "expire"])
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         params = PipesEnvVarParamsLoader()  # type: ignore[no-untyped-call]  # not annotated
         if not params.is_dagster_pipes_process():
             raise SettingsError(
-                "No Dagster Pipes parameters in the environment. Start this image through the host's DrayageClient."
+                "The environment has no Dagster Pipes parameters. Start this image through the host's DrayageClient."
             )
         with open_dagster_pipes() as context:
             _run(command, context)
@@ -105,7 +105,7 @@ def _cancel_step(number: int, _frame: FrameType | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise StepCancelledError(
-        f"The step was told to stop ({signal.Signals(number).name}); its Flink job is cancelled with it."
+        f"The step was told to stop ({signal.Signals(number).name}); its Flink job is cancelled too."
     )
 
 

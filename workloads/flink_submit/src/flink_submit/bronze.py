@@ -1,4 +1,4 @@
-"""Takes into bronze everything that is new in the topic, each committed record once."""
+"""The step ``bronze``: append everything that is new in the topic to bronze, each committed record once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from flink_submit.ingested import (
 from flink_submit.job_runner import FinishedJob, JobRunner
 from flink_submit.lake import Lake, column_schema, current_job_id, find_snapshot_of, rows_added_by
 from flink_submit.offsets import IngestPlan, TopicBounds, check_nothing_lost_since, format_offsets, plan_ingest
-from flink_submit.receipt import Receipt, compare
+from flink_submit.reconciliation import Reconciliation, reconcile
 from flink_submit.report import StepReport, TableReport
 from flink_submit.settings import BronzeSettings
 from flink_submit.sql_files import read_statements
@@ -26,44 +26,44 @@ from flink_submit.topic import Topic
 
 TABLE = "bronze.raw_trips"
 QUARANTINE_VIEW = "bronze.quarantine"
-# So few offsets may well be nothing but ends of transactions, which is quicker asked of the broker than of Flink.
+# So few offsets may all be ends of transactions; reading them from the broker is faster than running a Flink job.
 PROBED_SPAN = 100
 
 
 def ingest(
     month: str, *, settings: BronzeSettings, topic: Topic, lake: Lake, runner: JobRunner, report: StepReport
 ) -> TableReport:
-    """Runs the step.
+    """Run the step.
 
     Args:
-        month: The month that the report is about, `yyyy-MM`.
-        settings: Where Flink finds the broker and the registry.
-        topic: Topic to take in; all its months come in, whichever month is asked for.
-        lake: Where the table is.
-        runner: A session on Flink.
-        report: Told what goes on.
+        month: The month to report on, ``yyyy-MM``.
+        settings: The addresses of the broker and the registry, for Flink.
+        topic: The topic to ingest; all its months are ingested, whichever month is reported on.
+        lake: The Iceberg tables.
+        runner: Runs the jobs in a session on Flink.
+        report: Receives log lines and progress.
 
     Returns:
-        Counts of the records and rows that came in since a step last reported, and of the month.
+        Counts of the records and rows ingested since a step last reported, and the month's row count.
 
     Raises:
-        FlinkSubmitError: Something failed; the error says what to do.
+        FlinkSubmitError: The step failed; the message says what to do.
     """
-    topic.read_bounds()  # a broker or a topic that is not there is told before anything is made
+    topic.read_bounds()  # raises if the broker or the topic is missing, before anything is created
     jobs = runner.finish_earlier_jobs(TABLE)
     runner.execute(read_statements("bronze_tables.sql", {}))
     (view,) = read_statements("bronze_quarantine.sql", {})
-    lake.make_view(QUARANTINE_VIEW, view, lake.load_table(TABLE))
+    lake.ensure_view(QUARANTINE_VIEW, view, lake.load_table(TABLE))
     ingestion = _Ingestion(settings, topic, lake, runner, report)
     read = ingestion.run()
     jobs += ingestion.jobs
     table = lake.load_table(TABLE)
     reported = read_reported_ends(table, read.topic_id)
     spans = {number: (max(first, reported.get(number, 0)), read.ends[number]) for number, first in read.firsts.items()}
-    receipt = compare(topic, lake, TABLE, read.topic_id, spans)
-    result = _make_report(lake, table, month, receipt, sum(job.seconds for job in jobs))
-    if receipt.records_missing == receipt.rows_repeated == 0:
-        # What is not as it should be is not noted: every further step finds it again.
+    reconciliation = reconcile(topic, lake, TABLE, read.topic_id, spans)
+    result = _make_report(lake, table, month, reconciliation, sum(job.seconds for job in jobs))
+    if reconciliation.records_missing == reconciliation.rows_repeated == 0:
+        # Without a note, every later step finds the difference again.
         with lake.reading():
             write_note(table, read.topic_id, read.ends, read.snapshot_id)
     return result
@@ -71,7 +71,7 @@ def ingest(
 
 @dataclass(frozen=True)
 class _Read:
-    """What the table holds of the topic: all from `firsts` to `ends`, and in `snapshot_id` nothing beyond them."""
+    """The offsets that the table holds: all from ``firsts`` to ``ends``, and in ``snapshot_id`` none beyond these."""
 
     topic_id: str
     firsts: Mapping[int, int]
@@ -81,7 +81,7 @@ class _Read:
 
 @dataclass
 class _Ingestion:
-    """Brings the table up to the end of the topic, in one job unless another attempt's job comes in between."""
+    """Brings the table up to the topic's end, in one job unless another attempt's job commits in between."""
 
     settings: BronzeSettings
     topic: Topic
@@ -92,13 +92,13 @@ class _Ingestion:
 
     def run(self) -> _Read:
         while True:
-            # The table first: whatever it holds, the broker then has.
+            # Load the table before reading the bounds, so that the broker's end is at or after the table's.
             before = self.lake.load_table(TABLE)
             bounds = self.topic.read_settled_bounds(self.report.waiting_for_transactions)
             with self.lake.reading():
                 ingested_ends = read_ingested_ends(before, bounds.topic_id)
             if not ingested_ends:
-                self._tell_of_a_first_read(before, bounds)
+                self._warn_on_first_read(before, bounds)
             plan = plan_ingest(bounds, ingested_ends)
             firsts = {number: held.first for number, held in bounds.partitions.items()}
             unchanged = _Read(plan.topic_id, firsts, plan.ends, current_snapshot_id(before))
@@ -108,11 +108,11 @@ class _Ingestion:
             job = self._run_job(bounds.name, plan, before)
             self.jobs.append(job)
             if not job.submitted:
-                continue  # another attempt's job may have had another end
+                continue  # another attempt's job may have had a different end
             after = self._check_job(plan, job)
             snapshot_id = find_snapshot_of(after, job.job_id)
             if snapshot_id is None:
-                return unchanged  # the records were all aborted: Flink commits nothing for no rows
+                return unchanged  # all records were aborted, and Flink does not commit without rows
             snapshot = after.snapshot_by_id(snapshot_id)
             if snapshot and snapshot.parent_snapshot_id == unchanged.snapshot_id:
                 return _Read(plan.topic_id, firsts, plan.ends, snapshot_id)
@@ -123,18 +123,18 @@ class _Ingestion:
         spans = {number: (start, plan.ends[number]) for number, start in plan.starts.items()}
         return any(True for _ in self.topic.committed_offsets(spans))
 
-    def _tell_of_a_first_read(self, table: Table, bounds: TopicBounds) -> None:
+    def _warn_on_first_read(self, table: Table, bounds: TopicBounds) -> None:
         earlier = sorted(read_noted_topics(table))
         if earlier:
             self.report.warn(
-                f"Topic {bounds.name} was deleted and made anew: bronze goes on with the new one (id "
-                f"{bounds.topic_id}) from its beginning. What it had not read of {', '.join(earlier)} is gone: send "
-                "the months concerned again."
+                f"Topic {bounds.name} was deleted and created again: bronze continues with the new topic (id "
+                f"{bounds.topic_id}) from its beginning. Records of {', '.join(earlier)} that it had not read are "
+                "gone: send the months concerned again."
             )
         cut_off = {number: held.first for number, held in bounds.partitions.items() if held.first > 0}
         if cut_off:
             self.report.warn(
-                f"Topic {bounds.name} begins at {format_offsets(cut_off)}: what came before was deleted before bronze "
+                f"Topic {bounds.name} begins at {format_offsets(cut_off)}: earlier records were deleted before bronze "
                 "first read the topic. Send the months concerned again."
             )
 
@@ -174,7 +174,7 @@ class _Ingestion:
 
 
 def _ingestion_time(table: Table) -> datetime:
-    """Returns now in UTC, and never earlier than the last commit: which of two repeats came first must not change."""
+    """Return the time in UTC, later than the last commit: the order in which two repeats arrived must not change."""
     now = datetime.now(UTC)
     snapshot = table.current_snapshot()
     if snapshot is None:
@@ -182,7 +182,9 @@ def _ingestion_time(table: Table) -> datetime:
     return max(now, datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC) + timedelta(milliseconds=1))
 
 
-def _make_report(lake: Lake, table: Table, month: str, receipt: Receipt, job_seconds: float) -> TableReport:
+def _make_report(
+    lake: Lake, table: Table, month: str, reconciliation: Reconciliation, job_seconds: float
+) -> TableReport:
     unreported_jobs = find_unreported_jobs(table)
     return TableReport(
         table_name=TABLE,
@@ -191,16 +193,16 @@ def _make_report(lake: Lake, table: Table, month: str, receipt: Receipt, job_sec
         snapshot_id=current_snapshot_id(table),
         job_id=unreported_jobs[-1] if unreported_jobs else current_job_id(table),
         job_seconds=job_seconds,
-        rows_read=receipt.records,
-        rows_written=receipt.rows_decoded,
+        rows_read=reconciliation.records,
+        rows_written=reconciliation.rows_decoded,
         rows_rejected=0,
         duplicates=0,
         data_version=lake.month_version(table, month),
         counts={
-            "rows_undecodable": receipt.rows_undecodable,
+            "rows_undecodable": reconciliation.rows_undecodable,
             "rows_in_quarantine": lake.undecodable_rows(table),
-            "offset_gaps": receipt.offset_gaps,
-            "records_missing": receipt.records_missing,
-            "rows_repeated": receipt.rows_repeated,
+            "offset_gaps": reconciliation.offset_gaps,
+            "records_missing": reconciliation.records_missing,
+            "rows_repeated": reconciliation.rows_repeated,
         },
     )

@@ -1,4 +1,4 @@
-"""A time limit for calls into libraries that take none themselves."""
+"""A time limit for calls into libraries that have none of their own."""
 
 import signal
 from collections.abc import Iterator
@@ -10,11 +10,14 @@ from flink_submit.errors import ServiceTimeoutError
 
 @contextmanager
 def deadline(seconds: float, waiting_for: str) -> Iterator[None]:
-    """Ends the enclosed call when it takes too long; works in the main thread only, and does not nest.
+    """End the enclosed call when it takes too long; works only in the main thread and cannot be nested.
 
     Args:
-        seconds: Limit, above 0.
-        waiting_for: What is being waited for and where, for the message.
+        seconds: The limit, above 0.
+        waiting_for: The service being waited for and its address, for the message.
+
+    Yields:
+        Nothing.
 
     Raises:
         ServiceTimeoutError: The limit was reached.
@@ -22,7 +25,7 @@ def deadline(seconds: float, waiting_for: str) -> Iterator[None]:
 
     def expire(_signal: int, _frame: FrameType | None) -> None:
         raise ServiceTimeoutError(
-            f"{waiting_for} gave no answer within {seconds:.0f} s. Check that the service runs and is not overloaded, "
+            f"{waiting_for} did not answer within {seconds:.0f} s. Check that the service runs and is not overloaded, "
             "then materialize this partition again."
         )
 

@@ -1,4 +1,4 @@
-"""Everything that this workload can fail with.
+"""The errors that a step can fail with.
 
     FlinkSubmitError
     ├── SettingsError            an environment variable, an extra or the partition is missing or wrong
@@ -6,20 +6,20 @@
     ├── ServiceError             a service does not answer, or answers with an error
     │   └── ServiceTimeoutError  a service answers, but does not get ready in time
     ├── StatementError           Flink refuses a SQL statement
-    │   └── DuplicateJobError    Flink knows a job of that id already
+    │   └── DuplicateJobError    Flink already knows a job of that id
     ├── JobError                 a Flink job failed, was cancelled by someone else or was forgotten
-    ├── TopicError               the topic is not there, or records in it were lost
-    ├── LakeError                an Iceberg table is not as it must be
+    ├── TopicError               the topic is missing, or records in it were lost
+    ├── LakeError                an Iceberg table is missing or has unexpected content
     └── StepCancelledError       the step was told to stop
 
-Each message says in one line what happened, what was expected, where, and what to do next.
+Each message is one line: what happened and where, what was expected, what to do next.
 """
 
 from typing import ClassVar
 
 
 class FlinkSubmitError(Exception):
-    """Base of all errors of this workload."""
+    """Base of all errors that flink_submit raises."""
 
     exit_code: ClassVar[int] = 1
 
@@ -29,15 +29,15 @@ class SettingsError(FlinkSubmitError):
 
 
 class SqlFileError(FlinkSubmitError):
-    """A file of sql/flink does not fit what the step wants to fill in."""
+    """A file of ``sql/flink`` does not fit the values that the step fills in."""
 
 
 class ServiceError(FlinkSubmitError):
-    """A service that the step needs does not answer, or answers with an error of its own."""
+    """A service that the step needs does not answer, or answers with an error."""
 
 
 class ServiceTimeoutError(ServiceError):
-    """A service answers, but what the step waits for does not come about in time."""
+    """A service answers, but is not ready in time."""
 
 
 class StatementError(FlinkSubmitError):
@@ -45,7 +45,7 @@ class StatementError(FlinkSubmitError):
 
 
 class DuplicateJobError(StatementError):
-    """The JobManager refuses a job because it already knows one of the same id."""
+    """The JobManager refuses a job because it already knows a job of the same id."""
 
 
 class JobError(FlinkSubmitError):
@@ -53,11 +53,11 @@ class JobError(FlinkSubmitError):
 
 
 class TopicError(FlinkSubmitError):
-    """The Kafka topic is not there, or does not hold what bronze needs next."""
+    """The Kafka topic is missing, or lacks records that bronze needs next."""
 
 
 class LakeError(FlinkSubmitError):
-    """An Iceberg table is missing, empty, or does not hold what the Flink job should have left in it."""
+    """An Iceberg table is missing or empty, or does not hold what the Flink job should have written."""
 
 
 class StepCancelledError(FlinkSubmitError):

@@ -1,4 +1,4 @@
-"""Expires old snapshots of the lake's tables, with the files that nothing else refers to."""
+"""The step ``expire``: remove old snapshots of the lake's tables, and the files that only they refer to."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
@@ -15,18 +15,18 @@ from flink_submit.report import StepReport
 from flink_submit.silver import CLEANED_TABLE, COUNTS_TABLE, REJECTED_TABLE
 
 TABLES = (BRONZE_TABLE, CLEANED_TABLE, REJECTED_TABLE, COUNTS_TABLE)
-# So many deletes fit well into the time limit of one call.
+# This many deletes stay well below the time limit of one call.
 _DELETED_AT_ONCE = 100
 
 
 @dataclass(frozen=True)
 class TableExpiry:
-    """What was done to one table.
+    """The result of expiring one table's snapshots.
 
-    Attributes:
-        snapshots_before: Snapshots that it had.
-        snapshots_after: Snapshots that it has now.
-        files_deleted: Data files, manifests and manifest lists that were removed from the object store.
+    Args:
+        snapshots_before: Number of snapshots before.
+        snapshots_after: Number of snapshots after.
+        files_deleted: Number of data files, manifests and manifest lists removed from the object store.
     """
 
     snapshots_before: int
@@ -35,19 +35,19 @@ class TableExpiry:
 
 
 def expire(lake: Lake, *, older_than: datetime, keep: Collection[int], report: StepReport) -> dict[str, TableExpiry]:
-    """Runs the step.
+    """Run the step.
 
     Args:
-        lake: Where the tables are; one that is not there has nothing to expire.
-        older_than: Snapshots from this moment on stay.
+        lake: The Iceberg tables; missing ones are skipped.
+        older_than: Snapshots of this time and later stay.
         keep: Ids of older snapshots that stay too.
-        report: Told what goes on.
+        report: Receives log lines.
 
     Returns:
-        What was done, by table.
+        The result for each table, by name.
 
     Raises:
-        FlinkSubmitError: Something failed; what was expired before stays so.
+        FlinkSubmitError: The step failed; snapshots that it had already expired stay expired.
     """
     done = {}
     for name in TABLES:
@@ -77,7 +77,7 @@ def _expire_table(lake: Lake, name: str, table: Table, older_than: datetime, kee
         unreferenced = sorted(_files(table.io, expired) - _files(table.io, kept))
     with lake.reading():
         table.maintenance.expire_snapshots().by_ids([snapshot.snapshot_id for snapshot in expired]).commit()
-    # The commit first: files that a killed step leaves cost space, a snapshot without its files would cost data.
+    # Commit before deleting: files left by a killed step only cost space, a snapshot without its files is lost data.
     for start in range(0, len(unreferenced), _DELETED_AT_ONCE):
         with lake.reading():
             for path in unreferenced[start : start + _DELETED_AT_ONCE]:
@@ -86,7 +86,7 @@ def _expire_table(lake: Lake, name: str, table: Table, older_than: datetime, kee
 
 
 def _files(io: FileIO, snapshots: Iterable[Snapshot]) -> set[str]:
-    """Finds what the snapshots refer to: manifest lists, manifests, and the files that are live in them."""
+    """Return the files that the snapshots refer to: manifest lists, manifests, and the manifests' live files."""
     manifests = {manifest.manifest_path: manifest for snapshot in snapshots for manifest in snapshot.manifests(io)}
     files = {snapshot.manifest_list for snapshot in snapshots} | manifests.keys()
     for manifest in manifests.values():

@@ -1,6 +1,6 @@
-"""Flink's SQL Gateway: one session, statements one after the other.
+"""Flink's SQL Gateway: one session that executes statements one after the other.
 
-Source: Flink 2.1, SQL Gateway REST endpoint, v1.
+*Source*: Flink 2.1, SQL Gateway REST endpoint, v1.
 """
 
 import time
@@ -22,11 +22,11 @@ _DUPLICATE_MARKS = ("DuplicateJobSubmissionException", "Job has already been sub
 
 @dataclass(frozen=True)
 class StatementResult:
-    """Outcome of one statement.
+    """The result of one statement.
 
-    Attributes:
-        job_id: Flink job that the statement submitted; None for DDL and SET.
-        rows: Rows returned, each a list of values.
+    Args:
+        job_id: The Flink job that the statement submitted; None for DDL and SET.
+        rows: The returned rows, each a list of values.
     """
 
     job_id: str | None
@@ -34,14 +34,18 @@ class StatementResult:
 
 
 class SqlGateway:
-    """A session of the SQL Gateway; closed, with all that runs in it, at the end of the `with` block."""
+    """A session of the SQL Gateway; closed, with everything that runs in it, at the end of the ``with`` block.
+
+    Args:
+        client: The SQL Gateway's client.
+    """
 
     def __init__(self, client: ServiceClient) -> None:
         self._client = client
         self._session = ""
 
     def __enter__(self) -> Self:
-        """Opens the session."""
+        """Open the session."""
         answer = self._client.request("POST", "/v1/sessions", json={"properties": {}})
         if answer.is_error:
             raise self._client.unexpected(answer, find_root_cause(error_text(answer)))
@@ -51,19 +55,22 @@ class SqlGateway:
     def __exit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        """Closes the session."""
-        # An unreachable gateway forgets the session by itself when it idles; the error that led here matters more.
+        """Close the session."""
+        # A failure here must not hide the error that ended the block; the gateway itself closes an idle session.
         with suppress(ServiceError):
             self._client.request("DELETE", f"/v1/sessions/{self._session}", patience_s=0)
 
     def execute_all(self, statements: Iterable[str]) -> StatementResult:
-        """Executes statements in order.
+        """Execute statements in order.
+
+        Args:
+            statements: The statements.
 
         Returns:
-            The result of the last one.
+            The result of the last statement.
 
         Raises:
-            StatementError: Flink refuses one of them.
+            StatementError: Flink refuses a statement.
         """
         result = StatementResult(None, [])
         for statement in statements:
@@ -71,12 +78,18 @@ class SqlGateway:
         return result
 
     def execute(self, statement: str) -> StatementResult:
-        """Executes one statement and waits until its result is there; for an INSERT, until the job is submitted.
+        """Execute one statement and wait for its result; for an INSERT, until the job is submitted.
+
+        Args:
+            statement: The statement, without a semicolon.
+
+        Returns:
+            The result.
 
         Raises:
-            DuplicateJobError: The JobManager knows a job of this id already.
-            StatementError: Flink refuses the statement, with its root cause.
-            ServiceTimeoutError: No result within `STATEMENT_DEADLINE_S`.
+            DuplicateJobError: The JobManager already knows a job of this id.
+            StatementError: Flink refuses the statement; the message has the root cause.
+            ServiceTimeoutError: There is no result within ``STATEMENT_DEADLINE_S``.
         """
         base = f"/v1/sessions/{self._session}"
         answer = self._client.request("POST", f"{base}/statements", json={"statement": statement})

@@ -1,4 +1,4 @@
-"""Where bronze stopped: read from the table, which alone knows what was committed."""
+"""The offsets where bronze stopped, read from the table, because only the table knows what was committed."""
 
 import json
 from collections.abc import Mapping
@@ -13,14 +13,14 @@ NOTE_PROPERTY = "drayage.ingested"
 
 @dataclass(frozen=True)
 class IngestNote:
-    """What a step notes in the table's properties before it reports.
+    """The note that a step writes into the table's properties before it reports.
 
-    The note goes beyond the rows: it counts the offsets that hold the end of a transaction and no record. It holds
-    good while its snapshot belongs to the table's history; a table that was rolled back does not believe it.
+    The note knows more than the rows: it includes the offsets that hold the end of a transaction instead of a record.
+    It is valid while its snapshot belongs to the table's history; after a rollback it is ignored.
 
-    Attributes:
-        snapshot_id: The snapshot that the note describes; None when the table had none.
-        ends: For each topic, by id, and each of its partitions, the offset after the last that was read.
+    Args:
+        snapshot_id: The snapshot that the note describes; None if the table had none.
+        ends: By topic id and partition, the offset after the last one that was read.
     """
 
     snapshot_id: int | None = None
@@ -28,14 +28,14 @@ class IngestNote:
 
 
 def read_ingested_ends(table: Table, topic_id: str) -> dict[int, int]:
-    """Finds where to go on.
+    """Return the offsets at which to continue.
 
     Args:
-        table: `bronze.raw_trips`, freshly loaded.
-        topic_id: Id of the topic as it is now; rows of a topic of the same name deleted earlier do not count.
+        table: ``bronze.raw_trips``, freshly loaded.
+        topic_id: Id of the current topic; rows of an earlier, deleted topic of the same name do not count.
 
     Returns:
-        For each partition that was read before, the offset after the last.
+        For each partition that was read before, the offset after the last one.
     """
     note = _read_note(table)
     noted = dict(note.ends.get(topic_id, {}))
@@ -48,47 +48,47 @@ def read_ingested_ends(table: Table, topic_id: str) -> dict[int, int]:
 
 
 def read_reported_ends(table: Table, topic_id: str) -> dict[int, int]:
-    """Returns, for each partition, the offset after the last that a step has reported; empty when nobody can tell."""
+    """Return, for each partition, the offset after the last one that a step has reported; empty if unknown."""
     note = _read_note(table)
     is_history = note.snapshot_id is None or note.snapshot_id in {one.snapshot_id for one in _history(table)}
     return dict(note.ends.get(topic_id, {})) if is_history else {}
 
 
 def read_noted_topics(table: Table) -> frozenset[str]:
-    """Returns the ids of the topics that were read so far: of one name, when it was deleted and made anew."""
+    """Return the ids of the topics read so far; several if the topic was deleted and created again."""
     return frozenset(_read_note(table).ends)
 
 
 def find_unreported_jobs(table: Table) -> list[str]:
-    """Returns the Flink jobs that committed since the last note, oldest first.
+    """Return the Flink jobs that committed since the last note, oldest first.
 
-    Those of a step that was killed before it could report are among them: the step that finds them reports their rows.
+    They include the jobs of a step that was killed before it could report; the step that finds them reports their rows.
     """
     note = _read_note(table)
     history = _history(table)
     known = [snapshot.snapshot_id for snapshot in history]
     if note.snapshot_id is not None and note.snapshot_id not in known:
-        return []  # rolled back or expired: nobody can tell any more
+        return []  # the note's snapshot was rolled back or expired: unknown
     newer = history if note.snapshot_id is None else history[: known.index(note.snapshot_id)]
     jobs = [snapshot.summary.get("flink.job-id") for snapshot in reversed(newer) if snapshot.summary]
     return [job_id for job_id in jobs if job_id]
 
 
 def find_needed_snapshots(table: Table) -> set[int]:
-    """Returns the snapshots that the next step asks for: the noted one and all after it, all of them without a note."""
+    """Return the snapshots that the next step needs: the noted one and all later ones; without a note, all."""
     note = _read_note(table)
     known = [snapshot.snapshot_id for snapshot in _history(table)]
     return set(known[: known.index(note.snapshot_id) + 1] if note.snapshot_id in known else known)
 
 
 def write_note(table: Table, topic_id: str, ends: Mapping[int, int], snapshot_id: int | None) -> None:
-    """Notes what has been read; a step killed before this costs its successor a scan, nothing else.
+    """Note what has been read; if a step is killed before this, its successor only has to scan more.
 
     Args:
-        table: `bronze.raw_trips`.
+        table: ``bronze.raw_trips``.
         topic_id: Id of the topic that was read.
-        ends: For each partition, the offset after the last that was read.
-        snapshot_id: The snapshot that holds just this.
+        ends: For each partition, the offset after the last one that was read.
+        snapshot_id: The snapshot that holds exactly these records.
     """
     before = _read_note(table)
     if before.snapshot_id == snapshot_id and before.ends.get(topic_id) == ends:
@@ -99,7 +99,7 @@ def write_note(table: Table, topic_id: str, ends: Mapping[int, int], snapshot_id
 
 
 def current_snapshot_id(table: Table) -> int | None:
-    """Returns the id of the table's current snapshot, None while it has none."""
+    """Return the id of the table's current snapshot; None if it has none."""
     snapshot = table.current_snapshot()
     return snapshot.snapshot_id if snapshot else None
 
@@ -118,7 +118,7 @@ def _read_note(table: Table) -> IngestNote:
 
 
 def _scan_ends(table: Table, topic_id: str, *, at_least: int) -> dict[int, int]:
-    """Reads two narrow columns of the files that, by their bounds, can hold such rows."""
+    """Scan the rows for the ends; reads two narrow columns of the files whose bounds allow such rows."""
     batches = table.scan(
         row_filter=f"kafka_topic_id = '{topic_id}' AND kafka_offset >= {at_least}",
         selected_fields=("kafka_partition", "kafka_offset"),

@@ -1,4 +1,4 @@
-"""One Flink job at a time: found or submitted, followed to its end, cancelled with the step."""
+"""Run one Flink job at a time: find or submit it, follow it to its end, cancel it with the step."""
 
 import hashlib
 import itertools
@@ -15,7 +15,7 @@ from flink_submit.service_client import ServiceClient
 from flink_submit.settings import SilverSettings
 from flink_submit.sql_files import read_statements
 
-# A TaskManager whose JobManager was started again looks for it for up to a minute.
+# After a restart of the JobManager, a TaskManager looks for it for up to a minute.
 CLUSTER_DEADLINE_S = 75.0
 CANCEL_DEADLINE_S = 3.0
 POLL_S = 0.1
@@ -23,7 +23,14 @@ POLL_S = 0.1
 
 @contextmanager
 def open_job_runner(settings: SilverSettings, report: StepReport) -> "Iterator[JobRunner]":
-    """Opens a SQL session on Flink with the lake's catalog in it; closed at the end of the `with` block.
+    """Open a SQL session on Flink with the lake's catalog; close it at the end of the ``with`` block.
+
+    Args:
+        settings: The addresses of the services.
+        report: Receives log lines and progress.
+
+    Yields:
+        The runner.
 
     Raises:
         ServiceError: The SQL Gateway or the JobManager does not answer, or no TaskManager can work.
@@ -42,12 +49,12 @@ def open_job_runner(settings: SilverSettings, report: StepReport) -> "Iterator[J
 
 @dataclass(frozen=True)
 class FinishedJob:
-    """A job that came to its end.
+    """A finished job.
 
-    Attributes:
-        job_id: Flink's id.
-        seconds: From submission, or from when it was found, until it was seen finished.
-        submitted: Whether this step submitted it; one that was found may have had less to do than this step wants.
+    Args:
+        job_id: Flink's id of the job.
+        seconds: Time from when the job was submitted or found until it was seen finished.
+        submitted: Whether this step submitted the job; a job that was found may have read less than this step wants.
     """
 
     job_id: str
@@ -60,9 +67,9 @@ class JobRunner:
 
     Args:
         gateway: An open session.
-        jobmanager: Where the jobs run.
-        report: Told what goes on.
-        cluster_deadline_s: How long to wait for a cluster that can work, in seconds.
+        jobmanager: The JobManager that runs the jobs.
+        report: Receives log lines and progress.
+        cluster_deadline_s: Seconds to wait until the cluster can work.
     """
 
     def __init__(
@@ -79,29 +86,29 @@ class JobRunner:
         self._report = report
 
     def execute(self, statements: list[str]) -> None:
-        """Executes statements that submit no job."""
+        """Execute statements that submit no job."""
         self._gateway.execute_all(statements)
 
     def wait_for_cluster(self) -> None:
-        """Waits until there is a TaskManager, and none works for a job that the JobManager does not know.
+        """Wait until there is a TaskManager, and none works for a job that the JobManager does not know.
 
-        After a JobManager's death its TaskManagers work on for some seconds, and could still commit what a new job
-        is about to read again.
+        After a JobManager dies, its TaskManagers work for some more seconds, and could still commit records that a new
+        job is about to read again.
 
         Raises:
-            ServiceTimeoutError: Not so in time.
+            ServiceTimeoutError: The cluster is not ready in time.
         """
         started = time.monotonic()
-        told = ""
+        reported = ""
         while True:
             cluster = self._jobmanager.overview()
             leftover = cluster.jobs_running == 0 and cluster.slots_available < cluster.slots_total
             if cluster.taskmanagers > 0 and not leftover:
                 return
             state = "its slots are held by a job it no longer knows" if leftover else "no TaskManager is registered"
-            if state != told:
+            if state != reported:
                 self._report.say(f"Waiting for Flink, at most {self._cluster_deadline_s:.0f} s: {state}")
-                told = state
+                reported = state
             if time.monotonic() - started > self._cluster_deadline_s:
                 break
             time.sleep(POLL_S)
@@ -111,14 +118,17 @@ class JobRunner:
         )
 
     def finish_earlier_jobs(self, name: str) -> list[FinishedJob]:
-        """Waits for jobs that an earlier, interrupted step of the same name left running.
+        """Wait for jobs that an earlier, interrupted step left running.
+
+        Args:
+            name: Name of the jobs in Flink.
 
         Returns:
-            Those that finished; one that fails is only logged, for the step goes on from what the table holds.
+            The jobs that finished. A failed job is only logged, because the step continues from what the table holds.
         """
         finished = []
         for job_id in self._jobmanager.unfinished_jobs(name):
-            self._report.say(f"Flink job {job_id} of an earlier attempt still runs: waiting for it")
+            self._report.say(f"Flink job {job_id} of an earlier attempt is still running: waiting for it")
             try:
                 finished.append(self._follow(job_id, name, submitted=False))
             except JobError as error:
@@ -132,18 +142,21 @@ class JobRunner:
         make_statements: Callable[[str], list[str]],
         is_committed: Callable[[str], bool] = lambda _job_id: False,
     ) -> FinishedJob:
-        """Runs one job to its end.
+        """Run one job to its end.
 
-        The job's id is made of `identity`. So two steps that want the same thing at the same time, or a step that
-        was killed while its statement was still being planned and its successor, cannot start it twice: the
-        JobManager refuses the second, and the second follows the first.
+        The job's id is made from ``identity``. Two steps that want the same work at the same time therefore cannot
+        start it twice, nor can a step whose predecessor was killed while its statement was still being planned: the
+        JobManager refuses the second job, and its step follows the first job.
 
         Args:
             name: Name of the job in Flink.
-            identity: What the job does, such that doing it twice at the same time would be wrong.
-            make_statements: Given the job's id, returns the statements that set it and submit the job.
-            is_committed: Given the job's id, tells whether its work is in the table and must not be done again; by
-                default a job that is finished may be repeated.
+            identity: Identifies the work; doing the same work twice at the same time would be wrong.
+            make_statements: Returns the statements that set the given job id and submit the job.
+            is_committed: Returns whether the work of the job with the given id is in the table and must not be
+                repeated; by default a finished job may be repeated.
+
+        Returns:
+            The finished job.
 
         Raises:
             JobError: The job did not finish.
@@ -153,7 +166,7 @@ class JobRunner:
             job_id = make_job_id(identity, attempt)
             state = self._jobmanager.status(job_id)
             if state in {None, "FINISHED"} and is_committed(job_id):
-                self._report.say(f"Flink job {job_id} of an earlier attempt has committed meanwhile")
+                self._report.say(f"Flink job {job_id} of an earlier attempt has committed in the meantime")
                 return FinishedJob(job_id, 0.0, submitted=False)
             if state is None:
                 if self._submit(job_id, make_statements(job_id)):
@@ -171,8 +184,8 @@ class JobRunner:
             return False
         if result.rows != [[job_id]]:
             raise JobError(
-                f"Flink was asked to run job {job_id} and answered {result.rows}. The statements before the INSERT "
-                "must set the job's id; compare sql/flink with the version of Flink."
+                f"Flink was asked to run job {job_id} and answered {result.rows}; expected that id. The statements "
+                "before the INSERT must set the job's id; check that sql/flink fits the version of Flink."
             )
         return True
 
@@ -196,13 +209,13 @@ class JobRunner:
         if state is None:
             return JobError(
                 f"{where} is no longer known: the JobManager was restarted. Materialize this partition again; the "
-                "step looks at the table first and repeats nothing that was committed."
+                "step reads the table first and repeats nothing that was committed."
             )
         if state == "CANCELED":
             return JobError(f"{where} was cancelled by someone else. Materialize this partition again.")
         return JobError(
-            f"{where} failed: {self._jobmanager.root_cause(job_id)}. Its whole stack trace is under Exceptions at "
-            f"{self._report.job_url(job_id)}. Materialize this partition again once the cause is gone."
+            f"{where} failed: {self._jobmanager.root_cause(job_id)}. Its full stack trace is under Exceptions at "
+            f"{self._report.job_url(job_id)}. Remove the cause, then materialize this partition again."
         )
 
     @contextmanager
@@ -210,13 +223,13 @@ class JobRunner:
         try:
             yield
         except (JobError, StatementError):
-            raise  # there is no job, or not any more
+            raise  # the job does not exist, or no longer runs
         except BaseException:
             self._cancel(job_id)
             raise
 
     def _cancel(self, job_id: str) -> None:
-        """Cancels a job that may still be on its way to the JobManager; the error that led here goes on afterwards."""
+        """Cancel a job that may still be on its way to the JobManager; the caller then raises its error again."""
         started = time.monotonic()
         asked = False
         try:
@@ -231,10 +244,10 @@ class JobRunner:
             return
         if asked:
             self._report.warn(
-                f"Flink job {job_id} was told to cancel and had not ended {CANCEL_DEADLINE_S:.0f} s later"
+                f"Flink job {job_id} was told to cancel but had not ended {CANCEL_DEADLINE_S:.0f} s later"
             )
 
 
 def make_job_id(identity: str, attempt: int) -> str:
-    """Returns the Flink job id, 32 hexadecimal digits, of an attempt (0, 1, …) at what `identity` says."""
+    """Return the Flink job id, 32 hexadecimal digits, of an attempt (0, 1, …) at the work that ``identity`` names."""
     return hashlib.md5(f"{identity} attempt {attempt}".encode(), usedforsecurity=False).hexdigest()

@@ -1,6 +1,6 @@
-"""Flink's JobManager: which jobs there are, how they fare, and the end of them.
+"""Flink's JobManager: list jobs, read their state and progress, and cancel them.
 
-Source: Flink 2.1, Monitoring REST API.
+*Source*: Flink 2.1, Monitoring REST API.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,14 @@ FINAL_STATES = frozenset({"FINISHED", "FAILED", "CANCELED"})
 
 @dataclass(frozen=True)
 class ClusterOverview:
-    """Size and load of the cluster: numbers of TaskManagers, of slots, and of jobs that run."""
+    """The size and load of the cluster.
+
+    Args:
+        taskmanagers: Number of registered TaskManagers.
+        slots_total: Number of slots.
+        slots_available: Number of free slots.
+        jobs_running: Number of running jobs.
+    """
 
     taskmanagers: int
     slots_total: int
@@ -25,29 +32,33 @@ class ClusterOverview:
 
 
 class JobManager:
-    """The REST interface of a session cluster's JobManager."""
+    """The REST interface of a session cluster's JobManager.
+
+    Args:
+        client: The JobManager's client.
+    """
 
     def __init__(self, client: ServiceClient) -> None:
         self._client = client
         self.address = client.address
 
     def overview(self) -> ClusterOverview:
-        """Returns the size and load of the cluster."""
+        """Return the size and load of the cluster."""
         answer = self._read("/overview")
         return ClusterOverview(
             answer["taskmanagers"], answer["slots-total"], answer["slots-available"], answer["jobs-running"]
         )
 
     def unfinished_jobs(self, name: str) -> list[str]:
-        """Returns the ids of the jobs of that name that have not come to an end, oldest first."""
+        """Return the ids of the jobs of this name that have not ended, oldest first."""
         jobs = [job for job in self._read("/jobs/overview")["jobs"] if job["name"] == name]
         unfinished = [job for job in jobs if job["state"] not in FINAL_STATES]
         return [job["jid"] for job in sorted(unfinished, key=lambda job: job["start-time"])]
 
     def status(self, job_id: str) -> str | None:
-        """Returns the state of a job as Flink names it, or None when the JobManager does not know the job.
+        """Return a job's state in Flink's words; None if the JobManager does not know the job.
 
-        `/jobs/<id>` is cached by Flink, `/jobs/<id>/status` is not.
+        Flink caches ``/jobs/<id>``, but not ``/jobs/<id>/status``.
         """
         answer = self._client.request("GET", f"/jobs/{job_id}/status")
         if _is_unknown(answer):
@@ -58,28 +69,34 @@ class JobManager:
         return status
 
     def records_read(self, job_id: str) -> int:
-        """Returns how many records the job's busiest vertex has taken in or sent on; a sign of life, no receipt."""
+        """Return how many records the job's busiest vertex has received or sent; a sign of life, not an exact count."""
         vertices = self._read(f"/jobs/{job_id}")["vertices"]
         metrics = [vertex["metrics"] for vertex in vertices]
         return max((max(m["read-records"], m["write-records"]) for m in metrics), default=0)
 
     def root_cause(self, job_id: str) -> str:
-        """Returns, in one line, why a job failed."""
+        """Return in one line why a job failed."""
         answer = self._read(f"/jobs/{job_id}/exceptions")
         entries = answer.get("exceptionHistory", {}).get("entries", [])
         stack_trace = entries[0]["stacktrace"] if entries else answer.get("root-exception") or ""
         return find_root_cause(stack_trace)
 
     def cancel(self, job_id: str, *, patience_s: float) -> bool:
-        """Asks for a job's cancellation.
+        """Ask the JobManager to cancel a job.
+
+        Args:
+            job_id: Flink's id of the job.
+            patience_s: Seconds to repeat the request while the JobManager does not answer.
 
         Returns:
-            False when the JobManager does not know the job.
+            False if the JobManager does not know the job, otherwise True.
         """
         answer = self._client.request("PATCH", f"/jobs/{job_id}", params={"mode": "cancel"}, patience_s=patience_s)
         if _is_unknown(answer):
             return False
-        if answer.is_error and answer.status_code != httpx.codes.CONFLICT:  # a conflict: the job has ended by itself
+        if (
+            answer.is_error and answer.status_code != httpx.codes.CONFLICT
+        ):  # a conflict means that the job has already ended
             raise self._client.unexpected(answer, find_root_cause(error_text(answer)))
         return True
 
@@ -92,6 +109,6 @@ class JobManager:
 
 
 def _is_unknown(answer: httpx.Response) -> bool:
-    """Flink says 404 or 500 for a job it does not know, depending on the path."""
+    """Return whether Flink does not know the job; it then answers 404 or 500, depending on the path."""
     not_found = answer.status_code == httpx.codes.NOT_FOUND
     return not_found or (answer.is_error and "FlinkJobNotFoundException" in error_text(answer))

@@ -1,4 +1,4 @@
-"""The Iceberg tables, read without Flink: counts, snapshots, the few deletes that Flink cannot do."""
+"""The Iceberg tables, used without Flink: counts, snapshots, and the few deletes that Flink cannot do."""
 
 import hashlib
 import re
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# PyIceberg would load these two when the catalog is opened; here a container that is started ahead has them already.
+# PyIceberg would import these two when it opens the catalog; a container that is started ahead imports them now.
 import pyiceberg.catalog.rest
 import pyiceberg.io.pyarrow  # noqa: F401
 from pyiceberg.catalog import Catalog, load_catalog
@@ -24,7 +24,7 @@ from flink_submit.errors import LakeError, ServiceError
 from flink_submit.settings import SilverSettings
 
 CALL_DEADLINE_S = 60.0
-# Each engine that reads a catalog's views looks for its own; the text is the same.
+# An engine that reads a catalog's views looks for its own dialect; the text is the same in each.
 VIEW_DIALECTS = ("spark", "trino", "duckdb")
 _S3_CONNECT_TIMEOUT_S = "3"
 _S3_REQUEST_TIMEOUT_S = "10"
@@ -32,12 +32,12 @@ _S3_REQUEST_TIMEOUT_S = "10"
 
 @dataclass(frozen=True)
 class OffsetBatch:
-    """Where some rows of a table came from; arrays of one length.
+    """The origins of some rows of a table, as arrays of equal length.
 
-    Attributes:
-        partitions: Partition of each row.
-        offsets: Offset of each row in its partition.
-        undecodable: Whether the record could not be decoded.
+    Args:
+        partitions: Each row's Kafka partition.
+        offsets: Each row's offset in its partition.
+        undecodable: Whether each row's record could not be decoded.
     """
 
     partitions: npt.NDArray[np.int32]
@@ -46,7 +46,12 @@ class OffsetBatch:
 
 
 class Lake:
-    """The catalog and what lies behind it."""
+    """The Iceberg catalog and its tables.
+
+    Args:
+        catalog: The catalog.
+        place: What and where the catalog and the object store are, for error messages.
+    """
 
     def __init__(self, catalog: Catalog, place: str) -> None:
         self._catalog = catalog
@@ -54,7 +59,13 @@ class Lake:
 
     @classmethod
     def connect(cls, settings: SilverSettings) -> "Lake":
-        """Opens the REST catalog.
+        """Open the REST catalog.
+
+        Args:
+            settings: The addresses and credentials of the catalog and the object store.
+
+        Returns:
+            The lake.
 
         Raises:
             ServiceError: The catalog does not answer.
@@ -80,12 +91,19 @@ class Lake:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Turns the failures of calls into the tables into errors of this workload, and limits their time."""
+        """Limit the time of the calls to the tables in the block, and turn their failures into errors of this workload.
+
+        Yields:
+            Nothing.
+
+        Raises:
+            ServiceError: The catalog or the object store does not answer, fails, or takes too long.
+        """
         with _guarded(self._place):
             yield
 
     def find_table(self, name: str) -> Table | None:
-        """Returns a table as it is now, or None."""
+        """Return the current state of a table; None if there is no such table."""
         with self.reading():
             try:
                 return self._catalog.load_table(name)
@@ -93,7 +111,13 @@ class Lake:
                 return None
 
     def load_table(self, name: str) -> Table:
-        """Returns a table as it is now.
+        """Return the current state of a table.
+
+        Args:
+            name: Namespace and table.
+
+        Returns:
+            The table.
 
         Raises:
             LakeError: There is no such table.
@@ -101,30 +125,48 @@ class Lake:
         table = self.find_table(name)
         if table is None:
             raise LakeError(
-                f"{self._place} has no table {name}. Expected the one that this step's SQL creates in Flink."
+                f"{self._place} has no table {name}. Expected the table that this step's SQL creates through Flink."
             )
         return table
 
     def month_rows(self, table: Table, month: str, snapshot_id: int | None = None) -> int:
-        """Counts the rows of a month from the manifests, without reading data."""
+        """Count a month's rows from the manifests, without reading data.
+
+        Args:
+            table: The table.
+            month: The month, ``yyyy-MM``.
+            snapshot_id: The snapshot to count in; the current one by default.
+
+        Returns:
+            The number of rows.
+        """
         with self.reading():
             if table.current_snapshot() is None:
                 return 0
             return table.scan(row_filter=_of_month(month), snapshot_id=snapshot_id).count()
 
     def read_month(self, table: Table, month: str) -> list[dict[str, Any]]:
-        """Reads all rows of a month; for small tables."""
+        """Return all rows of a month; for small tables."""
         with self.reading():
             rows: list[dict[str, Any]] = table.scan(row_filter=_of_month(month)).to_arrow().to_pylist()
             return rows
 
     def delete_month(self, table: Table, month: str) -> None:
-        """Removes a month's partition in one commit."""
+        """Delete a month's partition in one commit."""
         with self.reading():
             table.delete(_of_month(month), snapshot_properties={"drayage.reason": "the month has no rows"})
 
     def offsets(self, name: str, topic_id: str, *, at_least: int) -> Iterator[OffsetBatch]:
-        """Reads where each row of a topic came from: three narrow columns of the files that can hold such rows."""
+        """Read the origin of each row of a topic: three narrow columns of the files that can hold such rows.
+
+        Args:
+            name: Namespace and table.
+            topic_id: Id of the topic; rows of other topics are left out.
+            at_least: The lowest offset to read.
+
+        Yields:
+            The origins, in batches.
+        """
         with self.reading():
             batches = iter(
                 self._catalog.load_table(name)
@@ -146,17 +188,17 @@ class Lake:
             )
 
     def undecodable_rows(self, table: Table) -> int:
-        """Counts, from the manifests, the rows of bronze that belong to no month."""
+        """Count the rows of bronze that belong to no month, from the manifests."""
         with self.reading():
             return table.scan(row_filter="trip_month IS NULL").count() if table.current_snapshot() else 0
 
-    def make_view(self, name: str, sql: str, table: Table) -> None:
-        """Makes a view in the catalog, or makes it anew when its text is another.
+    def ensure_view(self, name: str, sql: str, table: Table) -> None:
+        """Create a view in the catalog, or replace it if its text differs.
 
         Args:
             name: Namespace and view.
-            sql: A SELECT of columns of the table, in words that every dialect has.
-            table: What it selects from.
+            sql: A SELECT of columns of the table, in SQL that every dialect understands.
+            table: The table that it selects from.
         """
         namespace = self._catalog.identifier_to_tuple(name)[:-1]
         texts = [{"type": "sql", "sql": sql, "dialect": dialect} for dialect in VIEW_DIALECTS]
@@ -172,7 +214,7 @@ class Lake:
             self._catalog.create_view(name, table.schema().select(*columns), version)
 
     def month_version(self, table: Table, month: str) -> str:
-        """Names the content of a month in an append-only table: another name as soon as rows are added."""
+        """Return the version of a month's content in an append-only table; it changes when rows are added."""
         with self.reading():
             tasks = table.scan(row_filter=_of_month(month)).plan_files() if table.current_snapshot() else ()
             files = sorted(f"{task.file.file_path} {task.file.record_count}" for task in tasks)
@@ -184,14 +226,14 @@ def _of_month(month: str) -> str:
 
 
 def rows_added_by(table: Table, job_id: str) -> int:
-    """Counts the rows that a Flink job added, from the summaries of its snapshots."""
+    """Return how many rows a Flink job added, from the summaries of its snapshots."""
     summaries = [snapshot.summary for snapshot in table.snapshots() if snapshot.summary]
     added = (summary.get("added-records", "0") for summary in summaries if summary.get("flink.job-id") == job_id)
     return sum(int(rows or 0) for rows in added)
 
 
 def find_snapshot_of(table: Table, job_id: str) -> int | None:
-    """Returns the snapshot that a Flink job made, if it is part of the table's history and was not rolled back."""
+    """Return the snapshot that a Flink job committed; None if it is not in the table's history or was rolled back."""
     for snapshot in ancestors_of(table.current_snapshot(), table.metadata):
         if snapshot.summary and snapshot.summary.get("flink.job-id") == job_id:
             return snapshot.snapshot_id
@@ -199,13 +241,13 @@ def find_snapshot_of(table: Table, job_id: str) -> int | None:
 
 
 def current_job_id(table: Table) -> str | None:
-    """Returns the Flink job that made the table's current snapshot, when it was one."""
+    """Return the Flink job that committed the table's current snapshot; None if no Flink job did."""
     snapshot = table.current_snapshot()
     return snapshot.summary.get("flink.job-id") if snapshot and snapshot.summary else None
 
 
 def column_schema(table: Table) -> dict[str, Any]:
-    """Describes the table's columns as Dagster's `table_schema` metadata takes them."""
+    """Return the table's columns in the form of Dagster's ``table_schema`` metadata."""
     return {
         "columns": [
             {
@@ -220,7 +262,7 @@ def column_schema(table: Table) -> dict[str, Any]:
 
 
 def content_version(*parts: str) -> str:
-    """Returns a short name, 16 hexadecimal digits, of the given texts."""
+    """Return a version of the given texts, 16 hexadecimal digits."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 

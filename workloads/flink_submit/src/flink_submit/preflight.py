@@ -1,4 +1,4 @@
-"""Asks every service for a sign of life before any work begins."""
+"""Check that every service answers before any work begins."""
 
 import time
 from collections.abc import Iterable
@@ -9,16 +9,27 @@ from flink_submit.settings import BronzeSettings, SilverSettings
 
 
 def check_services(settings: SilverSettings) -> None:
-    """Makes sure that Flink, catalog and object store answer, and for bronze the schema registry too.
+    """Check that Flink, the catalog and the object store answer, and for bronze the schema registry too.
+
+    Args:
+        settings: The addresses of the services.
 
     Raises:
-        ServiceError: Names every service that does not, within about 15 s.
+        ServiceError: Some services do not answer within about 15 s; the message names all of them.
     """
     check_all(_services(settings))
 
 
 def check_all(services: Iterable[tuple[ServiceClient, str]], *, patience_s: float = PATIENCE_S) -> None:
-    """Requests a path of each service; all of them together get the patience of one, in seconds."""
+    """Request a path of each service.
+
+    Args:
+        services: The services, each with the path to request.
+        patience_s: Seconds to repeat requests that are not answered, for all services together.
+
+    Raises:
+        ServiceError: Some services do not answer, or answer with a server error; the message names all of them.
+    """
     started = time.monotonic()
     failures = []
     for client, path in services:

@@ -1,4 +1,4 @@
-"""What Dagster is told: log lines, Flink jobs, progress, and the metadata of the materialization."""
+"""The messages to Dagster: log lines, Flink jobs, progress, and the metadata of the materialization."""
 
 import time
 from collections.abc import Mapping
@@ -13,21 +13,21 @@ NO_JOB = "none"
 
 @dataclass(frozen=True)
 class TableReport:
-    """The numbers of one materialization; what each means is said in the workload's README.
+    """The metadata of one materialization; the workload's README explains each number.
 
-    Attributes:
+    Args:
         table_name: Namespace and table.
-        column_schema: Columns in the form of Dagster's `table_schema`.
+        column_schema: Columns in the form of Dagster's ``table_schema``.
         row_count: Rows of the month in the table.
-        snapshot_id: The table's current snapshot; None while it has none.
-        job_id: Flink job that wrote, or that made the current snapshot when there was nothing to write.
-        job_seconds: Time spent in Flink jobs.
-        rows_read: Rows that went in.
-        rows_written: Rows that came out.
-        rows_rejected: Rows refused with a reason.
+        snapshot_id: The table's current snapshot; None if it has none.
+        job_id: The Flink job that wrote; if there was nothing to write, the one that committed the current snapshot.
+        job_seconds: Seconds spent in Flink jobs.
+        rows_read: Rows read.
+        rows_written: Rows written.
+        rows_rejected: Rows rejected with a reason.
         duplicates: Rows dropped as repeats.
-        data_version: Name of the month's content.
-        counts: Further counts, which only one of the steps has, by their names in the metadata.
+        data_version: Version of the month's content.
+        counts: Further counts, which only one of the steps has, by their metadata names.
     """
 
     table_name: str
@@ -45,7 +45,12 @@ class TableReport:
 
 
 class StepReport:
-    """Speaks to Dagster through Pipes, and to whoever reads the container's log."""
+    """Reports a step to Dagster through Pipes.
+
+    Args:
+        context: The step's Pipes context.
+        flink_ui_url: Address of Flink's UI, for links.
+    """
 
     def __init__(self, context: PipesContext, flink_ui_url: str) -> None:
         self._context = context
@@ -53,29 +58,29 @@ class StepReport:
         self._last_wait = 0.0
 
     def say(self, text: str) -> None:
-        """Logs a line."""
+        """Log a line."""
         self._context.log.info(text)
 
     def warn(self, text: str) -> None:
-        """Logs a line that someone should look at."""
+        """Log a warning."""
         self._context.log.warning(text)
 
     def job_url(self, job_id: str, state: str = "completed") -> str:
-        """Returns the page of a job in Flink's UI; `state` is `running` or `completed`."""
+        """Return the address of a job's page in Flink's UI; ``state`` is ``running`` or ``completed``."""
         return f"{self._flink_ui_url}/#/job/{state}/{job_id}/overview"
 
     def flink_job(self, job_id: str, name: str) -> None:
-        """Tells that a job exists and is being followed."""
+        """Report that a job exists and is being followed."""
         url = self.job_url(job_id, "running")
         self._context.log.info("Following Flink job %s (%s): %s", job_id, name, url)
         self._context.report_custom_message({"kind": "flink_job", "job_id": job_id, "url": url})
 
     def progress(self, job_id: str, state: str, elapsed_s: float, records: int) -> None:
-        """Tells how far a job is."""
+        """Report a job's progress."""
         self._context.report_custom_message(
             {
                 "kind": "progress",
-                # The names of the materialization, where there are such: the UI plots both as one line.
+                # Same names as in the materialization where it has them, so that the UI plots both as one line.
                 "metadata": {
                     "flink_job_id": job_id,
                     "state": state,
@@ -87,11 +92,11 @@ class StepReport:
         )
 
     def progress_interval_s(self, elapsed_s: float) -> float:
-        """Returns the seconds until the next progress message: 5 at first, then ever more, some 30 in two hours."""
+        """Return the seconds until the next progress message: 5 at first, then more; some 30 messages in two hours."""
         return max(PROGRESS_INTERVAL_S, elapsed_s / 4)
 
     def waiting_for_transactions(self, undecided: int) -> None:
-        """Tells that open transactions hold records back; at most every `PROGRESS_INTERVAL_S`."""
+        """Report that open transactions hold records back; at most every ``PROGRESS_INTERVAL_S``."""
         now = time.monotonic()
         if now - self._last_wait >= PROGRESS_INTERVAL_S:
             self._last_wait = now
@@ -100,7 +105,7 @@ class StepReport:
             )
 
     def expired(self, tables: Mapping[str, Mapping[str, int]]) -> None:
-        """Reports what `expire` did: the sums over all tables, and each table's own."""
+        """Report the result of ``expire``: the sums over all tables, and each table's counts."""
         sums = {
             name: sum(table[name] for table in tables.values())
             for name in ("snapshots_before", "snapshots_after", "files_deleted")
@@ -113,7 +118,7 @@ class StepReport:
         )
 
     def materialize(self, report: TableReport) -> None:
-        """Reports the materialization with every promised name."""
+        """Report the materialization with every promised metadata name."""
         job_url = self.job_url(report.job_id) if report.job_id else self._flink_ui_url
         rate = report.rows_read / report.job_seconds if report.job_seconds > 0 else 0.0
         self._context.report_asset_materialization(
@@ -126,7 +131,7 @@ class StepReport:
                 "duplicates": report.duplicates,
                 **report.counts,
                 "rows_per_second": round(rate, 1),
-                # Text: its 63 bits exceed what JavaScript can count, and a plot of it would tell nothing.
+                # Text, because JavaScript's numbers cannot represent its 63 bits exactly, and a plot would be useless.
                 "snapshot_id": str(report.snapshot_id or NO_JOB),
                 "dagster/row_count": report.row_count,
                 "dagster/column_schema": {"raw_value": report.column_schema, "type": "table_schema"},

@@ -1,11 +1,11 @@
-"""Finds, in a Java stack trace, the one line that tells a person what went wrong."""
+"""Find the line in a Java stack trace that tells a person what went wrong."""
 
 import re
 from dataclasses import dataclass
 
 MAX_LENGTH = 600
 
-# Causes stand at the start of a line; indented ones belong to suppressed exceptions.
+# Causes start at the beginning of a line; indented ones belong to suppressed exceptions.
 _CAUSE = re.compile(r"^(?:Caused by: )?((?:[\w$]+\.)+[\w$]+)(?:: ?(.*))?$")
 _FRAME = re.compile(r"^\s+at (?:[\w.]+/+)?([\w.$/]+)\(([^)]*)\)")
 _OTHER = re.compile(r"^(?:\s|\.\.\. \d+ |End of exception on server side)")
@@ -21,7 +21,7 @@ class _Cause:
     frame: str = ""
 
     @property
-    def tells_something(self) -> bool:
+    def is_informative(self) -> bool:
         wraps = self.name in _WRAPPERS or any(phrase in self.message for phrase in _EMPTY_PHRASES)
         return bool(self.message) and not wraps
 
@@ -32,19 +32,20 @@ class _Cause:
 
 
 def find_root_cause(stack_trace: str) -> str:
-    """Returns the innermost cause, and the telling cause around it when that adds something.
+    """Return the innermost cause, and the nearest informative cause around it if that adds something.
 
     Args:
-        stack_trace: Text as the JobManager or the SQL Gateway returns it.
+        stack_trace: Text from the JobManager or the SQL Gateway.
 
     Returns:
-        One line of at most `MAX_LENGTH` characters, like `IllegalStateException: no such thing (in: IOException: …)`.
+        One line of at most ``MAX_LENGTH`` characters, such as
+        ``IllegalStateException: no such thing (in: IOException: …)``.
     """
     causes = _read_causes(stack_trace)
     if not causes:
         return _shorten(" ".join(stack_trace.split())) or "Flink gave no reason"
     innermost = causes[-1]
-    around = next((cause for cause in reversed(causes[:-1]) if cause.tells_something), None)
+    around = next((cause for cause in reversed(causes[:-1]) if cause.is_informative), None)
     if around is None or around.message in str(innermost):
         return _shorten(str(innermost))
     if innermost.message and around.message.endswith(innermost.message):
@@ -69,7 +70,7 @@ def _read_causes(stack_trace: str) -> list[_Cause]:
         elif _OTHER.match(line) and not in_message:
             continue
         elif in_message and not line.startswith("\t"):
-            causes[-1].message = f"{causes[-1].message} {line.strip()}".strip()  # a message of several lines
+            causes[-1].message = f"{causes[-1].message} {line.strip()}".strip()  # the message has several lines
     return causes
 
 

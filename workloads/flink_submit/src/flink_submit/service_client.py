@@ -1,4 +1,4 @@
-"""One HTTP service: short timeouts, patience over a restart, errors that name the address."""
+"""A client for one HTTP service: short timeouts, retries during a restart, errors that name the address."""
 
 from types import TracebackType
 from typing import Any, Self
@@ -10,17 +10,17 @@ from flink_submit.errors import ServiceError
 
 CONNECT_TIMEOUT_S = 3.0
 READ_TIMEOUT_S = 10.0
-PATIENCE_S = 8.0  # a service of the stack is back within 2 to 6 s of a restart
+PATIENCE_S = 8.0  # a service of the stack answers 2 to 6 s after a restart
 
 
 class ServiceClient:
-    """Requests to one service.
+    """Sends requests to one service.
 
     Args:
-        service: What the service is, as a person calls it.
-        address: Its base URL.
+        service: The service's name, for error messages.
+        address: The service's base URL.
         transport: Replaces the network in tests.
-        patience_s: How long a request is repeated while the service does not answer, in seconds.
+        patience_s: Seconds to repeat a request while the service does not answer.
     """
 
     def __init__(
@@ -38,23 +38,29 @@ class ServiceClient:
         self._client = httpx.Client(base_url=address, timeout=timeout, transport=transport)
 
     def __enter__(self) -> Self:
-        """Does nothing: the connection is made with the first request."""
+        """Return the client; the first request opens the connection."""
         return self
 
     def __exit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         self._client.close()
 
     def request(self, method: str, path: str, *, patience_s: float | None = None, **content: Any) -> httpx.Response:
-        """Sends a request, again and again while that can do no harm and the service does not answer.
+        """Send a request, and repeat it while that is safe and the service does not answer.
+
+        Args:
+            method: The HTTP method.
+            path: The path below the base URL.
+            patience_s: Seconds to repeat the request; the client's by default.
+            **content: Passed to ``httpx.Client.request``.
 
         Returns:
             The response, whatever its status.
 
         Raises:
-            ServiceError: No answer came.
+            ServiceError: The service did not answer.
         """
         retrying = Retrying(
             retry=retry_if_exception(lambda error: _may_repeat(method, error)),
@@ -71,24 +77,24 @@ class ServiceClient:
             ) from error
 
     def unexpected(self, response: httpx.Response, reason: str) -> ServiceError:
-        """Makes the error for an answer that the step cannot use."""
+        """Return the error for an answer that the step cannot use."""
         request = response.request
         return ServiceError(
             f"{self.service} at {self.address} answered {request.method} {request.url.path} with "
-            f"{response.status_code}: {reason}. Look at that service's log, then materialize this partition again."
+            f"{response.status_code}: {reason}. See that service's log, then materialize this partition again."
         )
 
 
 def error_text(answer: httpx.Response) -> str:
-    """Returns what one of Flink's services says went wrong: messages and stack traces, or the bare body."""
+    """Return the messages and stack traces of an error answer from Flink; the bare body if it is not from Flink."""
     try:
         errors = answer.json()["errors"]
-    except (ValueError, KeyError, TypeError):  # not Flink, but something in between, such as a proxy
+    except (ValueError, KeyError, TypeError):  # not from Flink, but from something in between, such as a proxy
         return answer.text
     return "\n".join(str(error) for error in errors).replace("<Exception on server side:", "").strip()
 
 
 def _may_repeat(method: str, error: BaseException) -> bool:
-    """A request that never reached the service can be sent again, and so can one that changes nothing."""
+    """Return whether a request may be repeated: it never reached the service, or it changes nothing."""
     never_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
     return never_sent or (method == "GET" and isinstance(error, httpx.TransportError))

@@ -1,4 +1,4 @@
-"""The step's settings: environment, secret files and Pipes context, parsed once."""
+"""The step's settings, parsed once from the environment, secret files and the Pipes context."""
 
 import re
 from collections.abc import Mapping
@@ -19,7 +19,19 @@ _Extras = TypeVar("_Extras", bound=BaseModel)
 
 
 class SilverSettings(BaseSettings):
-    """Where Flink, the catalog and the object store are; each field is the environment variable of its name."""
+    """The addresses and credentials that every step needs; each field is read from the variable of its name.
+
+    Args:
+        flink_sql_gateway_url: Root of Flink's SQL Gateway.
+        flink_jobmanager_url: Root of Flink's JobManager.
+        flink_ui_url: Root of Flink's UI, for links only.
+        iceberg_catalog_uri: Root of the Iceberg REST catalog.
+        iceberg_warehouse: The warehouse to request from the catalog.
+        s3_endpoint: Root of the object store.
+        s3_region: Region that requests to the object store are signed for.
+        s3_access_key_id: Access key of the object store.
+        s3_secret_access_key: Secret key of the object store.
+    """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
@@ -34,7 +46,7 @@ class SilverSettings(BaseSettings):
     s3_secret_access_key: SecretStr
 
     def catalog_values(self) -> dict[str, str]:
-        """Returns the values of `catalog.sql`; Flink has the credentials in its own environment."""
+        """Return the values for ``catalog.sql``; Flink has the credentials in its own environment."""
         return {
             "catalog_uri": self.iceberg_catalog_uri,
             "warehouse": self.iceberg_warehouse,
@@ -44,14 +56,23 @@ class SilverSettings(BaseSettings):
 
 
 class BronzeSettings(SilverSettings):
-    """What bronze needs besides: the broker and the schema registry."""
+    """The settings of ``bronze``, which also needs the broker and the schema registry.
+
+    Args:
+        kafka_bootstrap_servers: Address of the broker, ``host:port``.
+        schema_registry_url: Root of the schema registry.
+    """
 
     kafka_bootstrap_servers: str
     schema_registry_url: str
 
 
 class BronzeExtras(BaseModel):
-    """What the host passes to `bronze` in the Pipes extras."""
+    """The Pipes extras of ``bronze``.
+
+    Args:
+        topic: Name of the topic.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -59,23 +80,31 @@ class BronzeExtras(BaseModel):
 
 
 class ExpireExtras(BaseModel):
-    """What the host passes to `expire` in the Pipes extras."""
+    """The Pipes extras of ``expire``.
+
+    Args:
+        older_than_days: Age from which snapshots expire, in days.
+        keep_snapshots: Ids of snapshots that stay whatever their age.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     older_than_days: float = Field(gt=0)
-    # Text: JSON's readers may lose digits of such large numbers.
+    # Text, because JSON readers may lose digits of such large numbers.
     keep_snapshots: list[str]
 
 
 def load_settings(model: type[_Settings]) -> _Settings:
-    """Reads the settings from the environment and, where they exist, from files in `/run/secrets`.
+    """Read the settings from the environment, and those it lacks from files in ``/run/secrets``.
+
+    Args:
+        model: The settings to read.
 
     Returns:
-        An instance of `model`.
+        An instance of ``model``.
 
     Raises:
-        SettingsError: Names every variable that is missing or wrong.
+        SettingsError: Some are missing or wrong; the message names all of them.
     """
     try:
         return model(_secrets_dir=SECRETS_DIRECTORY if SECRETS_DIRECTORY.is_dir() else None)
@@ -88,10 +117,14 @@ def load_settings(model: type[_Settings]) -> _Settings:
 
 
 def parse_extras(model: type[_Extras], extras: Mapping[str, Any]) -> _Extras:
-    """Checks the Pipes extras of a command.
+    """Parse the Pipes extras of a command.
+
+    Args:
+        model: The extras that the command expects.
+        extras: The extras from the Pipes context.
 
     Returns:
-        An instance of `model`.
+        An instance of ``model``.
 
     Raises:
         SettingsError: An extra is missing, unknown or of the wrong type.
@@ -107,17 +140,20 @@ def parse_extras(model: type[_Extras], extras: Mapping[str, Any]) -> _Extras:
 
 
 def parse_month(partition_key: str | None) -> str:
-    """Checks the partition key.
+    """Parse the partition key.
+
+    Args:
+        partition_key: The step's partition key; None if it has none.
 
     Returns:
-        The month, `yyyy-MM`.
+        The month, ``yyyy-MM``.
 
     Raises:
-        SettingsError: There is no partition key, or it is no month.
+        SettingsError: There is no partition key, or it is not a month.
     """
     if partition_key is not None and _MONTH.fullmatch(partition_key):
         return partition_key
     raise SettingsError(
-        f"The step needs one month as its Pipes partition key, like 2019-01, and got {partition_key!r}. "
+        f"The step needs one month as its Pipes partition key, such as 2019-01, but got {partition_key!r}. "
         "Materialize a single monthly partition of the asset."
     )

@@ -1,16 +1,16 @@
-"""Makes one month of silver from bronze, as a whole."""
+"""The step ``silver``: make one whole month of silver from bronze."""
 
 from dataclasses import dataclass
 
 from pyiceberg.table import Table
 
+from flink_submit.bronze import TABLE as BRONZE_TABLE
 from flink_submit.errors import LakeError
 from flink_submit.job_runner import FinishedJob, JobRunner
 from flink_submit.lake import Lake, column_schema, content_version, rows_added_by
 from flink_submit.report import TableReport
 from flink_submit.sql_files import read_statements
 
-BRONZE_TABLE = "bronze.raw_trips"
 CLEANED_TABLE = "silver.cleaned_trips"
 REJECTED_TABLE = "silver.rejected_trips"
 COUNTS_TABLE = "silver.month_counts"
@@ -18,7 +18,7 @@ COUNTS_TABLE = "silver.month_counts"
 
 @dataclass(frozen=True)
 class MonthCounts:
-    """Where the bronze rows of a month went, as Flink counted while it sorted them: a row of `silver.month_counts`."""
+    """The fates of a month's bronze rows, as Flink counted them: a row of ``silver.month_counts``."""
 
     trip_month: str
     bronze_snapshot_id: int
@@ -32,18 +32,18 @@ class MonthCounts:
 
 
 def clean(month: str, *, lake: Lake, runner: JobRunner) -> TableReport:
-    """Runs the step.
+    """Run the step.
 
     Args:
-        month: The month to make, `yyyy-MM`.
-        lake: Where the tables are.
-        runner: A session on Flink.
+        month: The month to make, ``yyyy-MM``.
+        lake: The Iceberg tables.
+        runner: Runs the job in a session on Flink.
 
     Returns:
         Counts of the month, checked against each other.
 
     Raises:
-        FlinkSubmitError: Something failed; the error says what to do.
+        FlinkSubmitError: The step failed; the message says what to do.
     """
     name = f"{CLEANED_TABLE} {month}"
     runner.finish_earlier_jobs(name)
@@ -59,8 +59,8 @@ def clean(month: str, *, lake: Lake, runner: JobRunner) -> TableReport:
         ),
     )
     counts = _read_counts(lake, month, snapshot_id)
-    cleaned = _settle(lake, CLEANED_TABLE, month, job, counts.cleaned_rows)
-    _settle(lake, REJECTED_TABLE, month, job, counts.rejected_rows)
+    cleaned = _check_table(lake, CLEANED_TABLE, month, job, counts.cleaned_rows)
+    _check_table(lake, REJECTED_TABLE, month, job, counts.rejected_rows)
     return _make_report(cleaned, bronze_rows, counts, job)
 
 
@@ -82,13 +82,13 @@ def _read_counts(lake: Lake, month: str, snapshot_id: int) -> MonthCounts:
     if len(counts) == 1 and counts[0].bronze_snapshot_id == snapshot_id:
         return counts[0]
     raise LakeError(
-        f"{COUNTS_TABLE} should have one row of {month} counted from snapshot {snapshot_id} of {BRONZE_TABLE}, and has "
-        f"{rows}. Another job wrote the month meanwhile: materialize this partition again."
+        f"{COUNTS_TABLE} should have one row of {month} counted from snapshot {snapshot_id} of {BRONZE_TABLE}, but has "
+        f"{rows}. Another job wrote the month in the meantime: materialize this partition again."
     )
 
 
-def _settle(lake: Lake, name: str, month: str, job: FinishedJob, expected_rows: int) -> Table:
-    """Deletes a month that has become empty, which Flink leaves alone, and makes sure that the table is right."""
+def _check_table(lake: Lake, name: str, month: str, job: FinishedJob, expected_rows: int) -> Table:
+    """Delete a month that has become empty, which Flink leaves alone, and check the table's rows."""
     table = lake.load_table(name)
     held_rows = lake.month_rows(table, month)
     if expected_rows == 0 and held_rows > 0:
@@ -99,8 +99,8 @@ def _settle(lake: Lake, name: str, month: str, job: FinishedJob, expected_rows: 
     if held_rows == added_rows == expected_rows:
         return table
     raise LakeError(
-        f"{name} should hold {expected_rows} rows of {month}; Flink job {job.job_id} added {added_rows} and the table "
-        f"holds {held_rows}. Another job wrote the month meanwhile: materialize this partition again."
+        f"{name} should hold {expected_rows} rows of {month}, but Flink job {job.job_id} added {added_rows} and the "
+        f"table holds {held_rows}. Another job wrote the month in the meantime: materialize this partition again."
     )
 
 
@@ -110,7 +110,7 @@ def _make_report(cleaned: Table, bronze_rows: int, counts: MonthCounts, job: Fin
         raise LakeError(
             f"The rows of {counts.trip_month} do not add up: {bronze_rows} in {BRONZE_TABLE}; {counts.bronze_rows} "
             f"read, {counts.cleaned_rows} cleaned, {counts.rejected_rows} rejected and {duplicates} repeats "
-            f"by Flink job {job.job_id}. This is a fault in sql/flink/silver_clean.sql."
+            f"by Flink job {job.job_id}. This is a bug in sql/flink/silver_clean.sql."
         )
     snapshot = cleaned.current_snapshot()
     return TableReport(

@@ -1,4 +1,4 @@
-"""The files of sql/flink: rendered strictly, cut into statements."""
+"""The files of ``sql/flink``, strictly rendered and split into statements."""
 
 import os
 import re
@@ -11,28 +11,28 @@ from flink_submit.errors import SqlFileError
 DEFAULT_DIRECTORY = Path("/app/sql/flink")
 DIRECTORY_VARIABLE = "FLINK_SQL_DIR"
 
-# Quoted text, names and hints are kept whole; a line comment is dropped; a semicolon ends a statement.
+# Quoted text, names and hints stay whole; a line comment is dropped; a semicolon ends a statement.
 _PIECE = re.compile(r"'(?:[^']|'')*'|`[^`]*`|/\*.*?\*/|--[^\n]*|;|[^'`/;-]+|.", re.DOTALL)
 _SET_BEGINS = re.compile(r"EXECUTE\s+STATEMENT\s+SET\s+BEGIN\b", re.IGNORECASE)
 _SET_ENDS = re.compile(r"(?:^|;)\s*END$", re.IGNORECASE)
-# What could leave the quotes that placeholders stand in.
+# Characters that could end the quotes around a placeholder.
 _UNSAFE = re.compile(r"['\x00-\x1f]|\*/")
 
 
 def read_statements(name: str, values: Mapping[str, str], directory: Path | None = None) -> list[str]:
-    """Renders one file of sql/flink.
+    """Render one file of ``sql/flink``.
 
     Args:
-        name: File name, like `catalog.sql`.
-        values: Text for each `${placeholder}` of the file, no more and no fewer.
-        directory: Where the files are; by default `FLINK_SQL_DIR`, else where the image keeps them.
+        name: File name, such as ``catalog.sql``.
+        values: The text for each ``${placeholder}`` of the file, no more and no fewer.
+        directory: Folder of the files; by default that in ``FLINK_SQL_DIR``, or the image's.
 
     Returns:
-        The statements in order, without comments and without the closing semicolon; a statement set is one statement.
+        The statements in order, without comments and closing semicolons; a statement set is one statement.
 
     Raises:
-        SqlFileError: The file is not there, a placeholder has no value, a value has no placeholder, or a value
-            holds a quote or a control character.
+        SqlFileError: The file is missing, a placeholder has no value, a value has no placeholder, or a value contains
+            a quote or a control character.
     """
     path = (directory or Path(os.environ.get(DIRECTORY_VARIABLE, DEFAULT_DIRECTORY))) / name
     try:
@@ -46,7 +46,7 @@ def read_statements(name: str, values: Mapping[str, str], directory: Path | None
 
 
 def split_statements(sql: str) -> list[str]:
-    """Cuts SQL text at its semicolons, outside of quotes, comments and `EXECUTE STATEMENT SET BEGIN … END`."""
+    """Split SQL text at its semicolons, except within quotes, comments and ``EXECUTE STATEMENT SET BEGIN … END``."""
     statements: list[str] = []
     current = ""
     for piece in _PIECE.findall(sql):
@@ -73,17 +73,17 @@ def _is_complete(statement: str) -> bool:
 def _check_values(path: Path, template: Template, values: Mapping[str, str]) -> None:
     if not template.is_valid():
         raise SqlFileError(
-            f"{path} holds a '$' that is no placeholder. Write ${{name}} for a placeholder and $$ for a dollar."
+            f"{path} contains a '$' that is not a placeholder. Write ${{name}} for a placeholder and $$ for a dollar."
         )
     expected, given = set(template.get_identifiers()), set(values)
     if expected != given:
         raise SqlFileError(
             f"{path} and the step disagree on its placeholders: without a value {sorted(expected - given)}, "
-            f"without a placeholder {sorted(given - expected)}. Change the one or the other."
+            f"without a placeholder {sorted(given - expected)}. Change the file or the step."
         )
     unsafe = sorted(name for name, value in values.items() if _UNSAFE.search(value))
     if unsafe:
         raise SqlFileError(
-            f"The values of {unsafe} hold a quote, a control character or '*/', which {path} cannot take. "
+            f"The values of {unsafe} contain a quote, a control character or '*/', which {path} cannot take. "
             "Correct the environment variable or extra that they come from."
         )

@@ -1,4 +1,4 @@
-"""The Kafka topic, as its broker describes it."""
+"""The Kafka topic, as the broker describes it."""
 
 import time
 from collections import defaultdict
@@ -23,21 +23,21 @@ from flink_submit.errors import ServiceError, TopicError
 from flink_submit.offsets import PartitionBounds, TopicBounds
 
 REQUEST_TIMEOUT_S = 10.0
-# A broker ends any transaction after transaction.max.timeout.ms, 15 minutes where it is not set otherwise.
+# A broker ends any transaction after transaction.max.timeout.ms, 15 minutes by default.
 TRANSACTION_DEADLINE_S = 960.0
 _POLL_S = 0.5
 _BATCH = 10_000
-# The client waits this long for a batch to be full, and so at the end of a topic for nothing.
+# The client waits this long for a full batch; at the end of a topic it waits in vain.
 _BATCH_WAIT_S = 0.05
 _EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # not annotated
 _LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # not annotated
 
 
 class Topic:
-    """Reads the bounds of one topic.
+    """Reads the bounds and committed records of one topic.
 
     Args:
-        bootstrap_servers: Address of the broker, `host:port`.
+        bootstrap_servers: Address of the broker, ``host:port``.
         name: Name of the topic.
         request_timeout_s: Limit of each request to the broker, in seconds.
     """
@@ -49,15 +49,18 @@ class Topic:
         self._admin = AdminClient({"bootstrap.servers": bootstrap_servers})
 
     def read_settled_bounds(self, report_wait: Callable[[int], None]) -> TopicBounds:
-        """Waits until every record that is in the topic now is committed or aborted, and returns the bounds then.
+        """Wait until every record that is now in the topic is committed or aborted, then return the bounds.
 
-        A transaction left open, by a producer that was killed, hides all that was committed after its first record.
+        A transaction that a killed producer left open hides everything committed after its first record.
 
         Args:
-            report_wait: Told at each look how many offsets are still undecided.
+            report_wait: Called on each look with the number of offsets that are still undecided.
+
+        Returns:
+            The bounds.
 
         Raises:
-            TopicError: A transaction stays open for `TRANSACTION_DEADLINE_S`.
+            TopicError: A transaction stays open for ``TRANSACTION_DEADLINE_S``.
         """
         topic_id, partitions = self._describe()
         written = self._offsets(partitions, _LATEST, IsolationLevel.READ_UNCOMMITTED)
@@ -75,28 +78,21 @@ class Topic:
                 )
             report_wait(undecided)
             time.sleep(_POLL_S)
-        first = self._offsets(partitions, _EARLIEST, IsolationLevel.READ_COMMITTED)
-        return TopicBounds(
-            self._name, topic_id, {number: PartitionBounds(first[number], stable[number]) for number in partitions}
-        )
+        return self._bounds(topic_id, stable)
 
     def read_bounds(self) -> TopicBounds:
-        """Returns the bounds as they are."""
+        """Return the current bounds."""
         topic_id, partitions = self._describe()
-        stable = self._offsets(partitions, _LATEST, IsolationLevel.READ_COMMITTED)
-        first = self._offsets(partitions, _EARLIEST, IsolationLevel.READ_COMMITTED)
-        return TopicBounds(
-            self._name, topic_id, {number: PartitionBounds(first[number], stable[number]) for number in partitions}
-        )
+        return self._bounds(topic_id, self._offsets(partitions, _LATEST, IsolationLevel.READ_COMMITTED))
 
     def committed_offsets(self, spans: Mapping[int, tuple[int, int]]) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
-        """Reads the committed records between offsets, and not the ends of transactions, with a consumer of its own.
+        """Read the offsets of the committed records, without the ends of transactions, with a separate consumer.
 
         Args:
-            spans: For each partition the first offset, and the one after the last.
+            spans: For each partition, the first offset and the offset after the last one.
 
         Yields:
-            Partition, and offsets of some of its records, at least one; in order within a partition.
+            A partition, and the offsets of at least one of its records; in order within a partition.
 
         Raises:
             ServiceError: The broker does not answer in time.
@@ -107,14 +103,14 @@ class Topic:
         consumer = Consumer(
             {
                 "bootstrap.servers": self._bootstrap_servers,
-                "group.id": "flink-submit-probe",  # demanded by the client; nothing is committed under it
+                "group.id": "flink-submit-probe",  # required by the client; nothing is committed under it
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "isolation.level": "read_committed",
                 "auto.offset.reset": "error",
                 "fetch.wait.max.ms": 10,
-                "queued.max.messages.kbytes": 16_384,  # memory stays flat, however long the topic is
-                "fetch.queue.backoff.ms": 5,  # with a full queue the client else stops fetching for a second
+                "queued.max.messages.kbytes": 16_384,  # limits the memory, however long the topic is
+                "fetch.queue.backoff.ms": 5,  # by default the client stops fetching for a second when the queue is full
             }
         )
         try:
@@ -143,18 +139,24 @@ class Topic:
                 ends.pop(number, None)
 
     def _sort(self, messages: list[Message]) -> tuple[dict[int, list[int]], set[int]]:
-        """Returns the offsets by partition, and the partitions whose end was reached; does little for each message."""
+        """Return the offsets by partition, and the partitions whose end was reached; kept cheap for each message."""
         found: defaultdict[int, list[int]] = defaultdict(list)
         finished = set()
         for message in messages:
             error = message.error()
             if error is None:
                 found[message.partition()].append(message.offset())  # type: ignore[index,arg-type]  # None with an error
-            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's own name for it
+            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client has no public name for it
                 finished.add(message.partition() or 0)
             else:
                 raise self._error(error)
         return found, finished
+
+    def _bounds(self, topic_id: str, stable: Mapping[int, int]) -> TopicBounds:
+        first = self._offsets(list(stable), _EARLIEST, IsolationLevel.READ_COMMITTED)
+        return TopicBounds(
+            self._name, topic_id, {number: PartitionBounds(first[number], stable[number]) for number in stable}
+        )
 
     def _describe(self) -> tuple[str, list[int]]:
         request = self._admin.describe_topics(TopicCollection([self._name]), request_timeout=self._request_timeout_s)
@@ -176,7 +178,7 @@ class Topic:
         if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             return TopicError(
                 f"The broker at {self._bootstrap_servers} has no topic {self._name}. Expected the topic that the "
-                "generator makes and fills: materialize kafka_topics and generate_events first."
+                "generator creates and fills: materialize kafka_topics and generate_events first."
             )
         return self._unanswered(error.str())
 
@@ -188,5 +190,5 @@ class Topic:
 
 
 def to_topic_id(uuid: object) -> str:
-    """Returns a topic's id as Kafka's own tools write it: base64 for URLs, unlike confluent-kafka's."""
+    """Return a topic's id as Kafka's own tools write it, in URL-safe base64, unlike confluent-kafka."""
     return str(uuid).translate(str.maketrans("+/", "-_"))

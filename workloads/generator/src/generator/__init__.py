@@ -1,8 +1,7 @@
-"""Sends a month of New York taxi trips to Kafka as Avro, in transactions.
+"""Send a month of New York taxi trips to Kafka as Avro, in transactions.
 
-Read `__main__` (commands and how a step ends), `request` (what a step is asked), then `topics` and
-`produce`. Below `produce`: `trip_file`, `trip_format`, `trip_columns` (a month that has a file);
-`synthesis`, `drawing`, `faults`, `city` (one that has none); `event_schema`, `registry`, `encoding`
-(trips to messages); `pacing`, `sender`, `broker` (messages to the topic). `errors` is the tree of
-everything that ends a step.
+Reading order: ``__main__`` (the commands) → ``request``, ``month`` (what was asked for) → ``topics``, ``produce`` (the
+two steps) → ``trip_file``, ``trip_format``, ``trip_columns`` (a month with a file) → ``synthesis``, ``drawing``,
+``shares``, ``faults``, ``city`` (a month without) → ``event_id``, ``event_schema``, ``registry``, ``encoding`` (trips
+to messages) → ``pacing``, ``sender``, ``broker`` (messages to the topic) → ``errors``.
 """

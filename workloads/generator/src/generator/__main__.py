@@ -1,4 +1,4 @@
-"""The image's entry point: one command, inside one Dagster Pipes session."""
+"""The image's entry point: run one command inside a Dagster Pipes session."""
 
 import argparse
 import logging
@@ -19,12 +19,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        arguments: The command line without the program's name; the process's own when None.
+        arguments: Command line without the program's name; the process's own by default.
 
     Returns:
-        The exit code: 0, or that of the error which ended the step.
+        The exit code: 0 on success, otherwise that of the error.
     """
-    # All that takes long to load is loaded before the context is read: a container may be started ahead of its step.
+    # Slow imports come before the context is read, because a container may be started ahead of its step.
     command = _load(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("generator").setLevel(logging.INFO)
@@ -40,11 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 COMMANDS: Final[dict[str, str]] = {"topics": "run_topics", "produce": "run_produce"}
-"""What the image can do: a module each, with its function."""
+"""Each command's module, with its function."""
 
 
 def _load(arguments: Sequence[str] | None) -> Callable[[PipesContext], None]:
-    """Import the one command: `topics` does without a second of imports for Arrow."""
+    """Import only the command's module: ``topics`` saves the second that importing Arrow takes."""
     parser = argparse.ArgumentParser(prog="drayage-generator", description=__doc__)
     parser.add_argument("command", choices=COMMANDS)
     command = parser.parse_args(arguments).command
@@ -63,7 +63,7 @@ def _check_host() -> None:
 
 
 def _raise_on_termination() -> None:
-    """Turn SIGTERM and SIGINT into an exception, so that an open transaction is aborted."""
+    """Turn SIGTERM and SIGINT into an exception, which aborts an open transaction."""
 
     def terminate(number: int, _frame: FrameType | None) -> NoReturn:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -71,7 +71,7 @@ def _raise_on_termination() -> None:
         raise TerminatedError(
             f"the step was stopped by {signal.Signals(number).name}",
             got="no more events sent; the open transaction aborted",
-            todo="materialize again to send the month as a whole",
+            todo="materialize again to send the whole month",
         )
 
     signal.signal(signal.SIGTERM, terminate)

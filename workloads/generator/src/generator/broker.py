@@ -1,4 +1,4 @@
-"""What every Kafka client here shares: settings, patience, and how a silent broker is reported."""
+"""Kafka clients' shared part: settings, retries, and the report of a broker that does not answer."""
 
 import logging
 import re
@@ -11,13 +11,13 @@ from confluent_kafka import KafkaError, KafkaException
 from generator.errors import BrokerError
 
 ANSWER_TIMEOUT_S: Final = 10.0
-"""How long a broker may take to answer before the step says that it does not."""
+"""Seconds after which a broker counts as not answering."""
 
 METADATA_WAIT_S: Final = 2.0
-"""Longest single wait for an answer: Python serves no signal while librdkafka waits."""
+"""Longest single wait for an answer: Python handles no signals while librdkafka waits."""
 
 RETRY_WAIT_S: Final = 0.1
-"""Pause before a call is made again, during which the client may say what is wrong."""
+"""Pause before a call is repeated, during which the client may report the cause."""
 
 _DURATION: Final = re.compile(r"\d+ms")
 
@@ -25,20 +25,20 @@ Answer = TypeVar("Answer")
 
 
 class Client(Protocol):
-    """The part that confluent-kafka's clients have in common."""
+    """The interface that confluent-kafka's clients share."""
 
     def list_topics(self, topic: str | None = None, timeout: float = -1) -> Any:
-        """Ask for topics and partitions."""
+        """Return topics and partitions."""
 
     def poll(self, timeout: float = -1) -> int:
-        """Serve callbacks."""
+        """Run the client's callbacks."""
 
 
 class Broker:
-    """Kafka at an address.
+    """Kafka at one address.
 
     Args:
-        address: Brokers, `host:port` separated by commas.
+        address: The brokers as ``host:port``, separated by commas.
     """
 
     def __init__(self, address: str) -> None:
@@ -46,7 +46,7 @@ class Broker:
         self._last_error = ""
 
     def settings(self) -> dict[str, Any]:
-        """Give the settings that a client of this broker starts from."""
+        """Return the basic settings of a client of this broker."""
         return {
             "bootstrap.servers": self.address,
             "client.id": "drayage-generator",
@@ -55,7 +55,10 @@ class Broker:
         }
 
     def partition_counts(self, client: Client) -> dict[str, int]:
-        """Ask which topics there are.
+        """Return the number of partitions of each topic.
+
+        Args:
+            client: The client to ask with.
 
         Returns:
             Number of partitions by topic.
@@ -76,15 +79,18 @@ class Broker:
 
         Args:
             client: The client that the call is made with.
-            call: A call that waits for a few seconds at most, so that signals are served in between.
-            timeout_s: Seconds after which it is not repeated.
-            otherwise: What has happened when it never succeeds.
+            call: A call that waits at most a few seconds, so that signals are handled in between.
+            timeout_s: Seconds after which the call is not repeated.
+            otherwise: The start of the error message if the call never succeeds.
+
+        Returns:
+            The call's result.
 
         Raises:
-            BrokerError: It did not succeed in time, or failed for good.
+            BrokerError: The call did not succeed in time, or failed permanently.
 
-        Source: librdkafka's introduction, "Transactional producer": a call that failed with a
-        retriable error is resumed by making it again.
+        *Source*: librdkafka's introduction, "Transactional producer": a call that failed with a retriable error is
+        resumed by repeating it.
         """
         deadline = time.monotonic() + timeout_s
         while True:
@@ -93,14 +99,14 @@ class Broker:
             except KafkaException as error:
                 client.poll(RETRY_WAIT_S)
                 reason = error.args[0]
-                passing = reason.retriable() or reason.code() in {KafkaError._TRANSPORT, KafkaError._TIMED_OUT}  # noqa: SLF001  their public names
+                passing = reason.retriable() or reason.code() in {KafkaError._TRANSPORT, KafkaError._TIMED_OUT}  # noqa: SLF001  they have no public names
                 if not passing or time.monotonic() >= deadline:
                     raise self._failed(otherwise, timeout_s, reason) from error
 
     def _failed(self, what: str, timeout_s: float, reason: KafkaError) -> BrokerError:
         if reason.code() in FENCED:
             return BrokerError(
-                f"{what}, since another step that sends the same month took over",
+                f"{what}, because another step that sends the same month took over",
                 expected="one step at a time for a month",
                 got=reason.str(),
                 where=f"broker {self.address}",
@@ -120,9 +126,9 @@ class Broker:
 
 
 FENCED: Final = frozenset(
-    {KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED}  # noqa: SLF001  their public names
+    {KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED}  # noqa: SLF001  no public name
 )
-"""Codes that mean that a later producer has the same transactional id."""
+"""The codes of a producer that a later one with the same transactional id has replaced."""
 
 LOOK_AT_BROKER: Final = (
     "look at the broker's container and its logs (service kafka of the compose stack) and check "
@@ -131,7 +137,7 @@ LOOK_AT_BROKER: Final = (
 
 
 class _Once(logging.Filter):
-    """Lets each of librdkafka's lines through once: it writes one for every failed attempt, ten a second."""
+    """Passes each of librdkafka's log lines once; librdkafka logs every failed attempt, ten a second."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""What a month of yellow taxi trips looks like: constants that synthesis draws from.
+"""Constants from which months of yellow taxi trips are synthesised.
 
-Shares are counted from the TLC's trips of January and February 2019; fares and surcharges follow
-the TLC's published tariff, simplified to whole months.
+Shares were counted in the TLC's trips of January and February 2019; fares and surcharges follow the TLC's published
+tariff, simplified to whole months.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import Final
 from generator.month import Month
 
 ZONE_COUNT: Final = 263
-"""Taxi zones have the ids 1 to 263; 264 and 265 stand for unknown and outside."""
+"""Taxi zones have the ids 1 to 263; 264 and 265 stand for unknown zones and places outside the city."""
 
 NEWARK: Final = 1
 JFK: Final = 132
@@ -36,7 +36,7 @@ PICKUPS_PER_THOUSAND: Final = {
     186: 37, 211: 7, 229: 22, 230: 35, 231: 15, 233: 13, 234: 31, 236: 40, 237: 46, 238: 21, 239: 26,
     246: 15, 249: 19, 261: 5, 262: 13, 263: 20,
 }
-"""Zones where many trips start; the others share what is left."""
+"""Zones where many trips start; the other zones share the rest."""
 
 DROPOFFS_PER_THOUSAND: Final = {
     1: 2, 4: 4, 7: 4, 13: 8, 24: 4, 33: 3, 41: 6, 42: 3, 43: 13, 48: 26, 50: 11, 68: 22, 74: 8, 75: 12,
@@ -46,7 +46,7 @@ DROPOFFS_PER_THOUSAND: Final = {
     229: 20, 230: 28, 231: 17, 232: 5, 233: 13, 234: 27, 236: 42, 237: 38, 238: 23, 239: 26, 244: 4,
     246: 19, 249: 17, 255: 3, 261: 4, 262: 13, 263: 19,
 }
-"""Zones where many trips end; the others share what is left."""
+"""Zones where many trips end; the other zones share the rest."""
 
 TRIPS_BY_WEEKDAY: Final = (125, 152, 154, 161, 150, 139, 119)
 """Relative number of trips, Monday to Sunday."""
@@ -65,19 +65,19 @@ SPEED_BY_HOUR: Final = (
     1.45, 1.5, 1.6, 1.7, 1.9, 1.9, 1.6, 1.2, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0,
     1.1, 1.2, 1.25, 1.3, 1.35,
 )
-"""How much faster than by day a taxi is in each hour."""
+"""A taxi's speed in each hour, relative to the speed by day."""
 # fmt: on
 
 CITY_MILES: Final = (1.7, 0.75)
 LAGUARDIA_MILES: Final = (9.5, 0.25)
 JFK_MILES: Final = (17.0, 0.15)
-"""Median, and standard deviation of the logarithm."""
+"""Median and standard deviation of the logarithm."""
 
 VENDOR_SHARES: Final = {1: 0.38, 2: 0.62}
 PASSENGER_SHARES: Final = {1: 0.70, 2: 0.15, 3: 0.04, 4: 0.02, 5: 0.04, 6: 0.03, 0: 0.02}
 PAYMENT_SHARES: Final = {1: 0.730, 2: 0.264, 3: 0.004, 4: 0.002}
 TIP_SHARES: Final = {0.20: 0.46, 0.25: 0.19, 0.15: 0.13, 0.10: 0.10, 0.30: 0.08, 0.0: 0.04}
-"""Share of the bill that a card's holder adds."""
+"""Tips of card payments, as a share of the bill."""
 
 STORED_SHARE: Final = 0.005
 TOLL_SHARE: Final = 0.01
@@ -90,19 +90,19 @@ JFK_RATE: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Tariff:
-    """What a trip costs, in cents. None: not levied yet, so the column is empty.
+    """The prices of a trip, in cents; None if not levied yet, which leaves the column empty.
 
     Args:
-        flag_drop: Charged at the start.
-        unit: Charged for each fifth of a mile, and for each minute of standing.
+        flag_drop: Charge at the start.
+        unit: Charge for each fifth of a mile, and for each minute of standing.
         peak: Extra from 16:00 to 20:00 on weekdays.
         night: Extra from 20:00 to 06:00.
-        jfk_flat: Between JFK and Manhattan.
-        toll: The usual bridge or tunnel.
+        jfk_flat: Flat fare between JFK and Manhattan.
+        toll: Toll of the usual bridge or tunnel.
         improvement: Improvement surcharge.
-        congestion: For trips that touch Manhattan south of 96th Street.
-        airport: For pickups at the two airports.
-        incomplete_share: Trips without passenger count, rate code and store flag, 0 to 1.
+        congestion: Surcharge for trips that touch Manhattan south of 96th Street.
+        airport: Fee for pickups at the two airports.
+        incomplete_share: Share of trips without passenger count, rate code and store flag, 0 to 1.
     """
 
     flag_drop: int
@@ -128,9 +128,9 @@ TARIFFS: Final = {
     Month(2022, 5): Tariff(250, 50, 100, 50, 5200, 655, 30, 250, 125, 0.03),
     Month(2023, 1): Tariff(300, 70, 250, 100, 7000, 694, 100, 250, 175, 0.03),
 }
-"""Each tariff by the month that it starts in."""
+"""The tariffs, by the month in which each starts."""
 
 
 def tariff_of(month: Month) -> Tariff:
-    """Look up the tariff of a month; months before the first have the first."""
+    """Return the tariff of a month; months before the first tariff have the first."""
     return TARIFFS[max((start for start in TARIFFS if start <= month), default=min(TARIFFS))]

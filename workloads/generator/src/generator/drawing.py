@@ -1,8 +1,8 @@
-"""Valid trips, drawn column by column from what the city looks like.
+"""Draw valid trips, column by column, from the city's constants.
 
-Columns depend on each other the way they do on the street: the zones set the distance, distance
-and hour set the time, distance and time set the fare, the hour sets the extras, and the total is
-the sum. Money is counted in whole cents until the end, so that sums are exact.
+Columns depend on each other as in reality: the zones set the distance, distance and hour set the time, distance and
+time set the fare, the hour sets the extras, and the total is the sum. Money is counted in whole cents until the end,
+so that sums are exact.
 """
 
 import datetime as dt
@@ -34,17 +34,17 @@ HOUR_S: Final = 3600
 MINUTE_S: Final = 60
 FIFTHS_PER_MILE: Final = 5
 MOVING_SHARE: Final = 0.8
-"""Part of the distance that the meter counts by distance, the taxi not being in slow traffic."""
+"""Share of the distance that the meter counts by distance, because the taxi is not in slow traffic."""
 
 STANDING_SHARE: Final = 0.6
-"""Part of the minutes that the meter counts by time."""
+"""Share of the minutes that the meter counts by time."""
 
 LEAST_MILES: Final = 0.1
 LEAST_S: Final = 45
 MPH_STANDING_START: Final = 7.8
 MPH_PER_MILE: Final = 1.0
 MPH_LIMIT: Final = 45.0
-"""Longer trips are faster, since they use the highways."""
+"""Longer trips are faster, because they use the highways."""
 
 SPEED_SPREAD: Final = 0.3
 """Standard deviation of the logarithm of the speed."""
@@ -77,19 +77,19 @@ class TripColumns:
     """Trips by column, under the TLC's names.
 
     Args:
-        values: A value a row; cents for money, miles for the distance, seconds for times.
-        missing: True where a row has no value, for columns where that happens.
+        values: One value a row; money in cents, distances in miles, times in seconds.
+        missing: True for rows without a value, for columns that have such rows.
     """
 
     values: dict[str, Array]
     missing: dict[str, Array] = field(default_factory=dict)
 
     def mark_missing(self, name: str, rows: Array) -> None:
-        """Take the values of some rows away.
+        """Remove the values of some rows.
 
         Args:
-            name: Column.
-            rows: Row numbers, or a flag a row.
+            name: The column.
+            rows: Row numbers, or one flag a row.
         """
         if name not in self.missing:
             self.missing[name] = np.zeros(len(self.values[name]), np.bool_)
@@ -100,9 +100,12 @@ def draw_trips(random: Random, month: Month, count: int) -> TripColumns:
     """Draw valid trips of a month.
 
     Args:
-        random: Where the draws come from.
-        month: Month of the pickups; sets the tariff.
+        random: The source of random numbers.
+        month: The month of the pickups, which sets the tariff.
         count: Number of trips.
+
+    Returns:
+        The trips.
     """
     tariff = city.tariff_of(month)
     pickup, weekday, hour = _draw_pickups(random, month, count)
@@ -134,10 +137,10 @@ def draw_trips(random: Random, month: Month, count: int) -> TripColumns:
 
 
 def _draw_pickups(random: Random, month: Month, count: int) -> tuple[Array, Array, Array]:
-    """Draw times of day as the city uses them.
+    """Draw pickup times with the city's distribution.
 
     Returns:
-        Pickup with seconds, weekday (0 is Monday) and hour.
+        Pickup times in seconds, weekdays (0 is Monday) and hours.
     """
     hour_of_month = _hours_of(month).draw(random, count)
     seconds = hour_of_month * HOUR_S + random.integers(HOUR_S, size=count)
@@ -148,7 +151,7 @@ def _draw_pickups(random: Random, month: Month, count: int) -> tuple[Array, Arra
 
 @functools.cache
 def _hours_of(month: Month) -> Shares:
-    """Tell how the month's trips spread over its hours, numbered from 0."""
+    """Return the month's shares of trips by hour, numbered from 0."""
     hours: dict[int, float] = {}
     for day in range(month.day_count):
         weekday = (month.first_day + dt.timedelta(days=day)).weekday()
@@ -215,7 +218,7 @@ def _add_surcharges(random: Random, trips: TripColumns, tariff: city.Tariff) -> 
 
 
 def _add_incomplete(random: Random, trips: TripColumns, tariff: city.Tariff) -> None:
-    """Leave out what the TLC's files lack of trips that reach it by another way since 2020."""
+    """Remove the values that are missing in the TLC's files since 2020, for trips reported by another route."""
     if not tariff.incomplete_share:
         return
     incomplete = random.random(len(trips.values["VendorID"])) < tariff.incomplete_share

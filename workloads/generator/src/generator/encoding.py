@@ -1,10 +1,10 @@
-"""Events to messages: Avro's binary form in Confluent's framing, by column instead of by row.
+"""Encode events as messages: Avro's binary encoding in Confluent's framing, by column instead of by row.
 
-A writer that walks record after record costs several microseconds of Python an event. Here every
-column of a batch becomes bytes at once, in a matrix with room for the column's widest value; a mask
-then picks the bytes that are really there. Tests hold the result against fastavro's.
+A writer that encodes record after record takes several microseconds of Python an event. Here each column of a batch is
+encoded at once, into a matrix with room for the column's widest value; a mask then selects the bytes that are present.
+Tests compare the result with fastavro's.
 
-Source: Apache Avro 1.12 specification, "Binary Encoding"; Confluent Schema Registry, "Wire format".
+*Source*: Apache Avro 1.12 specification, "Binary Encoding"; Confluent Schema Registry, "Wire format".
 """
 
 import struct
@@ -19,16 +19,16 @@ import pyarrow.compute as pc
 
 MAGIC_BYTE: Final = 0
 VALUE_BRANCH: Final = np.uint8(2)
-"""The second branch of a union, as the variable-length integer 1; null is the first, 0."""
+"""The second branch of a union, encoded as the variable-length integer 1; null is the first branch, 0."""
 
 LONG_BITS: Final = 64
 VARINT_BITS: Final = 7
-"""Payload of one byte of a variable-length integer."""
+"""Payload bits in one byte of a variable-length integer."""
 
 BYTE: Final = np.dtype(np.uint8)
 DOUBLE: Final = np.dtype("<f8")
 MORE: Final = np.uint8(0x80)
-"""The bit of a variable-length integer's byte that says that another follows."""
+"""The bit that marks a byte of a variable-length integer that is not the last."""
 
 Array = npt.NDArray[Any]
 
@@ -36,10 +36,10 @@ Array = npt.NDArray[Any]
 class Encoder:
     """Encodes events as messages of one schema.
 
-    Its scratch memory serves one batch after another: to get fresh pages would take longer than to fill them.
+    It reuses its scratch memory for each batch: getting fresh pages would take longer than filling them.
 
     Args:
-        schema_id: Identity of the schema in the registry, 0 to 2**31 - 1.
+        schema_id: The schema's id in the registry, 0 to 2**31 - 1.
     """
 
     def __init__(self, schema_id: int) -> None:
@@ -50,8 +50,8 @@ class Encoder:
         """Encode each event as one message.
 
         Args:
-            events: Columns in the order of the Avro record. A column that is nullable in the schema is
-                written as the union of null and its type, null first.
+            events: Columns in the order of the Avro record. A nullable column is written as the union of null and its
+                type, null first.
 
         Returns:
             One message a row, in the rows' order.
@@ -64,10 +64,10 @@ class Encoder:
         return _split(*self._pack(slots, events.num_rows))
 
     def _pack(self, slots: list["_Slot"], row_count: int) -> tuple[pa.UInt8Array, Array]:
-        """Lay the slots side by side and drop the bytes that are not present.
+        """Put the slots side by side and drop the bytes that are not present.
 
         Returns:
-            All rows' bytes one after another, and the length of each row in bytes.
+            The bytes of all rows one after another, and the length of each row in bytes.
         """
         layout = np.dtype([(f"slot{index}", slot.dtype) for index, slot in enumerate(slots)])
         size = row_count * layout.itemsize
@@ -87,25 +87,25 @@ class Encoder:
                 absent = ~slot.present
                 lengths -= absent.sum(axis=1, dtype=np.int32) if by_byte else absent * np.int32(end - start)
             start = end
-        # Arrow copies runs of bytes that stay, where numpy looks at each byte.
+        # Arrow copies runs of selected bytes, whereas numpy checks each byte.
         kept = pa.Array.from_buffers(pa.bool_(), size, [None, pa.py_buffer(np.packbits(flags, bitorder="little"))])
         return pa.array(flat).filter(kept), lengths
 
 
 def encode_keys(event_ids: pa.StringArray) -> list[bytes]:
-    """Turn event ids, none null, into the keys of their messages."""
+    """Return the message keys for event ids, none of which is null."""
     keys: list[bytes] = event_ids.cast(pa.binary()).to_pylist()
     return keys
 
 
 @dataclass(frozen=True, slots=True)
 class _Slot:
-    """Bytes at the same place of every row.
+    """Bytes at the same position of every row.
 
     Args:
-        dtype: What the slot holds.
-        values: A value a row, or one for all rows.
-        present: None when every row has these bytes; else a flag a row, or a flag a row and byte.
+        dtype: The type of the slot's values.
+        values: One value a row, or one for all rows.
+        present: None if every row has these bytes; otherwise one flag a row, or one flag a row and byte.
     """
 
     dtype: np.dtype[Any]
@@ -142,13 +142,13 @@ def _column_slots(column: pa.Array, *, nullable: bool) -> Iterator[_Slot]:
 
 
 def _numbers(column: pa.Array) -> Array:
-    """Give the values, with the first of them in the place of null, so that null changes no number of bytes."""
+    """Return the values, with the first value in place of null, so that nulls do not change the number of bytes."""
     numbers: Array = (column.fill_null(pc.first(column)) if column.null_count else column).to_numpy()
     return numbers
 
 
 def _long_slots(numbers: npt.NDArray[np.int64], valid: Array | None) -> Iterator[_Slot]:
-    """Zig-zag (small negatives stay short), then seven bits a byte, the lowest first."""
+    """Encode with zig-zag, which keeps small negative numbers short, then seven bits a byte, the lowest first."""
     zigzag = ((numbers << 1) ^ (numbers >> (LONG_BITS - 1))).view(np.uint64)
     shortest, longest = _varint_size(int(zigzag.min())), _varint_size(int(zigzag.max()))
     present = valid
@@ -167,7 +167,7 @@ def _varint_size(number: int) -> int:
 
 
 def _string_slots(column: pa.Array, valid: Array | None) -> Iterator[_Slot]:
-    """Length in bytes as a long, then UTF-8."""
+    """Encode the length in bytes as a long, then the UTF-8 bytes."""
     if column.null_count:
         column = column.fill_null("")
     _, offsets_buffer, text_buffer = column.buffers()

@@ -1,31 +1,33 @@
-"""Everything that ends a step, in one tree.
+"""The errors that a step can fail with.
 
-GeneratorError
-├── RequestError            the environment, the partition or the extras do not fit
-├── TripFileError           the month's file
-│   ├── TripFileUnreadableError   absent folder, no permission, not the format its name says
-│   ├── TripFileEmptyError        no byte or no row
-│   ├── TripFileCutOffError       the end is missing
-│   ├── TripColumnError           a column is missing, there twice, or of a wrong type
-│   └── TripValueError            one value does not fit its column
-├── BrokerError             Kafka does not answer, or refuses
-│   ├── TopicError                absent, or not as asked
-│   └── DeliveryError             an event was not acknowledged
-├── RegistryError           the schema registry does not answer, or fails
-│   └── SchemaRefusedError        the schema does not fit those before it
-└── TerminatedError         SIGTERM or SIGINT
+    GeneratorError
+    ├── RequestError            the environment, the partition or the extras do not fit
+    ├── TripFileError           the month's file cannot be sent
+    │   ├── TripFileUnreadableError   it or its folder is missing or unreadable, or it has another format
+    │   ├── TripFileEmptyError        it has no byte or no row
+    │   ├── TripFileCutOffError       its end is missing
+    │   ├── TripColumnError           a column is missing, appears twice, or has a wrong type
+    │   └── TripValueError            a value does not fit its column
+    ├── BrokerError             Kafka does not answer, or refuses
+    │   ├── TopicError                the topic is missing, or differs from the request
+    │   └── DeliveryError             an event was not acknowledged
+    ├── RegistryError           the schema registry does not answer, or fails
+    │   └── SchemaRefusedError        the schema is not compatible with the earlier ones
+    └── TerminatedError         SIGTERM or SIGINT
+
+Each message is one line: what happened and where, what was expected and found, what to do next.
 """
 
 
 class GeneratorError(Exception):
-    """One sentence that says what happened, what was expected, where, and what to do.
+    """Base of all errors that the generator raises.
 
     Args:
         what: What happened.
-        expected: What should have been there.
-        got: What was there.
-        where: File, address or topic.
-        todo: What the reader can do next.
+        expected: What was expected.
+        got: What was found.
+        where: The file, address or topic.
+        todo: What to do next.
     """
 
     exit_code = 1
@@ -47,11 +49,11 @@ class TripFileError(GeneratorError):
 
 
 class TripFileUnreadableError(TripFileError):
-    """The folder or file is absent, may not be read, or is not of its format."""
+    """The folder or file is missing or unreadable, or the file does not have its format."""
 
 
 class TripFileEmptyError(TripFileError):
-    """The file has no byte, or no row."""
+    """The file has no byte or no row."""
 
 
 class TripFileCutOffError(TripFileError):
@@ -59,11 +61,11 @@ class TripFileCutOffError(TripFileError):
 
 
 class TripColumnError(TripFileError):
-    """A column is missing, there twice, or of a wrong type."""
+    """A column is missing, appears twice, or has a wrong type."""
 
 
 class TripValueError(TripFileError):
-    """One value does not fit its column, or a row has too few or too many."""
+    """A value does not fit its column, or a row has too few or too many values."""
 
 
 class BrokerError(GeneratorError):
@@ -71,7 +73,7 @@ class BrokerError(GeneratorError):
 
 
 class TopicError(BrokerError):
-    """The topic is absent, or not as asked."""
+    """The topic is missing, or differs from the request."""
 
 
 class DeliveryError(BrokerError):
@@ -83,11 +85,11 @@ class RegistryError(GeneratorError):
 
 
 class SchemaRefusedError(RegistryError):
-    """The registry refuses the schema, because readers of those before it would break."""
+    """The registry refuses the schema, because it would break readers of the earlier schemas."""
 
 
 class TerminatedError(GeneratorError):
     """The step was told to stop."""
 
     exit_code = 143
-    """128 + SIGTERM, as a shell reports it."""
+    """The exit code that a shell reports for a process ended by SIGTERM."""

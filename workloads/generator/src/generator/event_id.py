@@ -1,4 +1,4 @@
-"""Identities of events: the same trip of the same source always has the same one."""
+"""Ids of events: the same trip of the same source always has the same id."""
 
 from typing import Any, Final
 
@@ -10,14 +10,14 @@ ROW_DIGITS: Final = 9
 
 
 def event_ids(prefix: str, rows: npt.NDArray[np.int64]) -> pa.StringArray:
-    """Name events by where they come from.
+    """Return the ids of events, which name their source and row.
 
     Args:
-        prefix: ASCII; month and source, for example `2024-01.s42`.
-        rows: Row of each event in its source, 1 to 999,999,999.
+        prefix: The month and source in ASCII, for example ``2024-01.s42``.
+        rows: Each event's row in its source, 1 to 999,999,999.
 
     Returns:
-        `<prefix>.<row with nine digits>` for each row.
+        ``<prefix>.<row with nine digits>`` for each row.
     """
     head = f"{prefix}.".encode("ascii")
     width = len(head) + ROW_DIGITS

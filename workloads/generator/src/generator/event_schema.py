@@ -1,4 +1,4 @@
-"""The event's schema: one Avro file, and what Arrow calls the same columns."""
+"""The event's schema: an Avro file, and the same columns as Arrow types."""
 
 import json
 from importlib.resources import files
@@ -7,10 +7,10 @@ from typing import Any, Final
 import pyarrow as pa
 
 AVRO_SCHEMA: Final[str] = (files(__package__) / "raw_trip.avsc").read_text(encoding="utf-8")
-"""The record `nyc.taxi.RawTrip`, as it is registered."""
+"""The record ``nyc.taxi.RawTrip``, as registered."""
 
 TIMESTAMP: Final = pa.timestamp("ms")
-"""Wall clock in milliseconds, without a time zone, as in the TLC's files."""
+"""Wall clock time in milliseconds without a time zone, as in the TLC's files."""
 
 
 def _arrow_type(avro: Any) -> pa.DataType:
@@ -34,7 +34,7 @@ EVENT_SCHEMA: Final[pa.Schema] = _arrow_schema(AVRO_SCHEMA)
 """The event's columns as Arrow types, in the order of the Avro record."""
 
 TRIP_SCHEMA: Final[pa.Schema] = pa.schema([field for field in EVENT_SCHEMA if field.nullable])
-"""The 19 columns of the TLC: everything of the event that its sender does not add."""
+"""The TLC's 19 columns: all columns of the event except those that the sender adds."""
 
 TRIP_WITH_ID_SCHEMA: Final[pa.Schema] = pa.schema([EVENT_SCHEMA.field("event_id"), *TRIP_SCHEMA])
-"""What a source of trips yields: the event's identity, then the TLC's columns."""
+"""The columns that a source of trips yields: the event's id, then the TLC's columns."""

@@ -1,7 +1,7 @@
-"""Work for the pipeline behind: which synthetic trips are sent twice, and which are invalid.
+"""Faults for the pipeline to find: choose which synthetic trips are sent twice, and which are invalid.
 
-Of every hundred events, one repeats an earlier valid event of the same hundred, event id included,
-and two break exactly one rule each. Their places are drawn; their number is certain.
+Of every hundred events, one repeats an earlier valid event of the same hundred, including the event id, and two break
+exactly one rule each. Their positions are random; their number is fixed.
 """
 
 from dataclasses import dataclass
@@ -14,24 +14,24 @@ from generator.drawing import MONEY_COLUMNS, TripColumns
 
 GROUP_ROWS: Final = 100
 DUPLICATES_PER_GROUP: Final = 1
-"""Events in each hundred that repeat an earlier one, with its event id."""
+"""Number of events in each hundred that repeat an earlier one, with its event id."""
 
 INVALID_PER_GROUP: Final = 2
-"""Events in each hundred that are invalid; the kinds take turns."""
+"""Number of invalid events in each hundred; the kinds take turns."""
 
 INVALID_KINDS: Final = ("negative fare", "negative distance", "missing time", "outside the month")
 
 _CLEAN_ROWS: Final = 50
-"""Rows at the start of each hundred without faults, which repeats are taken from."""
+"""Rows without faults at the start of each hundred, from which repeats are taken."""
 
 _OUTSIDE_SHIFT_DAYS: Final = 35
-"""Longer than any month, and whole weeks: the weekday stays."""
+"""Longer than any month, and whole weeks, which keeps the weekday."""
 
 Array = npt.NDArray[Any]
 
 
 class FaultCount(NamedTuple):
-    """How many faults a run of events has."""
+    """The numbers of repeated and invalid events."""
 
     duplicates: int
     invalid: int
@@ -42,9 +42,9 @@ class Faults:
     """The faults of one block.
 
     Args:
-        duplicates: Rows that are repeats.
-        originals: For each of them the earlier row that it repeats.
-        invalid: Rows that are invalid, their kinds in turn.
+        duplicates: Rows that repeat another row.
+        originals: The earlier row that each of them repeats.
+        invalid: Rows that are invalid; the kinds take turns.
     """
 
     duplicates: Array
@@ -53,11 +53,14 @@ class Faults:
 
     @classmethod
     def plan(cls, random: np.random.Generator, row_count: int) -> "Faults":
-        """Draw the places.
+        """Draw the positions of the faults.
 
         Args:
-            random: Where the draws come from.
-            row_count: Rows of the block, a multiple of 100.
+            random: The source of random numbers.
+            row_count: Number of rows in the block, a multiple of 100.
+
+        Returns:
+            The faults.
         """
         starts = np.arange(0, row_count, GROUP_ROWS)[:, np.newaxis]
         order = random.random((len(starts), GROUP_ROWS - _CLEAN_ROWS)).argsort(axis=1)
@@ -70,14 +73,14 @@ class Faults:
         )
 
     def count(self, row_count: int) -> FaultCount:
-        """Count the faults among the block's first rows."""
+        """Count the faults among the block's first ``row_count`` rows."""
         return FaultCount(
             duplicates=int((self.duplicates < row_count).sum()),
             invalid=int((self.invalid < row_count).sum()),
         )
 
     def source_rows(self, row_count: int) -> npt.NDArray[np.int64]:
-        """Say for each row of the block which row's trip it carries: its own, or an earlier one."""
+        """Return, for each row of the block, the row whose trip it carries: itself, or an earlier row."""
         rows = np.arange(row_count)
         rows[self.duplicates] = self.originals
         return rows

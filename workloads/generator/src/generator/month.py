@@ -1,4 +1,4 @@
-"""A month: the partition that one step sends."""
+"""A month, the partition that one step sends."""
 
 import calendar
 import datetime as dt
@@ -25,10 +25,13 @@ class Month:
 
     @classmethod
     def parse(cls, key: str) -> Self:
-        """Read a partition key.
+        """Parse a partition key.
 
         Args:
-            key: `YYYY-MM`.
+            key: ``YYYY-MM``.
+
+        Returns:
+            The month.
 
         Raises:
             RequestError: The key has another form.
@@ -54,5 +57,5 @@ class Month:
         return calendar.monthrange(self.year, self.number)[1]
 
     def __str__(self) -> str:
-        """Give the partition key."""
+        """Return the partition key."""
         return f"{self.year:04d}-{self.number:02d}"

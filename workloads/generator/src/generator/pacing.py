@@ -1,4 +1,4 @@
-"""When events go out: all at once, in bursts with pauses, or at a steady rate."""
+"""Send events all at once, in bursts with pauses, or at a steady rate."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,15 +8,15 @@ from typing import Final, Protocol
 import pyarrow as pa
 
 CHUNK_ROWS: Final = 10_000
-"""Most events encoded at once: some 3 MB of scratch memory for trips as the TLC has them."""
+"""Largest number of events encoded at once; takes some 3 MB of scratch memory for trips like the TLC's."""
 
 COMMIT_EVERY_S: Final = 1.0
 TICK_S: Final = 0.1
-"""How finely a steady rate is cut."""
+"""Resolution of a steady rate."""
 
 
 class Outlet(Protocol):
-    """Where trips go."""
+    """The destination of trips."""
 
     def transaction(self) -> AbstractContextManager[None]:
         """Commit what the block sends, or abort."""
@@ -25,11 +25,11 @@ class Outlet(Protocol):
         """Send trips within the transaction."""
 
     def serve(self, wait_s: float) -> None:
-        """Wait, and take in what the broker says meanwhile."""
+        """Wait, and handle the broker's reports in the meantime."""
 
 
 class TripStream:
-    """Trips to be taken in any number, however the source cuts them.
+    """Hands out trips in any number, independent of the source's batches.
 
     Args:
         batches: The source's batches.
@@ -40,7 +40,7 @@ class TripStream:
         self._rest: pa.RecordBatch | None = None
 
     def take(self, count: int) -> Iterator[pa.RecordBatch]:
-        """Give the next trips in chunks, fewer when the source ends."""
+        """Yield the next ``count`` trips in chunks; fewer if the source ends."""
         while count > 0:
             if self._rest is None or self._rest.num_rows == 0:
                 self._rest = next(self._batches, None)
@@ -62,15 +62,15 @@ def send_in_bursts(
     pause_s: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Send a transaction of `burst_size` trips after another, as fast as they go.
+    """Send one transaction of ``burst_size`` trips after another, as fast as possible.
 
     Args:
-        outlet: Where trips go.
-        trips: What to send.
+        outlet: The destination.
+        trips: The trips to send.
         total: Number of trips.
-        burst_size: Trips of one transaction; `total` sends all in one.
+        burst_size: Number of trips in one transaction; ``total`` sends all in one.
         pause_s: Seconds between one commit and the next burst.
-        clock: Seconds of a clock that never goes back.
+        clock: Returns the seconds of a monotonic clock.
     """
     for start in range(0, total, burst_size):
         if start:
@@ -87,14 +87,14 @@ def send_at_rate(
     events_per_second: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Send trips at a steady rate, and commit at least each second.
+    """Send trips at a steady rate, and commit at least every second.
 
     Args:
-        outlet: Where trips go.
-        trips: What to send.
+        outlet: The destination.
+        trips: The trips to send.
         total: Number of trips.
         events_per_second: The rate, from the first trip on.
-        clock: Seconds of a clock that never goes back.
+        clock: Returns the seconds of a monotonic clock.
     """
     started = clock()
     sent = 0

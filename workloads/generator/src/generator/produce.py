@@ -1,4 +1,4 @@
-"""The command `produce`: a month's trips to the topic, and the numbers that prove it."""
+"""The command ``produce``: send a month's trips to the topic, and report how many arrived."""
 
 import time
 from collections.abc import Iterator
@@ -23,19 +23,19 @@ from generator.synthesis import SyntheticTrips
 from generator.trip_file import TripFile, find_trip_file
 
 PROGRESS_EVERY_S: Final = 5.0
-"""The UI keeps few points of a plot; more of them would push the history out."""
+"""The UI keeps few points of a plot; more frequent messages would push its history out."""
 
 NS_PER_MS: Final = 1_000_000
 
 
 class TripSource(Protocol):
-    """Where a month's trips come from.
+    """The source of a month's trips.
 
     Args:
-        kind: `file` or `synthetic`.
-        file_name: Name of the file, empty without one.
-        events: Events that there are to send.
-        faults: Repeats and invalid trips among them that were made on purpose.
+        kind: ``file`` or ``synthetic``.
+        file_name: Name of the file; empty if there is none.
+        events: Number of events to send.
+        faults: Numbers of intentionally repeated and invalid trips among them.
     """
 
     kind: str
@@ -44,10 +44,10 @@ class TripSource(Protocol):
 
     @property
     def faults(self) -> FaultCount:
-        """Repeats and invalid trips made on purpose."""
+        """Numbers of intentionally repeated and invalid trips."""
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield `event_id` and the TLC's columns."""
+        """Yield ``event_id`` and the TLC's columns."""
 
 
 def run_produce(pipes: PipesContext) -> None:
@@ -71,7 +71,13 @@ def run_produce(pipes: PipesContext) -> None:
 
 
 def open_source(request: ProduceRequest) -> TripSource:
-    """Choose where the month's trips come from: its file where there is one, else the seed.
+    """Choose the source of the month's trips: its file if there is one, otherwise the seed.
+
+    Args:
+        request: The step's request.
+
+    Returns:
+        The source.
 
     Raises:
         TripFileError: The file cannot be sent as a whole.
@@ -87,16 +93,16 @@ def open_source(request: ProduceRequest) -> TripSource:
             expected=f"a file yellow_tripdata_{month}.parquet or .csv, or the extras events and seed",
             got=f"extras events {extras.events} and seed {extras.seed}",
             where=str(folder),
-            todo="put the TLC's file there, or say how many trips to synthesise from which seed",
+            todo="put the TLC's file there, or pass the number of trips and the seed to synthesise them from",
         )
     return SyntheticTrips(month, seed=extras.seed, events=extras.events)
 
 
 class Progress:
-    """Tells the host how far a long step is.
+    """Reports the progress of a long step to the host.
 
     Args:
-        pipes: Where to.
+        pipes: The step's Pipes context.
     """
 
     def __init__(self, pipes: PipesContext) -> None:
@@ -105,10 +111,10 @@ class Progress:
         self._reported = 0
 
     def __call__(self, acknowledged: int) -> None:
-        """Report, if the last report is long enough ago.
+        """Report, if the last report is ``PROGRESS_EVERY_S`` or more ago.
 
         Args:
-            acknowledged: Events acknowledged so far.
+            acknowledged: Number of events acknowledged so far.
         """
         now = time.monotonic()
         elapsed_s = now - self._reported_at
@@ -117,7 +123,7 @@ class Progress:
         self._pipes.report_custom_message(
             {
                 "kind": "progress",
-                # The materialization's own names: the UI then plots both as one line.
+                # Same names as in the materialization, so that the UI plots both as one line.
                 "metadata": {
                     "events_acknowledged": acknowledged,
                     "events_per_second": (acknowledged - self._reported) / elapsed_s,
@@ -129,12 +135,12 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class EventOutlet:
-    """Makes trips events and hands them to the sender as messages.
+    """Turns trips into events, encodes them as messages and passes these to the sender.
 
     Args:
-        sender: Where to.
-        month: Month that the trips are sent for.
-        encoder: Makes events messages.
+        sender: Sends the messages.
+        month: The month that the trips are sent for.
+        encoder: Encodes events as messages.
     """
 
     sender: Sender
@@ -146,12 +152,12 @@ class EventOutlet:
         return self.sender.transaction()
 
     def send(self, trips: Iterator[pa.RecordBatch]) -> None:
-        """Stamp and encode trips, and hand them over."""
+        """Encode trips with the time of sending, and pass them to the sender."""
         for chunk in trips:
             self.sender.send(*self._encode(chunk))
 
     def serve(self, wait_s: float) -> None:
-        """Wait, and take in what the broker says meanwhile."""
+        """Wait, and handle the broker's reports in the meantime."""
         self.sender.serve(wait_s)
 
     def _encode(self, trips: pa.RecordBatch) -> tuple[list[bytes], list[bytes]]:
@@ -179,7 +185,7 @@ def _send(outlet: EventOutlet, source: TripSource, extras: ProduceExtras) -> Non
             "the numbers of events disagree after the last commit",
             expected=f"{total} to send = produced = acknowledged = committed",
             got=f"{sender.produced} produced, {sender.acknowledged.count} acknowledged, {sender.committed} committed",
-            todo="materialize again and report this as a defect of the generator",
+            todo="materialize again and report this as a bug of the generator",
         )
 
 

@@ -1,4 +1,4 @@
-"""The event's schema in the registry, where readers find it by the id in each message."""
+"""Register the event's schema in the registry, where readers find it by the id in each message."""
 
 from typing import Final
 
@@ -9,7 +9,7 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 from generator.errors import RegistryError, SchemaRefusedError
 
 COMPATIBILITY: Final = "BACKWARD"
-"""Readers of the new schema can read what was written with the one before."""
+"""Readers of a new schema can read data that was written with the previous one."""
 
 REQUEST_TIMEOUT_S: Final = 5
 RETRIES: Final = 1
@@ -21,27 +21,27 @@ CONFLICT: Final = 409
 
 
 def register_schema(url: str, topic: str, avro_schema: str) -> int:
-    """Register the schema of a topic's values; one that is there already keeps its id.
+    """Register the schema of a topic's values; a schema that is already registered keeps its id.
 
     Args:
         url: Root of an API like that of Confluent's registry.
-        topic: Topic; the subject is `<topic>-value`.
+        topic: The topic; the subject is ``<topic>-value``.
         avro_schema: The schema as JSON.
 
     Returns:
         The schema's id.
 
     Raises:
-        SchemaRefusedError: The schema breaks readers of the one before it.
+        SchemaRefusedError: The schema is not compatible with the previous one.
         RegistryError: The registry does not answer, or answers with an error.
 
-    Source: Confluent Schema Registry API, version 7: subjects, compatibility, error codes.
+    *Source*: Confluent Schema Registry API, version 7: subjects, compatibility, error codes.
     """
     subject = f"{topic}-value"
     try:
         with SchemaRegistryClient(_settings(url)) as registry:
-            # A subject's rule can only be set once the subject is there; once it is, the rule comes
-            # first, since a new version is judged by it.
+            # A subject must exist before its rule can be set. If it already exists, set the rule first, because the
+            # registry applies it to the new version.
             known = _has_versions(registry, subject)
             if known:
                 registry.set_compatibility(subject, COMPATIBILITY)

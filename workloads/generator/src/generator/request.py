@@ -1,4 +1,4 @@
-"""What a step is asked to do: environment, Pipes extras and partition, read once and as a whole."""
+"""The step's request: environment, Pipes extras and partition, all read and checked at once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ ExtrasModel = TypeVar("ExtrasModel", bound=BaseModel)
 
 
 class KafkaEnvironment(BaseSettings):
-    """Addresses that `topics` needs.
+    """The environment of ``topics``.
 
     Args:
-        kafka_bootstrap_servers: Brokers, `host:port` separated by commas.
+        kafka_bootstrap_servers: The brokers as ``host:port``, separated by commas.
     """
 
     model_config = SettingsConfigDict(frozen=True)
@@ -30,11 +30,11 @@ class KafkaEnvironment(BaseSettings):
 
 
 class ProduceEnvironment(KafkaEnvironment):
-    """Addresses and places that `produce` needs.
+    """The environment of ``produce``.
 
     Args:
         schema_registry_url: Root of an API like Confluent's.
-        trips_dir: Folder of the TLC's monthly files; the image sets `/data/trips`.
+        trips_dir: Folder of the TLC's monthly files; the image sets ``/data/trips``.
     """
 
     schema_registry_url: Text
@@ -42,11 +42,11 @@ class ProduceEnvironment(KafkaEnvironment):
 
 
 class TopicsExtras(BaseModel):
-    """Extras of `topics`.
+    """Extras of ``topics``.
 
     Args:
         topic: Topic to create.
-        partitions: Partitions of a new topic, and the least of an existing one.
+        partitions: Number of partitions of a new topic, and the minimum of an existing one.
     """
 
     model_config = ConfigDict(frozen=True, strict=True)
@@ -55,16 +55,16 @@ class TopicsExtras(BaseModel):
 
 
 class ProduceExtras(BaseModel):
-    """Extras of `produce`. Names that a step does not use may be left out or null.
+    """Extras of ``produce``. Those that a step does not use may be missing or null.
 
     Args:
         topic: Topic to send to.
-        mode: `burst` sends all in one transaction; `batch` a transaction for each `batch_size`
-            events; `realtime` sends `events_per_second` and commits each second.
-        batch_size: Events of one transaction in mode `batch`.
-        pause_s: Seconds between two transactions in mode `batch`.
-        events_per_second: Rate in mode `realtime`.
-        events: Events of a month without a file.
+        mode: ``burst`` sends all events in one transaction; ``batch`` sends ``batch_size`` events in each transaction;
+            ``realtime`` sends ``events_per_second`` and commits every second.
+        batch_size: Number of events in one transaction in mode ``batch``.
+        pause_s: Seconds between two transactions in mode ``batch``.
+        events_per_second: Rate in mode ``realtime``.
+        events: Number of events of a month without a file.
         seed: Seed of a month without a file.
     """
 
@@ -88,7 +88,12 @@ class ProduceExtras(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class TopicsRequest:
-    """All that `topics` is given."""
+    """The request of a ``topics`` step.
+
+    Args:
+        environment: The environment.
+        extras: The Pipes extras.
+    """
 
     environment: KafkaEnvironment
     extras: TopicsExtras
@@ -96,7 +101,13 @@ class TopicsRequest:
 
 @dataclass(frozen=True, slots=True)
 class ProduceRequest:
-    """All that `produce` is given."""
+    """The request of a ``produce`` step.
+
+    Args:
+        environment: The environment.
+        extras: The Pipes extras.
+        month: The month of the partition key.
+    """
 
     environment: ProduceEnvironment
     extras: ProduceExtras
@@ -104,10 +115,16 @@ class ProduceRequest:
 
 
 def read_topics_request(pipes: PipesContext) -> TopicsRequest:
-    """Read the input of `topics`.
+    """Read the request of a ``topics`` step.
+
+    Args:
+        pipes: The step's Pipes context.
+
+    Returns:
+        The request.
 
     Raises:
-        RequestError: Something is missing or wrong; names all of it.
+        RequestError: Something is missing or wrong; the message names all of it.
     """
     faults: list[str] = []
     environment = _read_environment(KafkaEnvironment, faults)
@@ -118,10 +135,16 @@ def read_topics_request(pipes: PipesContext) -> TopicsRequest:
 
 
 def read_produce_request(pipes: PipesContext) -> ProduceRequest:
-    """Read the input of `produce`.
+    """Read the request of a ``produce`` step.
+
+    Args:
+        pipes: The step's Pipes context.
+
+    Returns:
+        The request.
 
     Raises:
-        RequestError: Something is missing or wrong; names all of it.
+        RequestError: Something is missing or wrong; the message names all of it.
     """
     faults: list[str] = []
     environment = _read_environment(ProduceEnvironment, faults)
@@ -166,7 +189,7 @@ def _describe(error: ValidationError, source: str, spell: Callable[[str], str]) 
 def _incomplete(faults: list[str]) -> RequestError:
     return RequestError(
         "the step's input is missing or wrong",
-        expected="what workloads/generator/README.md lists",
+        expected="the settings that workloads/generator/README.md lists",
         got="; ".join(faults),
-        todo="set it where the step is started",
+        todo="correct it where the step is started",
     )

@@ -1,4 +1,4 @@
-"""Messages to a topic in transactions: an event counts when the broker has acknowledged it."""
+"""Send messages to a topic in transactions; an event counts once the broker has acknowledged it."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -12,19 +12,19 @@ from generator.broker import ANSWER_TIMEOUT_S, FENCED, LOOK_AT_BROKER, Broker
 from generator.errors import DeliveryError, TopicError
 
 DELIVERY_TIMEOUT_S: Final = 30
-"""How long one event may stay without acknowledgement: longer than a restart of a broker takes."""
+"""Seconds that an event may stay unacknowledged; longer than a restart of a broker takes."""
 
 COMMIT_TIMEOUT_S: Final = 30.0
 ABORT_TIMEOUT_S: Final = 3.0
 SIGNAL_CHECK_S: Final = 0.5
-"""Longest wait inside librdkafka, where Python cannot serve a signal."""
+"""Longest wait inside librdkafka, during which Python handles no signals."""
 
 MAX_IN_FLIGHT: Final = 100_000
-"""Events handed over and not yet acknowledged; bounds memory at some 50 MB."""
+"""Largest number of sent but unacknowledged events; limits the memory to some 50 MB."""
 
 LEAST_TRANSACTION_TIMEOUT_S: Final = 60
 MOST_TRANSACTION_TIMEOUT_S: Final = 900
-"""What brokers allow unless `transaction.max.timeout.ms` says otherwise."""
+"""The default of the brokers' ``transaction.max.timeout.ms``."""
 
 SLOWEST_EVENTS_PER_S: Final = 10_000
 """Rate below which a transaction may run out of time."""
@@ -34,12 +34,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Acknowledgements:
-    """What the broker's delivery reports say.
+    """The result of the broker's delivery reports.
 
     Args:
-        count: Events acknowledged.
-        offsets: First and last offset of them by partition.
-        failure: Why the first event that was not acknowledged was not.
+        count: Number of acknowledged events.
+        first_offsets: The first of their offsets, by partition.
+        last_offsets: The last of their offsets, by partition.
+        failure: The reason why an event was not acknowledged, of the first such event.
     """
 
     count: int = 0
@@ -48,7 +49,7 @@ class Acknowledgements:
     failure: KafkaError | None = None
 
     def record(self, error: KafkaError | None, message: Message) -> None:
-        """Take one delivery report; called for every event, so it does no more than it must."""
+        """Record one delivery report; kept cheap, because it is called for every event."""
         if error is not None:
             self.failure = self.failure or error
             return
@@ -62,7 +63,7 @@ class Acknowledgements:
 
     @property
     def offsets(self) -> dict[str, list[int]]:
-        """First and last offset by partition, as JSON wants it."""
+        """First and last offset by partition, with strings as keys for JSON."""
         return {
             str(partition): [first, self.last_offsets[partition]]
             for partition, first in sorted(self.first_offsets.items())
@@ -73,15 +74,15 @@ class Sender:
     """A transactional producer of one topic.
 
     Args:
-        broker: Where.
-        topic: Topic that is there already.
-        transactional_id: Two steps with the same one exclude each other: the later one ends the
-            earlier one's transaction.
-        transaction_events: Most events of one transaction; sets its time limit.
-        on_served: Called with the number of acknowledged events whenever some may have come in.
+        broker: The broker.
+        topic: An existing topic.
+        transactional_id: Two steps with the same id exclude each other: the later one ends the earlier one's
+            transaction.
+        transaction_events: Largest number of events in one transaction; sets its time limit.
+        on_served: Called with the number of acknowledged events whenever it may have changed.
 
     Raises:
-        TopicError: The topic is not there.
+        TopicError: The topic does not exist.
         BrokerError: The broker does not answer.
     """
 
@@ -107,7 +108,7 @@ class Sender:
             broker.settings()
             | {
                 "transactional.id": transactional_id,
-                # Until it is over, a killed step's transaction hides what others send behind it.
+                # Until it times out, a killed step's open transaction hides everything sent after it.
                 "transaction.timeout.ms": min(timeout_s, MOST_TRANSACTION_TIMEOUT_S) * 1000,
                 "acks": "all",
                 "enable.idempotence": True,
@@ -119,10 +120,10 @@ class Sender:
         )
 
     def __enter__(self) -> Self:
-        """Check the topic, and end what an earlier step with this transactional id left open."""
+        """Check the topic, and end a transaction that an earlier step with this transactional id left open."""
         if self._topic not in self._broker.partition_counts(self._producer):
             raise TopicError(
-                f"topic {self._topic} is not there",
+                f"topic {self._topic} does not exist",
                 expected="a topic to send to",
                 got="none of that name",
                 where=f"broker {self._broker.address}",
@@ -137,26 +138,26 @@ class Sender:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit what the block sends once all of it is acknowledged; abort on any exception."""
+        """Commit the block's events once all are acknowledged; abort on any exception."""
         produced_before = self.produced
         self._insist(lambda _: self._producer.begin_transaction(), 0.0, "no transaction can begin")
         try:
             yield
-            self._settle()
+            self._await_acknowledgements()
             self._insist(self._producer.commit_transaction, COMMIT_TIMEOUT_S, "Kafka did not commit the transaction")
         except BaseException:
             self._abort()
             raise
-        # The coordinator has written its decision down: what was acknowledged so far is committed, come what may.
+        # The coordinator has recorded its decision: everything acknowledged so far is committed.
         self.committed = self.acknowledged.count
         # An empty transaction never reaches the broker.
         self.transactions += self.produced > produced_before
 
     def send(self, keys: list[bytes], values: list[bytes]) -> None:
-        """Hand messages over, and wait while too many are without acknowledgement.
+        """Send messages, and wait while too many are unacknowledged.
 
         Args:
-            keys: A key for each message.
+            keys: One key for each message.
             values: The messages.
 
         Raises:
@@ -173,10 +174,10 @@ class Sender:
             self.serve(SIGNAL_CHECK_S)
 
     def serve(self, wait_s: float) -> None:
-        """Take in delivery reports.
+        """Handle delivery reports.
 
         Args:
-            wait_s: Longest wait for one.
+            wait_s: Longest wait for a report, in seconds.
 
         Raises:
             DeliveryError: An event was not acknowledged.
@@ -190,8 +191,8 @@ class Sender:
     def _in_flight(self) -> int:
         return self.produced - self.acknowledged.count
 
-    def _settle(self) -> None:
-        """Wait for all acknowledgements; librdkafka reports each event within the delivery timeout."""
+    def _await_acknowledgements(self) -> None:
+        """Wait for all acknowledgements; librdkafka reports on each event within the delivery timeout."""
         while self._in_flight:
             self.serve(SIGNAL_CHECK_S)
 
@@ -202,14 +203,14 @@ class Sender:
         try:
             self._producer.abort_transaction(ABORT_TIMEOUT_S)
         except KafkaException as error:
-            # What ended the transaction is the error to show; the broker ends it by itself later.
+            # The caller raises the error that ended the transaction; the broker itself aborts it later.
             _log.warning("the open transaction is left to the broker's time-out: %s", error.args[0].str())
 
     def _undelivered(self, error: KafkaError) -> DeliveryError:
         fenced = error.code() in FENCED
         return DeliveryError(
             f"an event was not acknowledged, and its transaction was aborted; {self.acknowledged.count} of "
-            f"{self.produced} handed over were acknowledged before",
+            f"{self.produced} events sent were acknowledged before",
             expected="every event acknowledged by all in-sync replicas",
             got=error.str(),
             where=f"topic {self._topic}, broker {self._broker.address}",
@@ -220,5 +221,5 @@ class Sender:
 
 
 def _first_refusal(messages: list[dict[str, Any]]) -> KafkaError:
-    """Find the error that `produce_batch` leaves with a message that it did not queue."""
+    """Return the error that ``produce_batch`` stores in a message that it did not queue."""
     return next(error for message in messages if isinstance(error := message.get("_error"), KafkaError))

@@ -1,4 +1,4 @@
-"""Draws from a few values with unequal shares."""
+"""Draw from a few values with unequal shares."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -7,15 +7,15 @@ import numpy as np
 import numpy.typing as npt
 
 _CELLS: Final = 4096
-"""Equal parts of 0 to 1, for each of which the first value is known: few draws then need a search. A power of
-two, so that a draw's cell is exact."""
+"""Number of equal parts of 0 to 1 whose first value is precomputed, so that few draws need a search. A power of two, so
+that a draw's cell is exact."""
 
 
 class Shares:
-    """Values and how often each is drawn.
+    """Values and their relative frequencies.
 
     Args:
-        shares: Relative frequency, 0 or more, of each value; they need not add up to 1.
+        shares: The relative frequency of each value, 0 or more; they need not add up to 1.
     """
 
     def __init__(self, shares: Mapping[Any, float]) -> None:
@@ -27,8 +27,12 @@ class Shares:
     def draw(self, random: np.random.Generator, count: int) -> npt.NDArray[Any]:
         """Draw values independently of each other.
 
+        Args:
+            random: The source of random numbers.
+            count: Number of values.
+
         Returns:
-            An array of `count` values.
+            An array of ``count`` values.
         """
         drawn = random.random(count)
         place = self._first[(drawn * _CELLS).astype(np.intp)]

@@ -1,7 +1,8 @@
-"""A month of trips from a seed: the same seed, the same trips and ids; fewer are the first of more.
+"""Synthesise a month of trips from a seed.
 
-Trips are made in blocks of fixed size, each with random numbers of its own, seeded by month, seed
-and block. Valid trips are drawn first; then `faults` makes some invalid and repeats others.
+The same seed gives the same trips and ids, and a smaller number of events gives the first ones of a larger number.
+Trips are made in blocks of fixed size, each with its own random numbers, seeded by month, seed and block. Valid trips
+are drawn first; ``faults`` then makes some invalid and repeats others.
 """
 
 from collections.abc import Iterator
@@ -17,20 +18,20 @@ from generator.faults import FaultCount, Faults
 from generator.month import Month
 
 BLOCK_ROWS: Final = 10_000
-"""Rows of one block: whole hundreds, since faults are certain in each hundred."""
+"""Number of rows in one block; whole hundreds, because each hundred has a fixed number of faults."""
 
 CENTS_PER_DOLLAR: Final = 100
 _TRIPS, _FAULTS = 0, 1
-"""Streams of random numbers: a block's faults are known without drawing its trips."""
+"""Separate streams of random numbers, so that a block's faults are known without drawing its trips."""
 
 
 class SyntheticTrips:
-    """Trips of a month that has no file.
+    """The trips of a month without a file.
 
     Args:
-        month: Month of the pickups.
-        seed: 0 or more.
-        events: Events to send, repeats and invalid ones included.
+        month: The month of the pickups.
+        seed: The seed, 0 or more.
+        events: Number of events to send, including repeated and invalid ones.
     """
 
     kind = "synthetic"
@@ -43,7 +44,7 @@ class SyntheticTrips:
 
     @property
     def faults(self) -> FaultCount:
-        """How many of the events repeat an earlier one or are invalid."""
+        """The numbers of repeated and invalid events."""
         blocks, rest = divmod(self.events, BLOCK_ROWS)
         whole = self._plan_faults(0).count(BLOCK_ROWS)
         last = self._plan_faults(blocks).count(rest)
@@ -55,8 +56,8 @@ class SyntheticTrips:
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Make the trips, one block after another.
 
-        Returns:
-            `event_id` and the TLC's columns.
+        Yields:
+            ``event_id`` and the TLC's columns.
         """
         for start in range(0, self.events, BLOCK_ROWS):
             yield self._make_block(start // BLOCK_ROWS).slice(0, self.events - start)

@@ -1,4 +1,4 @@
-"""The command `topics`: the pipeline's topic, made when it is not there."""
+"""The command ``topics``: create the pipeline's topic if it does not exist."""
 
 from dataclasses import asdict, dataclass
 from typing import Final
@@ -13,8 +13,8 @@ from generator.errors import TopicError
 from generator.request import read_topics_request
 
 TOPIC_SETTINGS: Final = {
-    # Kept for ever: a month is sent once, may be ingested much later, and bronze can be made anew
-    # from it. Whoever has to bound the disk sets a retention and thereby a deadline for ingestion.
+    # Kept for ever: a month is sent once, may be ingested much later, and bronze can be rebuilt from it. A retention,
+    # which limits the disk space, would also set a deadline for ingestion.
     "retention.ms": "-1",
     "retention.bytes": "-1",
 }
@@ -23,12 +23,12 @@ BROKERS_OWN_REPLICATION: Final = -1
 
 @dataclass(frozen=True, slots=True)
 class TopicReport:
-    """What the command found and did.
+    """The result of the command.
 
     Args:
-        topics_created: Topics that this step created, 0 or 1.
-        topics_existing: Topics that were there before, 0 or 1.
-        partitions: Partitions of the topic now.
+        topics_created: Number of topics that this step created, 0 or 1.
+        topics_existing: Number of topics that existed before, 0 or 1.
+        partitions: Number of partitions of the topic now.
     """
 
     topics_created: int
@@ -37,7 +37,7 @@ class TopicReport:
 
 
 def run_topics(pipes: PipesContext) -> None:
-    """Create the topic that the step asks for, and report what was there."""
+    """Create the topic that the step asks for, and report the result."""
     request = read_topics_request(pipes)
     broker = Broker(request.environment.kafka_bootstrap_servers)
     report = create_topic(broker, request.extras.topic, request.extras.partitions)
@@ -45,14 +45,17 @@ def run_topics(pipes: PipesContext) -> None:
 
 
 def create_topic(broker: Broker, topic: str, partitions: int) -> TopicReport:
-    """Create a topic unless it is there.
+    """Create a topic if it does not exist.
 
     Args:
-        broker: Where.
-        topic: Its name.
-        partitions: Partitions of a new topic, 1 or more. An existing one may have more: somebody has
-            added some, which this pipeline follows. It may not have fewer: adding them here would
-            move keys between partitions without anybody having decided it.
+        broker: The broker.
+        topic: The topic's name.
+        partitions: Number of partitions of a new topic, 1 or more. An existing topic may have more, because partitions
+            may have been added to it. It may not have fewer: adding them here would move keys between partitions,
+            which needs a deliberate decision.
+
+    Returns:
+        The result.
 
     Raises:
         TopicError: The topic has fewer partitions, or the broker refuses to create it.
@@ -78,7 +81,7 @@ def _create(broker: Broker, admin: AdminClient, topic: str, partitions: int) -> 
     """Create the topic.
 
     Returns:
-        False when another client was faster.
+        False if another client created it first, otherwise True.
     """
     new_topic = NewTopic(topic, partitions, BROKERS_OWN_REPLICATION, config=TOPIC_SETTINGS)
     creation = admin.create_topics([new_topic], request_timeout=ANSWER_TIMEOUT_S)[topic]
@@ -92,6 +95,7 @@ def _create(broker: Broker, admin: AdminClient, topic: str, partitions: int) -> 
             expected=f"a topic with {partitions} partitions",
             got=error.args[0].str(),
             where=f"broker {broker.address}",
-            todo="read the broker's log; its name, the number of partitions or the broker's limits may be the reason",
+            todo="read the broker's log; the topic's name, the number of partitions or the broker's limits may be the "
+            "reason",
         ) from error
     return True

@@ -1,7 +1,7 @@
-"""The TLC's columns as files hold them, brought to the event's types.
+"""Convert the TLC's columns from the types in its files to the event's types.
 
-Files differ over the years: whole numbers come as doubles, seconds as micro- or nanoseconds, text
-as large text, a column without any value as type null. All that is taken; nothing is guessed.
+The types differ over the years: whole numbers may come as doubles, seconds as micro- or nanoseconds, text as large
+text, and a column without any value as type null. All of these are accepted; nothing is guessed.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,25 +16,24 @@ from generator.errors import TripColumnError, TripValueError
 from generator.event_schema import TIMESTAMP, TRIP_SCHEMA
 
 NEWER_COLUMNS: Final = frozenset({"improvement_surcharge", "congestion_surcharge", "Airport_fee"})
-"""Columns that the TLC added over the years: an older file may lack them, its trips then have no
-value there."""
+"""Columns that the TLC added over the years; if an older file lacks them, its trips have no value there."""
 
 _TRUNCATE_TIME: Final = pc.CastOptions(target_type=TIMESTAMP, allow_time_truncate=True)
 
 
 def match_columns(path: Path, names: Iterable[str]) -> dict[str, str]:
-    """Find the TLC's columns among a file's.
+    """Find the TLC's columns among a file's columns.
 
     Args:
-        path: The file, for the error.
-        names: Column names as the file spells them; case and surrounding blanks do not matter,
-            since the TLC itself wrote `airport_fee` and ` trip_distance` in some years.
+        path: The file, for the error message.
+        names: The file's column names; case and surrounding blanks do not matter, because the TLC itself wrote
+            ``airport_fee`` and `` trip_distance`` in some years.
 
     Returns:
-        The file's name of each TLC column that is there.
+        The file's name of each TLC column that it has.
 
     Raises:
-        TripColumnError: A column is missing or there twice.
+        TripColumnError: A column is missing or appears twice.
     """
     names = list(names)
     spellings: dict[str, list[str]] = {}
@@ -50,7 +49,7 @@ def match_columns(path: Path, names: Iterable[str]) -> dict[str, str]:
                 missing.append(column)
             case [_, _, *_] as several:
                 raise TripColumnError(
-                    f"column {column} is there {len(several)} times",
+                    f"column {column} appears {len(several)} times",
                     expected="each column once",
                     got=", ".join(several),
                     where=str(path),
@@ -68,12 +67,12 @@ def match_columns(path: Path, names: Iterable[str]) -> dict[str, str]:
 
 
 def check_type(path: Path, column: str, found: pa.DataType) -> None:
-    """Refuse a column that cannot hold what the event needs.
+    """Raise if a column's type does not fit the event.
 
     Args:
-        path: The file, for the error.
+        path: The file, for the error message.
         column: Name of the TLC's column.
-        found: Type that the file's own schema gives it.
+        found: The column's type in the file's schema.
 
     Raises:
         TripColumnError: The type does not fit.
@@ -90,16 +89,19 @@ def check_type(path: Path, column: str, found: pa.DataType) -> None:
 
 
 def cast_column(path: Path, column: str, values: pa.Array, first_row: int) -> pa.Array:
-    """Bring values to the event's type.
+    """Convert values to the event's type.
 
     Args:
-        path: The file, for the error.
+        path: The file, for the error message.
         column: Name of the TLC's column.
-        values: As the file has them.
+        values: The file's values.
         first_row: Row of the first value in the file, counted from 1.
 
+    Returns:
+        The converted values.
+
     Raises:
-        TripValueError: A value is not of that type; names the first one.
+        TripValueError: A value does not fit the type; the message names the first such value.
     """
     target = TRIP_SCHEMA.field(column).type
     try:
@@ -132,7 +134,7 @@ def _cast(values: pa.Array, target: pa.DataType) -> pa.Array:
 
 
 def _without_nan(values: pa.Array) -> pa.Array:
-    """Take not-a-number for no value, as pandas writes it, and refuse infinity."""
+    """Turn not-a-number into null, because pandas writes missing values as such; refuse infinity."""
     if pc.any(pc.is_inf(values)).as_py():
         message = "infinite value"
         raise pa.ArrowInvalid(message)
@@ -140,7 +142,7 @@ def _without_nan(values: pa.Array) -> pa.Array:
 
 
 def _first_failure(values: pa.Array, target: pa.DataType) -> int:
-    """Find the first value that does not cast, by halves."""
+    """Find the first value that cannot be cast, by bisection."""
     low, high = 0, len(values)
     while high - low > 1:
         middle = (low + high) // 2
@@ -173,4 +175,4 @@ _ACCEPTED: Final[dict[pa.DataType, tuple[Callable[[pa.DataType], bool], str]]] =
     TIMESTAMP: (_is_wall_clock, "a date and time without time zone, YYYY-MM-DD HH:MM:SS"),
     pa.string(): (_is_text, "text"),
 }
-"""For each type of the event: which types of a file fit, and what to call them."""
+"""For each type of the event: the check for types of a file that fit, and their description."""

@@ -1,7 +1,7 @@
-"""A month of trips from the TLC's own file.
+"""Read a month of trips from the TLC's file.
 
-The whole file is read and checked before its first trip is sent: a fault in its last row must not
-leave the month half sent.
+The whole file is read and checked before its first trip is sent, so that a fault in the last row cannot leave the month
+half sent.
 """
 
 import hashlib
@@ -21,24 +21,24 @@ from generator.trip_columns import cast_column
 from generator.trip_format import open_format, unreadable
 
 FINGERPRINT_DIGITS: Final = 8
-"""Hexadecimal digits of the file's SHA-256 that go into its trips' event ids."""
+"""Number of hexadecimal digits of the file's SHA-256 in its trips' event ids."""
 
 SUFFIXES: Final = (".parquet", ".csv")
-"""Formats, the preferred one first."""
+"""The formats, the preferred one first."""
 
 
 def find_trip_file(folder: Path, month: Month) -> Path | None:
     """Look for a month's file.
 
     Args:
-        folder: Where the TLC's files lie under the names that the TLC gives them.
+        folder: The folder of the TLC's files, which keep the TLC's names.
         month: The month.
 
     Returns:
-        The file, or None when the month has none.
+        The file; None if the month has none.
 
     Raises:
-        TripFileUnreadableError: The folder is absent or may not be read.
+        TripFileUnreadableError: The folder is missing or unreadable.
     """
     try:
         names = {entry.name for entry in folder.iterdir()}
@@ -48,7 +48,7 @@ def find_trip_file(folder: Path, month: Month) -> Path | None:
             expected="a folder, which may be empty",
             got=error.strerror or str(error),
             where=str(folder),
-            todo="mount an existing folder there, readable to the step's user",
+            todo="mount an existing folder there that the step's user can read",
         ) from error
     for suffix in SUFFIXES:
         name = f"yellow_tripdata_{month}{suffix}"
@@ -58,10 +58,10 @@ def find_trip_file(folder: Path, month: Month) -> Path | None:
 
 
 class TripFile:
-    """Trips of a month that has a file.
+    """The trips of a month with a file.
 
     Args:
-        month: The month that the file is of.
+        month: The file's month.
         path: The file.
 
     Raises:
@@ -70,7 +70,7 @@ class TripFile:
 
     kind = "file"
     faults = FaultCount(duplicates=0, invalid=0)
-    """None is made on purpose; what the file itself has is for the pipeline to find."""
+    """A replay adds no faults; those in the file itself are for the pipeline to find."""
 
     def __init__(self, month: Month, path: Path) -> None:
         self.month = month
@@ -91,8 +91,8 @@ class TripFile:
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Read the trips.
 
-        Returns:
-            `event_id` and the TLC's columns.
+        Yields:
+            ``event_id`` and the TLC's columns.
         """
         first_row = 1
         for batch in self._trips():

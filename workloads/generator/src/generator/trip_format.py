@@ -1,4 +1,4 @@
-"""The two formats of the TLC's files, read in batches: memory does not grow with the file."""
+"""Read the two formats of the TLC's files in batches, so that memory does not grow with the file."""
 
 import csv
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from generator.errors import (
 from generator.trip_columns import check_type, match_columns
 
 READ_BYTES: Final = 1 << 20
-"""Size of one read."""
+"""Size of one read, in bytes."""
 
 BATCH_ROWS: Final = 32_768
 PARQUET_MAGIC: Final = b"PAR1"
@@ -30,19 +30,28 @@ class TripFormat(Protocol):
     """An open file of trips.
 
     Raises:
-        TripFileError: On construction, what can be told without reading all rows; from `batches`,
-            the rest.
+        TripFileError: Construction raises for faults that show without reading all rows, ``batches`` for the others.
     """
 
     columns: dict[str, str]
     """The file's name of each TLC column that it has."""
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Read the matched columns, in types of the file's own choice."""
+        """Read the matched columns, in the file's types."""
 
 
 def open_format(path: Path) -> TripFormat:
-    """Open a file by its name's ending, `.parquet` or `.csv`."""
+    """Open a file in the format of its suffix, ``.parquet`` or ``.csv``.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The open file.
+
+    Raises:
+        TripFileError: The file is unreadable, empty or cut off, or its columns do not fit.
+    """
     try:
         if path.stat().st_size == 0:
             raise TripFileEmptyError(
@@ -58,7 +67,7 @@ def open_format(path: Path) -> TripFormat:
 
 
 def unreadable(path: Path, error: Exception) -> TripFileUnreadableError:
-    """Describe a file that the machine or its format's reader refuses."""
+    """Return the error for a file that the system or the format's reader cannot read."""
     return TripFileUnreadableError(
         "the trip file cannot be read",
         expected=f"a readable {path.suffix.removeprefix('.')} file",
@@ -69,7 +78,7 @@ def unreadable(path: Path, error: Exception) -> TripFileUnreadableError:
 
 
 class ParquetTrips:
-    """Trips in Parquet."""
+    """A Parquet file of trips."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -81,7 +90,7 @@ class ParquetTrips:
             check_type(path, column, schema.field(name).type)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Read the matched columns, row group by row group, page by page."""
+        """Read the matched columns, by row group and page."""
         try:
             with self._open() as file:
                 yield from file.iter_batches(BATCH_ROWS, columns=list(self.columns.values()))
@@ -96,9 +105,9 @@ class ParquetTrips:
 
 
 def _check_parquet_ends(path: Path) -> None:
-    """Tell a cut off file from one that never was Parquet.
+    """Distinguish a file that is cut off from one that is not Parquet.
 
-    Source: Apache Parquet file format, "File format": the magic number opens and closes a file.
+    *Source*: Apache Parquet file format, "File format": a file starts and ends with the magic number.
     """
     with path.open("rb") as file:
         start = file.read(len(PARQUET_MAGIC))
@@ -117,7 +126,7 @@ def _check_parquet_ends(path: Path) -> None:
 
 
 class CsvTrips:
-    """Trips in CSV: a header, commas, UTF-8; an empty field is no value."""
+    """A CSV file of trips: with a header, commas and UTF-8; an empty field is null."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -132,7 +141,7 @@ class CsvTrips:
         self.columns = match_columns(path, self._header)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Read the matched columns as text: `trip_columns` converts them and names what fails."""
+        """Read the matched columns as text; ``trip_columns`` converts them and reports failures."""
         names = list(self.columns.values())
         try:
             yield from pyarrow.csv.open_csv(
@@ -141,7 +150,7 @@ class CsvTrips:
                     column_names=self._header,
                     skip_rows=1,
                     block_size=READ_BYTES,
-                    # One thread: only then does the reader know the number of a bad line.
+                    # Only with one thread does the reader know the number of a bad line.
                     use_threads=False,
                 ),
                 parse_options=pyarrow.csv.ParseOptions(invalid_row_handler=self._refuse),
@@ -164,7 +173,7 @@ class CsvTrips:
             ) from error
 
     def _refuse(self, line: pyarrow.csv.InvalidRow) -> str:
-        """Keep the line for the error: the reader drops what is raised here."""
+        """Keep the line for the error message; the reader would drop an exception raised here."""
         self._bad_line = line
         return "error"
 

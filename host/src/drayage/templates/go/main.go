@@ -1,4 +1,4 @@
-// Counts rows, and reports how many: put your own work in its place.
+// Counts rows and reports how many: replace this with your own work.
 package main
 
 import (
@@ -7,17 +7,17 @@ import (
 	"workload/pipes"
 )
 
-// Run opens Pipes, does the work, and closes Pipes, also after an error, a panic or SIGTERM.
+// Run opens Pipes, does the work, and closes Pipes, even after an error, a panic or SIGTERM.
 func main() { pipes.Run(report) }
 
-// report says what was made. Every name that the host's entry promises must be there.
+// report reports the results. It must include every name that the host's entry promises.
 func report(session *pipes.Session) error {
-	// What the entry's `extras` say arrives here, beside the partition, the run and the asset's key.
+	// The context has the entry's `extras`, the partition, the run and the asset's key.
 	rows, isNumber := session.Context.Extras["rows"].(float64)
 	if !isNumber {
 		return fmt.Errorf("the extra `rows` must be a number, got %v", session.Context.Extras["rows"])
 	}
-	partition := "none" // without partitions, or with a range of them
+	partition := "none" // for an asset without partitions, or a range of partitions
 	if key := session.Context.PartitionKey; key != nil {
 		partition = *key
 	}

@@ -15,7 +15,7 @@ import (
 
 const asWorkload = "TEST_RUNS_THE_WORKLOAD"
 
-// The workload ends its process, so that each test runs this program once more.
+// The workload ends its process, so each test runs this program again as the workload.
 func TestMain(m *testing.M) {
 	if os.Getenv(asWorkload) != "" {
 		main()
@@ -45,7 +45,7 @@ func TestAnErrorIsReportedWithTheClose(t *testing.T) {
 	}
 }
 
-// run starts the workload as its container does, over files instead of a host; it gives its exit code and messages.
+// run runs the workload as its container does, with files instead of a host; it returns its exit code and messages.
 func run(t *testing.T, extras string) (int, string) {
 	t.Helper()
 	context, messages := filepath.Join(t.TempDir(), "context.json"), filepath.Join(t.TempDir(), "messages.jsonl")
@@ -72,7 +72,7 @@ func write(t *testing.T, path, content string) {
 	}
 }
 
-// packed is a path in the form of Pipes' bootstrap parameters.
+// packed returns a path in the form of Pipes' bootstrap parameters.
 func packed(t *testing.T, path string) string {
 	t.Helper()
 	content, err := json.Marshal(map[string]string{"path": path})

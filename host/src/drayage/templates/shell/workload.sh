@@ -1,11 +1,11 @@
 #!/bin/sh
-# Counts rows, and prints how many: put your own work in its place.
+# Counts rows and prints how many: replace this with your own work.
 #
-# A line NAME=VALUE on standard output is metadata, every other line is log. Every name that the host's entry promises must be
-# there. The exit code says whether the work was done.
+# A line NAME=VALUE on standard output is metadata; every other line goes into the log. Every name that the host's entry
+# promises must be printed. The exit code tells whether the work succeeded.
 set -eu
 
-# A condition of `while` may fail without an end to the script, so that it is tried here first.
+# A failing condition of `while` does not end the script, so it is checked here first.
 [ "$ROWS" -ge 0 ]
 echo "counting up to $ROWS"
 counted=0

@@ -14,7 +14,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 
-/** The conformance program: it does what docs/workload-contract.md demands of each scenario. */
+/** The conformance program: it runs each scenario of docs/workload-contract.md. */
 public final class Conformance {
     private static final String TEXT = "quote \" backslash \\ newline \n tab \t umlaut ü euro € smile 😀";
     private static final PrintStream OUT = new PrintStream(System.out, true, StandardCharsets.UTF_8);

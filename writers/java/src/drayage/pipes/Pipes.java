@@ -22,10 +22,10 @@ import java.util.Map;
 import java.util.zip.InflaterInputStream;
 
 /**
- * Lets a Java program speak Dagster Pipes 0.1 to the runner that started it.
+ * Connects a Java program to the runner that started it, over Dagster Pipes 0.1.
  *
- * <p>{@link #run} is all that most programs need: it opens Pipes, calls the program, and closes Pipes with what became
- * of it. Several threads may use one session at once.
+ * <p>Most programs need only {@link #run}: it opens Pipes, calls the program, and closes Pipes with the result. Several
+ * threads may use one session at the same time.
  */
 public final class Pipes {
     private static final Gson GSON =
@@ -43,18 +43,18 @@ public final class Pipes {
         void run(Pipes pipes) throws Exception;
     }
 
-    /** A value (null, Boolean, Number, String, List or Map) with a type of the contract, such as "url" or "md". */
+    /** A value (null, Boolean, Number, String, List or Map) with one of the contract's types, such as "url" or "md". */
     public record Typed(String type, @SerializedName("raw_value") Object value) {}
 
     private record Failure(String name, String message, List<String> stack, Failure cause, Failure context) {}
 
-    /** What the runner says of the step, as context.json holds it; whole numbers are Long, others Double. */
+    /** The step's context from the runner, with the members of context.json; whole numbers are Long, others Double. */
     public final Map<String, Object> context;
 
-    /** The assets that the step makes; empty in a step that makes none. */
+    /** The assets that the step makes; empty if it makes none. */
     public final List<String> assetKeys;
 
-    /** The extras that the host handed over. */
+    /** The extras from the host. */
     public final Map<String, Object> extras;
 
     private final OutputStream out;
@@ -74,7 +74,7 @@ public final class Pipes {
      */
     public static void run(Program program) throws IOException {
         Pipes pipes = open();
-        // SIGTERM runs the hooks while the program goes on; after a close of the program's own this does nothing. The
+        // SIGTERM runs the hooks while the program continues; if the program has closed Pipes, this does nothing. The
         // exit code is then the virtual machine's: 143.
         Runtime.getRuntime().addShutdownHook(new Thread(() -> pipes.close(new Exception("ended by SIGTERM"))));
         try {
@@ -88,7 +88,7 @@ public final class Pipes {
         }
     }
 
-    /** Reads the context and says "opened". Every opened session must be closed. */
+    /** Reads the context and sends "opened". Every opened session must be closed. */
     public static Pipes open() throws IOException {
         Map<String, Object> from = bootstrap("DAGSTER_PIPES_CONTEXT");
         Map<String, Object> to = bootstrap("DAGSTER_PIPES_MESSAGES");
@@ -102,14 +102,14 @@ public final class Pipes {
         return pipes;
     }
 
-    /** Reports an asset, which may be null in a step of one asset; so may the data version always. */
+    /** Reports an asset. The asset may be null in a step with one asset; the data version may always be null. */
     public void materialize(String asset, String dataVersion, Map<String, ?> metadata) {
         Map<String, Object> params = about(asset, metadata);
         params.put("data_version", dataVersion);
         send("report_asset_materialization", params);
     }
 
-    /** Reports the result of an asset check; the severity is "WARN" or "ERROR", the asset as in materialize. */
+    /** Reports the result of an asset check; the severity is "WARN" or "ERROR", the asset is as in materialize. */
     public void check(String asset, String name, boolean passed, String severity, Map<String, ?> metadata) {
         Map<String, Object> params = about(asset, metadata);
         params.putAll(Map.of("check_name", name, "passed", passed, "severity", severity));
@@ -126,26 +126,26 @@ public final class Pipes {
         send("report_custom_message", Collections.singletonMap("payload", payload));
     }
 
-    /** Has numbers plotted while the step runs; the asset as in materialize. */
+    /** Sends numbers that the host plots while the step runs; the asset is as in materialize. */
     public void progress(String asset, Map<String, ?> metadata) {
         Map<String, Object> payload = about(asset, metadata);
         payload.put("kind", "progress");
         custom(payload);
     }
 
-    /** Adds to what one partition is materialized with, in a step that covers several. */
+    /** Adds metadata to the materialization of one partition, in a step that covers several. */
     public void partitionMetadata(String asset, String partition, Map<String, ?> metadata) {
         Map<String, Object> payload = about(asset, metadata);
         payload.putAll(Map.of("kind", "partition_metadata", "partition_key", partition));
         custom(payload);
     }
 
-    /** Has the host repeat the text of another process; the stream is "stdout" or "stderr". */
+    /** Forwards the output of another process to the host; the stream is "stdout" or "stderr". */
     public void externalStream(String stream, String text) {
         send("log_external_stream", Map.of("stream", stream, "text", text));
     }
 
-    /** Says "closed", with the error and its causes unless it is null; a second call does nothing. */
+    /** Sends "closed", with the error and its causes if it is not null; a second call does nothing. */
     public synchronized void close(Throwable error) {
         send("closed", error == null ? Map.of() : Map.of("exception", failure(error)));
         closed = true;
@@ -154,7 +154,7 @@ public final class Pipes {
     private Map<String, Object> about(String asset, Map<String, ?> metadata) {
         if (asset == null && assetKeys.size() != 1) {
             throw new IllegalArgumentException(
-                    "pipes: the step has " + assetKeys.size() + " assets: name the one that is reported");
+                    "pipes: the step has " + assetKeys.size() + " assets: name the one to report");
         }
         Map<String, Object> wire = new LinkedHashMap<>(metadata);
         wire.replaceAll((name, value) -> value instanceof Typed ? value : new Typed("__infer__", value));
@@ -167,7 +167,7 @@ public final class Pipes {
         }
         Map<String, Object> message = Map.of("__dagster_pipes_version", "0.1", "method", method, "params", params);
         try {
-            // One write a message: the lines of several writers stay whole.
+            // Writes each message at once, so that the lines of several writers stay whole.
             out.write((GSON.toJson(message) + "\n").getBytes(StandardCharsets.UTF_8));
         } catch (IOException error) {
             throw new UncheckedIOException(error);
@@ -194,7 +194,7 @@ public final class Pipes {
             return GSON.fromJson(new String(unpacked.readAllBytes(), StandardCharsets.UTF_8), OBJECT);
         } catch (IOException | IllegalArgumentException error) {
             throw new IOException(
-                    "pipes: " + variable + " holds no bootstrap parameters: was this started by Dagster?", error);
+                    "pipes: " + variable + " has no bootstrap parameters; was this program started by Dagster?", error);
         }
     }
 }

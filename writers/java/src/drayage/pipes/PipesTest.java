@@ -10,20 +10,20 @@ import java.util.List;
 import java.util.Map;
 import java.util.zip.DeflaterOutputStream;
 
-/** Unit tests without a framework: each case runs in a virtual machine of its own, for the environment's sake. */
+/** Unit tests without a framework: each case needs its own environment, so it runs in a separate virtual machine. */
 public final class PipesTest {
     private static final String SELF = PipesTest.class.getName();
 
-    /** Without arguments runs every case; with one, is the program of that case. */
+    /** Runs every case without arguments; with one argument, runs the program of that case. */
     public static void main(String[] arguments) throws Exception {
         if (arguments.length == 1) {
             program(arguments[0]);
             return;
         }
         expect("a whole float stays a float on the wire", run("whole"), 0, "\"raw_value\":3.0");
-        expect("a step of several assets must name one", run("unnamed"), 1, "name the one that is reported");
+        expect("a step of several assets must name one", run("unnamed"), 1, "name the one to report");
         expect("a close carries the cause, and nothing comes after it", run("failing"), 1, "\"message\":\"inner\"");
-        expect("a program that Dagster did not start is told", run("alone"), 1, "DAGSTER_PIPES_CONTEXT");
+        expect("a program that Dagster did not start fails", run("alone"), 1, "DAGSTER_PIPES_CONTEXT");
         System.out.println("all passed");
     }
 

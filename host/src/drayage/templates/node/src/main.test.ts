@@ -12,7 +12,7 @@ interface Message {
   params: Record<string, any>;
 }
 
-/** Runs the workload as its container does, over files instead of a host; gives its exit code and messages. */
+/** Runs the workload as its container does, with files instead of a host; returns its exit code and messages. */
 function run(extras: object): [number | null, Message[]] {
   const directory = mkdtempSync(join(tmpdir(), "workload-"));
   const context = join(directory, "context.json");
@@ -27,7 +27,7 @@ function run(extras: object): [number | null, Message[]] {
   return [status, lines.map((line) => JSON.parse(line) as Message)];
 }
 
-/** A path in the form of Pipes' bootstrap parameters. */
+/** Returns a path in the form of Pipes' bootstrap parameters. */
 function packed(path: string): string {
   return deflateSync(JSON.stringify({ path })).toString("base64");
 }

@@ -1,4 +1,4 @@
-"""The workload runs as in its container, over files instead of a host."""
+"""Run the workload as its container does, with files instead of a host."""
 
 import json
 import os
@@ -25,7 +25,7 @@ CONTEXT = {
 
 
 def run(extras: dict[str, Any]) -> tuple[int, list[dict[str, Any]]]:
-    """Run the workload; give its exit code and messages."""
+    """Run the workload; return its exit code and messages."""
     with tempfile.TemporaryDirectory() as folder:
         context, messages = Path(folder, "context.json"), Path(folder, "messages.jsonl")
         context.write_text(json.dumps({**CONTEXT, "extras": extras}), encoding="utf-8")

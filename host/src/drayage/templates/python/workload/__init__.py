@@ -1,1 +1,1 @@
-"""The workload: what the container of WORKLOAD_NAME runs."""
+"""The program of the workload WORKLOAD_NAME."""

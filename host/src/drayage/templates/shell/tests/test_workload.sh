@@ -1,5 +1,5 @@
 #!/bin/sh
-# The workload runs as in its container, and prints what it made.
+# Runs the workload as its container does, and checks its output.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -10,6 +10,6 @@ fail() {
 
 ROWS=5 sh workload.sh | grep -qx 'rows=5' || fail 'it prints how many rows it counted'
 if ROWS=many sh workload.sh 2> /dev/null; then
-    fail 'it ends with an error when it cannot count'
+    fail 'it ends with an error if it cannot count'
 fi
 echo 'all tests passed'

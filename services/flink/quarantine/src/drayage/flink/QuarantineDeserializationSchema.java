@@ -17,9 +17,9 @@ import org.apache.flink.table.data.GenericRowData;
 import org.apache.flink.table.data.RowData;
 
 /**
- * Decodes a message, or says why it cannot be. A registry that does not answer is no reason: it ends the job.
+ * Decodes a message, or returns the reason why it is undecodable. If the registry does not answer, the job fails instead.
  *
- * <p>Source: Confluent Schema Registry, "Wire format": a zero byte, the schema's id in four bytes, Avro's binary form.
+ * <p>Source: Confluent Schema Registry, "Wire format": a zero byte, the schema's id in four bytes, Avro's encoding.
  */
 final class QuarantineDeserializationSchema implements DeserializationSchema<RowData> {
 
@@ -73,8 +73,8 @@ final class QuarantineDeserializationSchema implements DeserializationSchema<Row
             }
             return columns.undecodable(message, reader.name + " ends before the value does");
         } catch (IOException | RuntimeException error) {
-            // Avro reads bytes that are in memory: whatever it throws, and that is not only its own exceptions, it is
-            // the bytes' fault.
+            // Avro reads bytes from memory, so every exception, including those that are not Avro's own, is caused by
+            // the bytes.
             record = null;
             return columns.undecodable(message, describe(reader, error));
         }

@@ -18,23 +18,23 @@ import org.apache.flink.table.types.DataType;
 import org.apache.flink.table.types.logical.RowType;
 
 /**
- * The SQL format {@value #IDENTIFIER}: Avro in the schema registry's framing, where a message that cannot be decoded
- * becomes a row too, with the reason and the message's bytes in two columns of the table and nothing in the others.
+ * The SQL format {@value #IDENTIFIER}: Avro in the schema registry's framing, in which an undecodable message becomes a
+ * row too, with the reason and the message's bytes in two columns of the table and null in the others.
  *
- * <p>Flink's own {@code avro-confluent} ends the job at such a message, and the next job at the same one.
+ * <p>With Flink's own {@code avro-confluent}, the job fails at such a message, and so does every later job.
  */
 public final class QuarantineFormatFactory implements DeserializationFormatFactory {
 
     static final String IDENTIFIER = "avro-confluent-quarantine";
 
     static final ConfigOption<String> URL =
-            key("url").stringType().noDefaultValue().withDescription("Root of an API like Confluent's registry's.");
+            key("url").stringType().noDefaultValue().withDescription("Root of an API like that of Confluent's registry.");
     static final ConfigOption<List<String>> REQUIRED_COLUMNS =
             key("required-columns")
                     .stringType()
                     .asList()
                     .noDefaultValue()
-                    .withDescription("Columns that a message must have a value for; a schema without one is refused.");
+                    .withDescription("Columns that need a value in each message; a schema without one is refused.");
     static final ConfigOption<String> REASON_COLUMN =
             key("reason-column").stringType().noDefaultValue().withDescription("STRING column for the reason.");
     static final ConfigOption<String> VALUE_COLUMN =

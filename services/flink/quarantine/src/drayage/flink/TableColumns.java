@@ -12,12 +12,12 @@ import org.apache.flink.table.types.logical.LogicalTypeRoot;
 import org.apache.flink.table.types.logical.RowType;
 
 /**
- * The columns of the table: those of the Avro record, and the two that an undecodable message goes into.
+ * The columns of the table: those of the Avro record, and the two for an undecodable message.
  *
- * @param recordType columns of the record; those without a null are the required ones
- * @param places position in the table of each column of the record
- * @param reasonPlace position of the reason
- * @param valuePlace position of the message's bytes
+ * @param recordType the record's columns; those that are not nullable are required
+ * @param places the position in the table of each column of the record
+ * @param reasonPlace the position of the reason
+ * @param valuePlace the position of the message's bytes
  */
 record TableColumns(RowType recordType, int[] places, int reasonPlace, int valuePlace) implements Serializable {
 
@@ -26,7 +26,7 @@ record TableColumns(RowType recordType, int[] places, int reasonPlace, int value
         int valuePlace = find(table, valueColumn, LogicalTypeRoot.VARBINARY);
         if (!table.getFieldNames().containsAll(required)) {
             throw new ValidationException(
-                    "required-columns names " + required + ", and the table has the columns " + table.getFieldNames());
+                    "required-columns names " + required + ", but the table has the columns " + table.getFieldNames());
         }
         List<RowType.RowField> fields = new ArrayList<>();
         List<Integer> places = new ArrayList<>();
@@ -66,7 +66,7 @@ record TableColumns(RowType recordType, int[] places, int reasonPlace, int value
         int place = table.getFieldIndex(column);
         if (place < 0 || table.getTypeAt(place).getTypeRoot() != root || !table.getTypeAt(place).isNullable()) {
             throw new ValidationException(
-                    "The table must have a column " + column + " of type " + root + " that allows NULL, and has " + table);
+                    "The table must have a column " + column + " of type " + root + " that allows NULL, but has " + table);
         }
         return place;
     }

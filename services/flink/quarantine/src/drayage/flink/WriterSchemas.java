@@ -11,10 +11,10 @@ import org.apache.flink.avro.registry.confluent.shaded.io.confluent.kafka.schema
 import org.apache.flink.avro.shaded.org.apache.avro.LogicalType;
 import org.apache.flink.avro.shaded.org.apache.avro.Schema;
 
-/** The registry's schemas, held against the one that the table's columns make. */
+/** Finds the registry's schemas, and compares them with the schema of the table's columns. */
 final class WriterSchemas {
 
-    /** The registry's own code for a schema id that it does not know. */
+    /** The registry's error code for an unknown schema id. */
     private static final int SCHEMA_NOT_FOUND = 40403;
 
     private static final int CACHED_SCHEMAS = 1000;
@@ -33,13 +33,13 @@ final class WriterSchemas {
         this.client = new CachedSchemaRegistryClient(rest, CACHED_SCHEMAS, TIMEOUTS);
     }
 
-    /** A schema that the table can be read with, or why there is none. */
+    /** A schema that fits the table, or the reason why there is none. */
     record Found(Schema schema, String refusal) {}
 
     /**
-     * Asks the registry.
+     * Requests a schema from the registry.
      *
-     * @throws IOException the registry does not answer, or not as one does: nothing is known of the schema then
+     * @throws IOException the registry does not answer, or not as expected, so nothing is known about the schema
      */
     Found find(int schemaId) throws IOException {
         String name = "Schema " + schemaId;
@@ -61,10 +61,10 @@ final class WriterSchemas {
         }
     }
 
-    /** Finds what Avro's own resolution would pass over, or say only at each message. */
+    /** Finds a mismatch that Avro's own resolution would ignore, or would report only for each message. */
     private String findMisfit(Schema writer) {
         if (writer.getType() != Schema.Type.RECORD) {
-            return "it is no record, but " + writer.getType().getName();
+            return "it is not a record, but " + writer.getType().getName();
         }
         for (Schema.Field field : readerSchema.getFields()) {
             Schema.Field written = writer.getField(field.name());
@@ -74,11 +74,11 @@ final class WriterSchemas {
                 }
                 continue;
             }
-            // To Avro two long are the same: milliseconds would be read as microseconds.
+            // Avro encodes both as long, so milliseconds would be read as microseconds.
             String expected = logicalName(field.schema());
             String found = logicalName(written.schema());
             if (!Objects.equals(expected, found)) {
-                return "field " + field.name() + " should have the logical type " + expected + ", and has " + found;
+                return "field " + field.name() + " should have the logical type " + expected + ", but has " + found;
             }
         }
         return null;
@@ -100,10 +100,10 @@ final class WriterSchemas {
     private String failure(int schemaId, Exception error) {
         return "The schema registry at "
                 + url
-                + " could not be asked for schema "
+                + " did not return schema "
                 + schemaId
                 + " ("
                 + error.getMessage()
-                + "). No record is quarantined for that: start the registry, then materialize again";
+                + "). Records are not quarantined for this reason: start the registry, then materialize again";
     }
 }

@@ -8,7 +8,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.Map;
 import java.util.TreeMap;
 
-/** As much of a schema registry as is asked for schemas by id. */
+/** A fake schema registry that returns schemas by id. */
 final class FakeRegistry implements AutoCloseable {
 
     private final HttpServer server;
@@ -47,7 +47,7 @@ final class FakeRegistry implements AutoCloseable {
         answers.put(id, "{\"schemaType\": \"" + type + "\", \"schema\": \"" + quoted + "\"}");
     }
 
-    /** Answers everything with this status from now on. */
+    /** Answers every request with this status from now on. */
     void failWith(int status) {
         failure = status;
     }

@@ -79,7 +79,7 @@ class QuarantineDeserializationSchemaTest {
     }
 
     @Test
-    void bytesThatAreNoAvroAreKeptWithTheReason() throws Exception {
+    void bytesThatAreNotAvroAreKeptWithTheReason() throws Exception {
         QuarantineDeserializationSchema format = format();
         for (byte[] message : List.of(new byte[0], "{\"id\": 1}".getBytes(), new byte[] {0, 0, 0, 0})) {
             RowData row = assertUndecodable(format, message, "Not in the schema registry's framing");
@@ -89,13 +89,13 @@ class QuarantineDeserializationSchemaTest {
     }
 
     @Test
-    void aSchemaThatIsUnknownOrNoAvroIsTheReason() throws Exception {
+    void aSchemaThatIsUnknownOrNotAvroIsTheReason() throws Exception {
         registry.register(4, "JSON", "{}");
         registry.register(5, "\"string\"");
         QuarantineDeserializationSchema format = format();
         assertUndecodable(format, frame(77, new byte[] {2, 65}), "Schema 77 is unknown to the schema registry");
         assertUndecodable(format, frame(4, new byte[] {2, 65}), "Schema 4 is of type JSON");
-        assertUndecodable(format, frame(5, new byte[] {2, 65}), "it is no record, but string");
+        assertUndecodable(format, frame(5, new byte[] {2, 65}), "it is not a record, but string");
     }
 
     @Test
@@ -124,9 +124,9 @@ class QuarantineDeserializationSchemaTest {
         assertEquals(3.0, format.deserialize(whole).getDouble(2));
     }
 
-    /** A length out of random bytes must not become an allocation that ends the TaskManager. */
+    /** A length read from random bytes must not cause an allocation that ends the TaskManager. */
     @Test
-    void randomBytesBehindAKnownSchemaEndNothing() throws Exception {
+    void randomBytesAfterAKnownSchemaIdEndNothing() throws Exception {
         QuarantineDeserializationSchema format = format();
         Random random = new Random(7);
         for (int round = 0; round < 20_000; round++) {
@@ -151,7 +151,7 @@ class QuarantineDeserializationSchemaTest {
     }
 
     @Test
-    void aTableWithoutThePlacesForUndecodableMessagesIsRefused() {
+    void aTableWithoutTheColumnsForUndecodableMessagesIsRefused() {
         List<String> required = List.of("id");
         assertThrows(ValidationException.class, () -> TableColumns.of(TABLE, required, "why", "value"));
         assertThrows(ValidationException.class, () -> TableColumns.of(TABLE, required, "reason", "fare"));
@@ -160,7 +160,7 @@ class QuarantineDeserializationSchemaTest {
 
     private QuarantineDeserializationSchema format() throws Exception {
         TableColumns columns = TableColumns.of(TABLE, List.of("id", "sent_at"), "reason", "value");
-        // A job's parts travel to the TaskManager as bytes.
+        // A job's parts are serialized on their way to the TaskManager.
         QuarantineDeserializationSchema format =
                 InstantiationUtil.clone(new QuarantineDeserializationSchema(columns, registry.url(), null));
         format.open(null);

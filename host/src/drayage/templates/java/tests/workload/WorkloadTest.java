@@ -9,7 +9,7 @@ import java.util.Base64;
 import java.util.List;
 import java.util.zip.DeflaterOutputStream;
 
-/** The workload runs as in its container, over files instead of a host; no framework is needed. */
+/** Runs the workload as its container does, with files instead of a host; no framework is needed. */
 public final class WorkloadTest {
     public static void main(String[] arguments) throws Exception {
         Outcome counted = run("{\"rows\": 5}");
@@ -38,7 +38,7 @@ public final class WorkloadTest {
         return new Outcome(exitCode, Files.readString(messages));
     }
 
-    /** A path in the form of Pipes' bootstrap parameters. */
+    /** Returns a path in the form of Pipes' bootstrap parameters. */
     private static String packed(Path path) throws IOException {
         var bytes = new ByteArrayOutputStream();
         try (var zipped = new DeflaterOutputStream(bytes)) {

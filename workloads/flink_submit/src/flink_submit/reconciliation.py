@@ -1,4 +1,4 @@
-"""Bronze held against the topic: offset by offset, by a reader of its own, not by what Flink says."""
+"""Compare bronze with the topic, offset by offset, with an independent reader instead of Flink's own counts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from flink_submit.topic import Topic
 
 
 @dataclass(frozen=True)
-class Receipt:
-    """What topic and table hold between the same offsets.
+class Reconciliation:
+    """What the topic and the table hold between the same offsets.
 
-    Attributes:
+    Args:
         records: Committed records of the topic.
-        offset_gaps: Offsets that are no record: ends of transactions, and what was aborted.
+        offset_gaps: Offsets without a committed record: ends of transactions, and aborted records.
         rows_decoded: Rows of the table that are trips.
-        rows_undecodable: Rows of the table that hold a record's bytes and why they could not be decoded.
+        rows_undecodable: Rows of the table that hold a record's bytes and the reason why it could not be decoded.
         records_missing: Records without a row.
-        rows_repeated: Rows beyond one for each record.
+        rows_repeated: Rows in excess of one for each record.
     """
 
     records: int
@@ -30,15 +30,18 @@ class Receipt:
     rows_repeated: int
 
 
-def compare(topic: Topic, lake: Lake, table_name: str, topic_id: str, spans: Mapping[int, tuple[int, int]]) -> Receipt:
-    """Reads the topic and the table between the same offsets, and marks what was seen; two bytes an offset.
+def reconcile(
+    topic: Topic, lake: Lake, table_name: str, topic_id: str, spans: Mapping[int, tuple[int, int]]
+) -> Reconciliation:
+    """Compare the topic and the table between the same offsets; takes two bytes of memory an offset.
 
     Args:
         topic: The topic.
-        lake: Where the table is.
-        table_name: Table with the columns `kafka_topic_id`, `kafka_partition`, `kafka_offset`, `undecodable_reason`.
-        topic_id: Id of the topic: rows of an earlier one of that name do not count.
-        spans: For each partition the first offset, and the one after the last.
+        lake: The Iceberg tables.
+        table_name: Table with the columns ``kafka_topic_id``, ``kafka_partition``, ``kafka_offset`` and
+            ``undecodable_reason``.
+        topic_id: Id of the topic; rows of an earlier topic of the same name do not count.
+        spans: For each partition, the first offset and the offset after the last one.
 
     Returns:
         The counts.
@@ -58,7 +61,7 @@ def compare(topic: Topic, lake: Lake, table_name: str, topic_id: str, spans: Map
             undecodable += int(np.count_nonzero(batch.undecodable & within))
     records = sum(int(np.count_nonzero(marks)) for marks in in_topic.values())
     missing = sum(int(np.count_nonzero(marks & ~in_table[number])) for number, marks in in_topic.items())
-    return Receipt(
+    return Reconciliation(
         records=records,
         offset_gaps=sum(map(len, in_topic.values())) - records,
         rows_decoded=rows - undecodable,

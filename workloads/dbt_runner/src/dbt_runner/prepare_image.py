@@ -1,7 +1,8 @@
-"""The command ``bake``: what the image's build prepares, so that no step has to.
+"""The command ``prepare_image``: do in the image's build what each step would otherwise repeat.
 
-The parsed project (dbt would parse it anew for each month, since its cache depends on ``--vars``), the manifest that
-the host makes assets from, the columns' lineage, and DuckDB's extensions in the folder where DuckDB looks for them.
+It writes the parsed project (dbt would parse it again for each month, because its cache depends on ``--vars``), the
+manifest that the host makes assets from and the column lineage, and puts DuckDB's extensions into the folder where
+DuckDB looks for them.
 """
 
 import hashlib
@@ -12,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from dbt.cli.main import dbtRunner
+from dbt.cli.main import dbtRunner, dbtRunnerResult
 
 from dbt_runner.errors import ProjectError
 from dbt_runner.iceberg import EXTENSIONS
 from dbt_runner.lineage import read_lineage
-from dbt_runner.project import BAKED_LINEAGE, BAKED_MANIFEST, load_manifest
+from dbt_runner.project import COLUMN_LINEAGE, PARSED_MANIFEST, load_manifest
 from dbt_runner.settings import Settings
 
 MANIFEST = "manifest.json"
 _EMPTY_PROFILE = {"nyc_taxi": {"target": "lake", "outputs": {"lake": {"type": "duckdb", "path": ":memory:"}}}}
-# What differs from one parse of the same files to the next.
+# These fields differ between two parses of the same files.
 _VOLATILE = {
     "generated_at": "1970-01-01T00:00:00Z",
     "invocation_started_at": None,
@@ -33,21 +34,22 @@ _VOLATILE = {
 }
 
 
-def bake(settings: Settings) -> None:
-    """Parse the project, read its columns' lineage and lay out DuckDB's extensions.
+def prepare_image(settings: Settings) -> None:
+    """Parse the project, read its column lineage and link DuckDB's extensions.
 
     Args:
-        settings: Where the project is and where both go. Addresses and credentials are not used, and not kept.
+        settings: The project's folder and the folders to write to. Addresses and credentials are neither used nor
+            kept.
 
     Raises:
         ProjectError: The project does not parse or compile, or an extension's package is not installed.
     """
     settings.export()
     _parse(settings)
-    _settle_manifest(settings.dbt_baked_path / MANIFEST)
+    _normalize_manifest(settings.dbt_baked_path / MANIFEST)
     lineage = read_lineage(_compile(settings))
-    (settings.dbt_baked_path / BAKED_LINEAGE).write_text(json.dumps(lineage), encoding="utf-8")
-    lay_out_extensions(settings.duckdb_extension_directory)
+    (settings.dbt_baked_path / COLUMN_LINEAGE).write_text(json.dumps(lineage), encoding="utf-8")
+    link_extensions(settings.duckdb_extension_directory)
 
 
 def _parse(settings: Settings) -> None:
@@ -60,29 +62,23 @@ def _parse(settings: Settings) -> None:
             "--log-level-file", "none",
             "--no-use-colors",
             "--no-partial-parse",
-            # A deprecated setting in the project is found when the image is built, not when dbt drops it.
+            # Fails the image's build on a deprecated setting, before dbt removes the setting.
             "--warn-error",
         ]
     )  # fmt: skip
-    if not result.success or result.exception is not None:
-        raise ProjectError(
-            f"The dbt project in {settings.dbt_project_dir} does not parse: {result.exception}. "
-            "Mend it and build again."
-        ) from result.exception
-    file = settings.dbt_baked_path / BAKED_MANIFEST
+    _require_success(result, settings, "parse")
+    file = settings.dbt_baked_path / PARSED_MANIFEST
     if not file.is_file():
-        raise ProjectError(
-            f"dbt parsed the project and did not write {file}. Look at dbt's setting for partial parsing."
-        )
+        raise ProjectError(f"dbt parsed the project but did not write {file}. Check dbt's setting for partial parsing.")
 
 
 def _compile(settings: Settings) -> dict[str, Any]:
-    """Give the manifest with the models' SQL as the database gets it, for every month."""
+    """Return the manifest with the models' compiled SQL, for every month."""
     with tempfile.TemporaryDirectory(prefix="dbt-") as folder:
         scratch = Path(folder)
-        # Compiling connects to the database, and the catalog that the project's own profile attaches is not here.
+        # Compiling connects to the database, and the catalog that the project's profile attaches is not running here.
         (scratch / "profiles.yml").write_text(json.dumps(_EMPTY_PROFILE), encoding="utf-8")
-        manifest = load_manifest(settings.dbt_baked_path / BAKED_MANIFEST)
+        manifest = load_manifest(settings.dbt_baked_path / PARSED_MANIFEST)
         result = dbtRunner(manifest=manifest).invoke(
             [
                 "compile",
@@ -96,39 +92,43 @@ def _compile(settings: Settings) -> dict[str, Any]:
                 "--select", "resource_type:model",
             ]
         )  # fmt: skip
-        if not result.success or result.exception is not None:
-            raise ProjectError(
-                f"The dbt project in {settings.dbt_project_dir} does not compile: {result.exception}. "
-                "Mend it and build again."
-            ) from result.exception
+        _require_success(result, settings, "compile")
         compiled: dict[str, Any] = json.loads((scratch / "target" / MANIFEST).read_bytes())
         return compiled
 
 
-def _settle_manifest(file: Path) -> None:
-    """Take out of the manifest what changes with the hour, so that equal projects have equal manifests."""
-    text = json.dumps(_settle(json.loads(file.read_bytes())), sort_keys=True, separators=(",", ":")) + "\n"
+def _require_success(result: dbtRunnerResult, settings: Settings, action: str) -> None:
+    if not result.success or result.exception is not None:
+        raise ProjectError(
+            f"The dbt project in {settings.dbt_project_dir} does not {action}: {result.exception}. "
+            "Fix it and build the image again."
+        ) from result.exception
+
+
+def _normalize_manifest(file: Path) -> None:
+    """Replace times and random ids in the manifest, so that equal projects have equal manifests."""
+    text = json.dumps(_normalize(json.loads(file.read_bytes())), sort_keys=True, separators=(",", ":")) + "\n"
     file.write_text(text, encoding="utf-8")
     digest = hashlib.sha256(text.encode()).hexdigest()
     file.with_name(f"{MANIFEST}.sha256").write_text(f"{digest}  {MANIFEST}\n", encoding="utf-8")
 
 
-def _settle(value: Any) -> Any:
+def _normalize(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _VOLATILE[key] if key in _VOLATILE else _settle(item) for key, item in value.items()}
+        return {key: _VOLATILE[key] if key in _VOLATILE else _normalize(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_settle(item) for item in value]
+        return [_normalize(item) for item in value]
     return value
 
 
-def lay_out_extensions(directory: Path) -> None:
-    """Link the extensions from their Python packages to where DuckDB looks for them.
+def link_extensions(directory: Path) -> None:
+    """Link the extensions from their Python packages into the folder where DuckDB looks for them.
 
     Args:
         directory: DuckDB's ``extension_directory``.
 
     Raises:
-        ProjectError: A package is not installed, or is for another version of DuckDB.
+        ProjectError: A package is not installed, or belongs to another version of DuckDB.
     """
     version = f"v{duckdb.__version__}"
     with duckdb.connect() as connection:
@@ -141,8 +141,8 @@ def lay_out_extensions(directory: Path) -> None:
         source = root / "extensions" / version / f"{name}.duckdb_extension"
         if not source.is_file():
             raise ProjectError(
-                f"DuckDB's extension {name} for {version} is not installed ({source}). Pin the package "
-                f"duckdb-extension-{name} to DuckDB's own version."
+                f"DuckDB's extension {name} for {version} is not installed: expected {source}. Pin the package "
+                f"duckdb-extension-{name} to DuckDB's version."
             )
         link = folder / source.name
         link.unlink(missing_ok=True)
