@@ -58,7 +58,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory, shared_services: Servi
         "DUCKDB_TEMP_DIRECTORY": str(folder / "duckdb"),
         "DBT_PROJECT_DIR": str(PROJECT),
         "DBT_PROFILES_DIR": str(WORKLOAD / "tests" / "profile"),
-        "DBT_BAKED_PATH": str(folder / "target"),
+        "DBT_PREPARED_PATH": str(folder / "target"),
         "PYTHONPATH": str(WORKLOAD / "src"),
     }
     subprocess.run(
@@ -73,7 +73,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory, shared_services: Servi
 @pytest.fixture(scope="session")
 def prepared(environment: dict[str, str]) -> Path:
     """The folder that ``prepare_image`` wrote to."""
-    return Path(environment["DBT_BAKED_PATH"])
+    return Path(environment["DBT_PREPARED_PATH"])
 
 
 @pytest.fixture(scope="session")

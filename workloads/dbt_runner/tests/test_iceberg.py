@@ -174,7 +174,7 @@ def settings_for(folder: Path) -> Settings:
         duckdb_temp_directory=folder / "duckdb",
         dbt_project_dir=Path(),
         dbt_profiles_dir=Path(),
-        dbt_baked_path=Path(),
+        dbt_prepared_path=Path(),
     )
 
 

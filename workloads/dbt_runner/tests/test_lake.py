@@ -27,7 +27,7 @@ def settings_for(catalog: str, store: str) -> Settings:
         duckdb_temp_directory=Path(),
         dbt_project_dir=Path(),
         dbt_profiles_dir=Path(),
-        dbt_baked_path=Path(),
+        dbt_prepared_path=Path(),
     )
 
 

@@ -23,7 +23,7 @@ COMPLETE = {
     "DUCKDB_TEMP_DIRECTORY": "/tmp/duckdb",  # noqa: S108  private to the container
     "DBT_PROJECT_DIR": "/app/sql/dbt",
     "DBT_PROFILES_DIR": "/app/sql/dbt",
-    "DBT_BAKED_PATH": "/app/target",
+    "DBT_PREPARED_PATH": "/app/target",
 }
 
 

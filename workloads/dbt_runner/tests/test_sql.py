@@ -96,7 +96,7 @@ def test_manifest_is_the_same_when_prepared_again(environment: dict[str, str], p
     """The host distinguishes images by their manifest."""
     subprocess.run(
         [sys.executable, "-m", "dbt_runner", "prepare_image"],
-        env={**os.environ, **environment, "DBT_BAKED_PATH": str(tmp_path)},
+        env={**os.environ, **environment, "DBT_PREPARED_PATH": str(tmp_path)},
         check=True,
         timeout=300,
     )

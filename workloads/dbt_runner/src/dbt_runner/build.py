@@ -30,7 +30,7 @@ def load(settings: Settings) -> Project:
     Raises:
         ProjectError: The parsed project is missing, or was written by another version of dbt.
     """
-    return load_project(settings.dbt_baked_path)
+    return load_project(settings.dbt_prepared_path)
 
 
 def build(pipes: PipesContext, settings: Settings, project: Project) -> None:

@@ -46,9 +46,9 @@ def prepare_image(settings: Settings) -> None:
     """
     settings.export()
     _parse(settings)
-    _normalize_manifest(settings.dbt_baked_path / MANIFEST)
+    _normalize_manifest(settings.dbt_prepared_path / MANIFEST)
     lineage = read_lineage(_compile(settings))
-    (settings.dbt_baked_path / COLUMN_LINEAGE).write_text(json.dumps(lineage), encoding="utf-8")
+    (settings.dbt_prepared_path / COLUMN_LINEAGE).write_text(json.dumps(lineage), encoding="utf-8")
     link_extensions(settings.duckdb_extension_directory)
 
 
@@ -58,7 +58,7 @@ def _parse(settings: Settings) -> None:
             "parse",
             "--project-dir", str(settings.dbt_project_dir),
             "--profiles-dir", str(settings.dbt_profiles_dir),
-            "--target-path", str(settings.dbt_baked_path),
+            "--target-path", str(settings.dbt_prepared_path),
             "--log-level-file", "none",
             "--no-use-colors",
             "--no-partial-parse",
@@ -67,7 +67,7 @@ def _parse(settings: Settings) -> None:
         ]
     )  # fmt: skip
     _require_success(result, settings, "parse")
-    file = settings.dbt_baked_path / PARSED_MANIFEST
+    file = settings.dbt_prepared_path / PARSED_MANIFEST
     if not file.is_file():
         raise ProjectError(f"dbt parsed the project but did not write {file}. Check dbt's setting for partial parsing.")
 
@@ -78,7 +78,7 @@ def _compile(settings: Settings) -> dict[str, Any]:
         scratch = Path(folder)
         # Compiling connects to the database, and the catalog that the project's profile attaches is not running here.
         (scratch / "profiles.yml").write_text(json.dumps(_EMPTY_PROFILE), encoding="utf-8")
-        manifest = load_manifest(settings.dbt_baked_path / PARSED_MANIFEST)
+        manifest = load_manifest(settings.dbt_prepared_path / PARSED_MANIFEST)
         result = dbtRunner(manifest=manifest).invoke(
             [
                 "compile",

@@ -31,7 +31,7 @@ class Settings(BaseSettings):
         duckdb_temp_directory: Folder that DuckDB spills to. Set by the image.
         dbt_project_dir: Folder of ``dbt_project.yml``. Set by the image.
         dbt_profiles_dir: Folder of ``profiles.yml``. Set by the image.
-        dbt_baked_path: Folder of the parsed project that the image's build wrote. Set by the image.
+        dbt_prepared_path: Folder of the parsed project that the image's build wrote. Set by the image.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True)
@@ -48,7 +48,7 @@ class Settings(BaseSettings):
     duckdb_temp_directory: Path
     dbt_project_dir: Path
     dbt_profiles_dir: Path
-    dbt_baked_path: Path
+    dbt_prepared_path: Path
 
     @property
     def duckdb_config(self) -> DuckDBConfig:
