@@ -16,7 +16,7 @@ from drayage.exchange.directory import Attempt
 from drayage.exchange.record import VerdictRecord
 from drayage.pipes.schema import require, schema
 
-REPOSITORY = Path(__file__).parents[3]
+REPOSITORY = Path(__file__).parents[4]
 README = REPOSITORY / "README.md"
 CONFORMANCE = REPOSITORY / "docs" / "conformance.md"
 CONTRACT = REPOSITORY / "docs" / "workload-contract.md"

@@ -17,7 +17,7 @@ from drayage.verdict.promises import ANY, read_promises
 TRIP_ASSET = {"key": "lake/trips", "description": "The month's trips."}
 ASSETS = [TRIP_ASSET]
 TRIPS = dg.AssetKey(["lake", "trips"])
-PAGE = Path(__file__).parents[3] / "docs" / "adding-a-workload.md"
+PAGE = Path(__file__).parents[4] / "docs" / "adding-a-workload.md"
 
 
 def declared(**attributes: object) -> dg.Definitions:
