@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from contract_steps import Deployment, StepOutcome, outcome_of, wait_until
@@ -66,3 +68,15 @@ class Host:
     def finish(self, process: subprocess.Popen[bytes]) -> StepOutcome:
         process.wait(timeout=DEADLINE_S)
         return outcome_of(self.instance, self.last_run().run_id)
+
+
+def is_standing_by(deployment: Deployment) -> bool:
+    """Whether the second step has a container, which it had not begun if nobody let the first one end."""
+    return any(
+        container.labels["drayage/step"] == "second" and container.status == "running"
+        for container in deployment.containers()
+    )
+
+
+def wait_for(condition: Callable[[], Any], what: str) -> None:
+    wait_until(condition, what=what, deadline_s=DEADLINE_S)
