@@ -1,4 +1,4 @@
-"""`drayage` as people call it, against what a test's deployment left."""
+"""The `drayage` command as people call it, on what a test's deployment left."""
 
 import json
 import os
@@ -25,10 +25,10 @@ FAILED = "opened; echo to-stdout; echo to-stderr >&2; touch /left-behind; log br
 
 @dataclass(frozen=True)
 class CommandLine:
-    """The command as people call it; what only reads runs in this process, which has loaded Dagster already."""
+    """The command as people call it; commands that only read run in this process, which has already loaded Dagster."""
 
     deployment: Deployment
-    # While a step runs in a thread of this process, which has one standard output for all.
+    # For while a step runs in a thread of this process, whose threads share one standard output.
     apart: bool = False
 
     def __call__(self, *words: str, exits: int = 0, answer: str = "", **environment: str) -> str:
@@ -66,7 +66,7 @@ def messages_of(deployment: Deployment) -> str:
 def running_step(
     instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient, before: str = "opened", **run: object
 ) -> Iterator[list[StepOutcome]]:
-    """A step that runs until the block is left, and its outcome afterwards."""
+    """Run a step until the block is left; the list then holds its outcome."""
     ended: list[StepOutcome] = []
     script = f"{before}; while [ ! -e /drayage/io/go ]; do sleep 0.1; done; report '{{}}'; closed"
     with ThreadPoolExecutor(1) as pool:

@@ -1,4 +1,4 @@
-"""What the commands have in common: JSON, completion, and what they say when a step or the engine is gone."""
+"""What the commands have in common: JSON, completion, and clear errors if a step or the engine is gone."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from drayage import DrayageClient
 pytestmark = pytest.mark.engine
 
 
-def test_every_command_speaks_json_to_programs(
+def test_every_command_prints_json_for_programs(
     instance: dg.DagsterInstance, client: DrayageClient, cli: CommandLine, tmp_path: Path
 ) -> None:
     run_id = materialize(instance, client, step(shell(FAILED))).run_id
@@ -37,7 +37,7 @@ def test_every_command_speaks_json_to_programs(
     (tmp_path / "dagster" / "dagster.yaml").touch()
     home = str(tmp_path / "dagster")
     swept = json.loads(cli("sweep", "--max-age-days", "0", "--orphan-grace-s", "-1", "--json", DAGSTER_HOME=home))
-    assert len(swept["directories"]) == 1, "the replay's alone: the failed step's container is still kept"
+    assert len(swept["directories"]) == 1, "only the replay's: the failed step's container is still kept"
     assert swept["errors"] == []
 
 
@@ -79,7 +79,7 @@ def test_a_shell_completes_commands_runs_and_steps(
     ],
     ids=lambda words: words[0],
 )
-def test_a_swept_step_is_said_to_be_gone(
+def test_a_swept_step_is_reported_as_gone(
     instance: dg.DagsterInstance,
     client: DrayageClient,
     cli: CommandLine,
@@ -96,7 +96,7 @@ def test_a_swept_step_is_said_to_be_gone(
     assert not Path("x.tar.gz").exists()
 
 
-def test_an_engine_that_is_down_is_one_sentence(
+def test_an_engine_that_is_down_is_reported_in_one_sentence(
     instance: dg.DagsterInstance, client: DrayageClient, cli: CommandLine
 ) -> None:
     materialize(instance, client, step(shell(GREEN)))

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.engine
 def test_a_failure_says_the_reason_then_commands_that_work(
     instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What people see first is why, what they copy comes next, and no second command says the same in another way."""
+    """The reason comes first, then the commands to copy, and no two commands do the same thing."""
     text, _ = materialize(instance, client, step(shell(FAILED))).failure
     reason, _, replay, shell_command, where = text.splitlines()[:5]
     assert reason == f"{SHELL_IMAGE}: it exited with code 3."

@@ -16,7 +16,7 @@ from drayage import DrayageClient, EnvSecret
 pytestmark = pytest.mark.engine
 
 
-def test_runs_and_steps_tell_what_became_of_each(
+def test_runs_and_steps_show_how_each_ended(
     instance: dg.DagsterInstance, client: DrayageClient, cli: CommandLine
 ) -> None:
     green = materialize(instance, client, step(shell(GREEN)))
@@ -66,7 +66,7 @@ def test_logs_and_messages_of_a_failed_step_stay(
     assert [json.loads(line)["method"] for line in lines] == ["opened", "log", "closed"]
 
 
-def test_live_messages_are_clean(
+def test_live_messages_show_no_secret(
     instance: dg.DagsterInstance, deployment: Deployment, monkeypatch: pytest.MonkeyPatch, cli: CommandLine
 ) -> None:
     monkeypatch.setenv("SOME_PASSWORD", HIDDEN)

@@ -32,8 +32,8 @@ def test_a_replay_gets_the_same_context_and_writes_nothing_to_dagster(
     (directory,) = deployment.exchange_root.glob("replays/*/report/*")
     (own,) = deployment.exchange_root.glob("*/report/*/io/context.json")
     assert json.loads((directory / "io" / "context.json").read_text()) == json.loads(own.read_text())
-    assert len(deployment.containers()) == 1, "the kept one alone"
-    assert [row["run"] for row in listed(cli, "runs")] == [outcome.run_id], "a replay is no run"
+    assert len(deployment.containers()) == 1, "only the kept one"
+    assert [row["run"] for row in listed(cli, "runs")] == [outcome.run_id], "a replay is not a run"
 
 
 def test_a_replay_with_changes_shows_the_fix(
@@ -76,7 +76,7 @@ def test_a_replay_that_cannot_start_says_why_and_leaves_nothing(
     assert deployment.left_behind() == []
 
 
-def test_a_replay_asks_before_it_repeats_effects(
+def test_a_replay_asks_before_it_repeats_side_effects(
     instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient, cli: CommandLine
 ) -> None:
     materialize(instance, client, step(shell(GREEN)))
@@ -87,7 +87,7 @@ def test_a_replay_asks_before_it_repeats_effects(
     assert "green" in cli("replay", "last", "report", answer="y\n")
 
 
-def test_a_replay_judges_broken_promises_and_unknown_messages(
+def test_a_replay_names_broken_promises_and_unknown_messages(
     instance: dg.DagsterInstance, client: DrayageClient, cli: CommandLine
 ) -> None:
     promised = {"drayage/promises": {"rows": {"types": ["int"], "required": True}}}
@@ -98,7 +98,7 @@ def test_a_replay_judges_broken_promises_and_unknown_messages(
     assert "'rows' (int) is missing" in said
 
 
-def test_a_replay_gets_its_secrets_again_and_shows_none(
+def test_a_replay_reads_its_secrets_again_and_shows_none(
     instance: dg.DagsterInstance, deployment: Deployment, monkeypatch: pytest.MonkeyPatch, cli: CommandLine
 ) -> None:
     monkeypatch.setenv("SOME_PASSWORD", HIDDEN)

@@ -86,7 +86,7 @@ def read_until(terminal: int, wanted: bytes) -> bytes:
 
 @pytest.fixture
 def shell_less_image(docker_engine: docker.DockerClient, tmp_path: Path) -> Iterator[str]:
-    """An image with one static program and no shell."""
+    """Build an image with one program and no shell."""
     name = "drayage/contract-without-shell"
     (tmp_path / "image").mkdir()
     (tmp_path / "image" / "Dockerfile").write_text(

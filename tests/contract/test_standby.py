@@ -17,7 +17,7 @@ FIRST = """
 opened
 send report_asset_materialization '{"asset_key":"first","metadata":{},"data_version":null}'; closed
 """
-# Reads the context twice, as a shell does that wants two things of it.
+# Reads the context twice, as a shell script does that needs two values.
 SECOND = """
 grep -q '"second"' /drayage/io/context.json; grep -q '"wanted": true' /drayage/io/context.json
 opened
@@ -37,12 +37,12 @@ def asset(name: str, script: str, *, deps: list[str] | None = None, **run: Any) 
 def run_both(
     instance: dg.DagsterInstance, client: DrayageClient, *, first: str = FIRST, second: str = SECOND, **run: Any
 ) -> StepOutcome:
-    """Run two steps, one after the other; ``run`` is of the second."""
+    """Run two steps, one after the other; ``run`` holds arguments of the second."""
     return materialize(instance, client, asset("first", first), asset("second", second, deps=["first"], **run))
 
 
 def ran_before(deployment: Deployment, run_id: str) -> bool:
-    """Whether another run has had the second step, so that its container can stand by in this one."""
+    """Return whether an earlier run had the second step, so that its container can stand by in this one."""
     return any(step.parent.name != run_id for step in deployment.exchange_root.glob("*/second"))
 
 
@@ -51,7 +51,7 @@ def test_a_step_takes_the_container_that_stands_by(
 ) -> None:
     cold = run_both(instance, client)
     assert cold.success, cold.failure
-    assert "ahead" not in cold.logged, "nothing is known of a step that never ran"
+    assert "ahead" not in cold.logged, "nothing is known about a step that never ran"
     warm = run_both(instance, client)
     assert warm.success, warm.failure
     assert "s ahead" in warm.logged
@@ -62,7 +62,7 @@ def test_a_step_takes_the_container_that_stands_by(
     assert not (attempt / "context.pipe").exists()
 
 
-def test_the_steps_of_a_run_may_have_a_client_each(
+def test_each_step_of_a_run_may_have_its_own_client(
     instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment
 ) -> None:
     @dg.asset(name="second", deps=["first"])
@@ -78,10 +78,10 @@ def test_the_steps_of_a_run_may_have_a_client_each(
     assert deployment.left_behind() == []
 
 
-def test_a_large_context_reaches_it_whole(
+def test_a_large_context_arrives_whole(
     instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment
 ) -> None:
-    # Of a pipe, 64 KiB can be written before someone reads.
+    # A pipe holds 64 KiB that no one has read.
     second = 'test "$(wc --bytes < /drayage/io/context.json)" -gt 1000000; ' + FIRST.replace("first", "second")
     for _ in range(2):
         outcome = run_both(instance, client, second=second, extras={"large": "x" * 1_000_000})
@@ -94,18 +94,18 @@ def test_a_large_context_reaches_it_whole(
     ("changed", "named"),
     [({"env": {"LIMIT": "7"}}, "environment"), ({"memory": "64m"}, "memory_bytes"), ({"standby": False}, "standby")],
 )
-def test_what_changed_since_the_last_run_makes_a_container_of_its_own(
+def test_a_step_that_changed_since_the_last_run_starts_its_own_container(
     instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment, changed: dict[str, Any], named: str
 ) -> None:
     assert run_both(instance, client).success
     outcome = run_both(instance, client, **changed)
     assert outcome.success, outcome.failure
     assert f"is not used: it was made as in the step's last run, and since then {named} changed" in outcome.logged
-    assert deployment.starts() == 5, "the one that stood by too"
+    assert deployment.starts() == 5, "including the one that stood by"
     assert deployment.left_behind() == []
 
 
-def test_a_workload_that_does_not_wait_is_told_and_not_used(
+def test_a_workload_that_does_not_wait_is_reported_and_not_used(
     instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment
 ) -> None:
     hasty = FIRST.replace("first", "second") + "sleep 30"
@@ -124,7 +124,7 @@ def test_a_workload_that_does_not_wait_is_told_and_not_used(
     assert deployment.starts() == 5
 
 
-def test_a_step_that_never_stands_by_has_none(
+def test_without_the_setting_nothing_stands_by(
     instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment
 ) -> None:
     for _ in range(2):
@@ -138,7 +138,7 @@ def test_a_step_that_never_stands_by_has_none(
     ("given", "named"),
     [({"adapter": "key_value"}, "does not use Pipes"), ({"container_kwargs": {"tty": True}}, "container_kwargs")],
 )
-def test_what_cannot_stand_by_is_told(
+def test_a_step_that_cannot_stand_by_is_refused(
     instance: dg.DagsterInstance, client: DrayageClient, given: dict[str, Any], named: str
 ) -> None:
     text, _ = materialize(instance, client, asset("first", FIRST, **given)).failure
@@ -147,7 +147,7 @@ def test_what_cannot_stand_by_is_told(
     assert "Nothing was started" in text
 
 
-def test_what_stands_by_for_a_step_that_does_not_come_is_removed(
+def test_a_container_that_stands_by_in_vain_is_removed(
     instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment
 ) -> None:
     assert run_both(instance, client).success
@@ -155,14 +155,14 @@ def test_what_stands_by_for_a_step_that_does_not_come_is_removed(
     assert not outcome.success
     wait_for(lambda: deployment.starts() == 4, "the start of what stands by")
     (failed,) = deployment.left_behind()
-    assert "first" in failed, "it is kept for people to look into"
+    assert "first" in failed, "it is kept for debugging"
     assert not (deployment.exchange_root / outcome.run_id / "second").exists()
 
 
-def test_a_step_that_comes_after_a_failure_all_the_same_starts_its_own(
+def test_a_step_that_still_runs_after_a_failure_starts_its_own_container(
     instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment, tmp_path: Path
 ) -> None:
-    """The one that stood by is being removed meanwhile, and its name is this one's."""
+    """The container that stood by, which has the same name, is being removed meanwhile."""
     key = tmp_path / "key"
     key.write_text("hush-hush")
     secrets = {"key": FileSecret(str(key))}
@@ -177,7 +177,7 @@ def test_a_step_that_comes_after_a_failure_all_the_same_starts_its_own(
     wait_for(lambda: deployment.volumes() == [], "the removal of the secrets")
 
 
-def test_one_that_somebody_removed_is_not_missed(
+def test_a_step_does_without_a_standby_that_someone_removed(
     instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment
 ) -> None:
     @dg.asset(name="second", deps=["first"])
@@ -185,7 +185,7 @@ def test_one_that_somebody_removed_is_not_missed(
         if ran_before(deployment, context.run_id):
             wait_for(lambda: is_standing_by(deployment), "the container that stands by")
         for container in deployment.containers():
-            # The first one is being removed behind the step.
+            # The first one is being removed in the background.
             if container.labels["drayage/step"] == "second":
                 container.remove(force=True)
         run = {"image": SHELL_IMAGE, "command": shell(SECOND), "extras": {"wanted": True}, "standby": True}

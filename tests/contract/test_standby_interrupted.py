@@ -14,9 +14,9 @@ pytestmark = pytest.mark.engine
 
 @pytest.fixture
 def warm(host: Host) -> Host:
-    """A host whose job ran once, so that its second step can stand by; its next runs wait for :func:`go_on`."""
+    """Return a host whose job has run once, so that its second step can stand by; later runs wait for :func:`go_on`."""
     signals(host).mkdir()
-    # The container's user may look for files there, whoever it is.
+    # Any user id in the container may look for files there.
     signals(host).chmod(0o755)
     for name in ("first", "second"):
         go_on(host, name)
@@ -38,7 +38,7 @@ def read(log: Path) -> str:
     return log.read_text(encoding="utf-8") if log.exists() else ""
 
 
-def test_a_cancel_removes_what_stands_by(warm: Host) -> None:
+def test_a_cancel_removes_the_standby(warm: Host) -> None:
     process = warm.start("ahead")
     wait_for(lambda: is_standing_by(warm.deployment), "the container that stands by")
     process.send_signal(signal.SIGINT)
@@ -46,17 +46,17 @@ def test_a_cancel_removes_what_stands_by(warm: Host) -> None:
     assert warm.deployment.left_behind() == []
 
 
-def test_an_asset_whose_own_code_fails_leaves_nothing_standing_by(warm: Host) -> None:
+def test_an_asset_whose_own_code_fails_leaves_no_standby(warm: Host) -> None:
     go_on(warm, "first")
     go_on(warm, "first-fails")
     process = warm.start("ahead")
     outcome = warm.finish(process)
     assert not outcome.success
-    assert warm.deployment.starts() == 4, "two of the run before, the first step's, and the one that stood by"
+    assert warm.deployment.starts() == 4, "two of the earlier run, the first step's, and the one that stood by"
     assert warm.deployment.left_behind() == []
 
 
-def test_a_retry_removes_what_a_killed_host_left_standing_by(warm: Host) -> None:
+def test_a_retry_removes_the_standby_of_a_killed_host(warm: Host) -> None:
     process = warm.start("ahead")
     wait_for(lambda: is_standing_by(warm.deployment), "the container that stands by")
     killed = warm.kill(process)
@@ -69,7 +69,7 @@ def test_a_retry_removes_what_a_killed_host_left_standing_by(warm: Host) -> None
     assert warm.deployment.left_behind() == []
 
 
-def test_the_sweeper_removes_what_a_killed_host_left_standing_by(warm: Host) -> None:
+def test_the_sweeper_removes_the_standby_of_a_killed_host(warm: Host) -> None:
     process = warm.start("ahead")
     wait_for(lambda: is_standing_by(warm.deployment), "the container that stands by")
     warm.kill(process)
@@ -78,17 +78,17 @@ def test_the_sweeper_removes_what_a_killed_host_left_standing_by(warm: Host) -> 
     wait_for(lambda: not is_standing_by(warm.deployment), "its end")
     sweeper.sweep()
     assert [container.labels["drayage/step"] for container in warm.deployment.containers()] == ["first"], (
-        "that one failed, and is kept for people to look into"
+        "that one failed, and is kept for debugging"
     )
 
 
-def test_a_retry_adopts_a_container_that_stood_by_and_has_begun(warm: Host) -> None:
+def test_a_retry_adopts_a_standby_that_has_begun_its_step(warm: Host) -> None:
     go_on(warm, "first")
     process = warm.start("ahead")
     wait_for(lambda: is_standing_by(warm.deployment), "the container that stands by")
     attempt = warm.deployment.exchange_root / warm.last_run().run_id / "second" / "0"
     wait_for(lambda: "started" in read(attempt / "stdout.log"), "the second step's beginning")
-    # The container speaks as soon as it has its context; that it stood by is logged after.
+    # The container prints as soon as it has its context; that it stood by is logged afterwards.
     wait_for(lambda: "s ahead" in outcome_of(warm.instance, warm.last_run().run_id).logged, "the word of standing by")
     (container,) = [c.id for c in warm.deployment.containers() if c.labels["drayage/step"] == "second"]
     killed = warm.kill(process)

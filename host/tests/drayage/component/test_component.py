@@ -1,4 +1,4 @@
-"""What a declaration in YAML becomes, and what is wrong with it before anything starts."""
+"""What a declaration in YAML becomes, and which mistakes in it are found before anything starts."""
 
 import re
 from pathlib import Path
@@ -21,7 +21,7 @@ PAGE = Path(__file__).parents[4] / "docs" / "adding-a-workload.md"
 
 
 def declared(**attributes: object) -> dg.Definitions:
-    """The definitions of one workload."""
+    """Return the definitions of one workload."""
     context = dg.ComponentTree.for_test().load_context
     component = ContainerWorkload.from_attributes_dict(attributes={"assets": ASSETS, **attributes}, context=context)
     return component.build_defs(context)
@@ -41,7 +41,7 @@ def test_a_declaration_becomes_its_assets() -> None:
     assert definition.op.pool == "lake"
 
 
-def test_the_pages_example_loads_as_it_is_printed() -> None:
+def test_the_example_on_the_page_loads_as_printed() -> None:
     found = re.search(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert found
     entry = yaml.safe_load(found[1])
@@ -55,8 +55,8 @@ def test_every_type_of_metadata_can_be_promised() -> None:
     assert set(get_args(PromisedType)) == types - {"__infer__"} | {ANY}
 
 
-def test_a_month_is_a_partition_in_one_line() -> None:
-    """Dagster's YAML has types for hours, days and weeks alone; its templates know the class."""
+def test_monthly_partitions_take_one_line() -> None:
+    """Dagster's YAML has types for hours, days and weeks only; its templates know the class."""
     months = "{{ dg.MonthlyPartitionsDefinition('2009-01', '2009-04', fmt='%Y-%m') }}"
     assets = [{**TRIP_ASSET, "partitions_def": months}]
     spec = declared(image="an/image", assets=assets).get_assets_def(TRIPS).get_asset_spec()
@@ -64,7 +64,7 @@ def test_a_month_is_a_partition_in_one_line() -> None:
     assert spec.partitions_def.get_partition_keys() == ["2009-01", "2009-02", "2009-03"]
 
 
-def test_promises_have_a_type_or_more() -> None:
+def test_a_promise_is_a_type_or_a_mapping() -> None:
     promises = {"rows": "int", "rate": {"type": "float", "unit": "rows/s"}, "note": {"type": "any", "required": False}}
     spec = declared(image="an/image", promises=promises).get_assets_def(TRIPS).get_asset_spec()
     read = read_promises(spec.metadata)
@@ -119,8 +119,8 @@ def test_a_malformed_field_is_named(attributes: dict[str, object], says: str) ->
     assert says in str(error.value)
 
 
-def test_text_stays_text_and_templates_are_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Dagster takes whatever looks like a number for one: 3.10 would arrive as 3.1."""
+def test_text_stays_text_and_templates_are_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dagster parses text that looks like a number: 3.10 would arrive as 3.1."""
     monkeypatch.setenv("RELEASE", "3.10")
     component = ContainerWorkload.from_attributes_dict(
         attributes={

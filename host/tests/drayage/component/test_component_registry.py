@@ -16,7 +16,7 @@ PROJECT = '[tool.dg]\ndirectory_type = "project"\n[tool.dg.project]\nroot_module
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project as `dg` knows one, without definitions."""
+    """Create a `dg` project without definitions."""
     (tmp_path / "pipeline" / "defs").mkdir(parents=True)
     for package in ("pipeline", "pipeline/defs"):
         (tmp_path / package / "__init__.py").touch()
@@ -25,7 +25,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def dg(project: Path, *words: str) -> tuple[int, str]:
-    """Run `dg`; give its exit code and what it said."""
+    """Run `dg`; return its exit code and its output."""
     done = subprocess.run([DG, *words], cwd=project, capture_output=True, text=True, check=False)  # noqa: S603
     return done.returncode, done.stdout + done.stderr
 

@@ -1,4 +1,4 @@
-"""The conformance kit must be able to say no; what it says of real images is tested with each writer."""
+"""The conformance kit must be able to say no; its verdicts on real images are tested with each writer."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ REPOSITORY = Path(__file__).parents[4]
 README = REPOSITORY / "README.md"
 CONFORMANCE = REPOSITORY / "docs" / "conformance.md"
 CONTRACT = REPOSITORY / "docs" / "workload-contract.md"
-# As the host writes it: what does not hold is then the program's doing.
+# As the host writes it: whatever fails is then the program's fault.
 CONTEXT = {
     **dict.fromkeys(schema()["definitions"]["context"]["required"]),
     "run_id": "a",
@@ -47,7 +47,7 @@ RED = Report("my/image", "logs", ("stdout: expected 'a', got 'b'",))
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_a_program_that_does_nothing_keeps_no_scenario(scenario: Scenario, tmp_path: Path) -> None:
+def test_a_program_that_does_nothing_passes_no_scenario(scenario: Scenario, tmp_path: Path) -> None:
     (tmp_path / "io").mkdir()
     (tmp_path / "io" / "context.json").write_text(json.dumps(CONTEXT))
     (tmp_path / "io" / "messages.jsonl").write_text("no message\n")
@@ -60,13 +60,13 @@ def test_a_program_that_does_nothing_keeps_no_scenario(scenario: Scenario, tmp_p
 @pytest.mark.parametrize(
     ("got", "wanted"), [(1, True), ({"a": [0]}, {"a": [False]}), ("1", 1), ([1, 2], [1]), ({}, None)]
 )
-def test_values_that_json_tells_apart_are_not_the_same(got: object, wanted: object) -> None:
+def test_values_that_differ_in_json_are_not_equal(got: object, wanted: object) -> None:
     assert list(differs("it", got, wanted))
     assert not list(differs("it", {"a": [7.0, None]}, {"a": [7, None]})), "JSON has one kind of number"
 
 
-def test_page_schema_and_kit_name_the_same_things() -> None:
-    """Whoever writes a library reads the page; the runner goes by the schema, the kit by its scenarios."""
+def test_the_page_the_schema_and_the_kit_name_the_same_things() -> None:
+    """Authors of a library read the page; the runner uses the schema, and the kit its scenarios."""
     page, definitions = CONTRACT.read_text(encoding="utf-8"), schema()["definitions"]
     types = definitions["metadataValue"]["properties"]["type"]["enum"]
     methods = definitions["message"]["properties"]["method"]["enum"]
@@ -84,21 +84,21 @@ def test_page_schema_and_kit_name_the_same_things() -> None:
     assert len(made) == len(set(types) - {"__infer__"})
 
 
-def test_the_contexts_of_the_test_above_are_what_the_schema_takes() -> None:
+def test_the_schema_accepts_the_contexts_of_the_test_above() -> None:
     require("context", CONTEXT, where="context")
 
 
-def test_names_of_scenarios_are_their_own() -> None:
+def test_scenario_names_are_unique() -> None:
     assert len({scenario.name for scenario in SCENARIOS}) == len(SCENARIOS)
 
 
-def test_a_red_report_says_what_does_not_hold() -> None:
+def test_a_red_report_says_what_failed() -> None:
     GREEN.must_hold()
     with pytest.raises(AssertionError, match="my/image does not keep scenario 'logs': stdout: expected 'a', got 'b'"):
         RED.must_hold()
 
 
-def test_the_table_is_replaced_and_nothing_around_it(tmp_path: Path) -> None:
+def test_only_the_table_is_replaced(tmp_path: Path) -> None:
     columns = [Column("Go", "my/image", 2_345_678, (GREEN, RED))]
     assert rows(columns)[1] == {"scenario": "logs", "Go": "FAILS"}
     page = tmp_path / "README.md"

@@ -1,4 +1,4 @@
-"""A container's output arrives whole, also where the engine sends it in one go with the answer's head."""
+"""A container's output arrives whole even if the engine sends it together with the response headers."""
 
 import struct
 import threading
@@ -16,12 +16,12 @@ SAID = {"stdout": b"early=1\n", "stderr": b"a warning\n"}
 
 
 def frame(stream: str) -> bytes:
-    """What was said on a stream, as the engine frames it."""
+    """Return the content of a stream, framed as the engine frames it."""
     return struct.pack(">BxxxL", STREAMS[stream], len(SAID[stream])) + SAID[stream]
 
 
 class EngineOfOneContainer(BaseHTTPRequestHandler):
-    """Docker's interface, as far as it concerns a container's log: head and body leave in one piece."""
+    """The part of Docker's API that serves a container's log; headers and body leave in one piece."""
 
     def do_GET(self) -> None:
         path = urlsplit(self.path)
@@ -32,7 +32,7 @@ class EngineOfOneContainer(BaseHTTPRequestHandler):
         self.answer(b"".join(frame(stream) for stream in STREAMS if wanted[stream] == ["1"]))
 
     def answer(self, body: bytes) -> None:
-        # The server closes after each answer; a client that is not told so sends its next question into nothing.
+        # The server closes the connection after each response, and must say so: the client would reuse it.
         head = f"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
         self.request.sendall(head.encode() + body)
 
@@ -42,7 +42,7 @@ class EngineOfOneContainer(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def api() -> Iterator[docker.APIClient]:
-    """A client of such an engine."""
+    """Return a client of such an engine."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), EngineOfOneContainer)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -54,7 +54,7 @@ def api() -> Iterator[docker.APIClient]:
     thread.join()
 
 
-def test_a_replay_holds_what_came_with_the_answers_head(api: docker.APIClient) -> None:
+def test_a_replay_includes_what_came_with_the_response_headers(api: docker.APIClient) -> None:
     output = ReplayedOutput(api, "a-container")
     assert sorted(output) == [("stderr", SAID["stderr"]), ("stdout", SAID["stdout"])]
     output.close()

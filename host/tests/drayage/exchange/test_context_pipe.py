@@ -1,4 +1,4 @@
-"""A context that is held back reaches whoever waits for it, and whoever comes later."""
+"""A context that is held back reaches the reader that waits for it, and every later one."""
 
 import stat
 import threading
@@ -20,7 +20,7 @@ def attempt(tmp_path: Path) -> Attempt:
 
 
 class Reader:
-    """Reads a context as a workload does: it opens the file, and reads to its end."""
+    """Reads a context as a workload does: opens the file and reads to its end."""
 
     def __init__(self, attempt: Attempt) -> None:
         self.read: list[str] = []
@@ -46,7 +46,7 @@ def deliver(attempt: Attempt, pipe: ContextPipe, context: str = CONTEXT) -> None
 
 
 @pytest.mark.parametrize("context", [CONTEXT, "x" * 1_000_000], ids=["small", "larger than a pipe"])
-def test_a_reader_that_came_before_waits(attempt: Attempt, pipe: ContextPipe, context: str) -> None:
+def test_a_reader_that_comes_early_waits(attempt: Attempt, pipe: ContextPipe, context: str) -> None:
     reader = Reader(attempt)
     assert not reader.has_ended(0.2)
     deliver(attempt, pipe, context)
@@ -64,12 +64,12 @@ def test_a_reader_that_comes_later_finds_a_file(attempt: Attempt, pipe: ContextP
 
 
 @pytest.mark.usefixtures("pipe")
-def test_every_user_may_read_it_while_it_is_held(attempt: Attempt) -> None:
+def test_every_user_may_read_it_while_it_is_held_back(attempt: Attempt) -> None:
     assert attempt.awaits_context
     assert stat.S_IMODE(attempt.context.stat().st_mode) == 0o644
 
 
-def test_nobody_waits_for_a_reader_after_the_end(attempt: Attempt, pipe: ContextPipe) -> None:
+def test_closing_stops_waiting_for_readers(attempt: Attempt, pipe: ContextPipe) -> None:
     deliver(attempt, pipe)
     pipe.close()
     for thread in threading.enumerate():
@@ -78,7 +78,7 @@ def test_nobody_waits_for_a_reader_after_the_end(attempt: Attempt, pipe: Context
             assert not thread.is_alive()
 
 
-def test_a_reader_that_stalls_holds_up_nobody(attempt: Attempt, pipe: ContextPipe) -> None:
+def test_a_stalled_reader_blocks_nothing(attempt: Attempt, pipe: ContextPipe) -> None:
     go_on, went_on = threading.Event(), []
 
     def stall() -> None:
@@ -93,11 +93,11 @@ def test_a_reader_that_stalls_holds_up_nobody(attempt: Attempt, pipe: ContextPip
     go_on.set()
     reader.join(DEADLINE_S)
     assert not reader.is_alive()
-    assert went_on == [True], "the context was given while it stalled"
+    assert went_on == [True], "the context was delivered while it stalled"
 
 
 @pytest.mark.usefixtures("pipe")
-def test_another_process_gives_what_one_that_died_had_written(attempt: Attempt) -> None:
+def test_another_process_delivers_what_a_dead_one_had_written(attempt: Attempt) -> None:
     reader = Reader(attempt)
     assert not reader.has_ended(0.2)
     attempt.write_context(CONTEXT)
@@ -108,7 +108,7 @@ def test_another_process_gives_what_one_that_died_had_written(attempt: Attempt) 
     other.close()
 
 
-def test_a_context_that_was_never_held_is_left_alone(attempt: Attempt) -> None:
+def test_a_context_that_was_never_held_back_is_left_alone(attempt: Attempt) -> None:
     attempt.write_context(CONTEXT)
     threads_before = set(threading.enumerate())
     pipe = ContextPipe(attempt)

@@ -1,4 +1,4 @@
-"""The exchange directory: open to every user id inside, closed outside, never used twice."""
+"""The exchange directory: open to every user id in the container, closed outside, never used twice."""
 
 import errno
 import json
@@ -23,7 +23,7 @@ def test_only_io_is_open_to_other_users(tmp_path: Path) -> None:
     assert json.loads(attempt.context.read_text()) == {"run_id": "r"}
 
 
-def test_an_attempt_never_takes_over_the_directory_of_another(tmp_path: Path) -> None:
+def test_an_attempt_never_reuses_the_directory_of_another(tmp_path: Path) -> None:
     exchange = Exchange(tmp_path)
     assert [exchange.create("run/step/0").name for _ in range(2)] == ["run/step/0", "run/step/0.2"]
     found = exchange.open("run/step/0")
@@ -47,14 +47,14 @@ def test_a_root_that_is_full_says_what_to_do(tmp_path: Path, monkeypatch: pytest
         Exchange(tmp_path).create("run/step/0")
 
 
-def test_step_keys_of_all_kinds_make_distinct_safe_names() -> None:
+def test_all_kinds_of_step_keys_become_distinct_safe_names() -> None:
     keys = ["a", "a[1]", "a-1", "a/1", "../a", "x" * 300, "x" * 301]
     names = [slug(key) for key in keys]
     assert len(set(names)) == len(keys)
     assert not any("/" in name or name.startswith(".") or len(name) > 100 for name in names)
 
 
-def test_containers_of_one_step_are_told_apart_by_attempt_and_call() -> None:
+def test_containers_of_one_step_differ_by_attempt_and_call() -> None:
     identities = [Identity("d", "run", "root", "step", attempt, call) for attempt in (0, 1) for call in (0, 1)]
     assert len({identity.container_name(None) for identity in identities}) == 4
     assert len({identity.directory for identity in identities}) == 4

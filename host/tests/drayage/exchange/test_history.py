@@ -1,4 +1,4 @@
-"""Which run and which step a few letters mean."""
+"""Finding the run and the step that a few letters stand for."""
 
 import json
 from pathlib import Path
@@ -71,14 +71,14 @@ def test_an_attempt_is_found_by_its_name(history: History) -> None:
         ("aa22", "dbt_build", "7", "it has 0, 1"),
     ],
 )
-def test_what_is_not_found_is_said_with_what_there_is(
+def test_an_error_lists_what_there_is_instead(
     history: History, run: str, step: str, attempt: str | None, says: str
 ) -> None:
     with pytest.raises(DrayageError, match=says):
         history.step(run, step, attempt)
 
 
-def test_an_empty_root_says_how_to_name_another(tmp_path: Path) -> None:
+def test_an_empty_root_says_how_to_choose_another(tmp_path: Path) -> None:
     with pytest.raises(DrayageError, match="--exchange-root"):
         History(Exchange(tmp_path)).run("last")
 

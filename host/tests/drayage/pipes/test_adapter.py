@@ -1,4 +1,4 @@
-"""What becomes of a plain program's standard output."""
+"""How a plain program's standard output becomes messages."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ TRIPS = "lake/trips"
 
 
 def messages(path: Path, form: AdapterName, lines: list[bytes], *, exit_code: int = 0) -> list[dict[str, Any]]:
-    """The messages that lines of standard output become."""
+    """Return the messages that lines of standard output become."""
     file = path / "messages.jsonl"
     with open_adapter(
         form, [TRIPS], messages=file, redact=lambda line: line.replace(b"hunter2", b"[secret]")
@@ -27,7 +27,7 @@ def messages(path: Path, form: AdapterName, lines: list[bytes], *, exit_code: in
 
 
 def reported(path: Path, form: AdapterName, *lines: bytes) -> dict[str, Any]:
-    """Names and values of the one materialization."""
+    """Return names and values of the one materialization."""
     _, materialization, closed = messages(path, form, list(lines))
     assert closed["params"] == {}
     assert materialization["params"]["asset_key"] == "lake/trips"
@@ -67,7 +67,7 @@ def test_other_lines_are_log_lines_of_key_value(tmp_path: Path, line: bytes) -> 
     assert reported(tmp_path, "key_value", line, b"dagster/row_count=3") == {"dagster/row_count": 3, "exit_code": 0}
 
 
-def test_json_lines_are_put_together_and_the_last_value_counts(tmp_path: Path) -> None:
+def test_json_lines_are_merged_and_the_last_value_wins(tmp_path: Path) -> None:
     lines = (b"starting", b'{"rows": 1, "tables": ["a"]}', b'  {"rows": 2, "late": null}  ', b"[1]")
     assert reported(tmp_path, "json_lines", *lines) == {"rows": 2, "tables": ["a"], "late": None, "exit_code": 0}
 
@@ -87,16 +87,16 @@ def test_a_malformed_record_is_named(tmp_path: Path, form: AdapterName, line: by
     assert says in str(complaint(tmp_path, form, b"a log line", line))
 
 
-def test_a_program_that_says_nothing_is_not_taken_for_a_success(tmp_path: Path) -> None:
+def test_a_program_that_reports_nothing_is_not_a_success(tmp_path: Path) -> None:
     assert "nothing to report (2 lines were treated as log lines)" in str(complaint(tmp_path, "key_value", b"a", b"b"))
     assert "nothing to report (0 lines" in str(complaint(tmp_path, "json_lines"))
 
 
-def test_a_failed_program_is_blamed_for_its_exit_code_alone(tmp_path: Path) -> None:
+def test_a_failed_program_is_blamed_only_for_its_exit_code(tmp_path: Path) -> None:
     assert complaint(tmp_path, "key_value", b"a", exit_code=3) is None
 
 
-def test_what_a_failed_program_reported_goes_on(tmp_path: Path) -> None:
+def test_what_a_failed_program_reported_is_passed_on(tmp_path: Path) -> None:
     _, materialization, _ = messages(tmp_path, "key_value", [b"rows=3"], exit_code=3)
     assert materialization["params"]["metadata"]["exit_code"]["raw_value"] == 3
 
@@ -105,7 +105,7 @@ def test_secrets_are_taken_out(tmp_path: Path) -> None:
     assert reported(tmp_path, "json_lines", b'{"password": "hunter2"}')["password"] == "[secret]"  # noqa: S105
 
 
-def test_what_an_interrupted_host_wrote_is_replaced(tmp_path: Path) -> None:
+def test_messages_of_an_interrupted_host_are_replaced(tmp_path: Path) -> None:
     """A retry that adopts the container reads its output from the start."""
     (tmp_path / "messages.jsonl").write_bytes(b'{"method": "opened"}\n')
     assert reported(tmp_path, "key_value", b"rows=3")["rows"] == 3

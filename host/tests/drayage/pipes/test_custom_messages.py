@@ -1,4 +1,4 @@
-"""Custom messages that the client consumes itself."""
+"""Custom messages that the client handles itself."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from drayage.pipes.custom_messages import MOST_OBSERVATIONS, CustomMessages
 
 
 class Context:
-    """The little that is used of Dagster's context."""
+    """The part of Dagster's context that is used here."""
 
     has_assets_def = True
     has_partition_key = False
@@ -40,7 +40,7 @@ def test_progress_is_observed_at_most_every_five_seconds() -> None:
 
 
 def test_every_asset_of_a_step_has_its_own_progress() -> None:
-    """Else those that come second in a step would never be plotted."""
+    """Otherwise the second asset of a step would never be plotted."""
     context = Context("a", "b")
     custom = CustomMessages(context, clock=lambda: 0.0)  # type: ignore[arg-type]  # a fake at the boundary
     for key in ("a", "b", "a", "b"):
@@ -48,8 +48,8 @@ def test_every_asset_of_a_step_has_its_own_progress() -> None:
     assert [observation.asset_key.to_user_string() for observation in context.observations] == ["a", "b"]
 
 
-def test_progress_carries_the_steps_own_numbers_and_the_workloads_word_wins() -> None:
-    """Else a plot of them would have holes where the step was observed, and would not grow with it."""
+def test_progress_carries_the_steps_numbers_unless_the_workload_sends_its_own() -> None:
+    """Otherwise a plot of them would have gaps at each observation."""
     context = Context("a")
     measures = {"duration_s": dg.MetadataValue.float(2.5), "rows": dg.MetadataValue.int(0)}
     CustomMessages(context, lambda: measures)(progress())  # type: ignore[arg-type]  # a fake at the boundary
@@ -58,7 +58,7 @@ def test_progress_carries_the_steps_own_numbers_and_the_workloads_word_wins() ->
 
 
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "/relative", 3])
-def test_only_pages_of_the_web_are_remembered(url: object) -> None:
+def test_only_web_pages_are_remembered(url: object) -> None:
     custom = CustomMessages(Context("a"))  # type: ignore[arg-type]  # a fake at the boundary
     assert not custom({"kind": "flink_job", "url": "http://127.0.0.1:8081/job"})
     assert not custom({"kind": "flink_job", "url": url})
@@ -75,7 +75,7 @@ def test_a_step_makes_at_most_thirty_observations() -> None:
     ("payload", "keys"),
     [(progress(), ["a", "b"]), (progress(asset_key="c"), ["a"]), ({"kind": "progress"}, ["a"])],
 )
-def test_progress_of_a_wrong_form_is_refused(payload: dict[str, Any], keys: list[str]) -> None:
+def test_malformed_progress_is_refused(payload: dict[str, Any], keys: list[str]) -> None:
     with pytest.raises(TypeError):
         CustomMessages(Context(*keys))(payload)  # type: ignore[arg-type]  # a fake at the boundary
 

@@ -1,4 +1,4 @@
-"""The message reader: any bytes, any cuts, any timing of growth."""
+"""The message reader, for any bytes, cut anywhere, however the file grows."""
 
 import json
 import tempfile
@@ -23,7 +23,7 @@ NO_NEWLINE = st.binary(max_size=60).map(lambda line: line.replace(b"\n", b""))
 
 
 class Sink:
-    """What a reader hands its findings to."""
+    """Receives what a reader finds."""
 
     def __init__(self) -> None:
         self.messages: list[Any] = []
@@ -72,7 +72,7 @@ def is_object(line: bytes) -> bool:
 @example(lines=[b"null", b"\xff", b'"\\ud800"'], rest=b'{"method"', cuts=[3])
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_line_is_a_message_or_a_reported_problem(lines: list[bytes], rest: bytes, cuts: list[int]) -> None:
-    """Nothing is lost and nothing made up, wherever the bytes are cut and however the file grows."""
+    """Nothing is lost or invented, wherever the bytes are cut and however the file grows."""
     content = b"".join(line + b"\n" for line in lines) + rest
     edges = sorted({0, len(content), *(cut for cut in cuts if cut < len(content))})
     sink = read([content[start:end] for start, end in pairwise(edges)])
@@ -106,18 +106,18 @@ def test_a_message_that_is_too_long_is_reported_and_the_next_one_read() -> None:
     assert "a message of 108 bytes is longer than the 50 bytes allowed" in sink.problems[0]
 
 
-def test_a_last_line_without_its_end_is_reported() -> None:
+def test_an_unfinished_last_line_is_reported() -> None:
     sink = read([b'{"a":1}\n{"b":'])
     assert sink.messages == [{"a": 1}]
     assert "the last line is half-written" in sink.problems[0]
 
 
-def test_a_whole_last_message_without_newline_is_read() -> None:
-    """A shell's printf leaves the newline away; the message is complete all the same."""
+def test_a_complete_last_message_without_a_newline_is_read() -> None:
+    """A shell's printf may leave out the newline; the message is complete all the same."""
     assert read([b'{"a":1}']).messages == [{"a": 1}]
 
 
-def test_a_file_that_is_truncated_behind_the_readers_back_is_reported(tmp_path: Path) -> None:
+def test_a_file_truncated_while_it_is_read_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "messages.jsonl"
     path.write_bytes(b'{"a":1}\n')
     sink = Sink()
@@ -141,7 +141,7 @@ VERSION = '"__dagster_pipes_version": "0.1"'
     ],
 )
 def test_a_message_in_the_output_is_taken_whatever_the_order_of_its_members(line: str) -> None:
-    """Java's maps have another order at each start."""
+    """Java's maps may be ordered differently on each start."""
     sink, reader = Sink(), LogMessageReader()
     with reader.read_messages(sink):
         assert reader.take_line(line.encode())
@@ -172,7 +172,7 @@ def test_output_that_is_no_message_stays_output(line: str) -> None:
 @pytest.mark.parametrize(
     "line", [f'50 %{{{VERSION}, "method": "lo', f'{{"params": {{"message": "a"}}, {VERSION}, "met']
 )
-def test_a_half_written_message_in_the_output_is_told(line: str) -> None:
+def test_a_half_written_message_in_the_output_is_reported(line: str) -> None:
     sink, reader = Sink(), LogMessageReader()
     with reader.read_messages(sink):
         assert reader.take_line(line.encode())

@@ -78,7 +78,7 @@ def places(content: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]
 
 @st.composite
 def damaged(draw: st.DrawFn, whole: list[Any]) -> Any:
-    """Something whole with one value replaced, removed or added."""
+    """Draw something valid, and replace, remove or add one value in it."""
     content = copy.deepcopy(draw(st.sampled_from(whole)))
     *way, last = draw(st.sampled_from(list(places(content))))
     parent = content
@@ -102,7 +102,7 @@ def runner_takes(message: Any) -> bool:
     return True
 
 
-def test_the_schema_names_just_what_dagster_pipes_has() -> None:
+def test_the_schema_names_exactly_what_dagster_pipes_has() -> None:
     definitions = schema()["definitions"]
     envelope = definitions["message"]["properties"]
     assert envelope["__dagster_pipes_version"]["const"] == PIPES_PROTOCOL_VERSION
@@ -112,28 +112,28 @@ def test_the_schema_names_just_what_dagster_pipes_has() -> None:
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message["method"])
-def test_every_kind_of_message_is_taken(message: Any) -> None:
+def test_every_kind_of_message_is_accepted(message: Any) -> None:
     VALIDATOR.validate(message)
     require_message(message)
 
 
 @settings(deadline=None, max_examples=60)
 @given(damaged(MESSAGES))
-def test_the_runner_takes_what_the_schema_takes_and_nothing_else(message: Any) -> None:
+def test_the_runner_accepts_exactly_what_the_schema_accepts(message: Any) -> None:
     assert runner_takes(message) == VALIDATOR.is_valid(message), json.dumps(message)
 
 
 @settings(deadline=None, max_examples=60)
 @given(damaged([{name: value} for name, value in METADATA.items()]))
-def test_dagster_reads_every_metadata_value_that_the_schema_takes(metadata: dict[str, Any]) -> None:
+def test_dagster_reads_every_metadata_value_that_the_schema_accepts(metadata: dict[str, Any]) -> None:
     message = {**MESSAGES[5], "params": {"asset_key": "one", "metadata": metadata, "data_version": None}}
     value = next(iter(metadata.values()), None)
-    # The one thing that JSON Schema cannot say: 0 is a whole number to it, and no float to Dagster.
+    # The one thing that JSON Schema cannot express: 0 is an integer to it, but Dagster wants a float.
     if runner_takes(message) and not (isinstance(value, dict) and value["type"] == "float" and value["raw_value"] == 0):
         metadata_from_pipes(metadata)
 
 
-def test_dagsters_handler_takes_every_kind_of_message(capfd: pytest.CaptureFixture[str]) -> None:
+def test_dagsters_handler_accepts_every_kind_of_message(capfd: pytest.CaptureFixture[str]) -> None:
     reported: list[Any] = []
 
     class Reader(dg.PipesMessageReader):

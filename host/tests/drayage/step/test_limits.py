@@ -1,4 +1,4 @@
-"""Limits of time, without waiting for them."""
+"""Time limits, tested without waiting for them."""
 
 import pytest
 
@@ -28,6 +28,6 @@ def test_each_limit_counts_from_its_own_event(
         assert (found.setting, found.limit_s) == (limit, 5)
 
 
-def test_the_next_look_comes_at_the_nearest_deadline() -> None:
+def test_the_next_check_is_due_at_the_nearest_deadline() -> None:
     limits = TimeLimits(StepSettings(timeout_s=50, idle_timeout_s=3), started_at=100.0)
     assert limits.wait_s(101.0, opened_at=None, last_activity_at=None) == 2.0

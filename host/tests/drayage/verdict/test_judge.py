@@ -1,4 +1,4 @@
-"""The judgement: green only if everything was right."""
+"""A step is judged green only if everything was right."""
 
 import dataclasses
 
@@ -10,7 +10,7 @@ GREEN = Facts(ending=Ending(0), opened=True, closed=True)
 EXCEPTION = {"name": "KeyError", "message": "KeyError: 'x'\n", "stack": [], "cause": None, "context": None}
 
 
-def test_green_needs_exit_zero_and_a_whole_session() -> None:
+def test_green_needs_exit_code_zero_and_a_complete_session() -> None:
     assert judge(GREEN).green
 
 
@@ -35,20 +35,20 @@ def test_green_needs_exit_zero_and_a_whole_session() -> None:
         ({"limit": LimitReached("timeout_s", 5, "it did not end")}, "limit", "within 5 s (timeout_s)"),
     ],
 )
-def test_each_thing_that_is_wrong_is_the_first_reason(change: dict[str, object], kind: str, says: str) -> None:
+def test_whatever_is_wrong_is_the_first_reason(change: dict[str, object], kind: str, says: str) -> None:
     verdict = judge(dataclasses.replace(GREEN, **change))  # type: ignore[arg-type]  # fields by name
     assert not verdict.green
     assert verdict.reasons[0].kind == kind
     assert says in verdict.reasons[0].text
 
 
-def test_memory_is_not_suspected_of_what_a_limit_of_time_ended() -> None:
+def test_memory_is_not_blamed_for_what_a_time_limit_ended() -> None:
     limit = LimitReached("timeout_s", 5, "it did not end")
     facts = dataclasses.replace(GREEN, ending=Ending(137, memory_limit_bytes=2**26), limit=limit)
     assert "memory" not in "".join(reason.text for reason in judge(facts).reasons)
 
 
-def test_all_reasons_are_given_the_cause_first() -> None:
+def test_all_reasons_are_listed_the_cause_first() -> None:
     facts = dataclasses.replace(GREEN, ending=Ending(1), exception=EXCEPTION, closed=False)  # type: ignore[arg-type]
     assert [reason.kind for reason in judge(facts).reasons] == ["exception", "exit", "pipes"]
 

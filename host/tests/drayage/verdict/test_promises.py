@@ -1,4 +1,4 @@
-"""Promises: made from a model, read back from metadata, compared with what came."""
+"""Promises: made from a model, read back from metadata, compared with what was reported."""
 
 from typing import Annotated, Any
 
@@ -55,7 +55,7 @@ def test_a_broken_promise_is_named_with_both_types(change: dict[str, dg.Metadata
     assert broken_promises(read_promises(promises(Report)), reported(**change)) == [says]
 
 
-def test_a_type_that_no_metadata_has_is_refused_at_once() -> None:
+def test_a_type_that_is_no_metadata_type_is_refused_at_once() -> None:
     class Odd(pydantic.BaseModel):
         thing: complex
 
@@ -63,6 +63,6 @@ def test_a_type_that_no_metadata_has_is_refused_at_once() -> None:
         promises(Odd)
 
 
-def test_promises_of_another_form_are_refused() -> None:
+def test_malformed_promises_are_refused() -> None:
     with pytest.raises(PromiseError, match=r"Create it with drayage\.promises"):
         read_promises({"drayage/promises": {"rows": {"kind": "int"}}})
