@@ -36,7 +36,7 @@ def test_doctor_passes_a_healthy_machine_and_says_what_is_bad(
 
 
 def findings(cli: CommandLine, *words: str, **environment: str) -> dict[str, dict[str, Any]]:
-    """Return what is found where something is bad."""
+    """Return the findings on a machine where something is bad."""
     found = json.loads(cli("doctor", "--json", *words, exits=1, **environment))
     return {finding["what"]: finding for finding in found}
 
@@ -45,9 +45,7 @@ def findings(cli: CommandLine, *words: str, **environment: str) -> dict[str, dic
     ("option", "what", "expected"),
     [("--least-disk", "disk", "expected 1048576.0 at least"), ("--least-memory", "memory", "expected 1073741824 at")],
 )
-def test_only_too_little_of_a_requirement_is_bad(
-    cli: CommandLine, option: str, what: str, expected: str
-) -> None:
+def test_only_too_little_of_a_requirement_is_bad(cli: CommandLine, option: str, what: str, expected: str) -> None:
     assert json.loads(cli("doctor", "--json"))
     found = findings(cli, option, "1024t")
     assert [name for name, finding in found.items() if not finding["good"]] == [what]
@@ -55,7 +53,7 @@ def test_only_too_little_of_a_requirement_is_bad(
     assert "expected a size such as 512m or 2g, got 'much'" in cli("doctor", option, "much", exits=2)
 
 
-def test_an_added_check_that_cannot_be_run_is_bad_and_nothing_else(cli: CommandLine) -> None:
+def test_only_an_added_check_that_cannot_be_run_is_bad(cli: CommandLine) -> None:
     found = findings(cli, DRAYAGE_DOCTOR_CHECKS="no_such_module:examine")
     assert [name for name, finding in found.items() if not finding["good"]] == ["check no_such_module:examine"]
     text = found["check no_such_module:examine"]["text"]
@@ -63,12 +61,10 @@ def test_an_added_check_that_cannot_be_run_is_bad_and_nothing_else(cli: CommandL
     assert "PYTHONPATH" in text
 
 
-def test_a_missing_exchange_root_is_created_as_a_step_would_create_it(
-    cli: CommandLine, deployment: Deployment
-) -> None:
+def test_a_missing_exchange_root_is_created_as_a_step_would_create_it(cli: CommandLine, deployment: Deployment) -> None:
     assert not deployment.exchange_root.exists()
     assert "can be written" in cli("doctor")
-    assert list((deployment.exchange_root / "replays").iterdir()) == [], "and nothing stays in it"
+    assert list((deployment.exchange_root / "replays").iterdir()) == [], "and nothing remains in it"
 
 
 def test_an_exchange_root_that_is_a_file_is_bad(cli: CommandLine, deployment: Deployment) -> None:

@@ -1,4 +1,4 @@
-"""The tutorial's way from a red step to its reason, in the stack: commands as they stand there, or as the step says."""
+"""The tutorial's way from a red step to its reason, on the stack, with the commands of the tutorial and of the step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documentation's commands that stop, remove or write, on a stack and in a copy of the repository of their own."""
+"""The documentation's commands that stop, remove or write, on a separate stack and in a copy of the repository."""
 
 from __future__ import annotations
 

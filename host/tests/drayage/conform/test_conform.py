@@ -113,7 +113,7 @@ def test_only_the_table_is_replaced(tmp_path: Path) -> None:
         write_markdown(page, columns)
 
 
-def test_the_short_table_counts_scenarios_and_keeps_the_measures(tmp_path: Path) -> None:
+def test_the_short_table_counts_scenarios_and_keeps_the_measurements(tmp_path: Path) -> None:
     columns = [Column("Go", "my/image", 2_345_678, (GREEN, RED)), Column("C", "an/image", 1_000_000, (GREEN, GREEN))]
     page = tmp_path / "README.md"
     page.write_text(f"before\n{SHORT_BEGIN}\nold\n{SHORT_END}\nafter\n")
@@ -126,13 +126,13 @@ def test_the_short_table_counts_scenarios_and_keeps_the_measures(tmp_path: Path)
 
 
 def table_between(page: Path, begin: str, end: str) -> list[list[str]]:
-    """The cells of a Markdown table, its line of dashes left out."""
+    """Return the cells of a Markdown table without its line of dashes."""
     _, _, rest = page.read_text(encoding="utf-8").partition(f"{begin}\n")
     title, _, *lines = [line.strip("|").split("|") for line in rest.partition(end)[0].splitlines()]
     return [[cell.strip() for cell in cells] for cells in (title, *lines)]
 
 
-def test_the_pages_table_shows_every_scenario_and_holds_in_every_language() -> None:
+def test_the_pages_table_has_every_scenario_passing_in_every_language() -> None:
     titles, *table = table_between(CONFORMANCE, BEGIN, END)
     shown = {name: set(cells) for name, *cells in table}
     assert list(shown)[: len(SCENARIOS)] == [scenario.name for scenario in SCENARIOS]
@@ -142,7 +142,7 @@ def test_the_pages_table_shows_every_scenario_and_holds_in_every_language() -> N
     )
 
 
-def test_the_readmes_short_table_is_the_pages() -> None:
+def test_the_readmes_short_table_matches_the_page() -> None:
     titles, *table = table_between(CONFORMANCE, BEGIN, END)
     short_titles, held, *measures = table_between(README, SHORT_BEGIN, SHORT_END)
     assert short_titles[1:] == titles[1:]

@@ -1,4 +1,4 @@
-"""Which container this process is in, told from its mounts."""
+"""Finding the container that this process runs in from its mounts."""
 
 import pytest
 
@@ -23,6 +23,6 @@ SHARED_MEMORY = (
     ],
     ids=["in a container", "in none", "beside one that shares its memory", "in one that sees another's"],
 )
-def test_only_docker_s_own_files_say_which_container_this_is(mounts: list[str], found: list[str]) -> None:
-    """A host that takes itself for a container looks for its directories among the wrong mounts."""
+def test_only_dockers_own_files_identify_the_container(mounts: list[str], found: list[str]) -> None:
+    """A host that mistakes itself for a container would look for its directories among the wrong mounts."""
     assert own_container_ids("\n".join(mounts)) == found

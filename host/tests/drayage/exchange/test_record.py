@@ -1,4 +1,4 @@
-"""``container.json`` and ``verdict.json``: written in one form, read in older ones, refused by name in any other."""
+"""``container.json`` and ``verdict.json``: one form is written, older ones are read, any other is refused by name."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ STATE = ContainerState(
     finished_at_s=2.5,
     labels={"a": "b"},
 )
-# What drayage 0.1.0 wrote.
+# As drayage 0.1.0 wrote it.
 OLD_CONTAINER = {
     "deployment": "d",
     "run_id": "run",
@@ -163,7 +163,7 @@ def test_another_form_is_refused_by_name(
     assert str(attempt.path / record.file) in str(error.value)
 
 
-def test_what_is_no_json_is_refused_by_name(attempt: Attempt) -> None:
+def test_invalid_json_is_refused_by_name(attempt: Attempt) -> None:
     (attempt.path / "verdict.json").write_text("{")
     with pytest.raises(ExchangeError, match=r"verdict\.json"):
         VerdictRecord.read(attempt)

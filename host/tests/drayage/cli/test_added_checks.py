@@ -1,4 +1,4 @@
-"""Functions that `DRAYAGE_DOCTOR_CHECKS` names run with `drayage doctor`; a wrong name is found, never passed over."""
+"""`drayage doctor` runs the functions that `DRAYAGE_DOCTOR_CHECKS` names, and reports a wrong name."""
 
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def test_every_named_check_runs_in_order_with_the_clients_settings() -> None:
 
 
 @pytest.mark.parametrize("names", ["", " , "])
-def test_without_names_nothing_runs(names: str) -> None:
+def test_without_names_no_check_runs(names: str) -> None:
     assert run(names) == []
 
 
@@ -68,8 +68,8 @@ def test_without_names_nothing_runs(names: str) -> None:
         ("deployment_checks:returning_text", "returned 'all is well'; expected a list of drayage.Finding"),
     ],
 )
-def test_a_check_that_cannot_be_run_is_a_bad_finding_that_says_which_and_why(name: str, said: str) -> None:
-    """And it stops none of the others."""
+def test_a_check_that_cannot_be_run_is_a_bad_finding_with_its_name_and_reason(name: str, said: str) -> None:
+    """The other checks still run."""
     bad, good = run(f"{name},deployment_checks:good")
     assert (bad.what, bad.good, good.good) == (f"check {name}", False, True)
     assert said in bad.text
