@@ -1,4 +1,4 @@
-"""What tests share: a deployment of their own on the engine, gone when they are over, and the stack of a session."""
+"""Fixtures that tests share: a deployment of its own for each test, removed afterwards, and the session's stack."""
 
 import io
 import json
@@ -31,7 +31,7 @@ def docker_engine() -> Iterator[docker.DockerClient]:
 
 @pytest.fixture
 def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    """A Dagster instance with an event log on disk, as a deployment has one."""
+    """Return a Dagster instance with its event log on disk, as in a deployment."""
     home = tmp_path / "dagster"
     home.mkdir()
     with dg.DagsterInstance.local_temp(str(home)) as instance:
@@ -40,7 +40,7 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 
 @pytest.fixture
 def deployment(docker_engine: docker.DockerClient, tmp_path: Path) -> Iterator[Deployment]:
-    """A deployment whose containers, volumes and networks are removed at the end, also after a failure."""
+    """Return a deployment whose containers and volumes are removed at the end, also after a failure."""
     name = f"contract-{uuid.uuid4().hex[:8]}"
     events = EngineEvents(name)
     deployment = Deployment(name, tmp_path / "exchange", docker_engine, events)
@@ -63,7 +63,7 @@ def cli(deployment: Deployment) -> CommandLine:
 
 @pytest.fixture(scope="session")
 def python_image(docker_engine: docker.DockerClient) -> str:
-    """An image with Python and dagster-pipes, built from the base image that the workloads use."""
+    """Build an image with Python and dagster-pipes on the base image that the workloads use."""
     spec = util.find_spec("dagster_pipes")
     assert spec is not None
     assert spec.origin is not None
@@ -101,7 +101,7 @@ def host(tmp_path: Path, deployment: Deployment) -> Iterator[Host]:
 
 @pytest.fixture(scope="session")
 def stack() -> Stack:
-    """The test stack, which `make test` starts before and removes after; its data folder holds the two real months."""
+    """Return the test stack that `make test` starts and removes; its data folder holds the two real months."""
     environment_file = Path(os.environ.get("DRAYAGE_ENV_FILE", REPOSITORY / ".env.test"))
     if not environment_file.exists():
         pytest.fail(f"{environment_file} is missing: these tests need the test stack, which `make test` starts")
@@ -114,7 +114,7 @@ def stack() -> Stack:
 
 @pytest.fixture(scope="session")
 def real_months(stack: Stack) -> Stack:
-    """The stack with both real months run as a whole, January first; whoever asks gets the same two runs."""
+    """Return the stack after one run of each real month, January first."""
     for month in ("2019-01", "2019-02"):
         launch = stack.launch(month)
         assert launch.exit_code == 0, launch.output

@@ -1,4 +1,4 @@
-"""A copy of this repository for commands that write into it, with the Python environments of the original."""
+"""A copy of this repository for commands that write into it; it uses the original's Python environments."""
 
 import shutil
 import subprocess
@@ -11,16 +11,16 @@ def copy_repository(target: Path) -> Path:
     """Copy what git would commit.
 
     Args:
-        target: A folder that is not there yet.
+        target: A folder that does not exist yet.
 
     Returns:
-        The copy, as a repository without changes.
+        The copy, as a repository without uncommitted changes.
     """
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listed, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout  # noqa: S603
     for name in filter(None, names.split("\0")):
         source = REPOSITORY / name
-        # A file that is deleted and not committed is listed still.
+        # A file whose deletion is not committed is still listed.
         if source.is_symlink() or source.exists():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target / name, follow_symlinks=False)

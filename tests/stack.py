@@ -29,7 +29,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Launch:
-    """What `nyc_taxi.launch` did: exit code and everything that it printed."""
+    """The result of `nyc_taxi.launch`: exit code and everything that it printed."""
 
     exit_code: int
     output: str
@@ -77,9 +77,9 @@ class Stack:
         return self.engine.containers.get(f"{self.project}-{service}")
 
     def left_containers(self) -> list[str]:
-        """Return the names of containers of this project that compose did not start and nobody wants kept.
+        """Return the names of this project's containers that compose did not start and that are not kept on purpose.
 
-        Run workers are among them; the container of a failed step is not: it is kept for people to look into.
+        They include run workers, but not the container of a failed step, which is kept for debugging.
         """
         found = self.engine.containers.list(all=True, ignore_removed=True, filters={"network": self.project})
         labelled = self.engine.containers.list(
@@ -89,7 +89,7 @@ class Stack:
         return sorted({c.name for c in own if c.status == "running" or c.attrs["State"]["ExitCode"] == 0})
 
     def assert_nothing_is_left(self) -> None:
-        """Wait until no such container is left: a run worker outlives its run's last event by its own exit."""
+        """Wait until no such container is left: a run worker exits shortly after its run's last event."""
         wait_until(lambda: not self.left_containers(), what=f"{self.left_containers()} gone", timeout_s=60)
 
     def launch(self, month: str, *arguments: str) -> Launch:
@@ -179,7 +179,7 @@ class Stack:
 
     @contextmanager
     def stopped(self, service: str) -> Iterator[None]:
-        """Stop a service, and start it again at the end, until it is healthy."""
+        """Stop a service; at the end, start it again and wait until it is healthy."""
         container = self.container(service)
         container.stop(timeout=10)
         try:
@@ -197,7 +197,7 @@ class Stack:
         )
 
     def start_job(self, job: str, run_config: dict[str, Any], *, month: str | None = None) -> str:
-        """Launch a job of a month, or of none, as the UI's button does; return its run's id without waiting for it."""
+        """Launch a job, with or without a month, as the UI's button does; return the run's id without waiting."""
         tags = [{"key": "dagster/partition", "value": month}] if month else []
         launched = self.query(
             """
@@ -223,7 +223,7 @@ class Stack:
         return str(launched["run"]["runId"])
 
     def run_status(self, run_id: str) -> str:
-        """Return how it stands with a run, such as `STARTED` or `SUCCESS`."""
+        """Return the status of a run, such as `STARTED` or `SUCCESS`."""
         answer = self.query("query Status($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }", run=run_id)
         return str(answer["runOrError"]["status"])
 
@@ -234,7 +234,7 @@ class Stack:
         return self.run_status(run_id)
 
     def committed_events(self, month: str) -> int:
-        """Count the topic's committed records of a month with a consumer of our own."""
+        """Count the topic's committed records of a month with a separate consumer."""
         prefix = f"{month}.".encode()
         return sum((message.key() or b"").startswith(prefix) for message in committed_records(self.kafka_address))
 
@@ -243,11 +243,11 @@ class Stack:
         return AdminClient({"bootstrap.servers": self.kafka_address})
 
     def committed_offsets(self) -> list[tuple[int, int]]:
-        """Return partition and offset of each committed record of the topic, read by a consumer of our own."""
+        """Return partition and offset of each committed record of the topic, read by a separate consumer."""
         return [(message.partition(), message.offset()) for message in committed_records(self.kafka_address)]
 
     def ingested_offsets(self) -> list[tuple[int, int]]:
-        """Return partition and offset of each row of bronze that came from the topic as it is now."""
+        """Return partition and offset of each row of bronze that came from the current topic."""
         scan = (
             self.catalog()
             .load_table("bronze.raw_trips")
@@ -292,7 +292,7 @@ class Stack:
         return rows
 
     def marts_tables(self, *, without: tuple[str, ...]) -> dict[str, list[str]]:
-        """Return the rows of each table of the marts as text in a stable order, but for those of some schemas."""
+        """Return the rows of each table of the marts as text in a stable order, except those of some schemas."""
         tables: dict[str, list[str]] = self._in_marts(
             'found = marts.execute("select table_schema, table_name from information_schema.tables '
             "where table_type = 'BASE TABLE'\").fetchall();"
@@ -303,7 +303,7 @@ class Stack:
         return tables
 
     def _in_marts(self, script: str, *arguments: str) -> Any:
-        """Open the file read-only as `marts`, in a container of this call's own, and return the JSON it prints."""
+        """Open the file read-only as `marts`, in a container of its own, and return the JSON that it prints."""
         opened = "import duckdb, json, sys; marts = duckdb.connect('/var/lib/marts/marts.duckdb', read_only=True);"
         printed = self.engine.containers.run(
             "drayage/dbt-runner",
@@ -324,7 +324,7 @@ def _plain(entry: dict[str, Any]) -> Any:
 
 
 def wait_until(condition: Callable[[], bool], *, what: str, timeout_s: float) -> None:
-    """Poll a condition until it holds; raise `TimeoutError` that names it when it does not in time."""
+    """Poll a condition until it holds; raise a `TimeoutError` that names it if it does not in time."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:

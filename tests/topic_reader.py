@@ -1,4 +1,4 @@
-"""The topic as a consumer of the tests' own reads it."""
+"""The topic, read by a consumer that belongs to the tests."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ TOPIC = "taxi.raw_trips"
 
 
 def topic_id(address: str) -> str:
-    """Return the id of the topic as it is now, written as Kafka's own tools and Flink do: base64 for URLs."""
-    admin = AdminClient({"bootstrap.servers": address})  # a client that is not kept answers nothing
+    """Return the current topic's id in URL-safe base64, as Kafka's own tools and Flink write it."""
+    admin = AdminClient({"bootstrap.servers": address})  # kept in a variable: a client that is collected never answers
     topic = admin.describe_topics(TopicCollection([TOPIC]))[TOPIC].result(30)
     return str(topic.topic_id).translate(str.maketrans("+/", "-_"))
 

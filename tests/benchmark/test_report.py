@@ -1,4 +1,4 @@
-"""The benchmark's tables say what its runs took: they are pasted into docs/performance.md unseen."""
+"""The benchmark's tables show how long its runs took; they are pasted into docs/performance.md unchecked."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_the_typical_run_is_the_median_and_the_slower_of_two_middle_ones() -> No
     }
 
 
-def test_what_no_step_took_is_the_rest() -> None:
+def test_time_outside_all_steps_is_the_rest() -> None:
     assert rest_s(run("pipeline", 10, 10.0, bronze=3.0, silver=4.5)) == pytest.approx(2.5)
 
 
@@ -60,7 +60,7 @@ def test_the_picture_has_a_bar_for_each_step_and_the_rest() -> None:
         assert name in svg
 
 
-def test_a_recorded_context_runs_again_for_another_month_and_nothing_else_changes() -> None:
+def test_a_recorded_context_is_reused_for_another_month_and_nothing_else_changes() -> None:
     context = {
         "asset_keys": ["generate_events"],
         "partition_key": "2024-01",

@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from plots import take_note_of_plots
 from stack import Stack
 
-# The browser stays on this machine: whatever it would look up by itself is switched off.
+# The browser must not use the network: everything that it would look up by itself is switched off.
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -17,7 +17,7 @@ QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
-# Only a failing test waits so long.
+# Only a failing test waits this long.
 TIMEOUT_MS = 90_000
 expect.set_options(timeout=TIMEOUT_MS)
 

@@ -1,11 +1,11 @@
-"""The numbers that Dagster's event log holds of each asset, as its plots are to show them."""
+"""The numbers of each asset in Dagster's event log, as its plots should show them."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from stack import Stack
 
-# The UI plots the newest so many partitions.
+# The UI plots this many of the newest partitions.
 _PLOTTED_PARTITIONS = 120
 _EVENTS = """
 query Events($assets: [AssetKeyInput!]) {
@@ -27,11 +27,11 @@ query Events($assets: [AssetKeyInput!]) {
 
 @dataclass(frozen=True)
 class Logged:
-    """What the log holds of one label of one asset.
+    """The values of one label of one asset in the log.
 
     Args:
-        values: The values by the position of their partition on the plot's axis, the latest of each; of an asset
-            without partitions all of them, by their age.
+        values: The latest value of each partition, by its position on the plot's axis; for an asset without
+            partitions, all values by age.
         partitioned: Whether the asset has partitions.
     """
 
@@ -43,12 +43,12 @@ def logged_numbers(stack: Stack, labels: Collection[str], *assets: str) -> dict[
     """Read the log.
 
     Args:
-        stack: Whose log.
-        labels: The labels that matter.
-        assets: Only these assets; default is all.
+        stack: The stack whose log is read.
+        labels: The labels to read.
+        assets: The assets to read; all by default.
 
     Returns:
-        What it holds, by asset and label; neither assets nor labels without values.
+        The values by asset and label, without assets or labels that have none.
     """
     numbers: dict[str, dict[str, Logged]] = {}
     keys = [{"path": asset.split("/")} for asset in assets] or None
@@ -72,5 +72,5 @@ def logged_numbers(stack: Stack, labels: Collection[str], *assets: str) -> dict[
 
 
 def written(number: float) -> str:
-    """A number as the UI's tooltips write it: with commas, and three decimals at most."""
+    """Return a number as the UI's tooltips write it: with commas, and at most three decimals."""
     return f"{number:,.3f}".rstrip("0").rstrip(".")

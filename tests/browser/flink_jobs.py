@@ -1,4 +1,4 @@
-"""Flink's jobs on the test stack, slowed down and asked for at the JobManager."""
+"""Flink's jobs on the test stack, slowed down, and looked up at the JobManager."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ EVENTS = 100_000
 
 @contextmanager
 def slow_flink(stack: Stack) -> Iterator[Callable[[], None]]:
-    """Leave the TaskManager so little of a processor that no job of ``EVENTS`` ends before it is let go."""
+    """Give the TaskManager so little CPU that no job of ``EVENTS`` ends before the block is left."""
     taskmanager = stack.container("flink-taskmanager")
 
     def let_go() -> None:
@@ -25,7 +25,7 @@ def slow_flink(stack: Stack) -> Iterator[Callable[[], None]]:
 
 
 def running_bronze_job(stack: Stack) -> str:
-    """Wait until bronze's Flink job runs, and tell its id."""
+    """Wait until bronze's Flink job runs; return its id."""
     found: list[str] = []
 
     def is_running() -> bool:
@@ -39,10 +39,10 @@ def running_bronze_job(stack: Stack) -> str:
 
 
 def state_of(stack: Stack, job: str) -> str:
-    """Tell a Flink job's state as the JobManager knows it."""
+    """Return a Flink job's state according to the JobManager."""
     return str(httpx.get(f"{stack.url('FLINK_PORT')}/jobs/{job}", timeout=30).json()["state"])
 
 
 def cancel_in_flink(stack: Stack, job: str) -> None:
-    """Cancel a job behind the step's back, as somebody does on Flink's own page."""
+    """Cancel a job without the step's knowledge, as on Flink's own page."""
     httpx.patch(f"{stack.url('FLINK_PORT')}/jobs/{job}", params={"mode": "cancel"}, timeout=30).raise_for_status()

@@ -1,12 +1,11 @@
-"""What a plot on a page shows: Dagster draws it on a canvas, where no text can be found afterwards.
+"""Reads the plots of a page, which Dagster draws on a canvas that holds no text.
 
-The page is made to take note of what is drawn, and the mouse is put on each point, so that a tooltip tells where it
-stands and its value.
+The page records what is drawn, and the mouse is moved to each point, whose tooltip shows its position and value.
 """
 
 from playwright.sync_api import Locator, Page
 
-# Wide enough for the mouse to tell each of 120 months from the next.
+# Wide enough for the mouse to hit each of 120 months separately.
 WIDE = {"width": 3000, "height": 1500}
 _TAKE_NOTE = """
 (() => {
@@ -30,12 +29,12 @@ _TAKE_NOTE = """
   });
 })();
 """
-# Chart.js looks at the mouse once a frame, and draws what it found in the next.
+# Chart.js reads the mouse position once a frame, and draws the result in the next frame.
 _TWO_FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
 def take_note_of_plots(page: Page) -> None:
-    """Let every page that is opened from now on take note of what it draws."""
+    """Make every page that is opened from now on record what it draws."""
     page.add_init_script(_TAKE_NOTE)
 
 
@@ -49,7 +48,7 @@ def find_plot(page: Page, name: str) -> Locator:
 def read_plot(page: Page, name: str) -> set[tuple[str, str]]:
     """Return title and value of each point's tooltip, such as ``("39", "5,928")``.
 
-    A second reading has what the first had and what was not drawn then.
+    A second reading includes the first one, and what had not been drawn by then.
     """
     canvas = find_plot(page, name)
     page.wait_for_function("canvas => drawn.get(canvas)?.points.size > 0", arg=canvas.element_handle())

@@ -1,6 +1,6 @@
 """What people do in the UI: materialize a month from the graph, look at its numbers, read why a step is red.
 
-With SCREENSHOTS=folder in the environment each test leaves its picture there: the README's are made so.
+With SCREENSHOTS=folder in the environment, each test writes its picture there; the README's are made this way.
 """
 
 import os
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.browser]
 
 MONTH = "2019-01"
 FAILING_MONTH = "2014-07"
-# What every step carries, and the rate of those that move events or rows.
+# The numbers of every step, and the rate of those that move events or rows.
 STEP_NUMBERS = {"duration_s", "cpu_s", "peak_memory_mib"}
 RATES = {"events_per_second", "rows_per_second"}
 PLOTTED = {
@@ -72,7 +72,7 @@ def take_picture(page: Page, name: str) -> None:
 
 
 def test_a_month_launched_from_the_graph_is_green(page: Page, stack: Stack) -> None:
-    """The main use: one click, and a green run that says what it was made from."""
+    """The main use: one click, and a green run that shows what it was made from."""
     run = launch_from_the_graph(page, stack, MONTH)
     assert run["status"] == "SUCCESS"
     page.goto(f"/runs/{run['id']}")
@@ -82,9 +82,9 @@ def test_a_month_launched_from_the_graph_is_green(page: Page, stack: Stack) -> N
 
 
 def test_plots_show_every_number_of_the_event_log(page: Page, stack: Stack) -> None:
-    """Rate, seconds and memory of each step in every month, and nothing else: a plot is what people believe.
+    """Rate, seconds and memory of each step in every month, and nothing else, since people trust a plot.
 
-    Of dbt's and the published assets one each: the others have their numbers from the same code.
+    One dbt asset and one published asset stand for the others, whose numbers come from the same code.
     """
     if newest_run(stack, MONTH) is None:
         launch_from_the_graph(page, stack, MONTH)
@@ -107,7 +107,7 @@ def open_plots(page: Page, asset: str) -> None:
 
 
 def assert_plotted(page: Page, stack: Stack, asset: str, label: str) -> None:
-    """Compare a plot with the log, and once more on a fresh page: a plot is drawn in many frames, and a log grows."""
+    """Compare a plot with the log until they agree: a plot is drawn over many frames, and the log grows."""
     said: dict[str, Any] = {}
 
     def is_whole() -> bool:
@@ -117,7 +117,7 @@ def assert_plotted(page: Page, stack: Stack, asset: str, label: str) -> None:
         said.update(plotted=sorted(plotted), logged=dict(logged.values))
         if logged.partitioned:
             return plotted == {(str(place), value) for place, value in logged.values.items()}
-        # Two runs within seconds share a pixel, and their titles tell minutes only.
+        # Two runs within seconds share a pixel, and their titles show only minutes.
         values = {value for _, value in plotted}
         return logged.values[0] in values and values <= set(logged.values.values())
 
@@ -133,7 +133,7 @@ def tags_of(stack: Stack, run_id: str) -> dict[str, str]:
 
 
 def test_the_stages_stand_side_by_side_in_one_picture(page: Page, stack: Stack) -> None:
-    """Dagster cannot lay two plots over each other; whoever looks for the slowest stage looks here."""
+    """Dagster cannot combine two plots; this picture shows the slowest stage."""
     if newest_run(stack, MONTH) is None:
         launch_from_the_graph(page, stack, MONTH)
     page.goto("/assets/throughput?view=overview")
@@ -154,7 +154,7 @@ def test_every_group_of_the_graph_is_there_with_its_assets(page: Page) -> None:
 
 
 def test_a_red_steps_page_says_the_reason_and_the_command(page: Page, stack: Stack) -> None:
-    """Whoever debugs reads this first: what is wrong with which file, and how to look into the container."""
+    """This is read first when debugging: what is wrong with which file, and how to look into the container."""
     file = stack.data_folder / f"yellow_tripdata_{FAILING_MONTH}.csv"
     file.write_text("VendorID,fare\n1,2\n")
     try:
@@ -171,7 +171,7 @@ FLINK_MONTH = "2013-06"
 
 
 def test_a_red_flink_steps_page_links_its_job_below_the_commands(page: Page, stack: Stack) -> None:
-    """What failed in Flink is explained in Flink, and nobody looks for an id of 32 digits there."""
+    """A failure in Flink is explained in Flink, where nobody wants to search for a 32-digit id."""
     made = stack.launch(FLINK_MONTH, "--select", "kafka_topics,generate_events", "--events", str(EVENTS))
     assert made.exit_code == 0, made.output
     with slow_flink(stack):
@@ -189,13 +189,13 @@ def test_a_red_flink_steps_page_links_its_job_below_the_commands(page: Page, sta
 
 
 def commands(stack: Stack, run_id: str, step: str) -> list[str]:
-    """The commands that a red step's page names, in their order."""
+    """Return the commands on a red step's page, in order."""
     prefix = f"docker exec -it {stack.project}-dagster-webserver drayage"
     return [f"{prefix} {verb} {run_id[:8]} {step}" for verb in ("replay", "shell")]
 
 
 def read_full_message(page: Page, run_id: str, step: str) -> str:
-    """Open a red step's page and the whole of its message."""
+    """Open a red step's page; return its whole message."""
     page.goto(f"/runs/{run_id}?logs=step%3A{step}")
     expect(page.get_by_text("STEP_FAILURE").first).to_be_visible()
     page.get_by_role("button", name=re.compile("View full message", re.IGNORECASE)).last.click()
@@ -205,7 +205,7 @@ def read_full_message(page: Page, run_id: str, step: str) -> str:
 
 
 def assert_in_order(said: str, *parts: str) -> None:
-    """The first part is the very reason, and each other one stands below the one before it."""
+    """Assert that the parts appear in this order, the first of them in the line of the failure."""
     missing = [part for part in parts if part not in said]
     assert not missing, said
     assert sorted(parts, key=said.index) == list(parts), said
@@ -213,12 +213,12 @@ def assert_in_order(said: str, *parts: str) -> None:
 
 
 CANCELLED_MONTH = "2013-05"
-# What the README promises; it takes one to two seconds.
+# The README promises this limit; it takes one to two seconds.
 GONE_WITHIN_S = 5.0
 
 
 def test_a_cancelled_step_leaves_neither_container_nor_flink_job(page: Page, stack: Stack) -> None:
-    """Who presses Terminate means it: what goes on unseen would write to a table later."""
+    """Terminate must end all work: a job that went on unseen would write to a table later."""
     made = stack.launch(CANCELLED_MONTH, "--select", "kafka_topics,generate_events", "--events", str(EVENTS))
     assert made.exit_code == 0, made.output
     with slow_flink(stack) as let_go:
@@ -244,7 +244,7 @@ def test_a_cancelled_step_leaves_neither_container_nor_flink_job(page: Page, sta
                 f"{GONE_WITHIN_S} s after Terminate Flink job {job} is {state_of(stack, job)}, run {run_id} is "
                 f"{stack.run_status(run_id)}, and of its steps are there: {step_containers(stack, run_id)}"
             )
-    assert state_of(stack, job) == "CANCELED", "it was the cancel that ended it"
+    assert state_of(stack, job) == "CANCELED", "the cancel must have ended it"
     assert stack.wait_for_end(run_id, timeout_s=60) == "CANCELED"
     again = stack.launch(CANCELLED_MONTH, "--select", "bronze/raw_trips")
     assert again.exit_code == 0, again.output
@@ -252,7 +252,7 @@ def test_a_cancelled_step_leaves_neither_container_nor_flink_job(page: Page, sta
 
 
 def step_containers(stack: Stack, run_id: str) -> list[str]:
-    """The containers of a run's steps, ended ones too; its worker is none of them."""
+    """Return the containers of a run's steps, including ended ones, without its worker."""
     labels = [f"drayage/run_id={run_id}", "drayage/step"]
     return [
         container.name

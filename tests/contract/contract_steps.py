@@ -18,7 +18,7 @@ SHELL_IMAGE = "debian:trixie-slim"
 _LONGEST_TEST_S = 3600
 PYTHON_IMAGE = "drayage/contract-workload"
 
-# Pipes by hand: what any language can do without a library.
+# Pipes by hand, as any language can speak it without a library.
 PIPES_SHELL = r"""
 set -eu
 messages=/drayage/io/messages.jsonl
@@ -34,18 +34,18 @@ GREEN = 'opened; report \'{"rows":{"raw_value":3,"type":"__infer__"}}\'; closed'
 
 
 def shell(script: str) -> list[str]:
-    """A command that speaks Pipes by hand."""
+    """Return a command that speaks Pipes by hand."""
     return ["sh", "-c", PIPES_SHELL + script]
 
 
 def python(script: str) -> list[str]:
-    """A command that speaks Pipes through its Python library."""
+    """Return a command that speaks Pipes through its Python library."""
     return ["python3", "-c", script]
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """What one test owns on the engine, told by its label."""
+    """What one test owns on the engine, identified by a label."""
 
     name: str
     exchange_root: Path
@@ -66,13 +66,13 @@ class Deployment:
         return list(self.engine.volumes.list(filters={"label": f"drayage/deployment={self.name}"}))
 
     def left_behind(self) -> list[str]:
-        """Names of the containers and volumes that are still there when removal, behind the step, has had its time."""
+        """Return the names of the containers and volumes left once removal in the background has had time to finish."""
         with contextlib.suppress(AssertionError):
             wait_until(lambda: not self.containers() and not self.volumes(), what="removal", deadline_s=30)
         return [owned.name for owned in (*self.containers(), *self.volumes())]
 
     def starts(self) -> int:
-        """How often containers of this deployment were started, as the engine said."""
+        """Return how many containers of this deployment were started, according to the engine."""
         return len(self.events.heard("start"))
 
     def remove_everything(self) -> None:
@@ -83,9 +83,9 @@ class Deployment:
 
 
 class EngineEvents:
-    """What the engine says of a deployment's containers, heard as it happens.
+    """The engine's events about a deployment's containers, recorded as they happen.
 
-    Asked afterwards it would know its last 256 events only, and health checks of a stack beside the test make many.
+    The engine keeps only its last 256 events, and the health checks of a stack beside the test make many.
 
     Args:
         deployment: Its name.
@@ -100,11 +100,11 @@ class EngineEvents:
         )
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
-        # The engine answers before it listens itself.
+        # The engine answers this request before it subscribes.
         self._wait_for_a_sign()
 
     def heard(self, action: str) -> list[dict[str, Any]]:
-        """All events of an action, such as ``start`` or ``kill``, up to now."""
+        """Return all events of an action, such as ``start`` or ``kill``, up to now."""
         self._wait_for_a_sign()
         return [event for event in list(self._events) if event["Action"] == action]
 
@@ -118,7 +118,7 @@ class EngineEvents:
             self._events.append(event)
 
     def _wait_for_a_sign(self) -> None:
-        """Make the engine say something, and wait until it is heard: all that was said before is heard then too."""
+        """Make the engine emit an event and wait for it: all earlier events have then arrived too."""
 
         def is_heard() -> bool:
             sign = self._engine.api.create_container(SHELL_IMAGE, labels=self._labels)["Id"]
@@ -148,7 +148,7 @@ class StepOutcome:
 
     @property
     def failure(self) -> tuple[str, Mapping[str, Any]]:
-        """Description and metadata of the step's failure."""
+        """Return description and metadata of the step's failure."""
         (event,) = [e for e in self.events if e.event_type == dg.DagsterEventType.STEP_FAILURE]
         data = event.step_failure_data
         if data.user_failure_data is None:
@@ -185,7 +185,7 @@ class StepOutcome:
 
     @property
     def logged(self) -> str:
-        """Every text of the event log, as the UI would show it."""
+        """Return all text of the event log, as the UI would show it."""
         return "\n".join(str(entry) for entry in self.entries)
 
 
@@ -204,7 +204,7 @@ def outcome_of(instance: dg.DagsterInstance, run_id: str) -> StepOutcome:
 def step(
     command: Sequence[str] | None, *, image: str = SHELL_IMAGE, asset: Mapping[str, Any] | None = None, **run: Any
 ) -> dg.AssetsDefinition:
-    """An asset `report` whose step runs one container."""
+    """Return an asset `report` whose step runs one container."""
 
     @dg.asset(name="report", **(asset or {}))
     def report(context: dg.AssetExecutionContext, drayage: dg.ResourceParam[PipesDockerClient]) -> Any:
@@ -216,7 +216,7 @@ def step(
 def materialize(
     instance: dg.DagsterInstance, client: PipesDockerClient, *assets: dg.AssetsDefinition, **arguments: Any
 ) -> StepOutcome:
-    """Materialize for real, and read the event log."""
+    """Materialize for real; return what the event log holds."""
     result = dg.materialize(
         list(assets), instance=instance, resources={"drayage": client}, raise_on_error=False, **arguments
     )
@@ -224,7 +224,7 @@ def materialize(
 
 
 def wait_until(condition: Callable[[], Any], *, what: str, deadline_s: float = 120.0) -> Any:
-    """Poll a named condition."""
+    """Poll a named condition until it holds, and return its value."""
     deadline = time.monotonic() + deadline_s
     while not (found := condition()):
         assert time.monotonic() < deadline, f"{what}: not within {deadline_s} s"
@@ -233,10 +233,10 @@ def wait_until(condition: Callable[[], Any], *, what: str, deadline_s: float = 1
 
 
 def empty_project(root: Path, package: str) -> Path:
-    """Make a Dagster project that has no definitions yet, as ``dg`` knows one.
+    """Create a Dagster project for ``dg``, without definitions.
 
     Args:
-        root: Its folder; made if it is not there.
+        root: Its folder; created if it does not exist.
         package: Its package; one process can import two projects only if their packages have different names.
 
     Returns:

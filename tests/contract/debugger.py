@@ -1,4 +1,4 @@
-"""A debugger as editors are one: it speaks the Debug Adapter Protocol to a port.
+"""A debugger like those in editors: it speaks the Debug Adapter Protocol to a port.
 
 *Source*: https://microsoft.github.io/debug-adapter-protocol/specification, 1.6x.
 """
@@ -9,12 +9,12 @@ import socket
 from collections.abc import Sequence
 from typing import Any, Self
 
-# Only a failing test waits so long.
+# Only a failing test waits this long.
 _TIMEOUT_S = 60.0
 
 
 class Debugger:
-    """One session with a program that waits for a debugger.
+    """A session with a program that waits for a debugger.
 
     Args:
         port: On 127.0.0.1.
@@ -31,14 +31,14 @@ class Debugger:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._file.close()
         self._socket.close()
 
     def attach(self, *, breakpoints: dict[str, Sequence[int]]) -> None:
-        """Attach as an editor does, with breakpoints by file, and let the program begin."""
+        """Attach as an editor does, with breakpoints by file, and let the program start."""
         self.ask("initialize", adapterID="python", pathFormat="path", linesStartAt1=True)
-        # Its answer comes only after configurationDone.
+        # The response comes only after configurationDone.
         attaching = self._send("attach", justMyCode=True)
         self.wait_for("event", event="initialized")
         for file, lines in breakpoints.items():
@@ -47,11 +47,11 @@ class Debugger:
         self._answer_to(attaching)
 
     def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
-        """Send a request and return its answer's body."""
+        """Send a request and return the body of its response."""
         return self._answer_to(self._send(command, **arguments))
 
     def wait_for(self, kind: str, **fields: Any) -> dict[str, Any]:
-        """Return the next message of a kind whose fields are these, keeping the others for later."""
+        """Return the next message of a type with these fields, and keep the others for later."""
         wanted = {"type": kind, **fields}
         for message in list(self._kept):
             if wanted.items() <= message.items():

@@ -1,16 +1,18 @@
-"""A Dagster host in a process of its own, started, killed and read from outside."""
+"""A Dagster host in its own process, started, killed and observed from outside."""
 
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from contract_steps import Deployment, StepOutcome, outcome_of, wait_until
 
 HERE = Path(__file__).parent
-# Only a failing test waits so long: the machine may be building images beside it.
+# Only a failing test waits this long; the machine may be building images meanwhile.
 DEADLINE_S = 240.0
 
 
@@ -37,10 +39,10 @@ class Host:
         return self.instance.get_runs(limit=1)[0]
 
     def wait_for_output(self, text: str, step: str = "report") -> Path:
-        """Wait until the step's container says something, as the host wrote it down."""
+        """Wait until the host has recorded this output of the step's container."""
 
         def said() -> Path | None:
-            assert self.processes[-1].poll() is None, "the host ended before its step said anything"
+            assert self.processes[-1].poll() is None, "the host ended before its step printed anything"
             for log in self.deployment.exchange_root.glob(f"*/{step}/*/stdout.log"):
                 if text in log.read_text(encoding="utf-8"):
                     return log.parent
@@ -51,12 +53,12 @@ class Host:
         return found
 
     def kill(self, process: subprocess.Popen[bytes]) -> str:
-        """SIGKILL it, and do what Dagster's run monitor does: the run shows failed."""
+        """Send SIGKILL, and mark the run as failed, as Dagster's run monitor does."""
         self.kill_if_running(process)
         return self.last_run().run_id
 
     def kill_if_running(self, process: subprocess.Popen[bytes]) -> None:
-        """As above, at a moment when there may be no run yet, or none any more."""
+        """Do the same at a moment when there may be no unfinished run."""
         process.kill()
         process.wait()
         for run in self.instance.get_runs(limit=1):
@@ -66,3 +68,15 @@ class Host:
     def finish(self, process: subprocess.Popen[bytes]) -> StepOutcome:
         process.wait(timeout=DEADLINE_S)
         return outcome_of(self.instance, self.last_run().run_id)
+
+
+def is_standing_by(deployment: Deployment) -> bool:
+    """Return whether the second step has a running container; it stands by while the first step goes on."""
+    return any(
+        container.labels["drayage/step"] == "second" and container.status == "running"
+        for container in deployment.containers()
+    )
+
+
+def wait_for(condition: Callable[[], Any], what: str) -> None:
+    wait_until(condition, what=what, deadline_s=DEADLINE_S)

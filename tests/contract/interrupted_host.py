@@ -1,4 +1,4 @@
-"""A Dagster host in a process of its own, for tests that interrupt or kill it.
+"""A Dagster host in its own process, for tests that interrupt or kill it.
 
 Usage: ``python interrupted_host.py <job> <dagster home> <exchange root> <deployment> [<run to retry>]``.
 """
@@ -15,7 +15,7 @@ from contract_steps import PIPES_SHELL
 
 from drayage import DrayageClient, EnvSecret, Mount
 
-# Dagster imports this file a second time by its path: the arguments hold then too.
+# Dagster imports this file a second time by its path, with the same arguments.
 _ROLE, _HOME, _ROOT, _DEPLOYMENT, *_RETRIED = sys.argv[1:]
 
 PATIENT = """
@@ -38,7 +38,7 @@ i=0; while [ ! -e /drayage/io/go ] && [ $i -lt 600 ]; do i=$((i+1)); sleep 0.1; 
 send report_asset_materialization '{"asset_key":"second","metadata":{},"data_version":null}'
 closed
 """
-# Long enough to be killed in, at any point of it.
+# Long enough to be killed at any point.
 BRIEF = """
 opened
 send report_asset_materialization '{"asset_key":"first","metadata":{},"data_version":null}'
@@ -49,7 +49,7 @@ send report_asset_materialization '{"asset_key":"second","metadata":{},"data_ver
 send report_asset_check '{"asset_key":"second","check_name":"whole","passed":true,"severity":"ERROR","metadata":{}}'
 closed
 """
-# Two steps; each goes on when there is a file.
+# Two steps; each continues once its file exists.
 AHEAD_FIRST = """
 opened; echo started; while [ ! -e /signals/first ]; do sleep 0.1; done
 send report_asset_materialization '{"asset_key":"first","metadata":{},"data_version":null}'; closed
@@ -59,7 +59,7 @@ cat /drayage/io/context.json; grep -q '"second"' /drayage/io/context.json
 opened; echo started; while [ ! -e /signals/second ]; do sleep 0.1; done
 send report_asset_materialization '{"asset_key":"second","metadata":{},"data_version":null}'; closed
 """
-# Not a word of Pipes.
+# A program without Pipes.
 PLAIN = """
 echo early=1; echo started
 i=0; while [ ! -e /drayage/io/go ] && [ $i -lt 600 ]; do i=$((i+1)); sleep 0.1; done
@@ -114,7 +114,7 @@ def _streamed() -> dg.AssetsDefinition:
 
 
 def _both(name: str, *, streaming: bool) -> dg.AssetsDefinition:
-    """Two assets with a check each, that need a secret; names of assets begin with the step's."""
+    """Return two assets with a check each that need a secret; their names begin with the step's."""
     keys = {old: f"{name}_{old}" for old in ("first", "second")}
     script = 'test "$(cat /run/secrets/key)" = hush-hush; ' + BRIEF
     for old, new in keys.items():
@@ -150,7 +150,7 @@ def _ahead(name: str, script: str, **asset: Any) -> dg.AssetsDefinition:
 
 
 class StrikingLock:
-    """Has the process interrupted at the worst moment: it is taken, and who takes it does not know yet."""
+    """Interrupts the process at the worst moment: when the lock is taken but its taker does not know it yet."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -167,7 +167,7 @@ class StrikingLock:
 
 
 class StrikingHandler(logging.Handler):
-    """Logs nothing; its lock strikes as soon as the host says that its container was started."""
+    """Logs nothing; its lock interrupts as soon as the host logs that its container was started."""
 
     def createLock(self) -> None:  # noqa: N802 - logging's name
         self.lock: Any = StrikingLock()
@@ -206,7 +206,7 @@ def _job(*assets: dg.AssetsDefinition, config: dict[str, Any] | None = None) -> 
 
 
 def patient() -> dg.JobDefinition:
-    # The machine may be busy: its shell gets the time to say that it stops.
+    # On a busy machine, the shell needs time to report that it stops.
     return _job(_single(PATIENT, stop_grace_s=60))
 
 
@@ -243,7 +243,7 @@ def pooled() -> dg.JobDefinition:
 
 
 def crashing() -> dg.JobDefinition:
-    """Three steps, five assets, four checks: for the test that kills this process at any moment."""
+    """Return three steps with five assets and four checks, for the test that kills this process at any moment."""
     return _job(_upstream(), _both("streamed", streaming=True), _both("collected", streaming=False))
 
 

@@ -1,4 +1,4 @@
-"""The example of a README, taken out of it and run."""
+"""Runs the example of a README."""
 
 import subprocess
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ def run_example(
 
     Args:
         page: The page.
-        folder: An empty folder, in which the example is written and run.
-        deployment: Owns the example's container.
+        folder: An empty folder in which the example runs.
+        deployment: The deployment that owns the example's container.
         python: The interpreter.
-        environment: Its environment variables, to which the deployment's are added.
+        environment: Environment variables, to which the deployment's are added.
 
     Returns:
         What the example printed.

@@ -17,7 +17,7 @@ class Report(pydantic.BaseModel):
 
 
 def plain(script: str) -> list[str]:
-    """A program without a word of Pipes."""
+    """Return a program that does not use Pipes."""
     return ["sh", "-c", script]
 
 
@@ -68,7 +68,7 @@ def test_what_a_failed_program_printed_is_kept_as_an_observation(
     assert (observation["rows"], observation["exit_code"], observation["drayage/partial"]) == (3, 4, True)
 
 
-def test_a_replay_reads_the_output_in_the_same_way(
+def test_a_replay_reads_the_output_the_same_way(
     instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient
 ) -> None:
     assert materialize(instance, client, step(plain("echo rows=3"), adapter="key_value")).success

@@ -1,7 +1,7 @@
-"""A workload that `drayage new` adds to this repository: what `make up` then builds is whole, and runs.
+"""A workload that `drayage new` adds to this repository: what `make up` then builds is complete, and runs.
 
-On a stack `make up` would build the host's image anew and restart three of its services, twice, for every other test.
-Here are the same steps under a name of the test's own: what is to be built, both images, and the step on that host.
+On the stack, `make up` would rebuild the host's image and restart three services under the other tests, twice. This
+module takes the same steps under names of its own: what is to be built, both images, and the step on that host.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.engine
 DRAYAGE = Path(sys.executable).with_name("drayage")
 SOCKET = "/var/run/docker.sock"
 EXCHANGE = "/var/lib/drayage/exchange"
-# Run by the host's image, whose definitions are those of the copied checkout.
+# Runs in the host's image, with the definitions of the copied checkout.
 MATERIALIZE = """
 import json, sys
 import dagster as dg
@@ -41,13 +41,13 @@ with dg.DagsterInstance.ephemeral() as instance:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of this checkout, as it is in the working tree."""
+    """Return a copy of this checkout, including uncommitted changes."""
     return copy_repository(tmp_path / "checkout")
 
 
 @pytest.fixture
 def images(deployment: Deployment) -> Iterator[tuple[str, str]]:
-    """Names for the host's image and the workload's, both removed at the end."""
+    """Return names for the host's image and the workload's, both removed at the end."""
     name = deployment.name.replace("-", "_")
     both = f"drayage/{name}-host", f"drayage/{name}"
     yield both
@@ -57,7 +57,7 @@ def images(deployment: Deployment) -> Iterator[tuple[str, str]]:
 
 
 def to_be_built(checkout: Path) -> set[str]:
-    """The images that `make up` would build."""
+    """Return the images that `make up` would build."""
     done = subprocess.run(
         ["bash", "bootstrap/images.sh", "--check"],  # noqa: S607
         cwd=checkout,

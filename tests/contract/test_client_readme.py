@@ -1,4 +1,4 @@
-"""The examples of both READMEs run as they are written."""
+"""The examples of both READMEs run as written."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize("page", ["README.md", "host/README.md"])
-def test_the_example_runs_as_it_is_written(tmp_path: Path, deployment: Deployment, page: str) -> None:
+def test_the_example_runs_as_written(tmp_path: Path, deployment: Deployment, page: str) -> None:
     printed = run_example(REPOSITORY / page, tmp_path, deployment, python=Path(sys.executable), environment=os.environ)
     assert "'rows': 3" in printed
     assert deployment.starts() == 1

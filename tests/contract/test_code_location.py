@@ -1,4 +1,4 @@
-"""A code location made from an image, and what happens when the image's name comes to stand for another one."""
+"""A code location made from an image, and what happens once the image's name refers to another image."""
 
 import io
 import json
@@ -31,7 +31,7 @@ MODEL = {
 
 
 def build(engine: docker.DockerClient, tag: str, *models: str) -> str:
-    """Build an image whose dbt project has these models, and tell its id."""
+    """Build an image whose dbt project has these models; return its id."""
     nodes = {f"model.taxi.{name}": {**MODEL, "name": name} for name in models}
     files = {
         "Dockerfile": b"FROM drayage/python\nCOPY manifest.json /app/target/manifest.json\n",
@@ -54,7 +54,7 @@ def build(engine: docker.DockerClient, tag: str, *models: str) -> str:
 
 @pytest.fixture
 def image(docker_engine: docker.DockerClient) -> Iterator[str]:
-    """A name for images of the test's own, all of them removed at its end."""
+    """Return a name for the test's own images, all of which are removed at the end."""
     name = f"drayage/contract-dbt-{uuid.uuid4().hex[:8]}"
     ids: set[str] = set()
     try:
@@ -70,10 +70,10 @@ def models(repository: dg.RepositoryDefinition) -> set[str]:
     return {key.path[1] for key in repository.asset_graph.materializable_asset_keys if key.path[0] == "core"}
 
 
-def test_run_worker_has_the_definitions_of_its_code_server_whatever_was_built_since(
+def test_a_run_worker_has_its_code_servers_definitions_whatever_was_built_since(
     image: str, docker_engine: docker.DockerClient, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else a run would execute another plan than the one that was shown and launched."""
+    """Otherwise a run would execute a different plan from the one that was shown and launched."""
     monkeypatch.setenv("DRAYAGE_EXCHANGE_ROOT", str(deployment.exchange_root))
     monkeypatch.setenv("TAXI_DBT_RUNNER_IMAGE", image)
     monkeypatch.setenv("TAXI_GENERATOR_IMAGE", "drayage/python")
@@ -87,10 +87,10 @@ def test_run_worker_has_the_definitions_of_its_code_server_whatever_was_built_si
     assert models(initialize_repository_def_from_pointer(pointer)) == {"first", "second"}
 
 
-def test_step_of_another_image_than_it_was_defined_for_is_refused_before_anything_starts(
+def test_a_step_whose_image_has_changed_is_refused_before_anything_starts(
     image: str, docker_engine: docker.DockerClient, instance: dg.DagsterInstance, deployment: Deployment
 ) -> None:
-    """Its manifest may name nodes that the image does not have, and leave out others."""
+    """The manifest may name nodes that the image does not have, and lack others."""
     loaded = read_image_id(image)
     client = deployment.client()
     green = materialize(instance, client, step(shell(GREEN), image=image, image_id=loaded))

@@ -1,4 +1,4 @@
-"""What the commands do with a step that is finished, one that runs, and one that is gone beside one that is not."""
+"""The commands on a finished step, on a running one, and on a removed one beside a kept one."""
 
 import json
 import tarfile
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.engine
 FAILED = "opened; echo to-stdout; closed; exit 3"
 
 
-def test_a_finished_step_whose_container_is_gone_still_tells_what_it_said(
+def test_a_finished_step_whose_container_is_gone_still_shows_its_output(
     instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient, cli: CommandLine
 ) -> None:
     materialize(instance, client, step(shell(f"echo printed; {GREEN}")))
@@ -28,7 +28,7 @@ def test_a_finished_step_whose_container_is_gone_still_tells_what_it_said(
         assert cli("messages", "last", "report", *follow).splitlines()[-1] == "CLOSED"
 
 
-def test_a_step_that_runs_is_put_in_a_capsule_and_replayed_beside_itself(
+def test_a_running_step_can_be_packed_in_a_capsule_and_replayed(
     instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient, cli: CommandLine, tmp_path: Path
 ) -> None:
     cli = replace(cli, apart=True)
@@ -48,7 +48,7 @@ def test_a_step_that_runs_is_put_in_a_capsule_and_replayed_beside_itself(
         (io / "go").touch()
         assert outcome.result().success
     with tarfile.open(tmp_path / "step.tar.gz") as capsule:
-        assert "verdict.json" not in capsule.getnames(), "nobody has judged it yet"
+        assert "verdict.json" not in capsule.getnames(), "it has not been judged yet"
 
 
 def test_a_capsule_holds_what_made_the_container(
@@ -66,7 +66,7 @@ def test_a_capsule_holds_what_made_the_container(
     assert {"io/context.json", "io/messages.jsonl", "stdout.log", "verdict.json"} <= files.keys()
 
 
-def test_a_replay_takes_another_image_variable_and_network(
+def test_a_replay_accepts_another_image_variable_and_network(
     instance: dg.DagsterInstance, client: DrayageClient, cli: CommandLine, python_image: str
 ) -> None:
     script = """
@@ -85,10 +85,10 @@ report '{}'; closed
     assert [text for text in lacks if text in changed] == []
 
 
-def test_a_shell_of_a_removed_container_takes_the_image_that_the_step_had(
+def test_a_shell_of_a_removed_container_uses_the_image_that_the_step_had(
     instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient, cli: CommandLine
 ) -> None:
-    """The name may mean another image by now."""
+    """The name may refer to another image by now."""
     moved = "drayage/contract-moved:latest"
     image = deployment.engine.images.get(SHELL_IMAGE)
     image.tag(moved)

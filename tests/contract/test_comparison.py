@@ -1,4 +1,4 @@
-"""What docs/comparison.md says of the stock client, and of this one for the same workload."""
+"""What docs/comparison.md claims about the stock client and about drayage for the same workload."""
 
 import random
 
@@ -10,7 +10,7 @@ from dagster_docker import PipesDockerClient
 pytestmark = pytest.mark.engine
 
 REPORT = """report '{"rows":{"raw_value":3,"type":"int"}}'"""
-# A message that is exactly as long as the chunks in which Docker passes a container's output on, or longer.
+# A message at least as long as the chunks in which Docker passes on a container's output.
 LONG = """
 opened
 text=$(head -c 16384 /dev/zero | tr '\\0' x)
@@ -25,7 +25,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 class Pair:
-    """The same workload, run by either client."""
+    """Runs the same workload with either client."""
 
     def __init__(self, instance: dg.DagsterInstance, deployment: Deployment, kind: str) -> None:
         self._instance = instance
@@ -36,7 +36,7 @@ class Pair:
         if not self.is_stock:
             asset = step(["sh", "-c", PIPES_SHELL + script], **arguments)
             return materialize(self._instance, self._deployment.client(), asset)
-        # Its messages go through the container's log; its containers get the label that the clean-up looks for.
+        # The stock client reads messages from the container's log; the label is for the clean-up.
         program = (PIPES_SHELL + script).replace("/drayage/io/messages.jsonl", "/dev/stderr")
         labels = {"drayage/deployment": self._deployment.name}
         asset = step(["sh", "-c", program], container_kwargs={"labels": labels}, **arguments)
@@ -85,7 +85,7 @@ def test_what_was_reported_before_a_failure(pair: Pair) -> None:
 
 
 def test_a_large_context(pair: Pair) -> None:
-    """Random, since the stock client compresses it before it goes into an environment variable."""
+    """Random, since the stock client compresses it into an environment variable."""
     extras = {"text": random.Random(0).randbytes(200_000).hex()}  # noqa: S311 - no secret
     outcome = pair.run(f"opened; {REPORT}; closed", extras=extras)
     assert outcome.success != pair.is_stock

@@ -1,4 +1,4 @@
-"""`drayage conform` on an image that knows nothing of the contract, and on one that keeps it."""
+"""`drayage conform` on an image that ignores the contract, and on one that keeps it."""
 
 import json
 from pathlib import Path
@@ -21,10 +21,10 @@ def test_an_image_that_does_not_speak_pipes_fails_with_the_reason(tmp_path: Path
     assert column["holds"] is False
     (report,) = column["reports"]
     assert "it never opened Dagster Pipes" in report["failures"][0]
-    assert not list(tmp_path.glob("*/*")), "exchange directories are left"
+    assert not list(tmp_path.glob("*/*")), "exchange directories are left behind"
 
 
-def test_an_image_that_keeps_the_contract_is_written_into_the_table(tmp_path: Path) -> None:
+def test_an_image_that_keeps_the_contract_is_added_to_the_table(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     asked = ["--exchange-root", str(tmp_path / "exchange"), "conform", "drayage/writer-shell", "--scenario", "secret"]

@@ -1,4 +1,4 @@
-"""`drayage replay --debugpy` with a real debugger: stopped at a line, looked at, changed, and let go."""
+"""`drayage replay --debugpy` with a real debugger: stop at a line, inspect, change, continue."""
 
 import socket
 import subprocess
@@ -43,10 +43,10 @@ def read_until(output: IO[str], wanted: str) -> str:
     pytest.fail(f"{wanted!r} was never said: {said}")
 
 
-def test_a_debugger_stops_the_step_changes_it_and_lets_it_end(
+def test_a_debugger_stops_the_step_changes_it_and_lets_it_finish(
     instance: dg.DagsterInstance, deployment: Deployment, python_image: str, cli: CommandLine, tmp_path: Path
 ) -> None:
-    """The bug is found where it is: the step's own image, context and code, and only a variable set right."""
+    """The bug is found in the step's own image, context and code; only a variable is corrected."""
     source = tmp_path / "src"
     source.mkdir()
     (source / "program.py").write_text(PROGRAM)
@@ -96,7 +96,7 @@ def test_a_step_that_no_debugger_can_reach_is_refused(
     assert "no debugger can reach it" in cli("replay", "last", "report", "--yes", "--debugpy", exits=2)
 
 
-def test_a_step_in_which_no_python_begins_says_so(
+def test_a_step_that_starts_no_python_says_so(
     instance: dg.DagsterInstance, deployment: Deployment, python_image: str, cli: CommandLine
 ) -> None:
     materialize(instance, deployment.client(network="bridge"), step(shell(GREEN), image=python_image))

@@ -1,4 +1,4 @@
-"""The walk from a red step to a fixed replay is walked as it is written: same commands, same answers."""
+"""The walk from a red step to a fixed replay works as written: same commands, same output."""
 
 import re
 import shlex
@@ -39,12 +39,12 @@ def blocks() -> list[str]:
 
 
 def alike(text: str) -> list[str]:
-    """Lines without what differs from run to run: ids, numbers, times and the width of columns."""
+    """Return lines without what differs between runs: ids, numbers, times and the width of columns."""
     plain = re.sub(r"\b[0-9a-f]{6,}\b|\d+(\.\d+)*|(?<=\s)-(?=\s)", "#", text)
     return [" ".join(line.split()) for line in plain.splitlines()]
 
 
-def test_every_command_of_the_walk_answers_as_it_is_written(
+def test_every_command_of_the_walk_prints_what_the_page_shows(
     instance: dg.DagsterInstance, deployment: Deployment, cli: CommandLine
 ) -> None:
     failure, *sessions = blocks()
@@ -61,7 +61,7 @@ def test_every_command_of_the_walk_answers_as_it_is_written(
                 assert is_in(line, got, of=command), got
 
 
-# Each inline command of the page, and each option, how it is completed, how it exits and what it then says.
+# Each inline command and option of the page, how it is completed, how it exits and what it prints.
 STEP = "silver/cleaned_trips"
 SHELL, REPLAY = f"drayage shell last {STEP}", f"drayage replay last {STEP} --yes"
 INLINE = {
@@ -85,21 +85,21 @@ INLINE = {
 
 def is_in(line: str, got: str, *, of: str) -> bool:
     if of == "doctor":
-        # What is examined stands before the colon, and the machine's own figures behind it.
+        # Before the colon stands what is examined, after it the machine's own figures.
         return line.split(":", maxsplit=1)[0] in [found.split(":")[0] for found in got.splitlines()]
     if "…" in line:
         return line.split("…", maxsplit=1)[0].rsplit(" ", 1)[0] in got
     return all(part in alike(got) for part in alike(line))
 
 
-def test_every_inline_command_and_option_of_the_walk_is_there(
+def test_every_inline_command_and_option_of_the_walk_exists(
     instance: dg.DagsterInstance,
     deployment: Deployment,
     cli: CommandLine,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Taken from the page, so that a renamed option, or one more, cannot stand there untried."""
+    """They are taken from the page, so that no renamed or added option goes untested."""
     page = " ".join(WALK.read_text(encoding="utf-8").split())
     named = set(re.findall(r"`(drayage (?!--)[^`]+|--[a-z][^`]*)`", page))
     assert named == INLINE.keys()
@@ -114,7 +114,7 @@ def test_every_inline_command_and_option_of_the_walk_is_there(
 
 
 def test_the_completion_is_installed_as_the_walk_says(tmp_path: Path) -> None:
-    """In a home of the test's own: it writes into a shell's settings."""
+    """In a home directory of the test's own, since it edits the shell's settings."""
     assert "`drayage --install-completion`" in WALK.read_text(encoding="utf-8")
     program = Path(sys.executable).with_name("drayage")
     done = subprocess.run(  # noqa: S603 - ours

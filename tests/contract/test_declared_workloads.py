@@ -1,4 +1,4 @@
-"""Workloads declared in YAML: built, run with what they ask for, and judged as any other step."""
+"""Workloads declared in YAML: built, run with what they ask for, and judged like any other step."""
 
 import shutil
 import subprocess
@@ -21,7 +21,7 @@ PLAIN = {"image": SHELL_IMAGE, "adapter": "key_value", "assets": [REPORT]}
 
 @pytest.fixture(autouse=True)
 def environment(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a deployment tells its host: a declared workload needs nothing else."""
+    """Set what a deployment configures for its host; a declared workload needs nothing else."""
     monkeypatch.setenv("DRAYAGE_DEPLOYMENT", deployment.name)
     monkeypatch.setenv("DRAYAGE_EXCHANGE_ROOT", str(deployment.exchange_root))
     monkeypatch.setenv("DRAYAGE_NETWORK", "none")
@@ -29,7 +29,7 @@ def environment(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.fixture
 def folder(deployment: Deployment, tmp_path: Path) -> Iterator[Path]:
-    """A build folder; its image is removed at the end."""
+    """Create a build folder, whose image is removed at the end."""
     folder = tmp_path / deployment.name
     folder.mkdir()
     yield folder
@@ -38,7 +38,7 @@ def folder(deployment: Deployment, tmp_path: Path) -> Iterator[Path]:
 
 
 def image_of(folder: Path) -> str:
-    """What the build of a folder is called."""
+    """Return the name of the image that is built from a folder."""
     return f"drayage-build/{folder.name}"
 
 
@@ -48,7 +48,7 @@ def materialize(
     given: Mapping[str, object] | None = None,
     **attributes: object,
 ) -> StepOutcome:
-    """Declare a workload, and materialize it with the resources that are given."""
+    """Declare a workload, and materialize it with these resources."""
     context = dg.ComponentTree.for_test().load_context
     defs = ContainerWorkload.from_attributes_dict(attributes={**PLAIN, **attributes}).build_defs(context)
     result = dg.materialize(
@@ -88,12 +88,12 @@ def test_it_gets_what_it_declares(instance: dg.DagsterInstance, monkeypatch: pyt
     assert metadata["secret_bytes"] == len("open-sesame")
     assert metadata["memory_bytes"] == 64 * 2**20
     assert metadata["has_extras"] is True
-    assert metadata["release"] == 3.1, "key_value takes what is a number in JSON for one"
+    assert metadata["release"] == 3.1, "key_value reads a number where JSON would"
     assert "open-sesame" not in outcome.logged
 
 
 @pytest.mark.parametrize("script", ["echo rows=3", "exit 3"])
-def test_its_run_says_which_image_and_revision_made_it(
+def test_its_run_records_which_image_and_revision_made_it(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, script: str
 ) -> None:
     monkeypatch.setenv("GIT_REVISION", "4711abc")
@@ -137,7 +137,7 @@ def test_the_client_that_it_names_runs_it(
     assert deployment.starts() == 1
 
 
-def test_a_resource_that_is_no_client_of_drayage_is_named(instance: dg.DagsterInstance, deployment: Deployment) -> None:
+def test_a_resource_that_is_not_a_drayage_client_is_named(instance: dg.DagsterInstance, deployment: Deployment) -> None:
     outcome = materialize(instance, command=["true"], client="docker", given={"docker": "unix:///run/docker.sock"})
     assert "Resource 'docker' is a str, not a drayage.DrayageClient" in outcome.failure[0]
     assert deployment.starts() == 0
@@ -171,7 +171,7 @@ def test_a_broken_promise_makes_it_red(instance: dg.DagsterInstance) -> None:
     assert "'rows' (int) is missing" in outcome.failure[0]
 
 
-def test_a_build_folder_is_built_whenever_it_changed(instance: dg.DagsterInstance, folder: Path) -> None:
+def test_a_build_folder_is_built_whenever_it_has_changed(instance: dg.DagsterInstance, folder: Path) -> None:
     words = []
     for word in ("one", "two"):
         dockerfile(folder, word)
@@ -226,7 +226,7 @@ def test_without_dockers_command_line_a_build_says_so(
     )
 
 
-def test_a_deployed_host_takes_the_image_that_was_built_elsewhere(instance: dg.DagsterInstance, folder: Path) -> None:
+def test_a_deployed_host_uses_the_image_that_was_built_elsewhere(instance: dg.DagsterInstance, folder: Path) -> None:
     dockerfile(folder, "one")
     assert materialize(instance, image=image_of(folder), build=str(folder)).success
     shutil.rmtree(folder)
@@ -236,7 +236,7 @@ def test_a_deployed_host_takes_the_image_that_was_built_elsewhere(instance: dg.D
 
 
 def test_an_image_that_should_have_been_built_is_never_pulled(instance: dg.DagsterInstance, folder: Path) -> None:
-    """A registry's image of that name would be somebody else's."""
+    """A registry's image of that name would be someone else's."""
     shutil.rmtree(folder)
     outcome = materialize(instance, image=image_of(folder), build=str(folder))
     assert "is not on the engine" in outcome.failure[0]

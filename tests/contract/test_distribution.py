@@ -1,4 +1,4 @@
-"""The package by itself: built, installed into an empty environment, and run there."""
+"""The package on its own: built, installed into an empty environment, and run there."""
 
 import os
 import re
@@ -19,9 +19,9 @@ pytestmark = pytest.mark.engine
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 HOST = REPOSITORY / "host"
-# Where `make` puts uv on a machine that has none.
+# Where `make` installs uv if the machine has none.
 OWN_UV = REPOSITORY / ".drayage" / "uv" / "bin"
-# Nothing of this checkout is to be found but what is installed.
+# Only what is installed may be found, nothing of this checkout.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
 
 
@@ -36,7 +36,7 @@ def run(*command: str | Path) -> str:
 
 @pytest.fixture(scope="module")
 def distributions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The sdist, and the wheel that was built from it."""
+    """Build the sdist, and the wheel from it."""
     folder = tmp_path_factory.mktemp("dist")
     run(sys.executable, "-m", "build", "--outdir", folder, HOST)
     (sdist,), (wheel,) = folder.glob("*.tar.gz"), folder.glob("*.whl")
@@ -45,7 +45,7 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]
 
 @pytest.fixture(scope="module")
 def environment(distributions: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """An environment with the wheel and what it depends on, and nothing else."""
+    """Create an environment with only the wheel and its dependencies."""
     folder = tmp_path_factory.mktemp("alone") / "venv"
     _, wheel = distributions
     if uv := shutil.which("uv", path=f"{os.environ['PATH']}:{OWN_UV}"):
@@ -63,7 +63,7 @@ def test_both_distributions_pass_the_index_checks(distributions: tuple[Path, Pat
 
 
 def test_the_wheel_holds_every_file_of_the_package_and_the_licence(distributions: tuple[Path, Path]) -> None:
-    """Built from the sdist, so that what is a link in the checkout must be a file in it."""
+    """It is built from the sdist, in which the checkout's links must be files."""
     sdist, wheel = distributions
     with tarfile.open(sdist) as archive:
         assert [member.name for member in archive if not (member.isfile() or member.isdir())] == []
@@ -78,7 +78,7 @@ def test_the_wheel_holds_every_file_of_the_package_and_the_licence(distributions
 
 
 def test_the_changelog_has_a_section_for_the_version() -> None:
-    """It stands in one place, and no module repeats it."""
+    """The version is in one place, and no module repeats it."""
     version = tomllib.loads((HOST / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     changelog = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
     titles = re.findall(r"^## (.*)$", changelog, re.MULTILINE)
@@ -100,7 +100,7 @@ def test_the_readmes_example_runs_with_the_package_alone(
 
 @pytest.mark.parametrize("language", ["go", "java", "node", "python", "shell"])
 def test_the_installed_command_line_writes_a_workload(environment: Path, tmp_path: Path, language: str) -> None:
-    """The templates come from the package, where nothing links the writers of this repository any more."""
+    """The templates come from the package, where no link leads to the repository's writers."""
     empty_project(tmp_path, "pipeline")
     workloads = tmp_path / "workloads"
     drayage = environment / "bin" / "drayage"

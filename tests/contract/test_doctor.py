@@ -1,4 +1,4 @@
-"""`drayage doctor` on a good machine, and on one where something is wrong."""
+"""`drayage doctor` on a healthy machine, and on one where something is wrong."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from drayage import DrayageClient
 pytestmark = pytest.mark.engine
 
 
-def test_doctor_finds_a_good_machine_good_and_says_what_is_bad(
+def test_doctor_passes_a_healthy_machine_and_says_what_is_bad(
     instance: dg.DagsterInstance, client: DrayageClient, cli: CommandLine
 ) -> None:
     materialize(instance, client, step(shell(GREEN)))
@@ -36,7 +36,7 @@ def test_doctor_finds_a_good_machine_good_and_says_what_is_bad(
 
 
 def findings(cli: CommandLine, *words: str, **environment: str) -> dict[str, dict[str, Any]]:
-    """Return what is found where something is bad."""
+    """Return the findings on a machine where something is bad."""
     found = json.loads(cli("doctor", "--json", *words, exits=1, **environment))
     return {finding["what"]: finding for finding in found}
 
@@ -45,9 +45,7 @@ def findings(cli: CommandLine, *words: str, **environment: str) -> dict[str, dic
     ("option", "what", "expected"),
     [("--least-disk", "disk", "expected 1048576.0 at least"), ("--least-memory", "memory", "expected 1073741824 at")],
 )
-def test_too_little_of_what_is_asked_for_is_bad_and_nothing_else(
-    cli: CommandLine, option: str, what: str, expected: str
-) -> None:
+def test_only_too_little_of_a_requirement_is_bad(cli: CommandLine, option: str, what: str, expected: str) -> None:
     assert json.loads(cli("doctor", "--json"))
     found = findings(cli, option, "1024t")
     assert [name for name, finding in found.items() if not finding["good"]] == [what]
@@ -55,7 +53,7 @@ def test_too_little_of_what_is_asked_for_is_bad_and_nothing_else(
     assert "expected a size such as 512m or 2g, got 'much'" in cli("doctor", option, "much", exits=2)
 
 
-def test_an_added_check_that_cannot_be_run_is_bad_and_nothing_else(cli: CommandLine) -> None:
+def test_only_an_added_check_that_cannot_be_run_is_bad(cli: CommandLine) -> None:
     found = findings(cli, DRAYAGE_DOCTOR_CHECKS="no_such_module:examine")
     assert [name for name, finding in found.items() if not finding["good"]] == ["check no_such_module:examine"]
     text = found["check no_such_module:examine"]["text"]
@@ -63,12 +61,10 @@ def test_an_added_check_that_cannot_be_run_is_bad_and_nothing_else(cli: CommandL
     assert "PYTHONPATH" in text
 
 
-def test_an_exchange_root_that_is_missing_is_made_as_a_step_would_make_it(
-    cli: CommandLine, deployment: Deployment
-) -> None:
+def test_a_missing_exchange_root_is_created_as_a_step_would_create_it(cli: CommandLine, deployment: Deployment) -> None:
     assert not deployment.exchange_root.exists()
     assert "can be written" in cli("doctor")
-    assert list((deployment.exchange_root / "replays").iterdir()) == [], "and nothing stays in it"
+    assert list((deployment.exchange_root / "replays").iterdir()) == [], "and nothing remains in it"
 
 
 def test_an_exchange_root_that_is_a_file_is_bad(cli: CommandLine, deployment: Deployment) -> None:
@@ -80,16 +76,16 @@ def test_an_exchange_root_that_is_a_file_is_bad(cli: CommandLine, deployment: De
     assert "Set DRAYAGE_EXCHANGE_ROOT" in found["exchange root"]["text"]
 
 
-def test_an_exchange_root_that_cannot_be_made_is_bad(deployment: Deployment) -> None:
-    """The kernel lets nobody make a folder there, not even root."""
+def test_an_exchange_root_that_cannot_be_created_is_bad(deployment: Deployment) -> None:
+    """The kernel lets no user create a folder there, not even root."""
     found = findings(CommandLine(replace(deployment, exchange_root=Path("/proc/drayage/exchange"))))
     for what in ("exchange root", "engine sees exchange root", "disk"):
         assert not found[what]["good"]
         assert "DRAYAGE_EXCHANGE_ROOT" in found[what]["text"]
 
 
-def test_an_exchange_root_that_may_not_be_written_is_bad(cli: CommandLine, deployment: Deployment) -> None:
-    """Root may write everywhere, and is kept from it here as everybody is."""
+def test_an_exchange_root_without_write_permission_is_bad(cli: CommandLine, deployment: Deployment) -> None:
+    """Root may write anywhere; here it is denied as any other user would be."""
     as_everybody = ["setpriv", "--bounding-set", "-dac_override"] if os.geteuid() == 0 else []
     deployment.exchange_root.mkdir(mode=0o555)
     command = [*as_everybody, *cli.words("doctor", "--json")]

@@ -1,4 +1,4 @@
-"""What the pipeline adds to `drayage doctor`: the services beside the steps, and their ports."""
+"""The pipeline's additions to `drayage doctor`: the services beside the steps, and their ports."""
 
 import json
 import socket
@@ -23,7 +23,7 @@ def free_port() -> int:
 
 @pytest.fixture
 def service(docker_engine: docker.DockerClient, deployment: Deployment, python_image: str) -> Iterator[Any]:
-    """A web server in a network of its own, as a stack has services beside its steps."""
+    """Start a web server in its own network, like the services beside a stack's steps."""
     network = docker_engine.networks.create(f"{deployment.name}-services")
     port = free_port()
     container = docker_engine.containers.run(
@@ -76,21 +76,21 @@ def answers(service: Any) -> bool:
     return True
 
 
-def test_a_network_that_is_not_there_is_named(cli: CommandLine) -> None:
+def test_a_missing_network_is_named(cli: CommandLine) -> None:
     assert "no network 'no-such-network'" in cli("doctor", exits=1, DRAYAGE_NETWORK="no-such-network", **CHECKS)
 
 
-def test_an_engine_that_does_not_answer_is_said_with_what_to_do(cli: CommandLine) -> None:
+def test_an_engine_that_does_not_answer_is_reported_with_what_to_do(cli: CommandLine) -> None:
     found = findings(cli, exits=1, DRAYAGE_NETWORK="any", DOCKER_HOST="unix:///no/such/socket", **CHECKS)["services"]
     assert not found["good"]
     assert "unix:///no/such/socket does not answer" in found["text"]
     assert "systemctl start docker" in found["text"]
 
 
-def test_steps_that_join_no_network_have_no_services_beside_them(cli: CommandLine) -> None:
+def test_steps_without_a_network_have_no_services_beside_them(cli: CommandLine) -> None:
     assert not {name for name in findings(cli, exits=0, **CHECKS) if name.startswith(("service", "port"))}
 
 
-def test_a_deployment_that_adds_no_checks_gets_the_runners_findings_alone(cli: CommandLine, service: Any) -> None:
+def test_a_deployment_that_adds_no_checks_gets_only_the_runners_findings(cli: CommandLine, service: Any) -> None:
     found = findings(cli, exits=0, DRAYAGE_NETWORK=service.network_name)
     assert set(found) == {"engine", "exchange root", "engine sees exchange root", "disk", "memory"}

@@ -1,4 +1,4 @@
-"""What a step's container gets and what remains of it: secrets, limits, settings, partitions, leftovers."""
+"""What a step's container gets, and what it leaves: secrets, limits, settings, partitions, leftovers."""
 
 import base64
 import json
@@ -87,7 +87,7 @@ def test_a_missing_secret_fails_before_anything_starts(instance: dg.DagsterInsta
         ("idle_timeout_s", "opened; while true; do sleep 0.1; done", "it sent no message and no log line within 2 s"),
     ],
 )
-def test_each_limit_of_time_ends_the_container_and_is_named(
+def test_each_time_limit_ends_the_container_and_is_named(
     instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient, setting: str, script: str, says: str
 ) -> None:
     outcome = materialize(instance, client, step(shell(script), **{setting: 2}, keep="never"))
@@ -144,7 +144,7 @@ def test_the_engines_own_arguments_win(
     assert container.name == kwargs["name"]
 
 
-def test_tags_of_asset_and_run_override_in_this_order(
+def test_tags_override_arguments_and_tags_of_the_run_win(
     instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient
 ) -> None:
     tags = {"drayage/memory": "64m", "drayage/cpus": "0.5"}
@@ -204,7 +204,7 @@ with open_dagster_pipes() as pipes:
 
 
 def test_twenty_steps_through_one_client_at_once(deployment: Deployment, client: DrayageClient) -> None:
-    """All twenty containers are there at the same time: each waits until it sees the others' sign."""
+    """All twenty containers run at the same time: each waits until it sees the others' files."""
     together = threading.Barrier(20)
 
     def run(number: int) -> tuple[bool, object]:
@@ -226,7 +226,7 @@ def test_twenty_steps_through_one_client_at_once(deployment: Deployment, client:
 
 
 def test_no_connection_is_closed_under_a_thread_that_reads_from_it() -> None:
-    """docker-py closes the least used address's connections, whoever uses them: a lost answer is a lost container."""
+    """docker-py closes the connections of the least used address, even in use: a lost answer is a lost container."""
     engine = open_client()
     adapter = engine.api.get_adapter(engine.api.base_url)
     create = adapter.get_connection(f"{engine.api.base_url}/containers/create")
@@ -258,7 +258,7 @@ def test_the_keep_policy_says_which_containers_stay(
     wait_until(lambda: len(deployment.containers()) == green + red, what="what stays of both")
 
 
-def test_a_container_that_someone_removes_is_said_to_be_gone(
+def test_a_container_that_someone_removes_is_reported_as_gone(
     instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient
 ) -> None:
     def remove() -> None:

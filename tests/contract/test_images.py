@@ -12,7 +12,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 def images(folder: Path) -> list[str]:
-    """The lines of a second look at all images, the tests' own included."""
+    """Return what a second build of all images prints, the tests' own included."""
     done = subprocess.run(  # noqa: S603 - our own script
         [str(folder / "bootstrap" / "images.sh"), "--check"],
         cwd=folder,
@@ -25,5 +25,5 @@ def images(folder: Path) -> list[str]:
     return [line for line in done.stdout.splitlines() if line.strip()]
 
 
-def test_what_has_not_changed_is_not_built_again() -> None:
+def test_what_has_not_changed_is_not_rebuilt() -> None:
     assert images(REPOSITORY) == []

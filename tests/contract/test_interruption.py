@@ -15,7 +15,7 @@ def running(deployment: Deployment) -> list[str]:
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
-def test_a_cancelled_step_tells_its_workload_and_reads_its_last_messages(host: Host, sent: signal.Signals) -> None:
+def test_a_cancelled_step_signals_its_workload_and_reads_its_last_messages(host: Host, sent: signal.Signals) -> None:
     process = host.start("patient")
     host.wait_for_output("started")
     process.send_signal(sent)
@@ -25,16 +25,16 @@ def test_a_cancelled_step_tells_its_workload_and_reads_its_last_messages(host: H
     assert outcome.materializations == []
     (observation,) = outcome.observations
     assert (observation["rows"], observation["drayage/partial"]) == (3, True)
-    # Its plots have a point for this run too.
+    # The plots have a point for this run too.
     assert observation["duration_s"] > observation["start_s"] > 0
     assert {"cpu_s", "peak_memory_mib"} <= observation.keys(), "null if it was not sampled"
     assert host.deployment.left_behind() == []
 
 
-def test_a_cancel_that_strikes_while_a_lock_was_just_taken_leaves_nobody_waiting_for_it(host: Host) -> None:
+def test_a_cancel_just_after_a_lock_was_taken_leaves_nothing_waiting_for_it(host: Host) -> None:
     outcome = host.finish(host.start("struck"))
     assert not outcome.success
-    assert "stopping" in [entry.user_message for entry in outcome.entries], "the thread that reads messages logs, too"
+    assert "stopping" in [entry.user_message for entry in outcome.entries], "the thread that reads messages logs too"
     assert host.deployment.left_behind() == []
 
 
@@ -81,7 +81,7 @@ def test_a_retry_adopts_the_container_of_a_killed_host(host: Host, meanwhile: st
 
 
 @pytest.mark.parametrize("meanwhile", ["running", "finished"])
-def test_a_retry_reads_what_a_plain_program_printed_from_its_start(host: Host, meanwhile: str) -> None:
+def test_a_retry_reads_a_plain_programs_output_from_its_start(host: Host, meanwhile: str) -> None:
     process = host.start("plain")
     attempt = host.wait_for_output("started")
     killed = host.kill(process)
@@ -118,8 +118,8 @@ def test_a_retry_of_a_stream_records_nothing_twice(host: Host) -> None:
     assert host.deployment.starts() == 1
 
 
-def test_the_time_of_the_kill_does_not_matter(host: Host) -> None:
-    """Between the container's creation and its end there is no moment at which work is lost or done twice."""
+def test_the_moment_of_the_kill_does_not_matter(host: Host) -> None:
+    """At no moment between the container's creation and its end is work lost or done twice."""
     process = host.start("chain")
     wait_until(
         lambda: any(c.labels["drayage/step"] == "report" for c in host.deployment.containers()), what="the container"

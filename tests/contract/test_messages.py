@@ -43,7 +43,7 @@ def test_the_stock_client_loses_a_long_message_and_stays_green(
 
 @pytest.mark.parametrize("driver", ["json-file", "local", "none"])
 @pytest.mark.parametrize("tty", [False, True])
-def test_any_log_driver_and_any_bytes_on_the_output(
+def test_any_log_driver_and_any_bytes_in_the_output_are_fine(
     instance: dg.DagsterInstance, client: DrayageClient, driver: str, *, tty: bool
 ) -> None:
     noise = "printf 'unterminated'; head -c 100000 /dev/urandom; head -c 100000 /dev/urandom >&2;"
@@ -53,7 +53,7 @@ def test_any_log_driver_and_any_bytes_on_the_output(
     assert outcome.materializations[0]["rows"] == 3
 
 
-def test_a_bad_message_silences_none_of_the_next(instance: dg.DagsterInstance, client: DrayageClient) -> None:
+def test_a_bad_message_does_not_silence_the_next_ones(instance: dg.DagsterInstance, client: DrayageClient) -> None:
     script = "opened; log before; echo broken >> $messages; send log '{\"massage\":1}'; log after; report '{}'; closed"
     outcome = materialize(instance, client, step(shell(script)))
     assert not outcome.success
@@ -108,7 +108,7 @@ with open_dagster_pipes() as pipes:
     assert outcome.materializations[0]["length"] == 5_000_000
 
 
-def test_progress_is_observed_while_the_step_runs_and_rarely(
+def test_progress_is_observed_while_the_step_runs_but_rarely(
     instance: dg.DagsterInstance, client: DrayageClient
 ) -> None:
     """The UI plots the last hundred events: a burst of progress must not push the history out."""
@@ -120,7 +120,7 @@ def test_progress_is_observed_while_the_step_runs_and_rarely(
     assert outcome.success, outcome.failure
     (observation,) = outcome.observations
     assert observation["rows"] == 1
-    assert {"duration_s", "cpu_s", "peak_memory_mib"} <= observation.keys(), "the step's own numbers up to then"
+    assert {"duration_s", "cpu_s", "peak_memory_mib"} <= observation.keys(), "the step's own numbers so far"
     kinds = [event.event_type_value for event in outcome.events]
     assert kinds.index("ASSET_OBSERVATION") < kinds.index("ASSET_MATERIALIZATION")
 
@@ -153,7 +153,7 @@ closed; exit 1
     assert seconds == sorted(seconds)
 
 
-def test_stdout_and_stderr_lie_apart_beside_the_exchange_directory(
+def test_stdout_and_stderr_are_kept_apart_in_the_exchange_directory(
     instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient, capfd: pytest.CaptureFixture[str]
 ) -> None:
     outcome = materialize(instance, client, step(shell(f"echo one; echo two >&2; printf three; ls /drayage; {GREEN}")))

@@ -1,4 +1,4 @@
-"""What `drayage new` writes builds, passes its own tests, loads with its project, and materializes as it is."""
+"""What `drayage new` writes builds, passes its own tests, loads with its project, and materializes unchanged."""
 
 import contextlib
 import subprocess
@@ -47,7 +47,7 @@ def test_a_new_workload_is_green_from_the_start(
         assert outcome.success, outcome.failure
         assert outcome.materializations[0]["rows"] == 3
     finally:
-        # By name: somebody's own untouched workload is the very same image.
+        # By name: someone's own untouched workload would be the same image.
         for tag in ("test", "latest"):
             with contextlib.suppress(docker.errors.ImageNotFound):
                 deployment.engine.images.remove(f"{image}:{tag}", force=True)

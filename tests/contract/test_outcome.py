@@ -1,4 +1,4 @@
-"""A step is green only if everything was right, and says what was not."""
+"""A step is green only if everything was right, and otherwise says what was not."""
 
 import dagster as dg
 import docker
@@ -20,7 +20,7 @@ ODD = (
 
 
 def stock(deployment: Deployment, command: list[str]) -> dg.AssetsDefinition:
-    """The same step for the stock client, which speaks over standard error instead of a file."""
+    """Return the same step for the stock client, which sends messages over standard error instead of a file."""
     script = command[-1].replace("messages=/drayage/io/messages.jsonl", "messages=/dev/stderr")
     return step([*command[:-1], script], container_kwargs={"labels": {"drayage/deployment": deployment.name}})
 
@@ -36,7 +36,7 @@ def test_a_step_that_reports_is_green_and_leaves_no_container(
 
 
 def test_every_materialization_carries_the_steps_numbers(instance: dg.DagsterInstance, client: DrayageClient) -> None:
-    # Usage is sampled, and a step that ends before the first sample has none: this one lives for many.
+    # Usage is sampled; this step lives for many samples.
     (metadata,) = materialize(instance, client, step(shell(GREEN + "; sleep 1"))).materializations
     assert {type(metadata[name]) for name in ("duration_s", "start_s", "cpu_s", "peak_memory_mib")} == {float}
     assert metadata["duration_s"] >= metadata["start_s"] > 0
@@ -75,14 +75,14 @@ def test_whatever_is_wrong_makes_the_step_red_and_is_named(
 def test_the_stock_client_is_green_where_nothing_was_reported(
     instance: dg.DagsterInstance, deployment: Deployment, script: str
 ) -> None:
-    """Why the client exists: these are green, with an empty materialization that nobody reported."""
+    """Why drayage exists: these steps are green, with an empty materialization that was never reported."""
     outcome = materialize(instance, PipesDockerClient(), stock(deployment, shell(script)))
     assert outcome.success
     assert len(outcome.materializations) == 1
     assert len(deployment.containers()) == 1, "and the container stays"
 
 
-def test_the_switch_gives_implicit_materializations_back(instance: dg.DagsterInstance, deployment: Deployment) -> None:
+def test_a_setting_restores_implicit_materializations(instance: dg.DagsterInstance, deployment: Deployment) -> None:
     asset = step(shell("opened; closed"))
     assert not materialize(instance, deployment.client(), asset).success
     assert materialize(instance, deployment.client(implicit_materializations=True), asset).success
@@ -133,10 +133,10 @@ CHECK = (
 
 @pytest.mark.parametrize("blocking", [False, True])
 @pytest.mark.parametrize("passed", [True, False])
-def test_reported_checks_behave_as_dagsters_own(
+def test_reported_checks_behave_like_dagsters_own(
     instance: dg.DagsterInstance, client: DrayageClient, *, passed: bool, blocking: bool
 ) -> None:
-    """A failed check alone leaves the step green; a failed blocking one makes it red, after it is recorded."""
+    """A failed check leaves the step green; a failed blocking one makes it red, once it is recorded."""
     script = f"opened; report '{{}}'; {CHECK % str(passed).lower()}; closed"
     check = dg.AssetCheckSpec("whole", asset="report", blocking=blocking)
     outcome = materialize(instance, client, step(shell(script), asset={"check_specs": [check]}))
@@ -243,7 +243,7 @@ def test_running_out_of_memory_is_named_with_the_limit(
     client: DrayageClient,
     docker_engine: docker.DockerClient,
 ) -> None:
-    # A busy engine does not hear what happens soon after the start or just before the end; then it is supposed.
+    # A busy engine may miss an event just after the start or before the end; the reason is then only suspected.
     script = "opened; sleep 1; head -c 200m /dev/zero | tail >/dev/null; code=$?; sleep 1; exit $code"
     text, metadata = materialize(instance, client, step(shell(script), memory="20m")).failure
     assert "out of memory at its limit of 20 MiB" in text

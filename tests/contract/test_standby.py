@@ -1,17 +1,15 @@
 """The next step's container is started ahead, waits for its context, and is never left behind."""
 
-import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
-from contract_steps import SHELL_IMAGE, Deployment, StepOutcome, materialize, outcome_of, shell, wait_until
+from contract_steps import SHELL_IMAGE, Deployment, StepOutcome, materialize, shell
 from dagster_docker import PipesDockerClient
-from host_process import DEADLINE_S, Host
+from host_process import is_standing_by, wait_for
 
-from drayage import DrayageClient, FileSecret, SweepLimits
+from drayage import DrayageClient, FileSecret
 
 pytestmark = pytest.mark.engine
 
@@ -19,7 +17,7 @@ FIRST = """
 opened
 send report_asset_materialization '{"asset_key":"first","metadata":{},"data_version":null}'; closed
 """
-# Reads the context twice, as a shell does that wants two things of it.
+# Reads the context twice, as a shell script does that needs two values.
 SECOND = """
 grep -q '"second"' /drayage/io/context.json; grep -q '"wanted": true' /drayage/io/context.json
 opened
@@ -39,20 +37,12 @@ def asset(name: str, script: str, *, deps: list[str] | None = None, **run: Any) 
 def run_both(
     instance: dg.DagsterInstance, client: DrayageClient, *, first: str = FIRST, second: str = SECOND, **run: Any
 ) -> StepOutcome:
-    """Run two steps, one after the other; ``run`` is of the second."""
+    """Run two steps, one after the other; ``run`` holds arguments of the second."""
     return materialize(instance, client, asset("first", first), asset("second", second, deps=["first"], **run))
 
 
-def is_standing_by(deployment: Deployment) -> bool:
-    """Whether the second step has a container, which it had not begun if nobody let the first one end."""
-    return any(
-        container.labels["drayage/step"] == "second" and container.status == "running"
-        for container in deployment.containers()
-    )
-
-
 def ran_before(deployment: Deployment, run_id: str) -> bool:
-    """Whether another run has had the second step, so that its container can stand by in this one."""
+    """Return whether an earlier run had the second step, so that its container can stand by in this one."""
     return any(step.parent.name != run_id for step in deployment.exchange_root.glob("*/second"))
 
 
@@ -61,7 +51,7 @@ def test_a_step_takes_the_container_that_stands_by(
 ) -> None:
     cold = run_both(instance, client)
     assert cold.success, cold.failure
-    assert "ahead" not in cold.logged, "nothing is known of a step that never ran"
+    assert "ahead" not in cold.logged, "nothing is known about a step that never ran"
     warm = run_both(instance, client)
     assert warm.success, warm.failure
     assert "s ahead" in warm.logged
@@ -72,7 +62,7 @@ def test_a_step_takes_the_container_that_stands_by(
     assert not (attempt / "context.pipe").exists()
 
 
-def test_the_steps_of_a_run_may_have_a_client_each(
+def test_each_step_of_a_run_may_have_its_own_client(
     instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment
 ) -> None:
     @dg.asset(name="second", deps=["first"])
@@ -88,10 +78,10 @@ def test_the_steps_of_a_run_may_have_a_client_each(
     assert deployment.left_behind() == []
 
 
-def test_a_large_context_reaches_it_whole(
+def test_a_large_context_arrives_whole(
     instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment
 ) -> None:
-    # Of a pipe, 64 KiB can be written before someone reads.
+    # A pipe holds 64 KiB that no one has read.
     second = 'test "$(wc --bytes < /drayage/io/context.json)" -gt 1000000; ' + FIRST.replace("first", "second")
     for _ in range(2):
         outcome = run_both(instance, client, second=second, extras={"large": "x" * 1_000_000})
@@ -104,18 +94,18 @@ def test_a_large_context_reaches_it_whole(
     ("changed", "named"),
     [({"env": {"LIMIT": "7"}}, "environment"), ({"memory": "64m"}, "memory_bytes"), ({"standby": False}, "standby")],
 )
-def test_what_changed_since_the_last_run_makes_a_container_of_its_own(
+def test_a_step_that_changed_since_the_last_run_starts_its_own_container(
     instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment, changed: dict[str, Any], named: str
 ) -> None:
     assert run_both(instance, client).success
     outcome = run_both(instance, client, **changed)
     assert outcome.success, outcome.failure
     assert f"is not used: it was made as in the step's last run, and since then {named} changed" in outcome.logged
-    assert deployment.starts() == 5, "the one that stood by too"
+    assert deployment.starts() == 5, "including the one that stood by"
     assert deployment.left_behind() == []
 
 
-def test_a_workload_that_does_not_wait_is_told_and_not_used(
+def test_a_workload_that_does_not_wait_is_reported_and_not_used(
     instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment
 ) -> None:
     hasty = FIRST.replace("first", "second") + "sleep 30"
@@ -134,7 +124,7 @@ def test_a_workload_that_does_not_wait_is_told_and_not_used(
     assert deployment.starts() == 5
 
 
-def test_a_step_that_never_stands_by_has_none(
+def test_without_the_setting_nothing_stands_by(
     instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment
 ) -> None:
     for _ in range(2):
@@ -148,7 +138,7 @@ def test_a_step_that_never_stands_by_has_none(
     ("given", "named"),
     [({"adapter": "key_value"}, "does not use Pipes"), ({"container_kwargs": {"tty": True}}, "container_kwargs")],
 )
-def test_what_cannot_stand_by_is_told(
+def test_a_step_that_cannot_stand_by_is_refused(
     instance: dg.DagsterInstance, client: DrayageClient, given: dict[str, Any], named: str
 ) -> None:
     text, _ = materialize(instance, client, asset("first", FIRST, **given)).failure
@@ -157,7 +147,7 @@ def test_what_cannot_stand_by_is_told(
     assert "Nothing was started" in text
 
 
-def test_what_stands_by_for_a_step_that_does_not_come_is_removed(
+def test_a_container_that_stands_by_in_vain_is_removed(
     instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment
 ) -> None:
     assert run_both(instance, client).success
@@ -165,14 +155,14 @@ def test_what_stands_by_for_a_step_that_does_not_come_is_removed(
     assert not outcome.success
     wait_for(lambda: deployment.starts() == 4, "the start of what stands by")
     (failed,) = deployment.left_behind()
-    assert "first" in failed, "it is kept for people to look into"
+    assert "first" in failed, "it is kept for debugging"
     assert not (deployment.exchange_root / outcome.run_id / "second").exists()
 
 
-def test_a_step_that_comes_after_a_failure_all_the_same_starts_its_own(
+def test_a_step_that_still_runs_after_a_failure_starts_its_own_container(
     instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment, tmp_path: Path
 ) -> None:
-    """The one that stood by is being removed meanwhile, and its name is this one's."""
+    """The container that stood by, which has the same name, is being removed meanwhile."""
     key = tmp_path / "key"
     key.write_text("hush-hush")
     secrets = {"key": FileSecret(str(key))}
@@ -187,7 +177,7 @@ def test_a_step_that_comes_after_a_failure_all_the_same_starts_its_own(
     wait_for(lambda: deployment.volumes() == [], "the removal of the secrets")
 
 
-def test_one_that_somebody_removed_is_not_missed(
+def test_a_step_does_without_a_standby_that_someone_removed(
     instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment
 ) -> None:
     @dg.asset(name="second", deps=["first"])
@@ -195,7 +185,7 @@ def test_one_that_somebody_removed_is_not_missed(
         if ran_before(deployment, context.run_id):
             wait_for(lambda: is_standing_by(deployment), "the container that stands by")
         for container in deployment.containers():
-            # The first one is being removed behind the step.
+            # The first one is being removed in the background.
             if container.labels["drayage/step"] == "second":
                 container.remove(force=True)
         run = {"image": SHELL_IMAGE, "command": shell(SECOND), "extras": {"wanted": True}, "standby": True}
@@ -206,98 +196,3 @@ def test_one_that_somebody_removed_is_not_missed(
         assert outcome.success, outcome.failure
     assert "is not used: it is gone" in outcome.logged
     assert deployment.left_behind() == []
-
-
-@pytest.fixture
-def warm(host: Host) -> Host:
-    """A host whose job ran once, so that its second step can stand by; its next runs wait for :func:`go_on`."""
-    signals(host).mkdir()
-    # The container's user may look for files there, whoever it is.
-    signals(host).chmod(0o755)
-    for name in ("first", "second"):
-        go_on(host, name)
-    assert host.finish(host.start("ahead")).success
-    for name in ("first", "second"):
-        (signals(host) / name).unlink()
-    return host
-
-
-def signals(host: Host) -> Path:
-    return host.deployment.exchange_root.parent / "signals"
-
-
-def go_on(host: Host, name: str) -> None:
-    (signals(host) / name).touch()
-
-
-def read(log: Path) -> str:
-    return log.read_text(encoding="utf-8") if log.exists() else ""
-
-
-def wait_for(condition: Callable[[], Any], what: str) -> None:
-    wait_until(condition, what=what, deadline_s=DEADLINE_S)
-
-
-def test_a_cancel_removes_what_stands_by(warm: Host) -> None:
-    process = warm.start("ahead")
-    wait_for(lambda: is_standing_by(warm.deployment), "the container that stands by")
-    process.send_signal(signal.SIGINT)
-    assert not warm.finish(process).success
-    assert warm.deployment.left_behind() == []
-
-
-def test_an_asset_whose_own_code_fails_leaves_nothing_standing_by(warm: Host) -> None:
-    go_on(warm, "first")
-    go_on(warm, "first-fails")
-    process = warm.start("ahead")
-    outcome = warm.finish(process)
-    assert not outcome.success
-    assert warm.deployment.starts() == 4, "two of the run before, the first step's, and the one that stood by"
-    assert warm.deployment.left_behind() == []
-
-
-def test_a_retry_removes_what_a_killed_host_left_standing_by(warm: Host) -> None:
-    process = warm.start("ahead")
-    wait_for(lambda: is_standing_by(warm.deployment), "the container that stands by")
-    killed = warm.kill(process)
-    for name in ("first", "second"):
-        go_on(warm, name)
-    outcome = warm.finish(warm.start("ahead", retried=killed))
-    assert outcome.success, outcome.failure
-    assert "is not adopted: it was on standby, and its step never started" in outcome.logged
-    assert len(outcome.materializations) == 2
-    assert warm.deployment.left_behind() == []
-
-
-def test_the_sweeper_removes_what_a_killed_host_left_standing_by(warm: Host) -> None:
-    process = warm.start("ahead")
-    wait_for(lambda: is_standing_by(warm.deployment), "the container that stands by")
-    warm.kill(process)
-    sweeper = warm.deployment.client().sweeper(warm.instance, SweepLimits(orphan_grace_s=0))
-    sweeper.sweep()
-    wait_for(lambda: not is_standing_by(warm.deployment), "its end")
-    sweeper.sweep()
-    assert [container.labels["drayage/step"] for container in warm.deployment.containers()] == ["first"], (
-        "that one failed, and is kept for people to look into"
-    )
-
-
-def test_a_retry_adopts_a_container_that_stood_by_and_has_begun(warm: Host) -> None:
-    go_on(warm, "first")
-    process = warm.start("ahead")
-    wait_for(lambda: is_standing_by(warm.deployment), "the container that stands by")
-    attempt = warm.deployment.exchange_root / warm.last_run().run_id / "second" / "0"
-    wait_for(lambda: "started" in read(attempt / "stdout.log"), "the second step's beginning")
-    # The container speaks as soon as it has its context; that it stood by is logged after.
-    wait_for(lambda: "s ahead" in outcome_of(warm.instance, warm.last_run().run_id).logged, "the word of standing by")
-    (container,) = [c.id for c in warm.deployment.containers() if c.labels["drayage/step"] == "second"]
-    killed = warm.kill(process)
-    retry = warm.start("ahead", retried=killed)
-    wait_for(lambda: warm.last_run().run_id != killed, "the retry")
-    go_on(warm, "second")
-    outcome = warm.finish(retry)
-    assert outcome.success, outcome.failure
-    assert outcome.materializations[0]["container_id"] == container
-    assert outcome.materializations[0]["exchange_dir"] == str(attempt)
-    assert warm.deployment.starts() == 4, "one for each step of two runs"
-    assert warm.deployment.left_behind() == []

@@ -1,4 +1,4 @@
-"""What the sweeper takes, and what it leaves alone."""
+"""What the sweeper removes, and what it leaves alone."""
 
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,7 @@ from drayage.exchange.trial_folder import trial_folder
 pytestmark = pytest.mark.engine
 
 
-def test_the_sweeper_removes_what_is_past_its_time_only(
+def test_the_sweeper_removes_only_what_is_past_its_time(
     instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient
 ) -> None:
     materialize(instance, client, step(shell("exit 1"), keep_s=3600))
@@ -25,10 +25,10 @@ def test_the_sweeper_removes_what_is_past_its_time_only(
     assert len(swept.removed) == 1
     assert len(deployment.containers()) == 1
     aged = client.sweeper(instance, SweepLimits(orphan_grace_s=-1, attempt_age_s=-1)).sweep()
-    assert len(aged.directories) == 1, "the other one's container is still there"
+    assert len(aged.directories) == 1, "the other attempt's container still exists"
 
 
-def test_the_sweeper_removes_what_a_killed_conform_left_and_nothing_of_one_that_runs(
+def test_the_sweeper_removes_what_a_killed_conform_left_but_not_a_running_one(
     instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient
 ) -> None:
     with trial_folder(deployment.exchange_root) as running:
@@ -69,7 +69,7 @@ def test_the_sweeper_stops_a_container_whose_run_is_over(
 def test_the_sweeper_leaves_a_running_step_alone(
     instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient
 ) -> None:
-    """Even with every limit at nothing: a run that goes on needs its container and its directory."""
+    """Even with every limit at zero: a running step needs its container and its directory."""
     script = f"while [ ! -e /drayage/io/go ]; do sleep 0.1; done; {GREEN}"
     with ThreadPoolExecutor(1) as pool:
         outcome = pool.submit(materialize, instance, client, step(shell(script), timeout_s=120))
@@ -81,10 +81,10 @@ def test_the_sweeper_leaves_a_running_step_alone(
     assert (report.stopped, report.removed, report.directories) == ([], [], [])
 
 
-def test_the_sweeper_leaves_a_running_run_worker_alone_and_removes_an_ended_one(
+def test_the_sweeper_removes_an_ended_run_worker_but_not_a_running_one(
     instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient
 ) -> None:
-    """A run worker that carries its deployment's label is no step: killed, it would take its run with it."""
+    """A run worker with its deployment's label is not a step; killing it would end its run."""
     run = instance.create_run_for_job(dg.job(name="swept")(lambda: None))
     labels = {"drayage/deployment": deployment.name, "drayage/role": "run-worker", "dagster/run_id": run.run_id}
     worker = deployment.engine.containers.run(SHELL_IMAGE, ["sleep", "600"], detach=True, labels=labels)

@@ -1,4 +1,4 @@
-"""From nothing to a green asset in the UI: the page's commands as they stand there, in an empty folder."""
+"""From nothing to a green asset in the UI: the page's commands as written, in an empty folder."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.engine
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = REPOSITORY / "docs" / "adding-a-workload.md"
 IMAGE = "drayage/count_trips"
-# What the page's title promises. The installation counts; the machine may be building images beside it.
+# What the page's title promises, installation included; the machine may be building images meanwhile.
 PROMISED_S = 300
 LATEST = """
 { assetOrError(assetKey: {path: ["count_trips"]}) { ... on Asset { assetMaterializations(limit: 1) {
@@ -32,7 +32,7 @@ LATEST = """
 
 
 def commands() -> str:
-    """All that the page tells people to type."""
+    """Return everything that the page tells people to type."""
     return "\n".join(re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL))
 
 
@@ -45,7 +45,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def typed(folder: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """Type the page's commands; what they leave running is ended at the end."""
+    """Type the page's commands, and end what they leave running."""
     with (folder / "typed.log").open("w+", encoding="utf-8") as log:
         shell = subprocess.Popen(  # noqa: S603 - the page is ours
             ["bash", "-euo", "pipefail", "-c", commands()],  # noqa: S607
@@ -60,14 +60,14 @@ def typed(folder: Path, environment: dict[str, str]) -> Iterator[subprocess.Pope
         try:
             yield shell
         finally:
-            # A shell's background jobs ignore SIGINT, and what Dagster started outlives both.
+            # A shell's background jobs ignore SIGINT, and Dagster's child processes outlive it.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(shell.pid, signal.SIGKILL)
             shell.wait()
 
 
 def ask(port: int) -> list[dict[str, Any]]:
-    """What the UI knows of the asset's latest materialization; nothing while it starts."""
+    """Return the asset's latest materialization in the UI; nothing while the UI starts."""
     try:
         answer = httpx.post(f"http://127.0.0.1:{port}/graphql", json={"query": LATEST}, timeout=30)
         answer.raise_for_status()
@@ -103,6 +103,6 @@ def test_the_asset_is_green_in_the_ui(tmp_path: Path, deployment: Deployment) ->
         assert values["rows"] == 3
         assert deployment.starts() == 1
     finally:
-        # By name: somebody's own untouched workload is the very same image.
+        # By name: someone's own untouched workload would be the same image.
         with contextlib.suppress(docker.errors.ImageNotFound):
             deployment.engine.images.remove(IMAGE, force=True)

@@ -1,4 +1,4 @@
-"""What `make docs` does not check: pages that are read in the repository, examples, and its own last look."""
+"""What `make docs` does not check: pages that are read in the repository, examples, and its own last check."""
 
 import re
 import runpy
@@ -48,7 +48,7 @@ def test_lines_are_short_except_in_tables_and_code(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", READ_IN_THE_REPOSITORY, ids=name_of)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_have_targets(page: Path) -> None:
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     local = [link for link in links if not link.startswith(("http://", "https://"))]
     assert [link for link in local if not (page.parent / link).exists()] == []
@@ -70,7 +70,7 @@ def test_a_decision_is_short_and_in_the_list(page: Path) -> None:
 
 @pytest.fixture
 def examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What each Python example of the page about a project of one's own defines."""
+    """Return what each Python example on the page about one's own project defines."""
     monkeypatch.setenv("DRAYAGE_EXCHANGE_ROOT", str(tmp_path / "exchange"))
     found = []
     for example in re.findall(r"```python\n(.*?)```", (DOCS / "own-project.md").read_text(encoding="utf-8"), re.DOTALL):
@@ -79,14 +79,14 @@ def examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, 
     return found
 
 
-def test_the_definitions_of_a_project_of_ones_own_load(examples: list[dict[str, Any]]) -> None:
+def test_the_definitions_of_ones_own_project_load(examples: list[dict[str, Any]]) -> None:
     defs = examples[0]["defs"]
     assert isinstance(defs, dg.Definitions)
     assert "drayage/promises" in defs.get_assets_def("trips").get_asset_spec().metadata
     assert [sensor.name for sensor in defs.sensors or ()] == ["drayage_sweeper"]
 
 
-def test_the_doctors_check_of_a_project_of_ones_own_runs(examples: list[dict[str, Any]]) -> None:
+def test_the_doctor_check_of_ones_own_project_runs(examples: list[dict[str, Any]]) -> None:
     (finding,) = examples[1]["examine_landing_zone"](ClientSettings.load())
     assert (finding.what, finding.good) == ("landing zone", False)
 
@@ -111,7 +111,7 @@ def hooks() -> Any:
         ('<a href="https://dagster.io">Dagster</a><script src="assets/a.js"></script>', []),
     ],
 )
-def test_what_a_browser_would_load_from_elsewhere_is_found(
+def test_files_that_a_browser_would_load_from_elsewhere_are_found(
     hooks: Any, tmp_path: Path, tag: str, fetched: list[str]
 ) -> None:
     page = tmp_path / "page.html"

@@ -1,4 +1,4 @@
-"""The audit passes on a month in order, and sees what somebody else does to its tables."""
+"""The audit passes on a sound month, and notices what another tool does to its tables."""
 
 from __future__ import annotations
 
@@ -51,15 +51,15 @@ query Findings($run: ID!) {
 
 @pytest.fixture(scope="module")
 def month(stack: Stack) -> Stack:
-    """Run a small month once, as a whole."""
+    """Run a small month once, all steps."""
     launch = stack.launch(MONTH, "--events", str(EVENTS))
     assert launch.exit_code == 0, launch.output
     assert stack.checks("audit", launch.run_id) == dict.fromkeys(CHECKS, ("ERROR", True))
     return stack
 
 
-def test_a_month_in_order_passes_with_its_numbers(month: Stack) -> None:
-    """The auditor's numbers are those of the topic and the tables, read here in a third way, and of the receipts."""
+def test_a_sound_month_passes_with_its_numbers(month: Stack) -> None:
+    """The auditor's numbers equal those of the topic, the tables and the receipts, read here independently."""
     audit = month.materialization("audit", MONTH)
     silver = month.table_rows("silver.cleaned_trips", MONTH)
     reported = month.materialization("silver/cleaned_trips", MONTH)
@@ -81,12 +81,12 @@ def test_every_published_table_is_listed_with_the_snapshot_that_was_reported(mon
 
 
 def test_the_auditors_image_is_small(stack: Stack) -> None:
-    """One static program: a company's rules let it in where they would not let a language's whole world in."""
+    """It is one static program, which a company may admit where it would not admit a language's whole runtime."""
     assert stack.engine.images.get("drayage/auditor").attrs["Size"] < 20_000_000
 
 
 def test_auditing_again_after_the_month_was_sent_again_passes(month: Stack) -> None:
-    """Bronze then has each event twice, and nothing else has changed."""
+    """Bronze then has each event twice; nothing else has changed."""
     again = month.launch(
         MONTH, "--events", str(EVENTS), "--select", "kafka_topics,generate_events,bronze/raw_trips,audit"
     )
@@ -98,13 +98,13 @@ def test_auditing_again_after_the_month_was_sent_again_passes(month: Stack) -> N
 
 @dataclass(frozen=True)
 class Harm:
-    """What pyiceberg does to a row of a table, and what the audit then says.
+    """A change that pyiceberg makes to a row of a table, and what the audit then finds.
 
     Args:
         table: The table.
-        key: Columns that tell its rows apart.
-        copies: How many of the row there are then.
-        findings: By the check that fails, a part of what it finds.
+        key: Columns that identify its rows.
+        copies: How many copies of the row there are then.
+        findings: Part of the finding of each check that fails.
     """
 
     table: str
@@ -163,10 +163,10 @@ HARMS = {
 
 @contextmanager
 def _harmed(stack: Stack, harm: Harm) -> Iterator[None]:
-    """Take out or double a row of the month, and put it right in the end."""
+    """Remove or duplicate a row of the month, and restore it at the end."""
     table = stack.catalog().load_table(harm.table)
     of_month = EqualTo("trip_month", MONTH)
-    # The dearest trip: one whose money is missed.
+    # The most expensive trip: its money is missed.
     rows = table.scan(row_filter=of_month).to_arrow()
     amount = next(name for name in rows.column_names if name.startswith("total_amount"))
     row = rows.take([pc.sort_indices(rows, [(amount, "descending")])[0].as_py()])
@@ -194,8 +194,8 @@ def _sorted(rows: pa.Table) -> list[str]:
 
 
 @pytest.mark.parametrize("name", HARMS)
-def test_what_another_tool_did_to_a_table_makes_the_audit_red(month: Stack, name: str) -> None:
-    """The checks that it concerns fail, and no others, and say what is wrong."""
+def test_a_change_by_another_tool_makes_the_audit_red(month: Stack, name: str) -> None:
+    """Exactly the checks concerned fail, and say what is wrong."""
     harm = HARMS[name]
     with _harmed(month, harm):
         red = month.launch(MONTH, "--select", "audit")
@@ -210,7 +210,7 @@ def test_what_another_tool_did_to_a_table_makes_the_audit_red(month: Stack, name
         assert MONTH in findings[check]
 
 
-def test_a_table_put_right_makes_the_audit_green_again(month: Stack) -> None:
+def test_a_restored_table_makes_the_audit_green_again(month: Stack) -> None:
     with _harmed(month, HARMS["a row of silver is gone"]):
         pass
     green = month.launch(MONTH, "--select", "audit")
@@ -218,7 +218,7 @@ def test_a_table_put_right_makes_the_audit_green_again(month: Stack) -> None:
 
 
 def _findings(stack: Stack, run_id: str) -> dict[str, str]:
-    """Return what each check of a run says, by its name."""
+    """Return the finding of each check of a run, by name."""
     events = stack.query(FINDINGS, run=run_id)["logsForRun"]["events"]
     return {
         event["evaluation"]["checkName"]: entry["text"]

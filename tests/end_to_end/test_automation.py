@@ -1,4 +1,4 @@
-"""What may start runs by itself, as the code server evaluates it; nothing is switched on here."""
+"""Sensors and schedules, as the code server evaluates them; these tests switch none of them on."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ mutation Look($sensor: SensorSelector!, $cursor: String) {
 """
 
 
-def test_nothing_but_the_clean_up_is_switched_on(stack: Stack) -> None:
-    """A fresh stack waits for somebody to click."""
+def test_only_the_clean_up_is_switched_on(stack: Stack) -> None:
+    """A new stack starts no run by itself."""
     found = stack.query(STATUSES, repository=REPOSITORY)
     sensors = {each["name"]: each["sensorState"]["status"] for each in found["sensorsOrError"]["results"]}
     schedules = {each["name"]: each["scheduleState"]["status"] for each in found["schedulesOrError"]["results"]}
@@ -38,8 +38,8 @@ def test_nothing_but_the_clean_up_is_switched_on(stack: Stack) -> None:
     assert schedules == {"newest_month": "STOPPED"}
 
 
-def test_sensor_sees_the_files_of_the_data_folder(stack: Stack) -> None:
-    """The code server has the folder under the path that the steps' containers get it from."""
+def test_the_sensor_sees_the_files_of_the_data_folder(stack: Stack) -> None:
+    """The code server has the folder under the path from which the steps' containers mount it."""
     first = _look(stack, None)
     second = _look(stack, first["cursor"])
     assert first["runRequests"] == []

@@ -1,7 +1,7 @@
 """Anything is killed at a random moment of a month's run; after another run each record is where it belongs, once.
 
-``CHAOS_ROUNDS`` says how many rounds (``make soak``: twenty), ``CHAOS_SEED`` which victims at which moments. Each
-round's story is a line of ``.drayage/chaos.jsonl``.
+``CHAOS_ROUNDS`` sets the number of rounds (``make soak``: twenty), ``CHAOS_SEED`` the victims and moments. Each round
+is recorded in a line of ``.drayage/chaos.jsonl``.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ JOURNAL = REPOSITORY / ".drayage" / "chaos.jsonl"
 MONTH = "2016-06"
 EVENTS = 300
 STEPS = "kafka_topics,generate_events,bronze/raw_trips,silver/cleaned_trips"
-# A step's container is killed within so many seconds of its start: a step of so few events takes little longer.
+# A step's container is killed within this many seconds of its start; with so few events, it hardly runs longer.
 STEP_LIFE_S = 2.5
-# A step, or the run, may be over before its moment comes: then it is tried again, at half the time.
+# If the step or the run is over before that moment, the round is tried again at half the time.
 MOST_ATTEMPTS = 4
-# A run that was disturbed may leave work that the next one still stumbles over, such as a transaction to be fenced.
+# A disturbed run may leave something that still disturbs the next one, such as a transaction to be fenced.
 MOST_RUNS = 2
 
 RUN_WORKER = "run-worker"
@@ -55,7 +55,7 @@ VICTIMS = (*STEP_VICTIMS, *SERVICE_VICTIMS, RUN_WORKER)
 
 @dataclass(frozen=True)
 class Plan:
-    """One round: who is killed, and at which share of its life or of an undisturbed run's time."""
+    """One round: the victim, and the moment as a share of its life or of an undisturbed run's time."""
 
     number: int
     victim: str
@@ -63,7 +63,7 @@ class Plan:
 
 
 def _plans() -> Iterator[Plan]:
-    """Draw the rounds: everybody once, in random order, before anybody is killed again."""
+    """Draw the rounds: each victim once, in random order, before any is killed again."""
     draw = random.Random(SEED)  # noqa: S311 - moments, no secrets
     order: list[str] = []
     for number in range(ROUNDS):
@@ -73,7 +73,7 @@ def _plans() -> Iterator[Plan]:
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """The month as a run leaves it that nobody disturbs."""
+    """The month as an undisturbed run leaves it."""
 
     seconds: float
     silver: list[dict[str, Any]]
@@ -82,7 +82,7 @@ class Undisturbed:
 
 @pytest.fixture(scope="module")
 def undisturbed(stack: Stack) -> Undisturbed:
-    """Run the month to know what it holds, and once more to know how long it takes when everything is warm."""
+    """Run the month once to see what it holds, and again to see how long it takes when everything is warm."""
     for _ in range(2):
         started = time.monotonic()
         launch = _run(stack)
@@ -96,7 +96,7 @@ def undisturbed(stack: Stack) -> Undisturbed:
 
 @pytest.mark.parametrize("plan", _plans(), ids=lambda plan: f"{plan.number}-{plan.victim}-{plan.share:.2f}")
 def test_nothing_is_lost_or_doubled_whatever_is_killed(stack: Stack, undisturbed: Undisturbed, plan: Plan) -> None:
-    """Topic and tables are judged by a reader of their own, after the run that was disturbed and another one."""
+    """A separate reader checks topic and tables after the disturbed run and one more run."""
     started = time.monotonic()
     for attempt in range(MOST_ATTEMPTS):
         with ThreadPoolExecutor(1) as threads:
@@ -136,7 +136,7 @@ def _run(stack: Stack) -> Launch:
 
 
 def _kill(stack: Stack, plan: Plan, run_s: float, run: Future[Launch]) -> float | None:
-    """Kill the victim at its moment; return the seconds since the round began, None when it, or the run, was over."""
+    """Kill the victim at its moment; return the seconds since the round began, or None if it or the run was over."""
     started = time.monotonic()
     if plan.victim in SERVICE_VICTIMS:
         wait([run], timeout=plan.share * run_s)
@@ -162,7 +162,7 @@ def _find(stack: Stack, victim: str) -> list[Any]:
 
 
 def _has_begun(stack: Stack, container: Any) -> bool:
-    """Whether it has its step's context: one that stands by does no work yet."""
+    """Return whether it has its step's context; a container that stands by does no work yet."""
     context = f"/var/lib/drayage/exchange/{container.labels['drayage/exchange']}/io/context.json"
     return bool(stack.container("dagster-webserver").exec_run(["test", "-f", context]).exit_code == 0)
 
@@ -176,14 +176,14 @@ def _is_killed(container: Any) -> bool:
 
 
 def _start_what_is_down(stack: Stack) -> None:
-    """Start what was killed, and wait for all services: some restart themselves when another was away."""
+    """Start what was killed, and wait for all services: some restart themselves after another was away."""
     for service in SERVICE_VICTIMS:
         stack.container(service).start()
     of_stack = {"label": f"com.docker.compose.project={stack.project}"}
 
     def ill() -> list[str]:
         services = stack.engine.containers.list(all=True, ignore_removed=True, filters=of_stack)
-        # One of them has done its work, and ended well.
+        # One service does its work once and exits with success.
         return [one.name for one in services if one.health != "healthy" and not _is_done(one)]
 
     wait_until(lambda: not ill(), what="all services healthy", timeout_s=120)
@@ -194,7 +194,7 @@ def _is_done(container: Any) -> bool:
 
 
 def _settle(stack: Stack) -> None:
-    """Wait until no run is under way and none will be tried again by Dagster itself."""
+    """Wait until no run is in progress and Dagster will retry none."""
     query = "query Runs { runsOrError(limit: 20) { ... on Runs { results { status tags { key value } } } } }"
     over = {"SUCCESS", "FAILURE", "CANCELED"}
 
@@ -202,7 +202,7 @@ def _settle(stack: Stack) -> None:
         try:
             runs = stack.query(query)["runsOrError"]["results"]
         except httpx.HTTPError:
-            return False  # the webserver itself comes back
+            return False  # the webserver itself is restarting
         for run in runs:
             tags = {tag["key"]: tag["value"] for tag in run["tags"]}
             is_retried_later = tags.get("dagster/will_retry") == "true" and "dagster/auto_retry_run_id" not in tags

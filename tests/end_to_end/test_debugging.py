@@ -1,4 +1,4 @@
-"""The tutorial's way from a red step to its reason, in the stack: commands as they stand there, or as the step says."""
+"""The tutorial's way from a red step to its reason, on the stack, with the commands of the tutorial and of the step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FAILING_MONTH = "2014-08"
 
 
 def run_inside(stack: Stack, command: str) -> subprocess.CompletedProcess[str]:
-    """Run what people paste, in this stack's webserver, without their terminal."""
+    """Run a pasted command in this stack's webserver, without a terminal."""
     words = shlex.split(command.replace("docker exec -it p09-", f"docker exec -it {stack.project}-"))
     assert words[:3] == ["docker", "exec", "-it"]
     return subprocess.run(  # noqa: S603 - ours
@@ -50,7 +50,7 @@ def test_every_debugging_command_of_the_tutorial_works(month: Stack) -> None:
 
 @pytest.fixture
 def red_step(stack: Stack) -> Iterator[str]:
-    """What the launcher says of a step that fails for its file, which stays bad until the test is over."""
+    """Return what the launcher prints about a step that fails on a bad file, which stays until the test ends."""
     file = stack.data_folder / f"yellow_tripdata_{FAILING_MONTH}.csv"
     file.write_text("VendorID,fare\n1,2\n")
     try:
@@ -61,8 +61,8 @@ def red_step(stack: Stack) -> Iterator[str]:
         file.unlink()
 
 
-def test_the_commands_of_a_red_step_say_the_same_reason_again(stack: Stack, red_step: str) -> None:
-    """Pasted from the message: the replay fails for the same file, and the shell opens where it lies."""
+def test_the_commands_of_a_red_step_show_the_same_reason_again(stack: Stack, red_step: str) -> None:
+    """As pasted from the message: the replay fails on the same file, and the shell opens where the file is."""
     pasted = dict(re.findall(r"^ *(docker exec -it .* drayage (replay|shell) .*)$", red_step, re.MULTILINE))
     commands = {verb: command for command, verb in pasted.items()}
     replayed = run_inside(stack, f"{commands['replay']} --yes")

@@ -1,4 +1,4 @@
-"""Bad input and missing services: one clear sentence, a red step, and a right run after the repair."""
+"""Bad input and missing services: one clear sentence, a red step, and a correct run after the repair."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ JANUARY = REPOSITORY / "tests" / "data" / "yellow_tripdata_2019-01.parquet"
 
 @pytest.fixture(scope="module")
 def topic(stack: Stack) -> None:
-    """Make the topic, which a month's events need."""
+    """Create the topic, which a month's events need."""
     made = stack.launch("2019-01", "--select", "kafka_topics")
     assert made.exit_code == 0, made.output
 
@@ -65,7 +65,7 @@ BAD_FILES: dict[str, tuple[Callable[[Path], None], str]] = {
 
 @dataclass(frozen=True)
 class Repair:
-    """A month whose file was bad, and then right: each run, and the events that the topic had of it afterwards."""
+    """A month whose file was bad and then repaired: each run, and the month's events in the topic after it."""
 
     red: Launch
     events_then: int
@@ -75,7 +75,7 @@ class Repair:
 
 @pytest.fixture(scope="module")
 def repairs(stack: Stack) -> Iterator[dict[str, Repair]]:
-    """Run all bad files at the same time, and then the repaired ones."""
+    """Run all bad files at the same time, then the repaired ones."""
     files = {month: stack.data_folder / f"yellow_tripdata_{month}.parquet" for month in BAD_FILES}
 
     def run() -> list[tuple[Launch, int]]:
@@ -97,8 +97,8 @@ def repairs(stack: Stack) -> Iterator[dict[str, Repair]]:
 
 
 @pytest.mark.parametrize("month", BAD_FILES)
-def test_bad_file_is_named_with_its_fault(repairs: dict[str, Repair], month: str) -> None:
-    """The step is red before its first event, says file and fault, and goes green once the file is right."""
+def test_a_bad_file_is_named_with_its_fault(repairs: dict[str, Repair], month: str) -> None:
+    """The step is red before its first event, names file and fault, and is green once the file is repaired."""
     repair, word = repairs[month], BAD_FILES[month][1]
     assert repair.red.exit_code != 0
     assert f"yellow_tripdata_{month}.parquet" in repair.red.output
@@ -118,10 +118,10 @@ STOPPED_SERVICES = [
 
 
 @pytest.mark.parametrize(("service", "asset", "address"), STOPPED_SERVICES)
-def test_stopped_service_is_named_and_the_next_run_is_right(
+def test_a_stopped_service_is_named_and_the_next_run_is_correct(
     stack: Stack, service: str, asset: str, address: str
 ) -> None:
-    """A step that misses a service says which one, and works as soon as it is back."""
+    """A step that cannot reach a service names it, and works as soon as it is back."""
     month = "2019-02"
     with stack.stopped(service):
         red = stack.launch(month, "--select", asset)
@@ -133,7 +133,7 @@ def test_stopped_service_is_named_and_the_next_run_is_right(
 
 
 @pytest.mark.parametrize("month", ["2019-13", "1999-01", "January"])
-def test_month_that_does_not_exist_is_refused(stack: Stack, month: str) -> None:
+def test_a_month_that_does_not_exist_is_refused(stack: Stack, month: str) -> None:
     """Nothing is launched for a month outside the calendar or the partitions."""
     refused = stack.launch(month)
     assert refused.exit_code != 0
@@ -141,7 +141,7 @@ def test_month_that_does_not_exist_is_refused(stack: Stack, month: str) -> None:
     assert "Traceback" not in refused.output
 
 
-def test_missing_data_folder_is_refused_before_anything_starts() -> None:
+def test_a_missing_data_folder_is_refused_before_anything_starts() -> None:
     """A mistyped folder must not become a synthesised month."""
     folder = f"/nowhere/{uuid.uuid4()}"
     refused = subprocess.run(  # noqa: S603 - our own Makefile

@@ -1,4 +1,4 @@
-"""Old snapshots are expired, those that a materialization reported stay, and no row changes."""
+"""Old snapshots expire, those that a materialization reported stay, and no row changes."""
 
 from __future__ import annotations
 

@@ -33,8 +33,8 @@ def make(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_make_run_shows_every_step_its_numbers_and_the_uis_address(stack: Stack) -> None:
-    """The newcomer's first command, on a real month."""
+def test_make_run_shows_every_step_with_its_numbers_and_the_address_of_the_ui(stack: Stack) -> None:
+    """A newcomer's first command, on a real month."""
     done = make(stack, "run", f"DATA={stack.data_folder}")
     assert done.returncode == 0, done.stdout + done.stderr
     for step in ("kafka_topics", "generate_events", "bronze/raw_trips", "silver/cleaned_trips", "dbt_build", "audit"):
@@ -66,7 +66,7 @@ def test_make_dagster_ui_starts_everything_and_prints_the_address(stack: Stack) 
 
 @contextmanager
 def started(stack: Stack, folder: Path, log: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A target that goes on until Ctrl-C, which it gets at the end, and that writes into a log."""
+    """Run a target that writes to a log until Ctrl-C, which is sent at the end."""
     with log.open("wb") as output:
         running = subprocess.Popen(  # noqa: S603 - our own Makefile
             ["make", *arguments, f"ENV_FILE={stack.environment_file}"],  # noqa: S607
@@ -101,7 +101,7 @@ def test_make_logs_follows_the_services_or_one_of_them(stack: Stack, tmp_path: P
 
 
 def test_make_dev_serves_the_pipeline_from_this_checkout_beside_the_stack(stack: Stack, tmp_path: Path) -> None:
-    """In a copy, whose state is nobody's; `up` has been made, and from another folder would move the services there."""
+    """In a copy, to change no one's state; `up` is skipped, since it would move the services to that folder."""
     copy, log = copy_repository(tmp_path / "copy"), tmp_path / "dev.log"
     address = f"http://127.0.0.1:{stack.port('DAGSTER_PORT') + 1}"
 

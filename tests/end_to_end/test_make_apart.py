@@ -1,4 +1,4 @@
-"""The documentation's commands that stop, remove or write, on a stack and in a copy of the repository of their own."""
+"""The documentation's commands that stop, remove or write, on a separate stack and in a copy of the repository."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def make(folder: Path, *arguments: str, answer: str = "") -> subprocess.Complete
     )
 
 
-def test_make_alone_lists_every_target_with_a_word_about_it() -> None:
+def test_make_alone_lists_and_describes_every_target() -> None:
     listed = make(REPOSITORY)
     assert listed.returncode == 0, listed.stderr
     assert make(REPOSITORY, "help").stdout == listed.stdout
@@ -40,7 +40,7 @@ def test_make_alone_lists_every_target_with_a_word_about_it() -> None:
     assert set(re.findall(r"^  make ([a-z-]+) +\S", listed.stdout, re.MULTILINE)) == targets
 
 
-def test_make_fmt_puts_python_and_sql_in_order(tmp_path: Path) -> None:
+def test_make_fmt_formats_python_and_sql(tmp_path: Path) -> None:
     copy = copy_repository(tmp_path / "copy")
     module, model = copy / "host" / "src" / "drayage" / "promise.py", next((copy / "sql" / "flink").glob("*.sql"))
     module.write_text(module.read_text(encoding="utf-8").replace("\n\n\n", "\n"), encoding="utf-8")
@@ -77,7 +77,7 @@ def changed(copy: Path) -> list[str]:
 
 @pytest.fixture
 def environment_file(tmp_path: Path, docker_engine: docker.DockerClient) -> Iterator[Path]:
-    """The environment file of a stack of the test's own, of which the database alone runs: it publishes no port."""
+    """Return the environment file of a separate stack that runs only the database, which publishes no port."""
     project, file = f"drayage-make-{uuid.uuid4().hex[:8]}", tmp_path / "own.env"
     subprocess.run(  # noqa: S603 - ours
         ["bootstrap/environment.sh", str(file)],  # noqa: S607
@@ -92,7 +92,7 @@ def environment_file(tmp_path: Path, docker_engine: docker.DockerClient) -> Iter
     compose = ["docker", "compose", "--progress", "quiet", "--env-file", str(kept)]
     try:
         subprocess.run([*compose, "up", "--detach", "--wait", "postgres"], cwd=REPOSITORY, check=True)  # noqa: S603
-        # The steps of dbt make it, and no service.
+        # dbt's steps create it, not a service.
         docker_engine.volumes.create(f"{project}_marts")
         yield file
     finally:
@@ -100,7 +100,7 @@ def environment_file(tmp_path: Path, docker_engine: docker.DockerClient) -> Iter
 
 
 def left(engine: docker.DockerClient, file: Path) -> tuple[set[str], set[str]]:
-    """Containers and volumes of the stack of an environment file."""
+    """Return the containers and volumes of an environment file's stack."""
     project = re.findall("(?m)^COMPOSE_PROJECT_NAME=(.*)", file.with_name("kept.env").read_text())[0]
     containers = engine.containers.list(all=True, filters={"name": f"^{project}-"}, ignore_removed=True)
     volumes = engine.volumes.list(filters={"name": f"{project}_"})
@@ -110,7 +110,7 @@ def left(engine: docker.DockerClient, file: Path) -> tuple[set[str], set[str]]:
     )
 
 
-def test_make_down_keeps_the_data_and_make_clean_asks_before_it_goes(
+def test_make_down_keeps_the_data_and_make_clean_asks_before_removing_it(
     docker_engine: docker.DockerClient, environment_file: Path
 ) -> None:
     which = f"ENV_FILE={environment_file}"

@@ -1,6 +1,6 @@
-"""The marts as Dagster and other engines see them: published tables, receipts, parts of the graph, months side by side.
+"""The marts as Dagster and other engines see them: published tables, receipts, parts of the graph, parallel months.
 
-What needs a marts file of its own runs here, in this process as the Dagster host, with the stack's lake.
+Tests that need their own marts file run with this process as the Dagster host, and with the stack's lake.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PUBLISHED = {
     "dim_locations",
     "dim_payment_types",
 }
-# What the published facts are made from.
+# The sources of the published facts.
 TO_FACTS = (
     *(f"seeds/{name}" for name in ("taxi_zones", "rate_codes", "payment_types")),
     *(f"staging/stg_{name}" for name in ("zones", "rate_codes", "payment_types", "trips")),
@@ -62,7 +62,7 @@ def _snapshots(stack: Stack) -> dict[str, list[int]]:
 
 
 def test_months_at_the_same_time_take_turns_at_the_duckdb_file(real_months: Stack) -> None:
-    """One process at a time can have it open; the pool sees to it, and neither run fails."""
+    """Only one process can have it open; the pool ensures that, and neither run fails."""
     with ThreadPoolExecutor() as pool:
         launched = list(pool.map(lambda month: real_months.launch(month, "--select", "dbt_build"), (FEBRUARY, JANUARY)))
     assert [launch.exit_code for launch in launched] == [0, 0], [launch.output for launch in launched]
@@ -74,7 +74,7 @@ def test_months_at_the_same_time_take_turns_at_the_duckdb_file(real_months: Stac
 
 @pytest.mark.parametrize("month", MONTHS)
 def test_other_engines_read_the_published_months(real_months: Stack, month: str) -> None:
-    """Pyiceberg knows nothing of DuckDB: the tables are for any engine."""
+    """Pyiceberg knows nothing about DuckDB: the tables are for any engine."""
     trips, total = MONTHS[month]
     tables = _tables(real_months)
     assert set(tables) == PUBLISHED
@@ -97,7 +97,7 @@ def test_publication_reports_the_snapshot_and_the_months_rows(real_months: Stack
 
 
 def test_publishing_again_commits_nothing(real_months: Stack) -> None:
-    """A rerun leaves no trace but its receipts."""
+    """A rerun leaves nothing but its receipts."""
     before = _snapshots(real_months)
     again = real_months.launch(JANUARY, "--select", "dbt_build,publish_marts")
     assert again.exit_code == 0, again.output
@@ -105,8 +105,8 @@ def test_publishing_again_commits_nothing(real_months: Stack) -> None:
     assert real_months.materialization("marts/fct_trips", JANUARY)["rows_written"] == 0
 
 
-def test_a_few_models_selected_run_alone(real_months: Stack, tmp_path: Path) -> None:
-    """With just their own tests; nothing else is built, and nothing published."""
+def test_selected_models_run_alone(real_months: Stack, tmp_path: Path) -> None:
+    """Only with their own tests; nothing else is built or published."""
     before = _snapshots(real_months)
     report = tmp_path / "run.json"
     chosen = "staging/stg_trips,intermediate/int_trip_metrics"
@@ -119,11 +119,11 @@ def test_a_few_models_selected_run_alone(real_months: Stack, tmp_path: Path) -> 
 
 
 class Host:
-    """This process as the Dagster host, with a marts volume of its own.
+    """This process as the Dagster host, with its own marts volume.
 
     Args:
-        stack: Whose lake is read.
-        instance: Where the runs go.
+        stack: The stack whose lake is read.
+        instance: The instance that records the runs.
         definitions: The code location.
     """
 
@@ -133,7 +133,7 @@ class Host:
         self.definitions = definitions
 
     def materialize(self, assets: Sequence[str] | None = None, **tags: str) -> StepOutcome:
-        """Materialize assets of the marts; none means everything that the dbt image makes."""
+        """Materialize assets of the marts; without any, all that the dbt image makes."""
         job = self.definitions.resolve_implicit_global_asset_job_def()
         made = self.definitions.resolve_job_def("build_marts").asset_layer.selected_asset_keys
         keys = made if assets is None else {dg.AssetKey(asset.split("/")) for asset in assets}
@@ -147,7 +147,7 @@ class Host:
 def host(
     real_months: Stack, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[Host]:
-    """A host beside the stack's, gone with its volume at the end."""
+    """Return a host beside the stack's; its volume is removed at the end."""
     project, volume = real_months.project, f"{real_months.project}-marts-{uuid.uuid4().hex[:8]}"
     settings = {
         "DRAYAGE_EXCHANGE_ROOT": str(tmp_path / "exchange"),
@@ -182,7 +182,7 @@ def host(
 
 
 def _materialized(outcome: StepOutcome) -> dict[str, set[str | None]]:
-    """Give the partitions of each asset that the run materialized."""
+    """Return the partitions of each asset that the run materialized."""
     found: dict[str, set[str | None]] = {}
     for event in outcome.events:
         if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key:
@@ -194,8 +194,8 @@ def _steps(outcome: StepOutcome, kind: dg.DagsterEventType) -> set[str | None]:
     return {event.step_key for event in outcome.events if event.event_type == kind}
 
 
-def test_failing_model_is_named_after_green_ones_and_nothing_follows(host: Host) -> None:
-    """Here two models fail, since fct_trips was never built in this file; what stands before them is green."""
+def test_a_failing_model_is_named_after_green_ones_and_nothing_follows(host: Host) -> None:
+    """Two models fail, since fct_trips was never built in this file; the models before them are green."""
     green = ["seeds/taxi_zones", "staging/stg_zones", "core/dim_locations"]
     red = ["analytics/location_performance", "intermediate/int_daily_summary"]
     after = ["analytics/daily_revenue", "marts/location_performance", "marts/daily_revenue"]
@@ -212,8 +212,8 @@ def test_failing_model_is_named_after_green_ones_and_nothing_follows(host: Host)
     assert "Dependencies for step publish_marts failed" in outcome.logged
 
 
-def test_range_of_months_is_one_run_of_one_container_a_step(host: Host) -> None:
-    """A single-run backfill; its numbers are those of the months together, and each month is materialized."""
+def test_a_range_of_months_is_one_run_with_one_container_per_step(host: Host) -> None:
+    """A single-run backfill: its numbers cover all its months, and each month is materialized."""
     span = {"dagster/asset_partition_range_start": JANUARY, "dagster/asset_partition_range_end": FEBRUARY}
     outcome = host.materialize(**span)
     assert outcome.success, outcome.failure
@@ -226,8 +226,8 @@ def test_range_of_months_is_one_run_of_one_container_a_step(host: Host) -> None:
     assert trips == {sum(rows for rows, _total in MONTHS.values())}
 
 
-def test_month_that_is_built_again_keeps_its_data_versions(host: Host) -> None:
-    """They name the months' own rows: another month in between, or the hour, does not make what follows stale."""
+def test_a_month_that_is_rebuilt_keeps_its_data_versions(host: Host) -> None:
+    """They depend on the month's rows alone: a month in between, or the time, makes nothing downstream stale."""
     first = _data_versions(host.materialize(TO_FACTS, **{"dagster/partition": JANUARY}))
     february = _data_versions(host.materialize(TO_FACTS, **{"dagster/partition": FEBRUARY}))
     again = _data_versions(host.materialize(TO_FACTS, **{"dagster/partition": JANUARY}))

@@ -1,4 +1,4 @@
-"""Records that nobody can decode are kept with the reason, and hold nothing up."""
+"""Records that cannot be decoded are kept with the reason, and delay nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SUBJECT = f"{TOPIC}-value"
 
 @pytest.fixture(scope="module")
 def month(stack: Stack) -> Stack:
-    """Send a month, so that topic and schema are there."""
+    """Send a month, so that topic and schema exist."""
     launch = stack.launch(MONTH, "--select", "kafka_topics,generate_events", "--events", str(EVENTS))
     assert launch.exit_code == 0, launch.output
     return stack
@@ -43,7 +43,7 @@ def _register(stack: Stack, subject: str, schema: dict[str, Any]) -> int:
 
 
 def _zigzag(number: int) -> bytes:
-    """Encode a long as Avro does: small negatives stay short, seven bits a byte, the lowest first."""
+    """Encode a long as Avro does: zigzag, seven bits a byte, the lowest first."""
     left, encoded = number * 2 if number >= 0 else -number * 2 - 1, bytearray()
     while left > 0x7F:
         encoded.append(left & 0x7F | 0x80)
@@ -56,7 +56,7 @@ def _text(text: str) -> bytes:
 
 
 def _trip(schema_id: int, schema: dict[str, Any], event_id: str, last: bytes = b"\x00") -> bytes:
-    """Encode an event of which the sender knows nothing but what is required, and maybe the last column."""
+    """Encode an event with only the required columns, and optionally the last one."""
     required = _text(event_id) + _text(MONTH) + _zigzag(1_700_000_000_000)
     unknown = b"\x00" * (len(schema["fields"]) - 4)
     return struct.pack(">bI", 0, schema_id) + required + unknown + last
@@ -71,7 +71,7 @@ def _send(stack: Stack, *values: bytes | None) -> None:
 
 
 def _quarantine(stack: Stack) -> list[dict[str, Any]]:
-    """Read what the catalog's view says, by its own text."""
+    """Read the catalog's view by running its own SQL."""
     catalog = stack.catalog()
     texts = [one.root for one in catalog.load_view("bronze.quarantine").current_version().representations]
     assert {text.dialect for text in texts} >= {"spark", "trino"}
@@ -82,8 +82,8 @@ def _quarantine(stack: Stack) -> list[dict[str, Any]]:
     return rows
 
 
-def test_undecodable_records_are_kept_counted_and_hold_nothing_up(month: Stack) -> None:
-    """Bytes and reason stay in bronze; the month goes on to silver; every number is accounted for."""
+def test_undecodable_records_are_kept_and_counted_and_delay_nothing(month: Stack) -> None:
+    """Bytes and reason stay in bronze, the month goes on to silver, and every number adds up."""
     schema_id, schema = _latest_schema(month)
     other = _register(
         month, "somebody-else-value", {"type": "record", "name": "Other", "fields": [{"name": "x", "type": "int"}]}
@@ -94,7 +94,7 @@ def test_undecodable_records_are_kept_counted_and_hold_nothing_up(month: Stack) 
         struct.pack(">bI", 0, 987_654) + b"\x02": "Schema 987654 is unknown",
         struct.pack(">bI", 0, other) + b"\x02": "it has no field event_id",
         whole[:-10]: "does not fit the value",
-        # A length of two gigabytes must not end the TaskManager.
+        # A length of two gigabytes must not crash the TaskManager.
         struct.pack(">bI", 0, schema_id) + b"\xf0\xff\xff\xff\x0f": "does not fit the value",
         None: "no value",
     }
@@ -123,7 +123,7 @@ def test_undecodable_records_are_kept_counted_and_hold_nothing_up(month: Stack) 
 
 
 def test_a_new_optional_field_flows_through(month: Stack) -> None:
-    """A sender that knows more is read as before."""
+    """Events of a newer sender are read as before."""
     _, schema = _latest_schema(month)
     wider = {**schema, "fields": [*schema["fields"], {"name": "cbd_fee", "type": ["null", "double"], "default": None}]}
     value = b"\x02" + struct.pack("<d", 0.75)  # the union's second branch
@@ -135,7 +135,7 @@ def test_a_new_optional_field_flows_through(month: Stack) -> None:
 
 
 def test_the_registry_refuses_a_schema_that_breaks_readers(month: Stack) -> None:
-    """The generator registers before its first event: a refusal here is a refusal there."""
+    """The generator registers its schema before its first event, so a refusal stops it there."""
     _, schema = _latest_schema(month)
     breaking = {**schema, "fields": [*schema["fields"], {"name": "demanded", "type": "string"}]}
     with pytest.raises(httpx.HTTPStatusError) as refused:
@@ -144,7 +144,7 @@ def test_the_registry_refuses_a_schema_that_breaks_readers(month: Stack) -> None
 
 
 def test_a_registry_that_does_not_answer_quarantines_nothing(month: Stack) -> None:
-    """Nothing is known of a record then: the job fails, and the next one reads it."""
+    """No record can be classified then: the job fails, and the next one reads them."""
     _send(month, _trip(*_latest_schema(month), "while the registry was away"))
     kept = len(_quarantine(month))
     with month.stopped("schema-registry"):

@@ -1,4 +1,4 @@
-"""The pipeline on real trips gives the numbers that are known to be right, in any order and again.
+"""The pipeline returns the known numbers for real trips, in any order and when run again.
 
 The expected figures come from the files themselves: 10,000 rows each, of which those with a fare below zero are
 rejected.
@@ -35,7 +35,7 @@ def _content(stack: Stack) -> dict[str, list[str]]:
         for table in ("silver.cleaned_trips", "silver.rejected_trips")
         for month in MONTHS
     }
-    # Staging and the receipts hold the month that was built last: they are the way to the marts, none of them.
+    # Staging and the receipts hold the month that was built last; they are not marts.
     return content | stack.marts_tables(without=("staging", "audit"))
 
 
@@ -45,13 +45,13 @@ def test_every_event_is_acknowledged_and_committed(real_months: Stack, month: st
     reported = real_months.materialization("generate_events", month)
     assert reported["events_produced"] == 10_000
     assert reported["events_acknowledged"] == 10_000
-    # A retry of this very session may have sent the month again, always as a whole.
+    # A retry in this session may have sent the month again, always as a whole.
     assert real_months.committed_events(month) % 10_000 == 0
 
 
 @pytest.mark.parametrize("month", MONTHS)
 def test_bronze_holds_each_committed_record_once(real_months: Stack, month: str) -> None:
-    """No offset is in bronze twice, and as many rows as the topic holds."""
+    """No offset is in bronze twice, and bronze has as many rows as the topic has records."""
     rows = real_months.table_rows("bronze.raw_trips", month)
     offsets = [(row["kafka_topic_id"], row["kafka_partition"], row["kafka_offset"]) for row in rows]
     assert len(set(offsets)) == len(offsets) == real_months.committed_events(month)
@@ -60,7 +60,7 @@ def test_bronze_holds_each_committed_record_once(real_months: Stack, month: str)
 
 @pytest.mark.parametrize("month", MONTHS)
 def test_silver_and_rejected_rows_account_for_the_month(real_months: Stack, month: str) -> None:
-    """Trips with a fare below zero are rejected with that reason, the others are all kept."""
+    """Trips with a fare below zero are rejected for that reason; all others are kept."""
     expected = MONTHS[month]
     silver = real_months.table_rows("silver.cleaned_trips", month)
     rejected = real_months.table_rows("silver.rejected_trips", month)
@@ -73,7 +73,7 @@ def test_silver_and_rejected_rows_account_for_the_month(real_months: Stack, mont
 
 @pytest.mark.parametrize("month", MONTHS)
 def test_facts_and_revenue_are_exact(real_months: Stack, month: str) -> None:
-    """Money arrives to the cent, on each day of the month."""
+    """Revenue is exact to the cent on each day of the month."""
     expected = MONTHS[month]
     fact = _fact(real_months, month)
     assert fact["trips"] == expected["silver"]
@@ -95,7 +95,7 @@ def test_revenue_is_equal_from_silver_to_daily_revenue(real_months: Stack) -> No
 
 
 def test_running_january_again_changes_nothing_but_bronze(real_months: Stack) -> None:
-    """A rerun sends its trips again, bronze keeps each arrival, and all that follows stays as it is."""
+    """A rerun sends its trips again and bronze keeps each arrival, but nothing downstream changes."""
     before = _content(real_months)
     arrivals = len(real_months.table_rows("bronze.raw_trips", "2019-01"))
     launch = real_months.launch("2019-01")
@@ -106,5 +106,5 @@ def test_running_january_again_changes_nothing_but_bronze(real_months: Stack) ->
 
 
 def test_no_step_container_is_left(real_months: Stack) -> None:
-    """Steps and run workers are gone when their run is over."""
+    """Steps and run workers are gone once their run is over."""
     real_months.assert_nothing_is_left()

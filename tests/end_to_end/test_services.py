@@ -35,14 +35,14 @@ HEALTHY_SERVICES = [
 
 
 @pytest.mark.parametrize(("port", "path", "expected"), HTTP_SERVICES)
-def test_http_service_answers(stack: Stack, port: str, path: str, expected: str) -> None:
-    """A published port that nobody answers on is worse than none."""
+def test_an_http_service_answers(stack: Stack, port: str, path: str, expected: str) -> None:
+    """A published port without an answer is worse than none."""
     answer = httpx.get(stack.url(port) + path, timeout=10)
     assert answer.status_code == httpx.codes.OK
     assert expected in answer.text
 
 
-def test_broker_answers(stack: Stack) -> None:
+def test_the_broker_answers(stack: Stack) -> None:
     """Clients on this machine reach the broker through its published listener."""
     admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{stack.port('KAFKA_PORT')}"})
     metadata = admin.list_topics(timeout=10)
@@ -52,7 +52,7 @@ def test_broker_answers(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("service", HEALTHY_SERVICES)
-def test_service_is_healthy_bounded_and_not_root(stack: Stack, service: str) -> None:
+def test_a_service_is_healthy_limited_and_not_root(stack: Stack, service: str) -> None:
     """Each service passes its own health check, has a memory limit and does not run as root."""
     container = stack.container(service)
     assert container.attrs["State"]["Health"]["Status"] == "healthy"
@@ -63,19 +63,19 @@ def test_service_is_healthy_bounded_and_not_root(stack: Stack, service: str) -> 
 
 
 @pytest.mark.parametrize("service", [*HEALTHY_SERVICES, "mc-init"])
-def test_service_publishes_on_loopback_only(stack: Stack, service: str) -> None:
-    """Nothing of the stack listens on an outside address."""
+def test_a_service_publishes_on_loopback_only(stack: Stack, service: str) -> None:
+    """No service of the stack listens on an external address."""
     bindings = stack.container(service).attrs["HostConfig"]["PortBindings"] or {}
     assert {binding["HostIp"] for port in bindings.values() for binding in port} <= {"127.0.0.1"}
 
 
-def test_bucket_was_created_once(stack: Stack) -> None:
-    """The one-shot service ends with success instead of staying or looping."""
+def test_the_bucket_was_created_once(stack: Stack) -> None:
+    """The one-shot service exits with success instead of staying up or restarting."""
     state = stack.container("mc-init").attrs["State"]
     assert (state["Status"], state["ExitCode"]) == ("exited", 0)
 
 
-def test_no_password_in_any_log(stack: Stack) -> None:
+def test_no_password_is_in_any_log(stack: Stack) -> None:
     """Generated credentials stay in the environment file."""
     secrets = {
         name: value for name, value in stack.environment.items() if name.endswith(("PASSWORD", "SECRET_ACCESS_KEY"))
@@ -90,8 +90,8 @@ def test_no_password_in_any_log(stack: Stack) -> None:
     assert leaks == []
 
 
-def test_no_password_in_any_image(stack: Stack) -> None:
-    """An image can be passed on without passing on a credential."""
+def test_no_password_is_in_any_image(stack: Stack) -> None:
+    """An image can be shared without sharing a credential."""
     secrets = [v for n, v in stack.environment.items() if n.endswith(("PASSWORD", "SECRET_ACCESS_KEY"))]
     images = {stack.container(service).image for service in HEALTHY_SERVICES}
     configurations = [str(image.attrs["Config"]) + str(image.history()) for image in images]

@@ -1,6 +1,6 @@
-"""What the UI offers to build after a month was sent again: that month if its rows are others, and nothing else.
+"""What the UI offers to build after a month was sent again: that month if its rows differ, and nothing else.
 
-Dagster calls stale what stands directly behind a changed table; what comes after follows when that is built.
+Dagster marks the direct followers of a changed table as stale; those further down follow once these are built.
 """
 
 import pytest
@@ -20,7 +20,7 @@ query Stale($key: AssetKeyInput!, $month: String!) {
 
 
 def stale(stack: Stack) -> dict[str, list[str]]:
-    """Return the stale ones of the followers, each with its stale months."""
+    """Return the followers that are stale, each with its stale months."""
     found: dict[str, list[str]] = {}
     for asset in FOLLOWERS:
         for month in (CHANGED, OTHER):

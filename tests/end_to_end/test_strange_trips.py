@@ -1,4 +1,4 @@
-"""A month's file with what no taxi does: each trip is kept or refused for what it is, and the audit agrees."""
+"""A month of implausible trips: each is kept or rejected for the right reason, and the audit agrees."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ pytestmark = pytest.mark.stack
 
 MONTH = "2011-05"
 SECOND = 1_000_000
-# Microseconds since 1970 of 2011-05-15 12:00, and of the same day and time in the years 2012 and 12012.
+# 2011-05-15 12:00 in microseconds since 1970, and the same day and time in 2012 and in 12012.
 PICKUP = 1_305_460_800 * SECOND
 YEAR_2012 = 1_337_083_200 * SECOND
 YEAR_12012 = YEAR_2012 + 3_652_425 * 86_400 * SECOND
 
 
 def strange_month() -> pa.Table:
-    """Trips that differ from a real one in what is named, the times apart."""
+    """Create trips that differ from a real one as their names say, and in their times."""
     schema = pq.read_schema(REPOSITORY / "tests" / "data" / "yellow_tripdata_2019-01.parquet")
     real = pq.read_table(REPOSITORY / "tests" / "data" / "yellow_tripdata_2019-01.parquet").slice(0, 1).to_pylist()[0]
     plain = {**real, "tpep_pickup_datetime": PICKUP, "tpep_dropoff_datetime": PICKUP + 600 * SECOND}
@@ -33,7 +33,7 @@ def strange_month() -> pa.Table:
     return pa.table({field.name: pa.array([trip[field.name] for trip in trips], field.type) for field in schema})
 
 
-def test_strange_trips_are_kept_or_refused_for_what_they_are(stack: Stack) -> None:
+def test_strange_trips_are_kept_or_rejected_for_the_right_reason(stack: Stack) -> None:
     file = stack.data_folder / f"yellow_tripdata_{MONTH}.parquet"
     pq.write_table(strange_month(), file)
     try:
@@ -41,14 +41,14 @@ def test_strange_trips_are_kept_or_refused_for_what_they_are(stack: Stack) -> No
     finally:
         file.unlink()
     assert launch.exit_code == 0, launch.output
-    # Python's own datetime ends with the year 9999: only the other columns are read.
+    # Python's datetime ends with the year 9999, so only the other columns are read.
     scan = (
         stack.catalog()
         .load_table("silver.cleaned_trips")
         .scan(row_filter=f"trip_month = '{MONTH}'", selected_fields=("trip_id",))
     )
     kept = scan.to_arrow()["trip_id"].to_pylist()
-    assert len(set(kept)) == len(kept) == 3, "ten thousand years make another trip"
+    assert len(set(kept)) == len(kept) == 3, "ten thousand years make it a different trip"
     rejected = (
         stack.catalog()
         .load_table("silver.rejected_trips")

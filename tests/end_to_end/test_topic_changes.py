@@ -1,6 +1,6 @@
-"""The topic changes under the pipeline: a correct continuation or a clear error, never a silent loss.
+"""The topic changes under the pipeline: it continues correctly or fails clearly, and never loses data silently.
 
-The tests follow one another: what the second loses for good, the third starts anew.
+The tests build on one another: the third starts afresh after the second has lost records for good.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def test_added_partitions_are_read_from_their_beginning(stack: Stack) -> None:
 
 
 def test_records_lost_to_retention_fail_the_step_and_are_named(stack: Stack) -> None:
-    """What bronze has not read and nobody has any more is no success, however often it is tried."""
+    """Records that are lost before bronze read them are never a success, however often it is tried."""
     sent = stack.launch(MONTH, "--events", str(EVENTS), "--select", "generate_events")
     assert sent.exit_code == 0, sent.output
     partitions = {partition for partition, _ in stack.committed_offsets()}
@@ -49,8 +49,8 @@ def test_records_lost_to_retention_fail_the_step_and_are_named(stack: Stack) -> 
         assert "are lost" in red.output
 
 
-def test_a_topic_made_anew_is_read_from_its_beginning(stack: Stack) -> None:
-    """The offsets begin again, and rows of the old topic stay what they were."""
+def test_a_recreated_topic_is_read_from_its_beginning(stack: Stack) -> None:
+    """Offsets start over, and rows of the old topic do not change."""
     old = len(stack.table_rows("bronze.raw_trips", MONTH))
     rows = stack.table_rows("silver.cleaned_trips", MONTH)
     admin = stack.kafka_admin()

@@ -1,4 +1,4 @@
-"""The real engine behind a socket that refuses some requests: faults where docker-py meets the engine."""
+"""The real engine behind a socket that refuses some requests, for faults between docker-py and the engine."""
 
 import contextlib
 import json
@@ -15,12 +15,12 @@ _CHUNK_BYTES = 64 * 1024
 
 @dataclass
 class RefusingEngine:
-    """Passes everything on to the engine but what it is to refuse.
+    """Passes on to the engine all requests but those that it must refuse.
 
     Args:
         path: Its own socket.
-        request: Matches the request lines that are refused, without the version of the API.
-        message: What the engine says then.
+        request: Pattern of the request lines to refuse, without the API version.
+        message: The error that is returned for them.
     """
 
     path: Path
@@ -30,12 +30,12 @@ class RefusingEngine:
 
     @property
     def url(self) -> str:
-        """For ``DOCKER_HOST``."""
+        """Return the address for ``DOCKER_HOST``."""
         return f"unix://{self.path}"
 
     @contextlib.contextmanager
     def serving(self) -> Iterator["RefusingEngine"]:
-        """Serve in threads until the block ends, then hang up."""
+        """Serve in threads until the block ends, then close all connections."""
         with socket.socket(socket.AF_UNIX) as listener, contextlib.ExitStack() as connections:
             listener.bind(str(self.path))
             listener.listen()
@@ -65,8 +65,8 @@ class RefusingEngine:
             connections.callback(_hang_up, (near, far), threads)
 
     def _refuse(self, chunk: bytes) -> bytes | None:
-        """Answer in the engine's place if the chunk begins a request that is to be refused."""
-        # docker-py sends a request's head at once and waits for the answer: a chunk begins where a request does.
+        """Return an error response if the chunk begins a request that must be refused."""
+        # docker-py sends a request's head in one piece and waits for the response, so each request begins a chunk.
         line = re.sub(r"/v[\d.]+/", "/", chunk.split(b"\r\n", 1)[0].decode("latin-1"))
         if not re.match(self.request, line):
             return None
@@ -78,7 +78,7 @@ class RefusingEngine:
 
 def _copy(source: socket.socket, target: socket.socket, answer: Callable[[bytes], bytes | None]) -> None:
     """Copy one direction of a connection to its end."""
-    # An end by either side shows as an error on the other.
+    # If either side closes, the other one sees an error.
     with contextlib.suppress(OSError):
         while chunk := source.recv(_CHUNK_BYTES):
             refusal = answer(chunk)

@@ -1,6 +1,6 @@
 """The host is killed at random moments, again and again, and nothing is lost or done twice.
 
-``SOAK_ROUNDS`` says how many rounds (``make soak``: fifty), ``SOAK_SEED`` which moments.
+``SOAK_ROUNDS`` sets the number of rounds (``make soak``: fifty), ``SOAK_SEED`` the moments.
 """
 
 import collections
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.engine
 ROUNDS = int(os.environ.get("SOAK_ROUNDS", "5"))
 SEED = int(os.environ.get("SOAK_SEED", "20260101"))
 MOST_KILLS = 4
-# How long the job takes on an idle machine of two cores, from its host's start to its end, with room for a busy one.
+# How long the job takes on an idle machine with two cores, from its host's start to its end, with some margin.
 _LONGEST_LIFE_S = 12.0
 STEPS = {"upstream", "streamed", "collected"}
 ASSETS = {"upstream", "streamed_first", "streamed_second", "collected_first", "collected_second"}
@@ -39,7 +39,7 @@ class History:
         return cls([outcome_of(instance, run.run_id) for run in reversed(instance.get_runs())])
 
     def count(self, kind: dg.DagsterEventType) -> collections.Counter[str]:
-        """How often each step, asset or checked asset has such an event."""
+        """Return how many events of a type each step, asset or checked asset has."""
         found: collections.Counter[str] = collections.Counter()
         for outcome in self.outcomes:
             for event in outcome.events:
@@ -66,12 +66,12 @@ def test_a_host_killed_at_random_moments_does_everything_once(host: Host, number
     for _ in range(moments.randint(1, MOST_KILLS)):
         process = host.start("crashing", retried=retried)
         try:
-            # Not synchronisation: the moment of the kill is what is drawn.
+            # Not synchronisation: this is the random moment of the kill.
             process.wait(timeout=moments.uniform(0.5, _LONGEST_LIFE_S))
         except subprocess.TimeoutExpired:
             host.kill_if_running(process)
         if host.instance.get_runs_count():
-            # Killed before it created its run, or before its retry's: the same one is retried again.
+            # Killed before it created its run: the same run is retried again.
             retried = host.last_run().run_id
         if History.of(host.instance).succeeded == STEPS:
             break
@@ -80,11 +80,11 @@ def test_a_host_killed_at_random_moments_does_everything_once(host: Host, number
         assert process.wait(timeout=DEADLINE_S) == 0, host.last_run()
     history = History.of(host.instance)
     assert history.succeeded == STEPS
-    assert host.deployment.starts() == len(STEPS), "one start of a container for each step"
+    assert host.deployment.starts() == len(STEPS), "each step starts one container"
     assert history.count(dg.DagsterEventType.ASSET_MATERIALIZATION) == dict.fromkeys(ASSETS, 1)
     assert history.count(dg.DagsterEventType.ASSET_CHECK_EVALUATION) == dict.fromkeys(CHECKED, 1)
-    assert history.count(dg.DagsterEventType.STEP_FAILURE) == {}, "a kill is no failure of a step"
-    # What a killed host could not remove, the sweeper does.
+    assert history.count(dg.DagsterEventType.STEP_FAILURE) == {}, "a kill is not a failure of a step"
+    # The sweeper removes what a killed host could not.
     report = host.deployment.client().sweeper(host.instance, SweepLimits(orphan_grace_s=-1)).sweep()
     assert report.errors == []
     assert report.stopped == []

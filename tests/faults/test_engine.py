@@ -1,4 +1,4 @@
-"""The engine refuses, and what many steps leave on it: nothing."""
+"""The engine refuses requests, and many steps leave nothing on it."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +12,6 @@ from host_process import DEADLINE_S, Host
 from refusing_engine import RefusingEngine
 
 from drayage import EnvSecret, SweepLimits
-from drayage.docker.engine import DockerEngine
-from drayage.engine import remove_container
-from drayage.identity import DEPLOYMENT, SECRETS
 
 pytestmark = pytest.mark.engine
 
@@ -79,7 +76,7 @@ def test_a_removal_that_fails_changes_no_outcome_and_is_left_to_the_sweeper(
 def test_a_hundred_green_steps_leave_nothing(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch, docker_engine: docker.DockerClient
 ) -> None:
-    """No container, no volume, no network; with secrets, which need a volume, in every tenth."""
+    """No container, no volume and no network; every tenth step has a secret, which needs a volume."""
     monkeypatch.setenv("SOME_PASSWORD", "hush-hush")
     client = deployment.client(secrets={"password": EnvSecret("SOME_PASSWORD")})
 
@@ -96,9 +93,9 @@ def test_a_hundred_green_steps_leave_nothing(
     assert docker_engine.networks.list(filters=filters) == []
 
 
-def test_a_pool_lets_one_container_run_at_a_time(host: Host) -> None:
-    """Two runs at once in two processes: the second's container starts after the first's has ended."""
-    # One after the other: SQLite, unlike PostgreSQL, would let both take the pool's place in the same instant.
+def test_a_pool_runs_one_container_at_a_time(host: Host) -> None:
+    """Of two runs in two processes, the second one's container starts after the first one's has ended."""
+    # One after the other: SQLite, unlike PostgreSQL, would let both claim the pool's slot at the same moment.
     early = host.start("pooled")
     wait_until(host.deployment.containers, what="the first container")
     late = host.start("pooled")
@@ -106,21 +103,3 @@ def test_a_pool_lets_one_container_run_at_a_time(host: Host) -> None:
     verdicts = [json.loads(path.read_text()) for path in host.deployment.exchange_root.rglob("verdict.json")]
     first, second = sorted((verdict["state"] for verdict in verdicts), key=lambda state: state["started_at_s"])
     assert first["finished_at_s"] <= second["started_at_s"]
-
-
-def test_of_two_containers_of_one_volume_the_last_takes_it_along(deployment: Deployment, python_image: str) -> None:
-    """A host killed while it hands secrets over leaves both: the step's, and the one that fills the volume."""
-    labels = {DEPLOYMENT: deployment.name, SECRETS: f"{deployment.name}-secrets"}
-    deployment.engine.volumes.create(labels[SECRETS], labels={DEPLOYMENT: deployment.name})
-    mounts = {labels[SECRETS]: {"bind": "/run/secrets", "mode": "ro"}}
-    filler, container = (
-        deployment.engine.containers.create(python_image, labels=labels, volumes=mounts) for _ in range(2)
-    )
-    engine = DockerEngine()
-    remove_container(engine, labels, filler.id)
-    assert [owned.name for owned in (*deployment.containers(), *deployment.volumes())] == [
-        container.name,
-        labels[SECRETS],
-    ]
-    remove_container(engine, labels, container.id)
-    assert deployment.left_behind() == []

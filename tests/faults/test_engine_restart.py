@@ -1,4 +1,4 @@
-"""The engine restarts under a step, and its containers live on: an engine of the test's own, with live-restore."""
+"""The engine restarts under a step while its containers keep running: the test's own engine, with live-restore."""
 
 import os
 import shutil
@@ -24,19 +24,19 @@ pytestmark = [
 
 @dataclass
 class OwnEngine:
-    """A dockerd beside the machine's own."""
+    """A second dockerd beside the machine's own."""
 
     folder: Path
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
     def url(self) -> str:
-        """For ``DOCKER_HOST``."""
+        """Return the address for ``DOCKER_HOST``."""
         return f"unix://{self.folder}/sock"
 
     def start(self) -> docker.DockerClient:
-        """Start it, or start it again, and wait until it answers."""
-        # In a network of its own: an engine that has no use for docker0 removes it, and that is the machine's.
+        """Start or restart it, and wait until it answers."""
+        # In its own network namespace: an engine that does not use docker0 removes it, and this is the machine's.
         words = [
             "unshare",
             "--net",
@@ -53,7 +53,7 @@ class OwnEngine:
         return wait_until(self._answer, what=f"dockerd, whose log is {self.folder}/log")  # type: ignore[no-any-return]
 
     def stop(self) -> None:
-        """End it; its containers go on."""
+        """Stop it; its containers keep running."""
         self.processes[-1].terminate()
         self.processes[-1].wait()
 
@@ -67,7 +67,7 @@ class OwnEngine:
 
 @pytest.fixture
 def own_engine() -> Iterator[OwnEngine]:
-    # The path of a socket may have 107 characters, which those of pytest's folders exceed.
+    # A socket's path is limited to 107 characters, which pytest's folders exceed.
     with tempfile.TemporaryDirectory(prefix="dockerd-", ignore_cleanup_errors=True) as folder:
         engine = OwnEngine(Path(folder))
         client = engine.start()
@@ -83,10 +83,10 @@ def own_engine() -> Iterator[OwnEngine]:
             engine.stop()
 
 
-def test_an_engine_that_restarts_under_a_step_disturbs_it_not(
+def test_an_engine_that_restarts_does_not_disturb_a_step(
     own_engine: OwnEngine, instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The container goes on, its lines and messages arrive once, and its end is seen."""
+    """The container keeps running, its lines and messages arrive once, and its end is noticed."""
     monkeypatch.setenv("DOCKER_HOST", own_engine.url)
     exchange = tmp_path / "exchange"
     client = DrayageClient(exchange_root=exchange, deployment="restarted", network="none")
@@ -102,4 +102,4 @@ def test_an_engine_that_restarts_under_a_step_disturbs_it_not(
         outcome = running.result()
     assert outcome.success, outcome.failure
     assert outcome.materializations[0]["rows"] == 3
-    assert log.read_text(encoding="utf-8") == "started\nended\n", "every line once, also those after the restart"
+    assert log.read_text(encoding="utf-8") == "started\nended\n", "every line once, including those after the restart"

@@ -1,6 +1,6 @@
-"""Parts of the running stack's host die or restart under a step; the work is neither lost nor done twice.
+"""Parts of the running stack's host die or restart under a step; no work is lost or done twice.
 
-`test_crash.py` kills a host at any moment, without a stack; here the stack's own monitor and retries do the rest.
+`test_crash.py` kills a host at any moment, without a stack; here the stack's own monitor retries the run.
 """
 
 from collections.abc import Iterator
@@ -33,13 +33,13 @@ query Recorded($key: AssetKeyInput!, $partitions: [String!]) {
 
 
 def start_slow_generation(stack: Stack, month: str) -> str:
-    """Launch a step of some fifteen seconds, and return its run's id."""
+    """Launch a step of about fifteen seconds; return the run's id."""
     config = {"events": EVENTS, "mode": "realtime", "events_per_second": EVENTS_PER_SECOND}
     return stack.start_job("generate", {"ops": {STEP: {"config": config}}}, month=month)
 
 
 def wait_for_step(stack: Stack, run_id: str) -> Any:
-    """Wait until the step's container runs and has reported something, and return it."""
+    """Wait until the step's container runs and has reported something; return it."""
     filters = {"label": [f"drayage/deployment={stack.project}", f"drayage/root_run_id={run_id}"]}
 
     def running() -> list[Any]:
@@ -62,7 +62,7 @@ def _topic(stack: Stack) -> None:
 
 @pytest.fixture
 def events(stack: Stack) -> Iterator[EngineEvents]:
-    """What the engine says of the stack's step containers."""
+    """Record the engine's events about the stack's step containers."""
     heard = EngineEvents(stack.project)
     yield heard
     heard.close()
@@ -74,7 +74,7 @@ def starts(events: EngineEvents, run_id: str) -> int:
 
 
 def test_the_retry_of_a_killed_run_worker_adopts_its_container(stack: Stack, events: EngineEvents) -> None:
-    """The run shows failed; its retry, which nobody asks for, goes on with the container and ends green."""
+    """The run is marked as failed; its automatic retry continues with the container and ends green."""
     month = "2012-03"
     run_id = start_slow_generation(stack, month)
     step = wait_for_step(stack, run_id)
@@ -93,7 +93,7 @@ def test_the_retry_of_a_killed_run_worker_adopts_its_container(stack: Stack, eve
 
 
 @pytest.mark.parametrize(("month", "service"), [("2012-04", "dagster-daemon"), ("2012-05", "dagster-code")])
-def test_a_restarted_service_of_the_host_disturbs_no_step(
+def test_restarting_a_service_of_the_host_disturbs_no_step(
     stack: Stack, events: EngineEvents, month: str, service: str
 ) -> None:
     run_id = start_slow_generation(stack, month)
@@ -103,5 +103,5 @@ def test_a_restarted_service_of_the_host_disturbs_no_step(
     assert starts(events, run_id) == 1
     assert materializations(stack, month) == [run_id]
     assert stack.committed_events(month) == EVENTS
-    # Leave the stack as it was found.
+    # Leave the stack as it was.
     stack.wait_until_healthy(service, timeout_s=_LONGEST_RUN_S)

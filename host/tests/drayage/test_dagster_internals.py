@@ -1,4 +1,4 @@
-"""Dagster moves what it does not call public; these say which piece, by name."""
+"""Dagster may move what it does not call public; these tests name the piece that moved."""
 
 import dagster as dg
 import pytest
@@ -65,7 +65,7 @@ def test_the_events_of_a_step_are_still_read_from_the_log() -> None:
 
 
 @pytest.mark.parametrize("name", ["DagsterExecutionInterruptedError", "PipesSession", "PipesMessageHandler"])
-def test_what_drayage_takes_for_public_still_is(name: str) -> None:
+def test_what_drayage_considers_public_still_is(name: str) -> None:
     assert hasattr(dg, name)
 
 

@@ -1,4 +1,4 @@
-"""Interrupts wait until drayage does, and none is lost."""
+"""Interrupts are held back until drayage waits, and none is lost."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from drayage.interrupts import between_yields, deliver, held_back, wait
 
 
 class StruckError(Exception):
-    """What the handlers of these tests raise."""
+    """Raised by the signal handlers of these tests."""
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def raising() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_strikes_when_the_work_is_done(sent: signal.Signals) -> None:
+def test_an_interrupt_is_raised_when_the_work_is_done(sent: signal.Signals) -> None:
     done: list[str] = []
 
     @held_back()
@@ -43,7 +43,7 @@ def test_an_interrupt_strikes_when_the_work_is_done(sent: signal.Signals) -> Non
         signal.raise_signal(sent)
 
 
-def test_what_fails_meanwhile_is_told_with_it_and_the_handlers_are_back() -> None:
+def test_an_error_meanwhile_is_its_context_and_the_handlers_are_restored() -> None:
     @held_back()
     def fail() -> None:
         signal.raise_signal(signal.SIGINT)
@@ -56,7 +56,7 @@ def test_what_fails_meanwhile_is_told_with_it_and_the_handlers_are_back() -> Non
         signal.raise_signal(signal.SIGINT)
 
 
-def test_one_that_was_held_back_strikes_at_the_next_wait() -> None:
+def test_one_that_was_held_back_is_raised_at_the_next_wait() -> None:
     with held_back():
         signal.raise_signal(signal.SIGTERM)
         with pytest.raises(StruckError):
@@ -67,7 +67,7 @@ def test_one_that_was_held_back_strikes_at_the_next_wait() -> None:
         deliver()
 
 
-def test_one_that_comes_while_waiting_strikes_soon() -> None:
+def test_one_that_comes_during_a_wait_is_raised_soon() -> None:
     threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
     began = time.monotonic()
     with held_back(), pytest.raises(StruckError):
@@ -75,7 +75,7 @@ def test_one_that_comes_while_waiting_strikes_soon() -> None:
     assert time.monotonic() - began < 30
 
 
-def test_waiting_tells_whether_the_event_came() -> None:
+def test_waiting_returns_whether_the_event_came() -> None:
     event = Event()
     with held_back():
         assert not wait(event, 0.25)
@@ -84,7 +84,7 @@ def test_waiting_tells_whether_the_event_came() -> None:
         assert wait(event, 0)
 
 
-def test_in_another_thread_nothing_is_held_back_or_taken() -> None:
+def test_in_another_thread_nothing_is_held_back_or_delivered() -> None:
     waited = []
 
     @held_back()
@@ -104,12 +104,12 @@ def test_in_another_thread_nothing_is_held_back_or_taken() -> None:
     assert waited == [False]
 
 
-def test_within_itself_the_outer_one_counts() -> None:
+def test_of_two_nested_ones_the_outer_decides() -> None:
     done = []
     with held_back():
         with held_back():
             signal.raise_signal(signal.SIGINT)
-        done.append("not struck at the inner one's end")
+        done.append("not interrupted at the end of the inner one")
         with pytest.raises(StruckError):
             deliver()
     assert done
@@ -127,17 +127,17 @@ def numbers(ended: list[str]) -> Generator[int, None, None]:
         ended.append("cleaned up")
 
 
-def test_a_generator_is_struck_between_its_results_and_cleans_up() -> None:
+def test_a_generator_is_interrupted_between_its_results_and_cleans_up() -> None:
     ended: list[str] = []
     results = between_yields(numbers(ended))
     assert next(results) == 1
-    assert signal.getsignal(signal.SIGINT).__name__ == "strike", "whoever takes the results is interrupted as ever"  # type: ignore[union-attr]
+    assert signal.getsignal(signal.SIGINT).__name__ == "strike", "the consumer of the results is interrupted as usual"  # type: ignore[union-attr]
     with pytest.raises(StruckError):
         next(results)
     assert ended == ["GeneratorExit", "cleaned up"]
 
 
-def test_a_generator_that_nobody_reads_on_is_closed() -> None:
+def test_a_generator_that_is_abandoned_is_closed() -> None:
     ended: list[str] = []
     results = between_yields(numbers(ended))
     next(results)

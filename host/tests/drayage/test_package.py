@@ -1,4 +1,4 @@
-"""The package's door: every public name is there, and the command line opens without Dagster."""
+"""The package's public names, and a command line that starts without Dagster."""
 
 import subprocess
 import sys
@@ -11,8 +11,8 @@ def test_every_public_name_is_there() -> None:
     assert set(drayage.__all__) <= set(dir(drayage))
 
 
-def test_the_command_line_opens_without_dagster() -> None:
-    """Its import takes seconds, and most commands have no use for it."""
+def test_the_command_line_starts_without_dagster() -> None:
+    """Importing Dagster takes seconds, and most commands do not need it."""
     code = "import sys, drayage.cli; print('dagster' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
     assert done.stdout.strip() == "False"

@@ -1,4 +1,4 @@
-"""``drayage new`` writes what loads as it is, and never over what is there."""
+"""``drayage new`` writes a workload that loads unchanged, and never overwrites anything."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from drayage.scaffold import LANGUAGES, find_project, write_workload
 
 HOST = Path(__file__).resolve().parents[2]
 REPOSITORY = HOST.parent
-# Where a language's workload has its writer, and where that is written.
+# Where a language's workload has its copy of the writer, and where the writer's source is.
 WRITERS = [
     ("go", "pipes/pipes.go", "pipes.go"),
     ("java", "src/drayage/pipes/Pipes.java", "src/drayage/pipes/Pipes.java"),
@@ -31,7 +31,7 @@ PROJECT = '[tool.dg]\ndirectory_type = "project"\n[tool.dg.project]\nroot_module
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A Dagster project in a folder of its own, as this repository has one."""
+    """Create a Dagster project in its own folder, as in this repository."""
     (tmp_path / "host" / "src" / "pipeline" / "defs").mkdir(parents=True)
     (tmp_path / "host" / "pyproject.toml").write_text(PROJECT, encoding="utf-8")
     return tmp_path / "host"
@@ -50,7 +50,7 @@ def test_the_entry_declares_what_the_folder_holds(project: Path, language: str) 
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_folder_has_an_image_tests_and_a_readme_of_its_name(project: Path, language: str) -> None:
+def test_every_folder_has_an_image_tests_and_a_readme_with_its_name(project: Path, language: str) -> None:
     folder = write_workload("clean_trips", language=language, workloads=project.parent, project=project).folder
     assert re.search(r"^FROM \S+ AS test$", (folder / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
     assert (folder / "README.md").read_text(encoding="utf-8").startswith("# clean_trips\n")
@@ -73,14 +73,14 @@ def test_the_tests_of_a_shell_workload_pass(project: Path) -> None:
     assert done.stdout == "all tests passed\n", done.stderr
 
 
-def test_a_python_workload_gets_the_pipes_that_the_host_has() -> None:
-    """Two pins of one library, so that a test holds them together."""
+def test_a_python_workload_gets_the_hosts_version_of_pipes() -> None:
+    """One library is pinned in two places; this keeps the pins equal."""
     pinned = (HOST / "src" / "drayage" / "templates" / "python" / "requirements.lock").read_text(encoding="utf-8")
     assert pinned in (HOST / "requirements.lock").read_text(encoding="utf-8")
 
 
-def test_a_node_workload_gets_the_compiler_that_its_writer_is_tested_with() -> None:
-    """Two locks, as above; the template's names no package."""
+def test_a_node_workload_gets_the_compiler_its_writer_is_tested_with() -> None:
+    """Two locks, as above; the one in the template names no package."""
     template = json.loads((HOST / "src" / "drayage" / "templates" / "node" / "package-lock.json").read_bytes())
     writer = json.loads((REPOSITORY / "writers" / "node" / "package-lock.json").read_bytes())
     assert template["packages"].pop("")["devDependencies"] == writer["packages"].pop("")["devDependencies"]
@@ -88,8 +88,8 @@ def test_a_node_workload_gets_the_compiler_that_its_writer_is_tested_with() -> N
 
 
 @pytest.mark.parametrize(("language", "service"), [("go", "go"), ("java", "jre"), ("node", "node")])
-def test_a_toolchain_is_the_very_layer_that_the_writers_are_built_with(language: str, service: str) -> None:
-    """Word for word the same instructions, so that the engine's cache has them, and one compiler is tested."""
+def test_a_toolchain_is_the_layer_that_the_writers_are_built_with(language: str, service: str) -> None:
+    """The instructions are identical: the engine finds them in its cache, and only one compiler needs testing."""
     toolchain, of_writers = (
         re.findall(r"^RUN (?:.*\\\n)*.*apt-get install.*", path.read_text(encoding="utf-8"), re.MULTILINE)
         for path in (
@@ -102,7 +102,7 @@ def test_a_toolchain_is_the_very_layer_that_the_writers_are_built_with(language:
 
 
 def test_a_written_workload_holds_its_writer_and_no_link(project: Path) -> None:
-    """The templates link the writers, so that there is one source; what is written stands alone."""
+    """The templates link to the writers, so that there is one source; what is written stands alone."""
     for language, written, source in WRITERS:
         folder = write_workload(f"in_{language}", language=language, workloads=project.parent, project=project).folder
         assert (folder / written).read_bytes() == (REPOSITORY / "writers" / language / source).read_bytes()
@@ -113,11 +113,11 @@ def test_a_written_workload_holds_its_writer_and_no_link(project: Path) -> None:
 def test_a_writer_can_be_read_before_it_is_copied(writer: str) -> None:
     lines = (REPOSITORY / "writers" / writer).read_text(encoding="utf-8").splitlines()
     assert len(lines) <= LONGEST_WRITER_LINES
-    assert max(map(len, lines)) <= LONGEST_LINE_CHARACTERS, "nor are they few by being long"
+    assert max(map(len, lines)) <= LONGEST_LINE_CHARACTERS, "nor may long lines make them few"
 
 
-def test_the_package_without_the_repository_holds_all_that_the_templates_link() -> None:
-    """A wheel takes what a link points to; an sdist would keep a link to nothing, and names each file therefore."""
+def test_the_package_alone_holds_all_that_the_templates_link_to() -> None:
+    """A wheel contains what a link points to; an sdist would keep a dangling link, so it names each file."""
     build = tomllib.loads((HOST / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]
     templates = HOST / "src" / "drayage" / "templates"
     linked = {path.relative_to(HOST).as_posix(): path.resolve() for path in templates.rglob("*") if path.is_symlink()}
@@ -127,12 +127,12 @@ def test_the_package_without_the_repository_holds_all_that_the_templates_link() 
 
 
 @pytest.mark.parametrize("name", ["Trips", "1trips", "clean-trips", "../trips", "", "trips_"])
-def test_a_name_that_would_not_do_everywhere_is_refused(project: Path, name: str) -> None:
+def test_a_name_that_is_not_valid_everywhere_is_refused(project: Path, name: str) -> None:
     with pytest.raises(SettingsError, match="Nothing was written"):
         write_workload(name, language="shell", workloads=project.parent, project=project)
 
 
-def test_nothing_is_written_over_what_is_there(project: Path) -> None:
+def test_nothing_is_overwritten(project: Path) -> None:
     def write() -> None:
         write_workload("clean_trips", language="shell", workloads=project.parent, project=project)
 
@@ -143,7 +143,7 @@ def test_nothing_is_written_over_what_is_there(project: Path) -> None:
     assert {path: path.read_bytes() for path in project.parent.rglob("*") if path.is_file()} == before
 
 
-def test_the_project_is_found_from_inside_and_from_beside(project: Path) -> None:
+def test_the_project_is_found_from_inside_and_from_its_parent(project: Path) -> None:
     assert find_project(project / "src" / "pipeline") == project
     assert find_project(project.parent) == project
 
@@ -159,7 +159,7 @@ def test_no_project_and_several_projects_are_errors(project: Path) -> None:
         find_project(project.parent)
 
 
-def test_the_command_says_where_everything_is(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_prints_where_everything_is(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project.parent)
     done = CliRunner().invoke(app, ["new", "clean_trips", "--language", "shell"])
     assert done.exit_code == 0, done.output
@@ -169,7 +169,7 @@ def test_the_command_says_where_everything_is(project: Path, monkeypatch: pytest
     assert f"expected one of {', '.join(LANGUAGES)}" in done.output.replace("\n", " ")
 
 
-def test_the_command_says_the_same_to_programs(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_prints_the_same_as_json(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project.parent)
     done = CliRunner().invoke(app, ["new", "clean_trips", "--language", "shell", "--json"])
     assert done.exit_code == 0, done.output
@@ -187,7 +187,7 @@ def test_the_command_says_the_same_to_programs(project: Path, monkeypatch: pytes
 def test_a_template_without_its_writer_is_refused(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So it is where somebody copied this package's folder and nothing around it."""
+    """This happens if only this package's folder was copied."""
     copied = tmp_path / "templates"
     shutil.copytree(Path(scaffold.__file__).with_name("templates"), copied, symlinks=True)
     monkeypatch.setattr(scaffold, "_TEMPLATES", copied)

@@ -1,4 +1,4 @@
-"""Secrets are read from declared sources, and taken out of every text."""
+"""Secrets are read from declared sources, and redacted in every text."""
 
 import json
 from pathlib import Path

@@ -27,7 +27,7 @@ def test_later_layers_win_and_leave_the_rest() -> None:
     assert (settings.cpus, settings.memory, settings.timeout_s) == (3, 2**30, 5)
 
 
-def test_a_cancel_is_over_within_five_seconds_by_default() -> None:
+def test_a_cancel_takes_less_than_five_seconds_by_default() -> None:
     assert StepSettings().stop_grace_s < 5
 
 
@@ -37,7 +37,7 @@ def test_known_tags_become_settings_and_misspelt_ones_are_refused() -> None:
         tag_overrides({"drayage/memroy": "2g"})
 
 
-def test_the_client_takes_arguments_before_environment_before_defaults(tmp_path: Path) -> None:
+def test_the_client_prefers_arguments_to_environment_to_defaults(tmp_path: Path) -> None:
     env = {"DRAYAGE_EXCHANGE_ROOT": "/env", "DRAYAGE_DEPLOYMENT": "env", "DAGSTER_HOME": "/home"}
     assert ClientSettings.load(environment=env).exchange_root == Path("/env")
     assert ClientSettings.load(environment=env, exchange_root=tmp_path, deployment="mine").deployment == "mine"

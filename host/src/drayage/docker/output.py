@@ -23,18 +23,25 @@ class AttachedOutput:
     """
 
     def __init__(self, api: docker.APIClient, container_id: str) -> None:
+        self._closed = False
         self._stream = api.attach(container_id, stream=True, demux=True)
 
     def __iter__(self) -> Iterator[tuple[Stream, bytes]]:
         """Yield chunks as they arrive, split at arbitrary points."""
-        for stdout, stderr in self._stream:
-            if stdout is not None:
-                yield "stdout", stdout
-            if stderr is not None:
-                yield "stderr", stderr
+        try:
+            for stdout, stderr in self._stream:
+                if stdout is not None:
+                    yield "stdout", stdout
+                if stderr is not None:
+                    yield "stderr", stderr
+        except (OSError, ValueError):
+            # Closing takes the socket away from the reading thread, which then ends as if the output had ended.
+            if not self._closed:
+                raise
 
     def close(self) -> None:
         """End the stream; may be called from another thread."""
+        self._closed = True
         _close(self._stream)
 
 

@@ -1,0 +1,60 @@
+"""The exchange directory: open to every user id in the container, closed outside, never used twice."""
+
+import errno
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from drayage import ExchangeError
+from drayage.exchange.directory import Exchange
+from drayage.identity import Identity, slug
+from drayage.pipes.session import ContextFile
+
+
+def test_only_io_is_open_to_other_users(tmp_path: Path) -> None:
+    attempt = Exchange(tmp_path).create("run/step/0")
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (attempt.path, attempt.io, attempt.messages)}
+    assert modes == {attempt.path: 0o700, attempt.io: 0o755, attempt.messages: 0o666}
+    with ContextFile(attempt).inject_context({"run_id": "r"}) as params:  # type: ignore[typeddict-item]
+        assert params == {"path": "/drayage/io/context.json"}
+    assert stat.S_IMODE(attempt.context.stat().st_mode) == 0o644
+    assert json.loads(attempt.context.read_text()) == {"run_id": "r"}
+
+
+def test_an_attempt_never_reuses_the_directory_of_another(tmp_path: Path) -> None:
+    exchange = Exchange(tmp_path)
+    assert [exchange.create("run/step/0").name for _ in range(2)] == ["run/step/0", "run/step/0.2"]
+    found = exchange.open("run/step/0")
+    assert found is not None
+    assert found.messages.exists()
+    assert exchange.open("run/step/7") is None
+
+
+def test_a_root_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ExchangeError, match=r"Not a directory\. Set DRAYAGE_EXCHANGE_ROOT"):
+        Exchange(tmp_path / "file").create("run/step/0")
+
+
+def test_a_root_that_is_full_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(ExchangeError, match=r"No space left on device\. Free some space there, or set DRAYAGE"):
+        Exchange(tmp_path).create("run/step/0")
+
+
+def test_all_kinds_of_step_keys_become_distinct_safe_names() -> None:
+    keys = ["a", "a[1]", "a-1", "a/1", "../a", "x" * 300, "x" * 301]
+    names = [slug(key) for key in keys]
+    assert len(set(names)) == len(keys)
+    assert not any("/" in name or name.startswith(".") or len(name) > 100 for name in names)
+
+
+def test_containers_of_one_step_differ_by_attempt_and_call() -> None:
+    identities = [Identity("d", "run", "root", "step", attempt, call) for attempt in (0, 1) for call in (0, 1)]
+    assert len({identity.container_name(None) for identity in identities}) == 4
+    assert len({identity.directory for identity in identities}) == 4

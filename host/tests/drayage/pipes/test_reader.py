@@ -1,0 +1,179 @@
+"""The message reader, for any bytes, cut anywhere, however the file grows."""
+
+import json
+import tempfile
+import threading
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from drayage.pipes.lines import LineSplitter, OverlongLine
+from drayage.pipes.reader import LogMessageReader, MessageFileReader
+
+JSON_TEXT = st.text(st.characters(codec="utf-8"), max_size=40)
+MESSAGE = st.builds(
+    lambda text, number: {"method": "log", "params": {"message": text, "n": number}}, JSON_TEXT, st.integers()
+)
+GOOD = MESSAGE.map(lambda message: json.dumps(message, ensure_ascii=False).encode())
+NO_NEWLINE = st.binary(max_size=60).map(lambda line: line.replace(b"\n", b""))
+
+
+class Sink:
+    """Receives what a reader finds."""
+
+    def __init__(self) -> None:
+        self.messages: list[Any] = []
+        self.problems: list[str] = []
+
+    def handle_message(self, message: Any) -> None:
+        self.messages.append(message)
+
+    def report_problem(self, text: str, line: bytes | None = None) -> None:  # noqa: ARG002 - the reader passes both
+        self.problems.append(text)
+
+    def redact(self, text: bytes) -> bytes:
+        return text
+
+
+def read(chunks: list[bytes], *, longest: int = 10**6) -> Sink:
+    """Let the reader follow a file that grows by these chunks."""
+    sink = Sink()
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "messages.jsonl"
+        path.touch()
+        reader = MessageFileReader(path, workload_path="/io", longest_message_bytes=longest)
+        with reader.read_messages(sink), path.open("ab", buffering=0) as file:
+            for chunk in chunks:
+                file.write(chunk)
+    return sink
+
+
+def is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def is_object(line: bytes) -> bool:
+    return is_json(line) and isinstance(json.loads(line), dict)
+
+
+@given(
+    lines=st.lists(st.one_of(GOOD, NO_NEWLINE), max_size=12),
+    rest=st.one_of(st.just(b""), GOOD, NO_NEWLINE),
+    cuts=st.lists(st.integers(0, 2000), max_size=8),
+)
+@example(lines=[b"null", b"\xff", b'"\\ud800"'], rest=b'{"method"', cuts=[3])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_every_line_is_a_message_or_a_reported_problem(lines: list[bytes], rest: bytes, cuts: list[int]) -> None:
+    """Nothing is lost or invented, wherever the bytes are cut and however the file grows."""
+    content = b"".join(line + b"\n" for line in lines) + rest
+    edges = sorted({0, len(content), *(cut for cut in cuts if cut < len(content))})
+    sink = read([content[start:end] for start, end in pairwise(edges)])
+    filled = [line for line in lines if line.strip()]
+    expected = [json.loads(line) for line in filled if is_json(line)] + ([json.loads(rest)] if is_object(rest) else [])
+    assert sink.messages == expected
+    unfinished = bool(rest.strip()) and not is_object(rest)
+    assert len(sink.problems) == sum(not is_json(line) for line in filled) + unfinished
+
+
+@given(
+    lines=st.lists(st.binary(max_size=30).map(lambda line: line.replace(b"\n", b"")), max_size=10),
+    cuts=st.lists(st.integers(0, 400)),
+    limit=st.integers(1, 40),
+)
+def test_the_splitter_puts_any_cut_back_together(lines: list[bytes], cuts: list[int], limit: int) -> None:
+    content = b"".join(line + b"\n" for line in lines)
+    splitter, found = LineSplitter(limit), []
+    edges = sorted({0, len(content), *(cut for cut in cuts if cut < len(content))})
+    for start, end in pairwise(edges):
+        found += list(splitter.feed(content[start:end]))
+    assert found == [line[:limit] for line in lines]
+    assert [getattr(line, "size_bytes", len(line)) for line in found] == [len(line) for line in lines]
+    assert [isinstance(line, OverlongLine) for line in found] == [len(line) > limit for line in lines]
+    assert splitter.finish() is None
+
+
+def test_a_message_that_is_too_long_is_reported_and_the_next_one_read() -> None:
+    sink = read([b'{"a":"' + b"x" * 100 + b'"}\n{"b":1}\n'], longest=50)
+    assert sink.messages == [{"b": 1}]
+    assert "a message of 108 bytes is longer than the 50 bytes allowed" in sink.problems[0]
+
+
+def test_an_unfinished_last_line_is_reported() -> None:
+    sink = read([b'{"a":1}\n{"b":'])
+    assert sink.messages == [{"a": 1}]
+    assert "the last line is half-written" in sink.problems[0]
+
+
+def test_a_complete_last_message_without_a_newline_is_read() -> None:
+    """A shell's printf may leave out the newline; the message is complete all the same."""
+    assert read([b'{"a":1}']).messages == [{"a": 1}]
+
+
+def test_a_file_truncated_while_it_is_read_is_reported(tmp_path: Path) -> None:
+    path = tmp_path / "messages.jsonl"
+    path.write_bytes(b'{"a":1}\n')
+    sink = Sink()
+    seen = threading.Event()
+    sink.handle_message = lambda _message: seen.set()  # type: ignore[method-assign]  # a fake at the boundary
+    with MessageFileReader(path, workload_path="/io").read_messages(sink):
+        assert seen.wait(30)
+        path.write_bytes(b"")
+    assert "truncated or replaced" in sink.problems[0]
+
+
+VERSION = '"__dagster_pipes_version": "0.1"'
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f'{{{VERSION}, "method": "log", "params": {{"message": "a"}}}}',
+        f'{{"params": {{"message": "a"}}, "method": "log", {VERSION}}}',
+        f'50 % {{}} {{"method": "log", {VERSION}, "params": {{"message": "a"}}}}',
+    ],
+)
+def test_a_message_in_the_output_is_taken_whatever_the_order_of_its_members(line: str) -> None:
+    """Java's maps may be ordered differently on each start."""
+    sink, reader = Sink(), LogMessageReader()
+    with reader.read_messages(sink):
+        assert reader.take_line(line.encode())
+    assert sink.messages == [{"__dagster_pipes_version": "0.1", "method": "log", "params": {"message": "a"}}]
+    assert not sink.problems
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "{}",
+        "reads __dagster_pipes_version",
+        f'{{"inner": {{{VERSION}}}}}',
+        f"[{{]{VERSION}",
+        "{" * 100_000,
+        '{"a":' * 100_000 + VERSION,
+    ],
+)
+def test_output_that_is_no_message_stays_output(line: str) -> None:
+    sink, reader = Sink(), LogMessageReader()
+    with reader.read_messages(sink):
+        assert not reader.take_line(line.encode())
+    assert not sink.messages
+    assert not sink.problems
+
+
+@pytest.mark.parametrize(
+    "line", [f'50 %{{{VERSION}, "method": "lo', f'{{"params": {{"message": "a"}}, {VERSION}, "met']
+)
+def test_a_half_written_message_in_the_output_is_reported(line: str) -> None:
+    sink, reader = Sink(), LogMessageReader()
+    with reader.read_messages(sink):
+        assert reader.take_line(line.encode())
+    assert len(sink.problems) == 1

@@ -1,0 +1,183 @@
+"""The engines under test, each with the surroundings that its tests need."""
+
+import contextlib
+import os
+import uuid
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any, Protocol
+from unittest.mock import patch
+
+import docker
+import pytest
+from fake_engine import FakeEngine
+from fake_process import FakeImage, Process, Program
+from image_registry import ImageRegistry, serve_registry
+from shell_scripts import Script
+
+from drayage.docker.engine import DockerEngine
+from drayage.engine import Engine
+
+IMAGE = "debian:trixie-slim"
+_LABEL = "drayage-engine-contract"
+
+
+class Registry(Protocol):
+    """An image registry that an engine can pull from."""
+
+    @property
+    def url(self) -> str:
+        """Its address, as the first part of an image's name."""
+
+    def publish(self, name: str, files: dict[str, bytes]) -> str:
+        """Publish an image, replacing an earlier one with that name; return the reference to pull."""
+
+    def require_login(self, username: str, password: str) -> None:
+        """Answer only this account from now on."""
+
+
+class EngineRig(Protocol):
+    """An engine that has Debian's image, and what a test needs beyond the engine's own methods."""
+
+    @property
+    def engine(self) -> Engine:
+        """The engine under test."""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Labels of everything that the test creates."""
+
+    def command(self, script: Script) -> Sequence[str]:
+        """Return the command that runs a script."""
+
+    def memory_kwargs(self, size_bytes: int) -> Mapping[str, Any]:
+        """Return the engine's own keyword arguments for a memory limit."""
+
+    def knows_out_of_memory(self, container_id: str) -> bool:
+        """Return whether the engine itself noticed that a container ran out of memory."""
+
+    def create_network(self) -> str:
+        """Create a network; return its name."""
+
+    def registry(self) -> Registry:
+        """Start an empty registry."""
+
+    def unreachable(self) -> Engine:
+        """Return an engine of this kind that does not answer."""
+
+    def close(self) -> None:
+        """Remove everything that the test created, without relying on the engine under test."""
+
+
+class DockerRig:
+    """The Docker engine that the environment names."""
+
+    def __init__(self) -> None:
+        self.engine = DockerEngine()
+        self.labels = {_LABEL: uuid.uuid4().hex}
+        self._docker = docker.from_env()
+        self._stack = contextlib.ExitStack()
+
+    def command(self, script: Script) -> Sequence[str]:
+        return ["sh", "-c", script.shell]
+
+    def memory_kwargs(self, size_bytes: int) -> Mapping[str, Any]:
+        return {"mem_limit": size_bytes}
+
+    def knows_out_of_memory(self, container_id: str) -> bool:
+        # A busy engine may miss the kernel's event.
+        return bool(self._docker.api.inspect_container(container_id)["State"]["OOMKilled"])
+
+    def create_network(self) -> str:
+        name = f"{_LABEL}-{uuid.uuid4().hex[:8]}"
+        self._docker.networks.create(name, labels=self.labels)
+        return name
+
+    def registry(self) -> ImageRegistry:
+        registry = self._stack.enter_context(serve_registry())
+        self._stack.callback(self._remove_images, registry.url)
+        return registry
+
+    def unreachable(self) -> Engine:
+        self._stack.enter_context(patch.dict(os.environ, {"DOCKER_HOST": "unix:///no/such/socket"}))
+        return DockerEngine()
+
+    def close(self) -> None:
+        filters: dict[str, Any] = {"label": f"{_LABEL}={self.labels[_LABEL]}"}
+        for container in self._docker.containers.list(all=True, ignore_removed=True, filters=filters):
+            container.remove(force=True, v=True)
+        for volume in self._docker.volumes.list(filters=filters):
+            volume.remove(force=True)
+        for network in self._docker.networks.list(filters=filters):
+            network.remove()
+        self._stack.close()
+        self._docker.close()
+
+    def _remove_images(self, url: str) -> None:
+        for image in self._docker.images.list():
+            names = [*image.tags, *(image.attrs["RepoDigests"] or ())]
+            if any(name.startswith(f"{url}/") for name in names):
+                self._docker.images.remove(str(image.id), force=True)
+
+
+class FakeRig:
+    """The unit tests' fake engine, which is held to the same contract."""
+
+    def __init__(self) -> None:
+        self._scripts: dict[str, Program] = {}
+        debian = FakeImage(
+            programs={"bash": lambda _: 0, "sh": self._run_script},
+            command=["bash"],
+            files={"/etc/debian_version": b"13.0\n"},
+        )
+        self.engine = FakeEngine({IMAGE: debian})
+        self.labels = {_LABEL: "fake"}
+
+    def command(self, script: Script) -> Sequence[str]:
+        self._scripts[script.shell] = script.fake
+        return ["sh", "-c", script.shell]
+
+    def memory_kwargs(self, size_bytes: int) -> Mapping[str, Any]:
+        return {"memory_bytes": size_bytes}
+
+    def knows_out_of_memory(self, container_id: str) -> bool:  # noqa: ARG002 - a rig's signature
+        return True
+
+    def create_network(self) -> str:
+        name = f"network-{len(self.engine.networks)}"
+        self.engine.networks.add(name)
+        return name
+
+    def registry(self) -> "FakeRegistry":
+        return FakeRegistry(self.engine)
+
+    def unreachable(self) -> Engine:
+        engine = FakeEngine()
+        engine.is_unreachable = True
+        return engine
+
+    def close(self) -> None:
+        for container_id in list(self.engine.containers):
+            self.engine.remove(container_id)
+
+    def _run_script(self, process: Process) -> Generator[None, str, int] | int:
+        return self._scripts[process.arguments[-1]](process)
+
+
+class FakeRegistry:
+    """A registry for the fake engine."""
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self._engine = engine
+        self.url = "registry.test"
+
+    def publish(self, name: str, files: dict[str, bytes]) -> str:
+        reference = f"{self.url}/{name}:latest"
+        self._engine.registry[reference] = FakeImage(files=files)
+        return reference
+
+    def require_login(self, username: str, password: str) -> None:
+        self._engine.accounts[self.url] = (username, password)
+
+
+ENGINES = [pytest.param(DockerRig, id="docker", marks=pytest.mark.engine), pytest.param(FakeRig, id="fake")]
+"""The engines under test: a new one is one more entry here, and its rig above."""
