@@ -1,25 +1,28 @@
-"""Drayage runs each Dagster step in a container of its own, and reads its results through Dagster Pipes.
+"""Drayage runs each Dagster step in its own container, and reads its results through Dagster Pipes.
 
-A step's way: ``client`` takes the call, ``step`` starts the container and follows it, ``pipes`` parses its messages,
-``verdict`` judges it, ``exchange`` keeps on disk what it said and how it ended.
+How a step runs: ``client`` takes the call, ``step`` starts the container and follows it, ``pipes`` parses its messages,
+``verdict`` judges it, and ``exchange`` keeps its messages, its output and the verdict on disk.
 
-The rooms, from the seam upward; each one's docstring has a reading order:
+The packages and modules, lowest layer first; the docstring of each package says in which order to read it:
 
-- ``engine`` and ``debugger`` are the seam to a container engine, ``docker`` creates the containers behind it, and
-  ``engines`` chooses it.
-- ``exchange`` holds the directory of each attempt: context, messages, logs and records.
-- ``verdict`` decides whether a step is green, and explains a red one.
+- ``engine`` defines the interface that every container engine implements, and ``debugger`` that of the tools to look
+  into its containers. ``docker`` implements both; this is where containers are created. ``engines`` picks the
+  implementation.
+- ``request`` describes what one call of the client asks for.
+- ``exchange`` writes and reads the directory of each attempt: context, messages, logs and records. ``images`` reads
+  files out of images.
+- ``verdict`` decides whether a step is green or red, and writes the message of a red one.
 - ``pipes`` turns bytes into messages, and checks each against the workload contract.
-- ``step`` runs one step: find or start its container, follow it, enforce its limits.
-- ``client`` is what an asset calls, ``request`` what it asked for.
+- ``step`` runs one step: it finds or starts the container, follows it and enforces its time limits.
+- ``client`` is what an asset calls.
 - ``replay`` runs a recorded step again, outside Dagster.
-- ``component`` declares a workload in YAML, ``conform`` tries an image by the workload contract, ``scaffold`` writes a
-  new workload.
-- ``sweeper`` and ``sensor`` remove what is past its time.
-- ``cli`` is the command line.
+- ``component`` declares a workload in YAML, ``conform`` checks an image against the workload contract, and
+  ``scaffold`` writes a new workload.
+- ``sweeper`` deletes expired containers and exchange directories; ``sensor`` does so on a schedule.
+- ``cli`` is the command line; ``finding`` is the result of one check of ``drayage doctor``.
 
-Below all of them: ``errors``, ``identity`` (labels on a container), ``secrets``, ``promise``, ``finding`` (of ``drayage
-doctor``), ``settings``, ``interrupts``, and ``dagster_internals`` (all that is not Dagster's public API).
+Below all of them: ``errors`` (every exception), ``identity`` (labels on a container), ``secrets``, ``promise``,
+``settings``, ``interrupts``, and ``dagster_internals`` (every use of Dagster's non-public API).
 """
 
 from importlib import import_module
