@@ -18,6 +18,8 @@ from typing import BinaryIO
 import dagster as dg
 from dagster_pipes import PipesDefaultMessageWriter, PipesParams
 
+from drayage.errors import ExchangeError
+from drayage.exchange.directory import open_regular
 from drayage.pipes.ledger import MessageSink
 from drayage.pipes.lines import LONGEST_MESSAGE_BYTES, LineSplitter, OverlongLine
 
@@ -65,22 +67,20 @@ class MessageFileReader(dg.PipesMessageReader):
     def _follow(self, handler: MessageSink, closing: Event) -> None:
         splitter = LineSplitter(self._longest_message_bytes)
         try:
-            with self._path.open("rb") as file:
+            with open_regular(self._path) as file:
                 for chunk in _chunks(file, closing):
                     for line in splitter.feed(chunk):
                         _deliver(line, handler)
                 lost_bytes = file.tell() - os.fstat(file.fileno()).st_size
-                replaced = not os.path.samestat(os.fstat(file.fileno()), self._path.stat())
-        except OSError as error:
+        except (OSError, ExchangeError) as error:
             handler.report_problem(f"the messages file {self._path} cannot be read: {error}")
             return
         rest = splitter.finish()
         if rest is not None:
             _deliver_rest(rest, handler)
-        if lost_bytes > 0 or replaced:
+        if lost_bytes > 0:
             handler.report_problem(
-                f"the workload truncated or replaced {self._workload_path} after writing to it: a Pipes "
-                "library must append to it"
+                f"the workload truncated {self._workload_path} after writing to it: a Pipes library must append to it"
             )
 
 
