@@ -71,16 +71,19 @@ class MessageFileReader(dg.PipesMessageReader):
                 for chunk in _chunks(file, closing):
                     for line in splitter.feed(chunk):
                         _deliver(line, handler)
-                lost_bytes = file.tell() - os.fstat(file.fileno()).st_size
+                status = os.fstat(file.fileno())
+                lost_bytes = file.tell() - status.st_size
+                replaced = not os.path.samestat(status, self._path.lstat())
         except (OSError, ExchangeError) as error:
             handler.report_problem(f"the messages file {self._path} cannot be read: {error}")
             return
         rest = splitter.finish()
         if rest is not None:
             _deliver_rest(rest, handler)
-        if lost_bytes > 0:
+        if lost_bytes > 0 or replaced:
             handler.report_problem(
-                f"the workload truncated {self._workload_path} after writing to it: a Pipes library must append to it"
+                f"the workload truncated or replaced {self._workload_path} after writing to it: a Pipes "
+                "library must append to it"
             )
 
 
