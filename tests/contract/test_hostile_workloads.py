@@ -112,6 +112,16 @@ def test_a_capsule_takes_nothing_through_a_link(
     assert not capsule.exists()
 
 
+def test_messages_are_not_shown_through_a_link(
+    instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient, cli: CommandLine, victim: Path
+) -> None:
+    materialize(instance, client, step(shell(GREEN)))
+    (messages,) = deployment.exchange_root.glob("*/report/*/io/messages.jsonl")
+    messages.unlink()
+    messages.symlink_to(victim)
+    assert "not a regular file" in cli("messages", "last", "report", exits=2)
+
+
 def test_a_capsule_of_an_honest_step_has_its_files(
     instance: dg.DagsterInstance, client: DrayageClient, cli: CommandLine, tmp_path: Path
 ) -> None:
