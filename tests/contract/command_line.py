@@ -68,13 +68,12 @@ def running_step(
 ) -> Iterator[list[StepOutcome]]:
     """Run a step until the block is left; the list then holds its outcome."""
     ended: list[StepOutcome] = []
-    script = f"{before}; while [ ! -e /drayage/io/go ]; do sleep 0.1; done; report '{{}}'; closed"
+    script = f"{before}; while [ ! -e /go ]; do sleep 0.1; done; report '{{}}'; closed"
     with ThreadPoolExecutor(1) as pool:
         outcome = pool.submit(materialize, instance, client, step(shell(script), timeout_s=120, **run))
         try:
             wait_until(lambda: "opened" in messages_of(deployment), what="the step's first message")
             yield ended
         finally:
-            for io in deployment.exchange_root.glob("*/report/*/io"):
-                (io / "go").touch()
+            deployment.release()
         ended.append(outcome.result())

@@ -27,14 +27,14 @@ STUBBORN = "trap '' TERM; opened; echo started; while true; do sleep 0.1; done"
 LONG = """
 opened; echo started
 send report_asset_check '{"asset_key":"report","check_name":"whole","passed":true,"severity":"ERROR","metadata":{}}'
-i=0; while [ ! -e /drayage/io/go ] && [ $i -lt 600 ]; do i=$((i+1)); sleep 0.1; done
+i=0; while [ ! -e /go ] && [ $i -lt 600 ]; do i=$((i+1)); sleep 0.1; done
 report '{"rows":{"raw_value":3,"type":"__infer__"}}'; closed
 """
 STREAMED = """
 opened; echo started
 send report_asset_materialization '{"asset_key":"first","metadata":{},"data_version":null}'
 send report_asset_check '{"asset_key":"first","check_name":"whole","passed":true,"severity":"ERROR","metadata":{}}'
-i=0; while [ ! -e /drayage/io/go ] && [ $i -lt 600 ]; do i=$((i+1)); sleep 0.1; done
+i=0; while [ ! -e /go ] && [ $i -lt 600 ]; do i=$((i+1)); sleep 0.1; done
 send report_asset_materialization '{"asset_key":"second","metadata":{},"data_version":null}'
 closed
 """
@@ -62,7 +62,7 @@ send report_asset_materialization '{"asset_key":"second","metadata":{},"data_ver
 # A program without Pipes.
 PLAIN = """
 echo early=1; echo started
-i=0; while [ ! -e /drayage/io/go ] && [ $i -lt 600 ]; do i=$((i+1)); sleep 0.1; done
+i=0; while [ ! -e /go ] && [ $i -lt 600 ]; do i=$((i+1)); sleep 0.1; done
 printf rows=3
 """
 IMAGE = "debian:trixie-slim"

@@ -32,20 +32,20 @@ def test_a_running_step_can_be_packed_in_a_capsule_and_replayed(
     instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient, cli: CommandLine, tmp_path: Path
 ) -> None:
     cli = replace(cli, apart=True)
-    waits = 'while [ -z "${GO:-}" ] && [ ! -e /drayage/io/go ]; do sleep 0.1; done'
+    waits = 'while [ -z "${GO:-}" ] && [ ! -e /go ]; do sleep 0.1; done'
     script = f"opened; {waits}; report '{{}}'; closed"
     with ThreadPoolExecutor(1) as pool:
         outcome = pool.submit(materialize, instance, client, step(shell(script), timeout_s=60))
         messages = "*/report/*/io/messages.jsonl"
-        (io,) = wait_until(
-            lambda: [file.parent for file in deployment.exchange_root.glob(messages) if file.stat().st_size],
+        wait_until(
+            lambda: [file for file in deployment.exchange_root.glob(messages) if file.stat().st_size],
             what="the step's first message",
         )
         assert [row["status"] for row in json.loads(cli("runs", "--json"))] == ["running"]
         cli("capsule", "last", "report", "-o", str(tmp_path / "step.tar.gz"))
         assert "The replay is green" in cli("replay", "last", "report", "--yes", "--env", "GO=now")
         assert [row["status"] for row in json.loads(cli("steps", "--json"))] == ["running"]
-        (io / "go").touch()
+        deployment.release()
         assert outcome.result().success
     with tarfile.open(tmp_path / "step.tar.gz") as capsule:
         assert "verdict.json" not in capsule.getnames(), "it has not been judged yet"

@@ -61,15 +61,15 @@ def test_without_forwarding_a_cancel_leaves_the_container_running(host: Host) ->
 @pytest.mark.parametrize("meanwhile", ["running", "finished"])
 def test_a_retry_adopts_the_container_of_a_killed_host(host: Host, meanwhile: str) -> None:
     process = host.start("chain")
-    attempt = host.wait_for_output("started")
+    host.wait_for_output("started")
     killed = host.kill(process)
     (container,) = running(host.deployment)
     if meanwhile == "finished":
-        (attempt / "io" / "go").touch()
+        host.deployment.release()
         wait_until(lambda: not running(host.deployment), what="the container's end")
     retry = host.start("chain", retried=killed)
     wait_until(lambda: host.last_run().run_id != killed, what="the retry", deadline_s=DEADLINE_S)
-    (attempt / "io" / "go").touch()
+    host.deployment.release()
     outcome = host.finish(retry)
     assert outcome.success, outcome.failure
     assert outcome.materializations[0]["container_id"] == container
@@ -86,11 +86,11 @@ def test_a_retry_reads_a_plain_programs_output_from_its_start(host: Host, meanwh
     attempt = host.wait_for_output("started")
     killed = host.kill(process)
     if meanwhile == "finished":
-        (attempt / "io" / "go").touch()
+        host.deployment.release()
         wait_until(lambda: not running(host.deployment), what="the container's end")
     retry = host.start("plain", retried=killed)
     wait_until(lambda: host.last_run().run_id != killed, what="the retry", deadline_s=DEADLINE_S)
-    (attempt / "io" / "go").touch()
+    host.deployment.release()
     outcome = host.finish(retry)
     assert outcome.success, outcome.failure
     (metadata,) = outcome.materializations
@@ -101,14 +101,14 @@ def test_a_retry_reads_a_plain_programs_output_from_its_start(host: Host, meanwh
 
 def test_a_retry_of_a_stream_records_nothing_twice(host: Host) -> None:
     process = host.start("streamed")
-    attempt = host.wait_for_output("started", step="both")
+    host.wait_for_output("started", step="both")
 
     def checked() -> bool:
         return len(outcome_of(host.instance, host.last_run().run_id).checks) == 1
 
     wait_until(checked, what="the first results in the event log")
     killed = host.kill(process)
-    (attempt / "io" / "go").touch()
+    host.deployment.release()
     outcome = host.finish(host.start("streamed", retried=killed))
     assert outcome.success, outcome.failure
     first = outcome_of(host.instance, killed)
@@ -131,8 +131,7 @@ def test_the_moment_of_the_kill_does_not_matter(host: Host) -> None:
     )
     deadline = time.monotonic() + DEADLINE_S
     while retry.poll() is None and time.monotonic() < deadline:
-        for io in host.deployment.exchange_root.glob("*/report/*/io"):
-            (io / "go").touch()
+        host.deployment.release()
         time.sleep(0.1)
     assert attempt.exists()
     outcome = host.finish(retry)

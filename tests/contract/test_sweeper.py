@@ -70,13 +70,12 @@ def test_the_sweeper_leaves_a_running_step_alone(
     instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient
 ) -> None:
     """Even with every limit at zero: a running step needs its container and its directory."""
-    script = f"while [ ! -e /drayage/io/go ]; do sleep 0.1; done; {GREEN}"
+    script = f"while [ ! -e /go ]; do sleep 0.1; done; {GREEN}"
     with ThreadPoolExecutor(1) as pool:
         outcome = pool.submit(materialize, instance, client, step(shell(script), timeout_s=120))
         wait_until(lambda: [c for c in deployment.containers() if c.status == "running"], what="the step's container")
         report = client.sweeper(instance, SweepLimits(orphan_grace_s=-1, attempt_age_s=-1, attempts_bytes=0)).sweep()
-        for io in deployment.exchange_root.glob("*/report/*/io"):
-            (io / "go").touch()
+        deployment.release()
         assert outcome.result().success, outcome.result().failure
     assert (report.stopped, report.removed, report.directories) == ([], [], [])
 

@@ -1,5 +1,6 @@
 """The engine restarts under a step while its containers keep running: the test's own engine, with live-restore."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -90,15 +91,16 @@ def test_an_engine_that_restarts_does_not_disturb_a_step(
     monkeypatch.setenv("DOCKER_HOST", own_engine.url)
     exchange = tmp_path / "exchange"
     client = DrayageClient(exchange_root=exchange, deployment="restarted", network="none")
-    script = f"echo started; while [ ! -e /drayage/io/go ]; do sleep 0.1; done; echo ended; {GREEN}"
+    script = f"echo started; while [ ! -e /go ]; do sleep 0.1; done; echo ended; {GREEN}"
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(materialize, instance, client, step(shell(script), timeout_s=240))
-        (io,) = wait_until(lambda: list(exchange.glob("*/report/*/io")), what="the step's directory")
-        log = io.parent / "stdout.log"
+        (directory,) = wait_until(lambda: list(exchange.glob("*/report/*")), what="the step's directory")
+        log = directory / "stdout.log"
         wait_until(lambda: log.exists() and "started" in log.read_text(encoding="utf-8"), what="the step's first line")
         own_engine.stop()
         own_engine.start()
-        (io / "go").touch()
+        with contextlib.closing(docker.DockerClient(own_engine.url)) as engine:
+            engine.containers.list()[0].exec_run(["touch", "/go"])
         outcome = running.result()
     assert outcome.success, outcome.failure
     assert outcome.materializations[0]["rows"] == 3

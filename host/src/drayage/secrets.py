@@ -123,16 +123,3 @@ class Redactor:
     def text(self, content: str) -> str:
         """Return text with the secrets removed."""
         return self(content.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
-
-
-def scrub(path: Path, redact: Redactor) -> None:
-    """Remove secrets from a file that the workload itself wrote them to.
-
-    Args:
-        path: The file; it is replaced as a whole.
-        redact: Removes secrets from a line.
-    """
-    clean = path.with_name(f".{path.name}.clean")
-    with path.open("rb") as dirty, clean.open("wb") as target:
-        target.writelines(redact(line) for line in dirty)
-    clean.replace(path)

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, TextIO
 import typer
 
 from drayage.cli.screen import AsJson, AttemptName, Follow, Run, Setup, Step
+from drayage.exchange.directory import open_regular
 from drayage.exchange.history import PastAttempt, container_of, read_step
 from drayage.pipes.lines import LONGEST_MESSAGE_BYTES, LineSplitter
 from drayage.pipes.transcript import described
@@ -116,10 +117,10 @@ def _each_line(path: Path, over: Callable[[], bool], show: Callable[[str], None]
 
 
 def _chunks(path: Path, over: Callable[[], bool]) -> Iterator[bytes]:
-    if not path.is_file():
+    if not path.exists():
         return
     pause = Event()
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while True:
             # The order matters: what was written before the end must be read before the loop ends.
             last = over()

@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from drayage.exchange.directory import Attempt
+from drayage.exchange.directory import Attempt, open_regular
 from drayage.exchange.record import VerdictRecord
 from drayage.pipes.schema import is_runner_message
 
@@ -106,7 +106,7 @@ class Evidence:
 
     def _sent(self, method: str) -> Iterator[Mapping[str, Any]]:
         """Yield the parameters of all messages with a method; the verdict covers lines that are not messages."""
-        with (self.directory / "io" / "messages.jsonl").open("rb") as lines:
+        with open_regular(self.directory / "io" / "messages.jsonl") as lines:
             for line in lines:
                 with contextlib.suppress(ValueError):
                     message = json.loads(line)

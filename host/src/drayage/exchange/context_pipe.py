@@ -6,6 +6,7 @@ import logging
 import os
 from threading import Event, Thread
 
+from drayage.errors import ExchangeError
 from drayage.exchange.directory import Attempt
 
 _FIRST_POLL_S = 0.01
@@ -43,7 +44,9 @@ class ContextPipe:
         """
         if not self._pipe.exists():
             return
-        context = self._attempt.context.read_bytes()
+        context = self._attempt.read_context()
+        if context is None:
+            raise ExchangeError(f"{self._attempt.context} has not been written, so there is nothing to deliver.")
         # In a thread, because a reader that stalls would otherwise block the code that watches the container.
         Thread(target=self._keep_trying, args=(context,), name="drayage-context", daemon=True).start()
 

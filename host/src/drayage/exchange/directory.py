@@ -8,23 +8,31 @@ There is one directory per attempt, ``<root>/<run>/<step>/<attempt>``, and it st
     context.pipe        exists while a standby container may wait for its context (``context_pipe.py``)
 
 ``container.json`` records how the container was made, and ``verdict.json`` how the step was judged (``record.py``).
-Only ``io`` is mounted into the workload, because it must not rewrite the evidence beside it.
+
+The workload is a stranger. It sees the two files of ``io`` alone, each mounted by itself, since a mount point cannot be
+renamed, removed or replaced by a link. A standby container, whose context is not written yet, sees ``io`` as a folder
+that it cannot write to. Files that a workload may have touched are opened with :func:`open_regular` nevertheless.
 """
 
 import contextlib
 import errno
 import json
 import os
-from collections.abc import Mapping
+import shutil
+import stat
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from drayage.errors import ExchangeError
 
 # The folder below the root for what `drayage replay` and `drayage shell` make, in the same layout one level deeper.
 # The folders of `drayage conform` in it are separate exchange roots.
 REPLAYS = "replays"
+
+# In pieces of this size, so that a line without an end costs no memory.
+_LONGEST_LINE_BYTES = 16 * 2**20
 
 WORKLOAD_IO = "/drayage/io"
 WORKLOAD_CONTEXT = f"{WORKLOAD_IO}/context.json"
@@ -89,6 +97,40 @@ class Attempt:
                 f"The context cannot be written to {self.context}: {error.strerror}. "
                 "Free some space there, and run the step again."
             ) from error
+
+    def read_context(self) -> bytes | None:
+        """Return the context as JSON; None if there is none, or none yet.
+
+        Raises:
+            ExchangeError: The context is not a regular file.
+        """
+        try:
+            if self.awaits_context:
+                return None
+            with open_regular(self.context) as file:
+                return file.read()
+        except FileNotFoundError:
+            return None
+
+    def scrub_messages(self, redact: Callable[[bytes], bytes]) -> None:
+        """Take secrets out of the messages, in the same file, which a container may have mounted.
+
+        Args:
+            redact: Takes secrets out of a line.
+
+        Raises:
+            ExchangeError: The messages are not in a regular file any more.
+        """
+        clean = self.path / f".messages.{os.getpid()}"
+        try:
+            with open_regular(self.messages, write=True) as messages, clean.open("w+b") as copy:
+                copy.writelines(redact(line) for line in iter(lambda: messages.readline(_LONGEST_LINE_BYTES), b""))
+                copy.seek(0)
+                messages.seek(0)
+                shutil.copyfileobj(copy, messages)
+                messages.truncate()
+        finally:
+            clean.unlink(missing_ok=True)
 
     def write_json(self, name: str, record: Mapping[str, Any]) -> None:
         """Write a JSON file beside the logs, atomically.
@@ -171,6 +213,41 @@ class Exchange:
         attempt.messages.touch()
         attempt.messages.chmod(0o666)
         return attempt
+
+
+def open_regular(path: Path, *, write: bool = False) -> BinaryIO:
+    """Open a file that a workload may have touched: never follow a link, never wait for the other end of a pipe.
+
+    Args:
+        path: Path of the file.
+        write: Whether to open it for reading and writing; its content stays.
+
+    Raises:
+        ExchangeError: It is a link, a pipe or another special file, or has another name elsewhere.
+        FileNotFoundError: It does not exist.
+    """
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        flags = (os.O_RDWR if write else os.O_RDONLY) | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(path.name, flags, dir_fd=folder)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENXIO, errno.EISDIR}:
+            raise _not_regular(path) from error
+        raise
+    finally:
+        os.close(folder)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        os.close(descriptor)
+        raise _not_regular(path)
+    return os.fdopen(descriptor, "r+b" if write else "rb")
+
+
+def _not_regular(path: Path) -> ExchangeError:
+    return ExchangeError(
+        f"{path} is not a regular file with one name: a link, a pipe or a folder stands there. Something replaced it, "
+        "perhaps the workload. Nothing was read from it; look at the directory, then remove it."
+    )
 
 
 def _write_whole(path: Path, content: bytes, *, mode: int) -> None:

@@ -42,8 +42,8 @@ class PastAttempt:
     def asset_names(self) -> set[str]:
         """Return the assets that it was asked to make, as ``group/name``."""
         try:
-            context = json.loads(self.attempt.context.read_bytes())
-        except (FileNotFoundError, ValueError):
+            context = json.loads(self.attempt.read_context() or b"{}")
+        except ValueError:
             # Without a context file, the step can still be found by its key.
             return set()
         return {str(key) for key in context.get("asset_keys") or ()}

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from drayage.errors import SettingsError
+from drayage.exchange.directory import open_regular
 from drayage.pipes.lines import OverlongLine
 from drayage.request import AdapterName
 
@@ -136,7 +137,8 @@ def open_adapter(
     (asset,) = assets
     # Opened before the workload runs, because the workload could replace it with a link to make the host write
     # elsewhere.
-    with messages.open("wb") as file:
+    with open_regular(messages, write=True) as file:
+        file.truncate()
         yield Adapter(form, asset=asset, messages=file, redact=redact)
 
 

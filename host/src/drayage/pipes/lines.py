@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Self
 
 LONGEST_LINE_BYTES = 1024 * 1024
-LONGEST_MESSAGE_BYTES = 256 * 1024 * 1024
+LONGEST_MESSAGE_BYTES = 16 * 1024 * 1024
 
 
 class LineSplitter:

@@ -18,6 +18,8 @@ from typing import BinaryIO
 import dagster as dg
 from dagster_pipes import PipesDefaultMessageWriter, PipesParams
 
+from drayage.errors import ExchangeError
+from drayage.exchange.directory import open_regular
 from drayage.pipes.ledger import MessageSink
 from drayage.pipes.lines import LONGEST_MESSAGE_BYTES, LineSplitter, OverlongLine
 
@@ -65,13 +67,14 @@ class MessageFileReader(dg.PipesMessageReader):
     def _follow(self, handler: MessageSink, closing: Event) -> None:
         splitter = LineSplitter(self._longest_message_bytes)
         try:
-            with self._path.open("rb") as file:
+            with open_regular(self._path) as file:
                 for chunk in _chunks(file, closing):
                     for line in splitter.feed(chunk):
                         _deliver(line, handler)
-                lost_bytes = file.tell() - os.fstat(file.fileno()).st_size
-                replaced = not os.path.samestat(os.fstat(file.fileno()), self._path.stat())
-        except OSError as error:
+                status = os.fstat(file.fileno())
+                lost_bytes = file.tell() - status.st_size
+                replaced = not os.path.samestat(status, self._path.lstat())
+        except (OSError, ExchangeError) as error:
             handler.report_problem(f"the messages file {self._path} cannot be read: {error}")
             return
         rest = splitter.finish()

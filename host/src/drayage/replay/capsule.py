@@ -1,16 +1,16 @@
 """Writes and opens capsules: one attempt of a step in a file, without secrets, to be replayed elsewhere."""
 
+import contextlib
 import io
 import json
 import os
 import tarfile
 import time
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 from drayage.errors import ExchangeError
-from drayage.exchange.directory import REPLAYS, Attempt, Exchange
+from drayage.exchange.directory import REPLAYS, Attempt, Exchange, open_regular
 from drayage.exchange.history import PastAttempt, read_step, require_record
 from drayage.exchange.record import CONTAINER_FILE, VERDICT_FILE, versions
 from drayage.replay.prepare import redactor
@@ -40,10 +40,12 @@ def write_capsule(step: PastAttempt, path: Path) -> None:
             about = {"format": _FORMAT, "run": step.run_id, "step": step.step, "written_with": versions()}
             _add(tar, _VERSIONS, json.dumps(about, indent=2).encode())
             for name in _MEMBERS:
-                source = step.attempt.path / name
-                if source.is_file():
-                    _add(tar, name, b"".join(redact(line) for line in _lines(source)))
+                with contextlib.suppress(FileNotFoundError), open_regular(step.attempt.path / name) as source:
+                    _add(tar, name, b"".join(redact(line) for line in source))
         temporary.replace(path)
+    except ExchangeError:
+        temporary.unlink(missing_ok=True)
+        raise
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise ExchangeError(
@@ -89,11 +91,6 @@ def open_capsule(path: Path, exchange: Exchange) -> PastAttempt:
 
 def _place(attempt: Attempt, name: str, content: bytes) -> None:
     (attempt.path / name).write_bytes(content)
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        yield from file
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:

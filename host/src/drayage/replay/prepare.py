@@ -164,15 +164,15 @@ def _container_kwargs(record: ContainerRecord, overrides: Overrides) -> dict[str
 
 
 def _new_attempt(step: PastAttempt, overrides: Overrides, exchange: Exchange) -> Attempt:
-    has_context = step.attempt.context.is_file()
-    if overrides.extras and not has_context:
+    recorded = step.attempt.read_context()
+    if overrides.extras and recorded is None:
         raise ExchangeError(
             f"Step {step.step} got its context from a custom context injector, so there are no extras for --set to "
             "change. Replay it without --set."
         )
     attempt = exchange.create(f"{REPLAYS}/{step.run_id}/{step.attempt.path.parent.name}/1")
-    if has_context:
-        context = json.loads(step.attempt.context.read_bytes())
+    if recorded is not None:
+        context = json.loads(recorded)
         context["extras"] = {**(context.get("extras") or {}), **overrides.extras}
         attempt.write_context(json.dumps(context))
     return attempt

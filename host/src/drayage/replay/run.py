@@ -96,10 +96,8 @@ class Replay:
         return runner.result(launched, logs)
 
     def _assets(self) -> set[str]:
-        context = self._prepared.attempt.context
-        if not context.is_file():
-            return set()
-        return set(json.loads(context.read_bytes()).get("asset_keys") or ())
+        context = self._prepared.attempt.read_context()
+        return set() if context is None else set(json.loads(context).get("asset_keys") or ())
 
     def _reader(self) -> MessageFileReader | LogMessageReader:
         raw = self._prepared.bootstrap.get(_MESSAGES)

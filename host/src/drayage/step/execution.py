@@ -228,10 +228,11 @@ class Execution:
         try:
             if self._ended_early and self._verdict is not None:
                 self._runner.record(start.attempt, self._verdict, None, self._measured())
-            self._runner.scrub(start.attempt)
             # Without a verdict, it was left running on purpose, or the engine cannot be reached. A retry adopts it.
-            unjudged = self._verdict is None and self._runner.was_started()
-            if not (unjudged or self._left_running or self._is_kept()):
+            if self._left_running or (self._verdict is None and self._runner.was_started()):
+                return
+            self._runner.scrub(start.attempt)
+            if not self._is_kept():
                 # In the background: the step has its results. The process ends only after this thread.
                 Thread(target=self._remove, args=(start,), name="drayage-removal").start()
         except (DrayageError, OSError) as error:

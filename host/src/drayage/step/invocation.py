@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from drayage.exchange.directory import Attempt
+from drayage.exchange.directory import Attempt, open_regular
 from drayage.pipes.schema import is_runner_message
 from drayage.verdict.results import AlreadyLogged, with_metadata, without_logged
 
@@ -66,7 +66,7 @@ class DrayageInvocation(dg.PipesClientCompletedInvocation):
         if self._keep_custom:
             return super().get_custom_messages()
         payloads = []
-        with self._attempt.messages.open("rb") as lines:
+        with open_regular(self._attempt.messages) as lines:
             for line in lines:
                 if b"report_custom_message" in line:
                     message = json.loads(line)

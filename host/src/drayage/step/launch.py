@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from drayage.engine import ContainerSpec, ContainerState, Engine, Mount, Output
 from drayage.errors import EngineError, ImageChangedError
 from drayage.exchange.context_pipe import ContextPipe
-from drayage.exchange.directory import WORKLOAD_IO, Attempt
+from drayage.exchange.directory import WORKLOAD_CONTEXT, WORKLOAD_IO, WORKLOAD_MESSAGES, Attempt
 from drayage.exchange.record import record_container
 from drayage.identity import EXCHANGE, FORWARD, KEEP, KEEP_S, SECRETS
 from drayage.request import ContainerRequest, StepRequest
@@ -240,7 +240,7 @@ def spec_of(request: ContainerRequest, engine: Engine, attempt: Attempt, bootstr
         The container's specification.
     """
     settings, volume = request.settings, _secrets_volume(request)
-    mounts = [Mount(engine.host_path(attempt.io), WORKLOAD_IO, read_only=False), *settings.mounts]
+    mounts = [*_mailbox(engine, attempt), *settings.mounts]
     labels = {
         **settings.labels,
         **request.identity.labels(),
@@ -270,6 +270,18 @@ def spec_of(request: ContainerRequest, engine: Engine, attempt: Attempt, bootstr
         cap_drop=settings.cap_drop,
         container_kwargs=request.container_kwargs,
     )
+
+
+def _mailbox(engine: Engine, attempt: Attempt) -> list[Mount]:
+    """The mounts through which context goes in and messages come out."""
+    messages = Mount(engine.host_path(attempt.messages), WORKLOAD_MESSAGES, read_only=False)
+    if attempt.awaits_context:
+        # The pipe in the context's place gives way to a file, which a mount of the pipe itself would never show.
+        return [Mount(engine.host_path(attempt.io), WORKLOAD_IO), messages]
+    if attempt.context.exists():
+        return [Mount(engine.host_path(attempt.context), WORKLOAD_CONTEXT), messages]
+    # The request's own injector takes the context another way.
+    return [messages]
 
 
 def _secrets_volume(request: ContainerRequest) -> str | None:

@@ -15,7 +15,7 @@ from drayage.pipes.adapter import open_adapter
 from drayage.pipes.ledger import CustomMessageHandler, Ledger
 from drayage.pipes.reader import LogMessageReader
 from drayage.request import ContainerRequest
-from drayage.secrets import Redactor, scrub
+from drayage.secrets import Redactor
 from drayage.step.launch import Launched, Launcher
 from drayage.step.output import OutputLogs, open_output_logs
 from drayage.step.watch import Watch
@@ -153,7 +153,7 @@ class Runner:
     def scrub(self, attempt: Attempt) -> None:
         """Remove secrets from the messages that the workload wrote."""
         if self.redactor.hits:
-            scrub(attempt.messages, self.redactor)
+            attempt.scrub_messages(self.redactor)
 
     def _note_container(self, container_id: str) -> None:
         self.container_id = container_id

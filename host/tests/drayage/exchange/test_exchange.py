@@ -2,13 +2,15 @@
 
 import errno
 import json
+import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from drayage import ExchangeError
-from drayage.exchange.directory import Exchange
+from drayage.exchange.directory import Attempt, Exchange, open_regular
 from drayage.identity import Identity, slug
 from drayage.pipes.session import ContextFile
 
@@ -58,3 +60,72 @@ def test_containers_of_one_step_differ_by_attempt_and_call() -> None:
     identities = [Identity("d", "run", "root", "step", attempt, call) for attempt in (0, 1) for call in (0, 1)]
     assert len({identity.container_name(None) for identity in identities}) == 4
     assert len({identity.directory for identity in identities}) == 4
+
+
+@pytest.fixture
+def attempt(tmp_path: Path) -> Attempt:
+    return Exchange(tmp_path).create("run/step/0")
+
+
+def link(path: Path) -> None:
+    path.symlink_to("/etc/hostname")
+
+
+def second_name(path: Path) -> None:
+    path.touch()
+    path.with_name("other").hardlink_to(path)
+
+
+REPLACEMENTS: list[Callable[[Path], object]] = [link, second_name, os.mkfifo, Path.mkdir]
+
+
+@pytest.mark.parametrize("write", [False, True], ids=["read", "write"])
+@pytest.mark.parametrize("replace", REPLACEMENTS, ids=["link", "second name", "pipe", "folder"])
+def test_nothing_but_a_file_is_opened(attempt: Attempt, replace: Callable[[Path], object], *, write: bool) -> None:
+    """A link would give the host's files away, and a pipe without a writer would hang the host."""
+    attempt.messages.unlink()
+    replace(attempt.messages)
+    with pytest.raises(ExchangeError, match="not a regular file"):
+        open_regular(attempt.messages, write=write)
+
+
+def test_a_file_in_a_linked_folder_is_not_opened(attempt: Attempt, tmp_path: Path) -> None:
+    attempt.messages.unlink()
+    attempt.io.rmdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "messages.jsonl").touch()
+    attempt.io.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="Not a directory"):
+        open_regular(attempt.messages)
+
+
+@pytest.mark.parametrize("replace", [link, second_name, Path.mkdir], ids=["link", "second name", "folder"])
+def test_a_context_that_was_replaced_is_refused(attempt: Attempt, replace: Callable[[Path], object]) -> None:
+    replace(attempt.context)
+    with pytest.raises(ExchangeError, match="not a regular file"):
+        attempt.read_context()
+
+
+def test_a_context_that_is_not_written_yet_is_none(attempt: Attempt) -> None:
+    assert attempt.read_context() is None
+    os.mkfifo(attempt.context)
+    assert attempt.read_context() is None
+
+
+def test_messages_are_scrubbed_in_the_file_that_the_container_has_mounted(attempt: Attempt) -> None:
+    attempt.messages.write_bytes(b"one\nhush-hush\nthree\n")
+    before = attempt.messages.stat().st_ino
+    attempt.scrub_messages(lambda line: line.replace(b"hush-hush", b"[secret]"))
+    assert attempt.messages.read_bytes() == b"one\n[secret]\nthree\n"
+    assert attempt.messages.stat().st_ino == before
+    assert sorted(path.name for path in attempt.path.iterdir()) == ["io"]
+
+
+def test_messages_that_were_replaced_are_not_scrubbed(attempt: Attempt, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("of the host")
+    attempt.messages.unlink()
+    attempt.messages.symlink_to(victim)
+    with pytest.raises(ExchangeError, match="not a regular file"):
+        attempt.scrub_messages(lambda _line: b"")
+    assert victim.read_text() == "of the host"

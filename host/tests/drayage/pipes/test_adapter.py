@@ -16,6 +16,7 @@ TRIPS = "lake/trips"
 def messages(path: Path, form: AdapterName, lines: list[bytes], *, exit_code: int = 0) -> list[dict[str, Any]]:
     """Return the messages that lines of standard output become."""
     file = path / "messages.jsonl"
+    file.touch()
     with open_adapter(
         form, [TRIPS], messages=file, redact=lambda line: line.replace(b"hunter2", b"[secret]")
     ) as adapter:

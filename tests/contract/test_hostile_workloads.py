@@ -1,0 +1,133 @@
+"""What a workload that runs as root tries against its host, and cannot do."""
+
+import json
+import tarfile
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from command_line import CommandLine
+from contract_steps import GREEN, Deployment, materialize, shell, step
+
+from drayage import DrayageClient, EnvSecret
+
+pytestmark = pytest.mark.engine
+
+TOKEN = "s3cr3t-token"  # noqa: S105 - made up
+VICTIM = "the host's own\n"
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Path:
+    """A file of the host that the workload knows the path of."""
+    path = tmp_path / "victim"
+    path.write_text(VICTIM)
+    path.chmod(0o600)
+    return path
+
+
+def attack(target: Path) -> str:
+    """Try to put a link in place of each file, and under each name that the host may use beside it."""
+    names = "messages.jsonl context.json .messages.jsonl.clean $(seq -f .context.json.%g 1 40) go"
+    return f"""
+    for name in {names}; do
+        rm -f /drayage/io/$name 2> /dev/null || true
+        ln -sf {target} /drayage/io/$name 2> /dev/null || true
+        mv {target} /drayage/io/$name 2> /dev/null || true
+    done
+    rm -rf /drayage/io /drayage 2> /dev/null || true
+    mkfifo /drayage/io/messages.jsonl 2> /dev/null || true
+    """
+
+
+def test_links_lead_the_host_nowhere(
+    instance: dg.DagsterInstance, deployment: Deployment, victim: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The messages are scrubbed after the step, since one holds a secret: never through a link."""
+    monkeypatch.setenv("TOKEN", TOKEN)
+    client = deployment.client(secrets={"token": EnvSecret("TOKEN")})
+    script = f"{attack(victim)}\nopened; log {TOKEN}; report '{{}}'; closed"
+    outcome = materialize(instance, client, step(shell(script), secrets=["token"]))
+    assert outcome.success, outcome.failure
+    assert victim.read_text() == VICTIM
+    (messages,) = deployment.exchange_root.glob("*/report/*/io/messages.jsonl")
+    assert TOKEN not in messages.read_text()
+    assert sorted(path.name for path in messages.parent.iterdir()) == ["context.json", "messages.jsonl"]
+
+
+def test_the_context_cannot_be_changed(instance: dg.DagsterInstance, client: DrayageClient) -> None:
+    script = "if echo x >> /drayage/io/context.json || chmod 777 /drayage/io/context.json; then exit 7; fi; "
+    outcome = materialize(instance, client, step(shell(script + GREEN)))
+    assert outcome.success, outcome.failure
+
+
+def test_the_logs_and_records_are_out_of_reach(instance: dg.DagsterInstance, client: DrayageClient) -> None:
+    script = (
+        "cd /drayage; test \"$(find . -type f | sort | tr '\\n' ' ')\" = './io/context.json ./io/messages.jsonl '; "
+    )
+    outcome = materialize(instance, client, step(shell(script + GREEN)))
+    assert outcome.success, outcome.failure
+
+
+def test_truncated_messages_are_red(instance: dg.DagsterInstance, client: DrayageClient) -> None:
+    script = "opened; report '{}'; closed; sleep 1; : > /drayage/io/messages.jsonl"
+    outcome = materialize(instance, client, step(shell(script)))
+    assert "truncated or replaced /drayage/io/messages.jsonl" in outcome.failure[0]
+
+
+def test_a_huge_hole_among_the_messages_is_red(instance: dg.DagsterInstance, client: DrayageClient) -> None:
+    """A sparse file costs a workload nothing, and must cost the host no memory."""
+    script = "opened; truncate -s 2G /drayage/io/messages.jsonl; closed; report '{}'"
+    outcome = materialize(instance, client, step(shell(script), timeout_s=120))
+    assert "longer than the 16777216 bytes allowed" in outcome.failure[0]
+
+
+def test_a_message_that_is_too_long_is_named(instance: dg.DagsterInstance, client: DrayageClient) -> None:
+    script = """
+    opened
+    { printf '{"__dagster_pipes_version":"0.1","method":"log","params":{"level":"INFO","message":"'
+      head -c 17000000 /dev/zero | tr '\\0' x; printf '"}}\\n'; } >> /drayage/io/messages.jsonl
+    report '{}'; closed
+    """
+    outcome = materialize(instance, client, step(shell(script)))
+    assert "longer than the 16777216 bytes allowed" in outcome.failure[0]
+
+
+@pytest.mark.parametrize("name", ["context.json", "messages.jsonl"])
+def test_a_capsule_takes_nothing_through_a_link(
+    instance: dg.DagsterInstance,
+    deployment: Deployment,
+    client: DrayageClient,
+    cli: CommandLine,
+    victim: Path,
+    name: str,
+) -> None:
+    """An exchange directory of an older drayage may hold one, for its workload could write there."""
+    materialize(instance, client, step(shell(GREEN)))
+    (file,) = deployment.exchange_root.glob(f"*/report/*/io/{name}")
+    file.unlink()
+    file.symlink_to(victim)
+    capsule = victim.with_name("step.tar.gz")
+    assert "not a regular file" in cli("capsule", "last", "report", "-o", str(capsule), exits=2)
+    assert not capsule.exists()
+
+
+def test_messages_are_not_shown_through_a_link(
+    instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient, cli: CommandLine, victim: Path
+) -> None:
+    materialize(instance, client, step(shell(GREEN)))
+    (messages,) = deployment.exchange_root.glob("*/report/*/io/messages.jsonl")
+    messages.unlink()
+    messages.symlink_to(victim)
+    assert "not a regular file" in cli("messages", "last", "report", exits=2)
+
+
+def test_a_capsule_of_an_honest_step_has_its_files(
+    instance: dg.DagsterInstance, client: DrayageClient, cli: CommandLine, tmp_path: Path
+) -> None:
+    materialize(instance, client, step(shell(GREEN)))
+    cli("capsule", "last", "report", "-o", str(tmp_path / "step.tar.gz"))
+    with tarfile.open(tmp_path / "step.tar.gz") as capsule:
+        context = capsule.extractfile("io/context.json")
+        assert context is not None
+        assert json.load(context)["asset_keys"] == ["report"]
