@@ -18,8 +18,9 @@ The rooms, from the seam upward; each one's docstring has a reading order:
 - ``sweeper`` and ``sensor`` remove what is past its time.
 - ``cli`` is the command line.
 
-Below all of them: ``errors``, ``identity`` (labels on a container), ``secrets``, ``promise``, ``finding`` (of ``drayage
-doctor``), ``settings``, ``interrupts``, and ``dagster_internals`` (all that is not Dagster's public API).
+Below all of them: ``errors``, ``identity`` (labels on a container), ``secrets`` and ``redaction`` (which keeps them out
+of all that is written), ``promise``, ``finding`` (of ``drayage doctor``), ``settings``, ``interrupts``, and
+``dagster_internals`` (all that is not Dagster's public API).
 """
 
 from importlib import import_module

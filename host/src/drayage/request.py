@@ -53,6 +53,11 @@ class ContainerRequest:
     promised: Mapping[str, Mapping[str, Promise]] = field(default_factory=dict)
     adapter: AdapterName | None = None
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names that the workload's messages may say, because the host declared them."""
+        return frozenset(self.promised).union(*self.promised.values())
+
 
 @dataclass(frozen=True, kw_only=True)
 class StepRequest(ContainerRequest):
@@ -73,6 +78,22 @@ class StepRequest(ContainerRequest):
     context_injector: dg.PipesContextInjector | None = None
     message_reader: dg.PipesMessageReader | None = None
     implicit_materializations: bool = False
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names that the workload's messages may say: those of assets, checks, partitions and promised metadata."""
+        context = self.context
+        names = set(super().names)
+        if context.has_assets_def:
+            names |= {key.to_escaped_user_string() for key in context.selected_asset_keys}
+            for check in context.selected_asset_check_keys:
+                names |= {check.name, check.asset_key.to_escaped_user_string()}
+        return frozenset(names.union(self._partitions()))
+
+    def _partitions(self) -> Sequence[str]:
+        if self.context.has_partition_key:
+            return [self.context.partition_key]
+        return self.context.partition_keys if self.context.has_partition_key_range else ()
 
     def fingerprint(self, image_id: str) -> str:
         """Return a hash that shows whether a container left by an interrupted run does what this request asks for.

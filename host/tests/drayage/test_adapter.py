@@ -9,6 +9,7 @@ import pytest
 from drayage.errors import SettingsError
 from drayage.pipes.adapter import AdapterName, open_adapter
 from drayage.pipes.lines import OverlongLine
+from drayage.redaction import Redactor
 
 TRIPS = "lake/trips"
 
@@ -16,9 +17,7 @@ TRIPS = "lake/trips"
 def messages(path: Path, form: AdapterName, lines: list[bytes], *, exit_code: int = 0) -> list[dict[str, Any]]:
     """The messages that lines of standard output become."""
     file = path / "messages.jsonl"
-    with open_adapter(
-        form, [TRIPS], messages=file, redact=lambda line: line.replace(b"hunter2", b"[secret]")
-    ) as adapter:
+    with open_adapter(form, [TRIPS], messages=file, redact=Redactor([b"hunter2"])) as adapter:
         assert adapter is not None
         for line in lines:
             adapter.take_line(line)
@@ -115,7 +114,7 @@ def test_what_an_interrupted_host_wrote_is_replaced(tmp_path: Path) -> None:
 def test_a_step_of_no_or_several_assets_has_no_adapter(tmp_path: Path, assets: list[str]) -> None:
     with (
         pytest.raises(SettingsError, match=f"this step has {len(assets)}"),
-        open_adapter("key_value", assets, messages=tmp_path / "messages.jsonl", redact=bytes),
+        open_adapter("key_value", assets, messages=tmp_path / "messages.jsonl", redact=Redactor(())),
     ):
         pass
 
@@ -123,6 +122,6 @@ def test_a_step_of_no_or_several_assets_has_no_adapter(tmp_path: Path, assets: l
 def test_an_unknown_form_is_an_error(tmp_path: Path) -> None:
     with (
         pytest.raises(SettingsError, match="expected json_lines or key_value, got 'xml'"),
-        open_adapter("xml", [TRIPS], messages=tmp_path / "messages.jsonl", redact=bytes),  # type: ignore[arg-type]
+        open_adapter("xml", [TRIPS], messages=tmp_path / "messages.jsonl", redact=Redactor(())),  # type: ignore[arg-type]
     ):
         pass

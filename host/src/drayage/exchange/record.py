@@ -24,8 +24,9 @@ from drayage.errors import ExchangeError
 from drayage.exchange.directory import Attempt
 from drayage.identity import Identity
 from drayage.promise import Promise
+from drayage.redaction import Redactor
 from drayage.request import AdapterName, ContainerRequest
-from drayage.secrets import EnvSecret, FileSecret, Redactor
+from drayage.secrets import EnvSecret, FileSecret
 from drayage.settings import StepSettings
 
 CONTAINER_FILE = "container.json"
@@ -187,7 +188,8 @@ def record_container(
         fingerprint: Fingerprint of what the step asked for.
         created_at_s: Time of creation, in seconds since the epoch.
     """
-    redact = Redactor(request.secrets.values()).text
+    redactor = Redactor(request.secrets.values())
+    redact = redactor.text
     container_kwargs = dict(request.container_kwargs)
     extra = container_kwargs.pop("environment", None) or {}
     lines = extra if isinstance(extra, Mapping) else dict(line.partition("=")[::2] for line in extra)
@@ -206,7 +208,7 @@ def record_container(
         },
         secrets=dict(request.secret_sources),
         settings=request.settings,
-        container_kwargs=json.loads(redact(json.dumps(plain))),
+        container_kwargs=redactor.message(plain),
         not_recorded=tuple(sorted(set(container_kwargs) - set(plain))),
         promised={key: dict(promised) for key, promised in request.promised.items()},
         adapter=request.adapter,

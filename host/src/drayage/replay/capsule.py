@@ -6,13 +6,13 @@ import os
 import tarfile
 import time
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 from drayage.errors import ExchangeError
 from drayage.exchange.directory import REPLAYS, Attempt, Exchange
 from drayage.exchange.history import PastAttempt, read_step, require_record
 from drayage.exchange.record import CONTAINER_FILE, VERDICT_FILE, versions
+from drayage.redaction import Redactor
 from drayage.replay.prepare import redactor
 
 _FORMAT = 1
@@ -42,7 +42,7 @@ def write_capsule(step: PastAttempt, path: Path) -> None:
             for name in _MEMBERS:
                 source = step.attempt.path / name
                 if source.is_file():
-                    _add(tar, name, b"".join(redact(line) for line in _lines(source)))
+                    _add(tar, name, _without_secrets(source, redact))
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -91,9 +91,12 @@ def _place(attempt: Attempt, name: str, content: bytes) -> None:
     (attempt.path / name).write_bytes(content)
 
 
-def _lines(path: Path) -> Iterator[bytes]:
+def _without_secrets(path: Path, redact: Redactor) -> bytes:
+    if path.suffix == ".json":
+        # A whole document: as text, a secret that looks like a number would break it.
+        return redact.line(path.read_bytes())
     with path.open("rb") as file:
-        yield from file
+        return b"".join(map(redact.line if path.suffix == ".jsonl" else redact, file))
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:

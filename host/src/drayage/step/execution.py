@@ -69,7 +69,9 @@ class Execution:
             text = self._runner.redactor.text(str(error))
             # Without a container there is nothing to inspect or to start again.
             commands = self._commands(self._start).values() if self._start and self._runner.container_id else ()
-            raise error_failure(text, error, self._measured_metadata(), commands=commands) from error
+            # Dagster records the errors that led to this one too, and their texts cannot be redacted.
+            cause = error if self._runner.redactor.allows(error) else None
+            raise error_failure(text, error, self._measured_metadata(), commands=commands) from cause
 
     def _results(self, image_id: str, *, streaming: bool) -> Generator[Any, None, None]:
         request, runner = self._request, self._runner

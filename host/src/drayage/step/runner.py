@@ -14,8 +14,8 @@ from drayage.exchange.record import VerdictRecord
 from drayage.pipes.adapter import open_adapter
 from drayage.pipes.ledger import CustomMessageHandler, Ledger
 from drayage.pipes.reader import LogMessageReader
+from drayage.redaction import Redactor, scrub
 from drayage.request import ContainerRequest
-from drayage.secrets import Redactor, scrub
 from drayage.step.launch import Launched, Launcher
 from drayage.step.output import OutputLogs, open_output_logs
 from drayage.step.watch import Watch
@@ -44,7 +44,7 @@ class Runner:
         self._engine = engine
         self._on_leftover = on_leftover
         self._changed = Event()
-        self.redactor = Redactor(request.secrets.values())
+        self.redactor = Redactor(request.secrets.values(), names=request.names if request.secrets else ())
         self.ledger = Ledger(on_activity=self._changed.set, on_custom=on_custom, redact=self.redactor)
         self.container_id: str | None = None
         self.launched: Launched | None = None
@@ -152,7 +152,7 @@ class Runner:
 
     def scrub(self, attempt: Attempt) -> None:
         """Remove secrets from the messages that the workload wrote."""
-        if self.redactor.hits:
+        if self.redactor:
             scrub(attempt.messages, self.redactor)
 
     def _note_container(self, container_id: str) -> None:
