@@ -107,7 +107,7 @@ def prepare(
         promised=record.promised,
         adapter=record.adapter,
     )
-    bootstrap = {name: value for name, value in environment.items() if name.startswith(_PIPES)}
+    bootstrap = {name: value for name, value in environment.items() if value and name.startswith(_PIPES)}
     return PreparedReplay(request, bootstrap, _new_attempt(step, overrides, exchange), tuple(notes))
 
 

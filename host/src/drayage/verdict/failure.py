@@ -83,7 +83,11 @@ def error_failure(
         commands: Commands that people can run next; empty if there was no container.
     """
     description = "\n".join([text, *_what_to_do(commands)])
-    return dg.Failure(description=description, metadata={**metadata, "error_type": type(error).__name__})
+    return dg.Failure(
+        description=description,
+        metadata={**metadata, "error_type": type(error).__name__},
+        allow_retries=error.retry_may_help,
+    )
 
 
 def _what_to_do(commands: Collection[str]) -> list[str]:
