@@ -235,3 +235,30 @@ def test_only_what_a_retry_can_help_is_tried_again(
     asset = {"retry_policy": dg.RetryPolicy(max_retries=2), "metadata": metadata}
     assert not materialize(instance, client, step(shell(script), asset=asset, keep="never")).success
     assert deployment.starts() == tries
+
+
+def test_a_progress_bar_ends_in_its_last_state(
+    instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient, capfd: pytest.CaptureFixture[str]
+) -> None:
+    script = r"for i in $(seq 400); do printf '%s%% of a long way that is described here\r' $i >&2; done; sleep 1; "
+    script += r"printf '\r\033[31mKilled: out of frobs\033[0m' >&2; exit 1"
+    description, metadata = materialize(instance, client, step(shell(script))).failure
+    assert description.endswith("Its last lines:\n  Killed: out of frobs")
+    assert metadata["last_lines"] == "```text\nKilled: out of frobs\n```"
+    (stderr,) = deployment.exchange_root.rglob("stderr.log")
+    assert stderr.read_bytes() == b"\x1b[31mKilled: out of frobs\x1b[0m"
+    assert "400% of a long way that is described here\r" in capfd.readouterr().err
+
+
+def test_an_exception_of_three_megabytes_is_cut_and_kept(
+    instance: dg.DagsterInstance, client: DrayageClient, python_image: str
+) -> None:
+    script = """
+from dagster_pipes import open_dagster_pipes
+with open_dagster_pipes() as pipes:
+    raise ValueError("x" * 1_500_000 + "\\x1b[31mmiddle\\x1b[0m" + "y" * 1_500_000)
+"""
+    description, metadata = materialize(instance, client, step(python(script), image=python_image)).failure
+    assert len(description) + len(str(metadata)) < 100_000
+    (line,) = [line for line in description.splitlines() if line.startswith("This was cut; the whole is in ")]
+    assert "xmiddley" in Path(line.removeprefix("This was cut; the whole is in ").removesuffix(".")).read_text()

@@ -5,6 +5,7 @@ There is one directory per attempt, ``<root>/<run>/<step>/<attempt>``, and it st
     io/context.json     what Dagster tells the workload; readable to every user id
     io/messages.jsonl   what the workload tells Dagster; writable to every user id
     stdout.log  stderr.log  container.json  verdict.json
+    failure.txt         everything that was wrong, if it is too long to be shown
     context.pipe        exists while a standby container may wait for its context (``context_pipe.py``)
 
 ``container.json`` records how the container was made, and ``verdict.json`` how the step was judged (``record.py``).

@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from threading import Event
 
 import dagster as dg
@@ -19,7 +20,8 @@ from drayage.request import ContainerRequest
 from drayage.step.launch import Launched, Launcher
 from drayage.step.output import OutputLogs, open_output_logs
 from drayage.step.watch import Watch
-from drayage.verdict.judge import Facts, LimitReached, Verdict
+from drayage.verdict.failure import shortened
+from drayage.verdict.judge import Facts, LimitReached, Verdict, judge
 
 
 class Runner:
@@ -127,6 +129,11 @@ class Runner:
         """Return everything that the verdict depends on, as :meth:`drayage.pipes.ledger.Ledger.facts` does."""
         return self.ledger.facts(state, broken_promises=broken_promises, limit=self.limit, debug_text=debug_text)
 
+    def judge(self, facts: Facts) -> Verdict:
+        """Judge the container, as :func:`drayage.verdict.judge.judge` does, and remove secrets from the reasons."""
+        verdict = judge(facts)
+        return Verdict(tuple(replace(reason, text=self.redactor.text(reason.text)) for reason in verdict.reasons))
+
     def record(
         self,
         attempt: Attempt,
@@ -145,7 +152,7 @@ class Runner:
         VerdictRecord(
             green=verdict.green,
             judged_at_s=time.time(),
-            reasons=tuple(self.redactor.text(reason.text) for reason in verdict.reasons),
+            reasons=tuple(shortened(self.redactor.text(reason.text)) for reason in verdict.reasons),
             state=state,
             measures=dict(measures or {}),
         ).write(attempt)
