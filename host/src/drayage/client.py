@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -11,23 +12,30 @@ from dagster_docker import PipesDockerClient
 from dagster_pipes import PipesExtras
 
 from drayage import dagster_internals
-from drayage.dagster_internals import Context
+from drayage.dagster_internals import AnyContext, Context
 from drayage.engine import Engine
 from drayage.engines import default_engine
 from drayage.errors import DrayageError, SettingsError
 from drayage.exchange.directory import Exchange
 from drayage.identity import Identity
-from drayage.promise import Promise
-from drayage.request import AdapterName, StepRequest
+from drayage.request import (
+    AdapterName,
+    StepRequest,
+    plain_command,
+    plain_environments,
+    plain_login,
+    require_extras,
+    require_image,
+)
 from drayage.secrets import Secret, read_secrets
 from drayage.settings import ClientSettings, StepSettings, tag_overrides
+from drayage.step.declared import declared_promises, declared_tags
 from drayage.step.execution import Execution
 from drayage.step.invocation import DrayageInvocation
 from drayage.step.standby import StandbyPool
 from drayage.step.start import StepHost
 from drayage.sweeper import Sweeper, SweepLimits
 from drayage.verdict.failure import error_failure
-from drayage.verdict.promises import read_promises
 
 _calls: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
@@ -53,7 +61,7 @@ class DrayageClient(PipesDockerClient):
 
     def __init__(
         self,
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, Any] | None = None,
         registry: Mapping[str, str] | None = None,
         context_injector: dg.PipesContextInjector | None = None,
         message_reader: dg.PipesMessageReader | None = None,
@@ -66,7 +74,9 @@ class DrayageClient(PipesDockerClient):
         implicit_materializations: bool = False,
         engine: Engine | None = None,
     ) -> None:
-        super().__init__(env, registry, context_injector, message_reader)
+        super().__init__(None, registry, context_injector, message_reader)
+        # Values other than text are welcome here as they are in a call, where the stock client does not check them.
+        self.env = dict(env or {})
         self._injector = context_injector
         self._reader = message_reader
         self._settings = settings or StepSettings()
@@ -87,11 +97,11 @@ class DrayageClient(PipesDockerClient):
         # It takes all arguments of the inherited method and more, and returns a subclass of its return type.
         self,
         *,
-        context: Context,
+        context: AnyContext,
         image: str,
         extras: PipesExtras | None = None,
-        command: str | Sequence[str] | None = None,
-        env: Mapping[str, str] | None = None,
+        command: str | Sequence[str | PathLike[str]] | None = None,
+        env: Mapping[str, Any] | None = None,
         registry: Mapping[str, str] | None = None,
         container_kwargs: Mapping[str, Any] | None = None,
         secrets: Sequence[str] | Mapping[str, Secret] = (),
@@ -103,11 +113,12 @@ class DrayageClient(PipesDockerClient):
         """Run a container to its end, and judge it.
 
         Args:
-            context: Dagster's context of the executing step.
+            context: Dagster's context of the executing asset, op or asset check, in a run or called directly.
             image: Name or id of the image.
             extras: Values that the workload gets through Pipes in addition to Dagster's own context; of any size.
             command: Overrides the image's command.
-            env: Environment variables in addition to the client's, which they override.
+            env: Environment variables in addition to the client's, which they override. A value may be of any type,
+                and becomes text; None takes a variable of the image away.
             registry: As in the constructor.
             container_kwargs: Keyword arguments for docker-py's ``containers.create``; they override every setting.
             secrets: Names of declared secrets that the workload gets as files under ``/run/secrets``; a mapping
@@ -142,7 +153,7 @@ class DrayageClient(PipesDockerClient):
             pass
         return _completed(execution)
 
-    def stream(self, *, context: Context, image: str, **arguments: Any) -> Iterator[dg.PipesExecutionResult]:
+    def stream(self, *, context: AnyContext, image: str, **arguments: Any) -> Iterator[dg.PipesExecutionResult]:
         """Run a container to its end, and yield materializations and checks as they arrive.
 
         For steps with many assets: what was yielded stays recorded, even if the step fails afterwards.
@@ -177,9 +188,13 @@ class DrayageClient(PipesDockerClient):
             limits=limits,
         )
 
-    def _execution(self, context: Context, call: "_Call") -> Execution:
+    def _execution(self, given: AnyContext, call: "_Call") -> Execution:
+        context = dagster_internals.executing(given)
         declared = {**self._secrets, **(call.secrets if isinstance(call.secrets, Mapping) else {})}
+        container_kwargs = dict(call.container_kwargs or {})
         try:
+            require_image(call.image)
+            require_extras(call.extras)
             if call.adapter is not None and self._reader is not None:
                 raise SettingsError("Use either an adapter or a custom message reader, not both. Nothing was started.")
             settings = self._step_settings(context, call.overrides)
@@ -190,21 +205,27 @@ class DrayageClient(PipesDockerClient):
                 identity=self._identity(context),
                 image=call.image,
                 settings=settings,
-                command=call.command,
+                command=plain_command(call.command),
                 extras=call.extras,
                 image_id=call.image_id,
-                environment={**self.env, **(call.env or {})},
+                environment=plain_environments(
+                    {
+                        "env of the client": self.env,
+                        "env": call.env,
+                        "container_kwargs['environment']": container_kwargs.pop("environment", None),
+                    }
+                ),
                 secrets=read_secrets(declared, call.secrets),
                 secret_sources={name: declared[name] for name in call.secrets},
-                container_kwargs=call.container_kwargs or {},
-                promised=_promised(context, call.reports),
+                container_kwargs=container_kwargs,
+                promised=declared_promises(context, call.reports),
                 adapter=call.adapter,
                 context_injector=self._injector,
                 message_reader=self._reader,
                 implicit_materializations=self._implicit,
             )
             if login := call.registry or self.registry:
-                self._host.engine.login(url=login["url"], username=login["username"], password=login["password"])
+                self._host.engine.login(**plain_login(login))
         except DrayageError as error:
             raise error_failure(str(error), error, {}) from error
         return Execution(request, self._host)
@@ -220,7 +241,7 @@ class DrayageClient(PipesDockerClient):
             raise SettingsError(f"A step with standby cannot have {' or '.join(given)}. Nothing was started.")
 
     def _identity(self, context: Context) -> Identity:
-        step = dagster_internals.step_context(context)
+        step = dagster_internals.call_owner(context)
         # A step may call the client several times: each call has its own container and exchange directory.
         call = _calls.get(step, 0)
         _calls[step] = call + 1
@@ -238,7 +259,7 @@ class DrayageClient(PipesDockerClient):
         if self._client_settings.network:
             networks = dict.fromkeys((self._client_settings.network, *settings.networks))
             settings = settings.overridden({"networks": tuple(networks)}, source="network")
-        settings = settings.overridden(tag_overrides(_asset_tags(context)), source="tags of the asset")
+        settings = settings.overridden(tag_overrides(declared_tags(context)), source="tags of the asset")
         return settings.overridden(tag_overrides(context.run.tags), source="tags of the run")
 
 
@@ -248,8 +269,8 @@ class _Call:
 
     image: str
     extras: PipesExtras | None = None
-    command: str | Sequence[str] | None = None
-    env: Mapping[str, str] | None = None
+    command: str | Sequence[str | PathLike[str]] | None = None
+    env: Mapping[str, Any] | None = None
     registry: Mapping[str, str] | None = None
     container_kwargs: Mapping[str, Any] | None = None
     secrets: Sequence[str] | Mapping[str, Secret] = ()
@@ -266,31 +287,3 @@ def _completed(execution: Execution) -> DrayageInvocation:
     if execution.invocation is None:
         raise DrayageError("The step ended without a verdict. This is an error in drayage: please report it.")
     return execution.invocation
-
-
-def _asset_tags(context: Context) -> dict[str, str]:
-    """Return the tags of the op and of its selected assets, which share one container."""
-    tags = dict(dagster_internals.op_tags(context))
-    if context.has_assets_def:
-        for spec in context.assets_def.specs:
-            if spec.key in context.selected_asset_keys:
-                for name in spec.tags:
-                    if tags.setdefault(name, spec.tags[name]) != spec.tags[name] and name.startswith("drayage/"):
-                        raise SettingsError(
-                            f"The assets of this step have different values of the tag {name}: {tags[name]!r} and "
-                            f"{spec.tags[name]!r}, but they share one container: give them the same value. Nothing "
-                            "was started."
-                        )
-    return tags
-
-
-def _promised(context: Context, reports: Sequence[dg.AssetKey] | None) -> dict[str, dict[str, Promise]]:
-    if not context.has_assets_def:
-        return {}
-    selected = context.selected_asset_keys
-    wanted = set(selected) if reports is None else set(selected) & set(reports)
-    return {
-        spec.key.to_escaped_user_string(): read_promises(spec.metadata)
-        for spec in context.assets_def.specs
-        if spec.key in wanted
-    }

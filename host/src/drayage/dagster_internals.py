@@ -1,7 +1,7 @@
 """Holds every use of Dagster's non-public API, and says why each is needed.
 
 - The executing step's key is half of a container's identity. No public property returns it, or the steps that come
-  after it in this process.
+  after it in this process. Code that is called directly, without a run, has neither: a stand-in completes its context.
 - Metadata in custom messages has the same wire form as Pipes' own, which only Pipes' handler can read.
 - A check's output name, and the marker for an output that logs no event: a retry that adopts a container must give
   Dagster every output again without recording a materialization or a check twice.
@@ -13,16 +13,20 @@
 ``tests/drayage/test_dagster_internals.py`` fails by name if Dagster moves one of them.
 """
 
+import uuid
 from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
 from dagster._core.definitions import definitions_load_context as load_context
 from dagster._core.definitions.metadata import metadata_map_from_external
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
+from dagster._core.execution.context.invocation import BaseDirectExecutionContext
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 Context = dg.OpExecutionContext | dg.AssetExecutionContext
+AnyContext = Context | dg.AssetCheckExecutionContext
 
 RANGE_TAGS = (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
 """The tags with which Dagster marks the first and last partition of a run over several partitions."""
@@ -52,9 +56,64 @@ class StateBackedDefinitionsLoader(load_context.StateBackedDefinitionsLoader[loa
     """
 
 
+def executing(context: AnyContext) -> Context:
+    """Return the context that a step runs with.
+
+    Args:
+        context: Dagster's context of the executing op, asset or check, or one that ``build_asset_context()`` and
+            similar functions made for code that is called directly.
+
+    Returns:
+        The context of an op or asset. Called directly, code has no run: the context then stands for a run of its own,
+        of which Dagster knows nothing, so that two such calls never share a container.
+
+    Raises:
+        TypeError: It is not a context of Dagster's.
+    """
+    known = (dg.OpExecutionContext, dg.AssetExecutionContext, dg.AssetCheckExecutionContext)
+    if not isinstance(context, known):
+        raise TypeError(f"expected the context of an op, an asset or an asset check, got {context!r}")
+    inner = context.op_execution_context if isinstance(context, dg.AssetCheckExecutionContext) else context
+    if isinstance(inner, BaseDirectExecutionContext):
+        # It stands for such a context wherever one is asked for, and binds no further calls, which is what is abstract.
+        return DirectContext(inner)  # type: ignore[abstract,return-value]
+    return inner
+
+
+class DirectContext(BaseDirectExecutionContext):
+    """Completes the context of code that is called directly with what only a run has.
+
+    Args:
+        context: The context that ``build_asset_context()`` or ``build_op_context()`` made.
+    """
+
+    retry_number = 0
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+        self.run = dg.DagsterRun(
+            job_name=context.op_def.name, run_id=str(uuid.uuid4()), tags=dict(op_context(context).run_tags)
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        """Return whatever else the context has."""
+        return getattr(self._context, name)
+
+    def get_step_execution_context(self) -> Any:
+        """Return what Dagster's own Pipes session asks of a step: how its run is partitioned."""
+        return SimpleNamespace(
+            run_partitions_def=self._context.assets_def.partitions_def if self._context.has_assets_def else None
+        )
+
+
 def op_context(context: Context) -> dg.OpExecutionContext:
     """Return the op context behind an asset context; an op context is returned unchanged."""
     return context.op_execution_context if isinstance(context, dg.AssetExecutionContext) else context
+
+
+def call_owner(context: Context) -> Any:
+    """Return an object that lives as long as the attempt whose calls of the client are counted."""
+    return context if isinstance(context, DirectContext) else step_context(context)
 
 
 def step_context(context: Context) -> Any:
@@ -64,18 +123,24 @@ def step_context(context: Context) -> Any:
 
 def step_key(context: Context) -> str:
     """Return the key of the executing step."""
+    if isinstance(context, DirectContext):
+        return str(context.op_def.name)
     return str(step_context(context).step.key)
 
 
 def later_steps(context: Context) -> list[str]:
     """Return the keys of the steps that this process will execute after the current one, in the plan's order."""
-    executing = step_context(context)
-    keys = [str(step.key) for step in executing.execution_plan.get_steps_to_execute_in_topo_order()]
-    return keys[keys.index(str(executing.step.key)) + 1 :]
+    if isinstance(context, DirectContext):
+        return []
+    executing_step = step_context(context)
+    keys = [str(step.key) for step in executing_step.execution_plan.get_steps_to_execute_in_topo_order()]
+    return keys[keys.index(str(executing_step.step.key)) + 1 :]
 
 
 def op_tags(context: Context) -> Mapping[str, str]:
     """Return the tags of the executing op, which an asset's ``op_tags`` set."""
+    if isinstance(context, DirectContext):
+        return dict(context.op_def.tags)
     return dict(op_context(context).op.tags)
 
 
@@ -104,6 +169,8 @@ def silent_materialization(asset_key: dg.AssetKey) -> dg.MaterializeResult[Any]:
 
 def silent_check(context: Context, key: dg.AssetCheckKey) -> dg.Output[None] | None:
     """Return an output that satisfies a check's output without logging an evaluation; None if none is expected."""
+    if isinstance(context, DirectContext):
+        return None
     name = step_context(context).job_def.asset_layer.get_op_output_name(key)
     return None if name is None else dg.Output(None, output_name=name)
 

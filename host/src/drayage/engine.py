@@ -41,7 +41,7 @@ class ContainerSpec:
     Args:
         image: Name or id of the image.
         command: Replaces the image's command; None keeps it.
-        environment: Environment variables.
+        environment: Environment variables; None takes a variable of the image away.
         labels: Identity and keep policy; the sweeper and adoption read them back.
         mounts: Directories and volumes to mount.
         networks: Networks to join; the first one at creation.
@@ -59,7 +59,7 @@ class ContainerSpec:
 
     image: str
     command: str | Sequence[str] | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str | None] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     mounts: Sequence[Mount] = ()
     networks: Sequence[str] = ()

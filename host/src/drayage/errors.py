@@ -11,6 +11,7 @@
     └── EngineError              the container engine refused or failed
         ├── EngineUnavailableError   it does not answer
         ├── ImageMissingError        the image is not there and could not be pulled
+        │   └── ImageNotPulledError      the image is not there and must not be pulled
         ├── ImageChangedError        the image is not the one that the step was defined for
         ├── EntrypointError          the image's command cannot be started
         ├── EngineDiskFullError      it has no space left
@@ -22,15 +23,24 @@ Inside a step, each of them becomes a :class:`dagster.Failure` with the same tex
 
 
 class DrayageError(Exception):
-    """Base class of all exceptions that drayage raises."""
+    """Base class of all exceptions that drayage raises.
+
+    Its ``retry_may_help`` says whether the same step may succeed when it is tried again.
+    """
+
+    retry_may_help = True
 
 
 class SettingsError(DrayageError):
     """A setting is missing or malformed; no container was started."""
 
+    retry_may_help = False
+
 
 class PromiseError(DrayageError):
     """An asset's promises cannot be read."""
+
+    retry_may_help = False
 
 
 class NotFoundError(DrayageError):
@@ -57,12 +67,22 @@ class ImageMissingError(EngineError):
     """The image is not on the engine and could not be pulled."""
 
 
+class ImageNotPulledError(ImageMissingError):
+    """The image is not on the engine, and the pull policy is ``never``."""
+
+    retry_may_help = False
+
+
 class ImageChangedError(EngineError):
     """The image's name now refers to an image other than the one that the step was defined for."""
+
+    retry_may_help = False
 
 
 class EntrypointError(EngineError):
     """The image's command cannot be started."""
+
+    retry_may_help = False
 
 
 class EngineDiskFullError(EngineError):

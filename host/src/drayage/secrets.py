@@ -2,10 +2,9 @@
 
 A secret goes to ``/run/secrets`` in the container and nowhere else. It is held there on memory-backed storage, which
 is emptied when the container ends, and its value is removed from everything that drayage writes: logs, messages,
-events and errors.
+events and errors (``redaction.py``).
 """
 
-import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,9 +13,6 @@ from pathlib import Path
 from drayage.errors import SettingsError
 
 SECRETS_DIRECTORY = "/run/secrets"
-_REDACTED = b"[secret]"
-# Redacting shorter values would black out ordinary text, and a value that short is not secret anyway.
-_SHORTEST_REDACTED_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -94,32 +90,3 @@ def read_secrets(declared: Mapping[str, Secret], names: Iterable[str]) -> dict[s
             "sources. Nothing was started."
         )
     return values
-
-
-class Redactor:
-    """Replaces the values of secrets in bytes and text with a placeholder.
-
-    Args:
-        values: The values of the secrets.
-    """
-
-    def __init__(self, values: Iterable[bytes]) -> None:
-        needles: set[bytes] = set()
-        for value in values:
-            for form in (value, value.strip()):
-                text = form.decode("utf-8", "replace")
-                needles |= {form, json.dumps(text)[1:-1].encode(), json.dumps(text, ensure_ascii=False)[1:-1].encode()}
-        self._needles = sorted((n for n in needles if len(n) >= _SHORTEST_REDACTED_BYTES), key=len, reverse=True)
-        self.hits = 0
-
-    def __call__(self, content: bytes) -> bytes:
-        """Return bytes with the secrets removed."""
-        for needle in self._needles:
-            if needle in content:
-                self.hits += 1
-                content = content.replace(needle, _REDACTED)
-        return content
-
-    def text(self, content: str) -> str:
-        """Return text with the secrets removed."""
-        return self(content.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")

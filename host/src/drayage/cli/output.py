@@ -66,7 +66,7 @@ def messages(
     redact = redactor(found)
 
     def show(line: str) -> None:
-        clean = redact.text(line)
+        clean = redact.line(line.encode("utf-8", "surrogateescape")).decode("utf-8", "backslashreplace")
         _print(sys.stdout, clean if as_json else _readable(clean))
 
     _each_line(found.attempt.messages, _end_of(setup, found) if follow else _now, show)

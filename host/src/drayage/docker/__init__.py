@@ -1,6 +1,6 @@
 """Implements the engine and debugger seams for Docker: no module outside this package imports docker-py.
 
-Reading order: ``engine`` (what a step needs from Docker) → ``files`` and ``output`` (its two hard parts) →
+Reading order: ``engine`` (what a step needs from Docker) → ``arguments``, ``files`` and ``output`` (its hard parts) →
 ``connections`` and ``errors`` (shared by all of them) → ``debug`` (terminals and image facts for debugging) → ``build``
 (a workload's image from its folder).
 """

@@ -9,15 +9,16 @@ from typing import Any, Literal
 
 import docker
 import docker.errors
-import docker.types
 import requests.exceptions
 
 from drayage.docker import files as docker_files
+from drayage.docker.arguments import create_arguments
 from drayage.docker.connections import open_client
 from drayage.docker.errors import engine_errors
 from drayage.docker.output import AttachedOutput, ReplayedOutput
-from drayage.engine import ContainerSpec, ContainerState, MemoryVolumeHold, Mount, Output, Usage
-from drayage.errors import ContainerGoneError, EngineError, ImageMissingError
+from drayage.engine import ContainerSpec, ContainerState, MemoryVolumeHold, Output, Usage
+from drayage.errors import ContainerGoneError, EngineError, ImageMissingError, ImageNotPulledError
+from drayage.identity import DEPLOYMENT
 
 _UNREADABLE_LOG_DRIVERS = frozenset({"none"})
 
@@ -41,15 +42,15 @@ class DockerEngine:
     def image_id(self, image: str, *, pull: Literal["missing", "always", "never"]) -> str:
         """Return the content address of an image, pulling it first if the policy says so."""
         if pull != "always":
-            with contextlib.suppress(ImageMissingError), engine_errors(f"inspect image {image!r}"):
+            with contextlib.suppress(ImageMissingError), engine_errors(f"inspect image {image!r}", given="image"):
                 return str(self._client.images.get(image).id)
         if pull == "never":
-            raise ImageMissingError(
+            raise ImageNotPulledError(
                 f"Image {image!r} is not on the engine, and the pull policy is `never`. Build it, or set "
                 "pull='missing'."
             )
         try:
-            with engine_errors(f"pull image {image!r}"):
+            with engine_errors(f"pull image {image!r}", given="image"):
                 self._client.images.pull(image)
                 return str(self._client.images.get(image).id)
         except EngineError as error:
@@ -60,16 +61,37 @@ class DockerEngine:
 
     def login(self, *, url: str, username: str, password: str) -> None:
         """Log in to an image registry."""
-        with engine_errors(f"log in to {url}"):
+        with engine_errors(f"log in to {url}", given="registry"):
             self._client.login(registry=url, username=username, password=password)
 
     def create(self, spec: ContainerSpec) -> ContainerState:
-        """Create a container, and return its state."""
-        with engine_errors(f"create a container of image {spec.image!r}"):
-            container = self._client.containers.create(**_create_arguments(spec))
+        """Create a container, and return its state; one that was kept gives up its name."""
+        given = "settings, command, env or container_kwargs"
+        with engine_errors(f"create a container of image {spec.image!r}", given=given):
+            arguments = create_arguments(spec)
+            try:
+                container = self._client.containers.create(**arguments)
+            except docker.errors.APIError as error:
+                if error.status_code != requests.codes.conflict or not self._free_name(arguments, spec.labels):
+                    raise
+                container = self._client.containers.create(**arguments)
             for network in spec.networks[1:]:
                 self._client.networks.get(network).connect(container)
             return _state(container.attrs)
+
+    def _free_name(self, arguments: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+        """Rename the container that has a name, if it is one of ours that has ended and was kept to be looked into."""
+        if "name" not in arguments:
+            return False
+        try:
+            holder = _state(self._api.inspect_container(arguments["name"]))
+        except docker.errors.NotFound:
+            # Whatever had the name has just been removed.
+            return True
+        if not holder.ended or holder.labels.get(DEPLOYMENT) != labels.get(DEPLOYMENT):
+            return False
+        self._api.rename(holder.id, f"{holder.name}-{holder.short_id}")
+        return True
 
     def start(self, container_id: str) -> None:
         """Start a created container."""
@@ -178,58 +200,6 @@ class DockerEngine:
 
     def _log_driver(self, container_id: str) -> str:
         return str(self._api.inspect_container(container_id)["HostConfig"]["LogConfig"]["Type"])
-
-
-def _create_arguments(spec: ContainerSpec) -> dict[str, Any]:
-    container_kwargs = dict(spec.container_kwargs)
-    arguments: dict[str, Any] = {
-        "image": spec.image,
-        "command": spec.command,
-        "detach": True,
-        "init": spec.init,
-        "mounts": [_mount(mount) for mount in spec.mounts] + list(container_kwargs.pop("mounts", ())),
-        "environment": {**spec.environment, **_environment(container_kwargs.pop("environment", None) or {})},
-        "labels": {**_labels(container_kwargs.pop("labels", None) or {}), **spec.labels},
-    }
-    optional = {
-        "name": spec.name,
-        "network": spec.networks[0] if spec.networks else None,
-        "mem_limit": spec.memory_bytes,
-        "memswap_limit": spec.memory_bytes,
-        "shm_size": spec.shm_bytes,
-        "nano_cpus": None if spec.cpus is None else int(spec.cpus * 1e9),
-        "user": spec.user,
-        "read_only": spec.read_only_root or None,
-        "security_opt": ["no-new-privileges"] if spec.no_new_privileges else None,
-        "cap_drop": list(spec.cap_drop) or None,
-    }
-    if "network_mode" in container_kwargs or "network_disabled" in container_kwargs:
-        optional["network"] = None
-    if "mem_limit" in container_kwargs:
-        optional["memswap_limit"] = None
-    arguments.update({name: value for name, value in optional.items() if value is not None})
-    return {**arguments, **container_kwargs}
-
-
-def _environment(environment: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
-    """Return a mapping, given either of docker-py's forms: a mapping, or ``NAME=value`` lines."""
-    if isinstance(environment, Mapping):
-        return dict(environment)
-    return {name: value for name, _, value in (line.partition("=") for line in environment)}
-
-
-def _labels(labels: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
-    return dict(labels) if isinstance(labels, Mapping) else dict.fromkeys(labels, "")
-
-
-def _mount(mount: Mount) -> docker.types.Mount:
-    return docker.types.Mount(
-        target=mount.target,
-        source=mount.source if mount.kind != "tmpfs" else None,
-        type=mount.kind,
-        read_only=mount.read_only if mount.kind != "tmpfs" else False,
-        tmpfs_size=mount.size_bytes or None if mount.kind == "tmpfs" else None,
-    )
 
 
 def _state(attributes: Mapping[str, Any]) -> ContainerState:

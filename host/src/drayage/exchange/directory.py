@@ -5,6 +5,7 @@ There is one directory per attempt, ``<root>/<run>/<step>/<attempt>``, and it st
     io/context.json     what Dagster tells the workload; readable to every user id
     io/messages.jsonl   what the workload tells Dagster; writable to every user id
     stdout.log  stderr.log  container.json  verdict.json
+    failure.txt         everything that was wrong, if it is too long to be shown
     context.pipe        exists while a standby container may wait for its context (``context_pipe.py``)
 
 ``container.json`` records how the container was made, and ``verdict.json`` how the step was judged (``record.py``).
@@ -20,7 +21,7 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -30,9 +31,6 @@ from drayage.errors import ExchangeError
 # The folder below the root for what `drayage replay` and `drayage shell` make, in the same layout one level deeper.
 # The folders of `drayage conform` in it are separate exchange roots.
 REPLAYS = "replays"
-
-# In pieces of this size, so that a line without an end costs no memory.
-_LONGEST_LINE_BYTES = 16 * 2**20
 
 WORKLOAD_IO = "/drayage/io"
 WORKLOAD_CONTEXT = f"{WORKLOAD_IO}/context.json"
@@ -112,11 +110,11 @@ class Attempt:
         except FileNotFoundError:
             return None
 
-    def scrub_messages(self, redact: Callable[[bytes], bytes]) -> None:
+    def scrub_messages(self, clean_lines: Callable[[BinaryIO], Iterable[bytes]]) -> None:
         """Take secrets out of the messages, in the same file, which a container may have mounted.
 
         Args:
-            redact: Takes secrets out of a line.
+            clean_lines: Yields the lines of a file with the secrets removed.
 
         Raises:
             ExchangeError: The messages are not in a regular file any more.
@@ -124,7 +122,7 @@ class Attempt:
         clean = self.path / f".messages.{os.getpid()}"
         try:
             with open_regular(self.messages, write=True) as messages, clean.open("w+b") as copy:
-                copy.writelines(redact(line) for line in iter(lambda: messages.readline(_LONGEST_LINE_BYTES), b""))
+                copy.writelines(clean_lines(messages))
                 copy.seek(0)
                 messages.seek(0)
                 shutil.copyfileobj(copy, messages)

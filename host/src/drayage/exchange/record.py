@@ -24,8 +24,9 @@ from drayage.errors import ExchangeError
 from drayage.exchange.directory import Attempt
 from drayage.identity import Identity
 from drayage.promise import Promise
-from drayage.request import AdapterName, ContainerRequest
-from drayage.secrets import EnvSecret, FileSecret, Redactor
+from drayage.redaction import Redactor
+from drayage.request import AdapterName, ContainerRequest, plain_environment
+from drayage.secrets import EnvSecret, FileSecret
 from drayage.settings import StepSettings
 
 CONTAINER_FILE = "container.json"
@@ -82,6 +83,7 @@ class ContainerRecord(_Record, frozen=True):
         command: The command in place of the image's own; None kept the image's.
         created_at_s: Time of creation, in seconds since the epoch.
         environment: Environment variables, Pipes' own included; None stands for a hidden credential.
+        taken_away: Names of the image's environment variables that the container does not get.
         secrets: Sources of the files under ``/run/secrets``, by file name.
         settings: The step's settings, such as limits, mounts, networks and user.
         container_kwargs: The engine's own keyword arguments, without environment variables.
@@ -103,6 +105,7 @@ class ContainerRecord(_Record, frozen=True):
     command: str | tuple[str, ...] | None
     created_at_s: float
     environment: dict[str, str | None] = {}
+    taken_away: tuple[str, ...] = ()
     secrets: dict[str, EnvSecret | FileSecret] = {}
     settings: StepSettings = StepSettings()
     container_kwargs: dict[str, Any] = {}
@@ -129,13 +132,14 @@ class ContainerRecord(_Record, frozen=True):
         """Return this record as another deployment would have written it."""
         return self.model_copy(update={"identity": replace(self.identity, deployment=deployment)})
 
-    def known_environment(self) -> dict[str, str]:
-        """Return the environment variables whose value is known, hidden ones with their value in this process."""
-        return {
+    def known_environment(self) -> dict[str, str | None]:
+        """Return the environment as a request takes it, hidden variables with their value in this process, if any."""
+        known = {
             name: os.environ[name] if value is None else value
             for name, value in self.environment.items()
             if value is not None or name in os.environ
         }
+        return {**known, **dict.fromkeys(self.taken_away)}
 
 
 class VerdictRecord(_Record, frozen=True):
@@ -187,10 +191,11 @@ def record_container(
         fingerprint: Fingerprint of what the step asked for.
         created_at_s: Time of creation, in seconds since the epoch.
     """
-    redact = Redactor(request.secrets.values()).text
+    redactor = Redactor(request.secrets.values())
+    redact = redactor.text
     container_kwargs = dict(request.container_kwargs)
-    extra = container_kwargs.pop("environment", None) or {}
-    lines = extra if isinstance(extra, Mapping) else dict(line.partition("=")[::2] for line in extra)
+    extra = plain_environment(container_kwargs.pop("environment", None), of="container_kwargs['environment']")
+    environment = {**bootstrap, **request.environment, **extra}
     plain = {name: value for name, value in container_kwargs.items() if _is_json(value)}
     ContainerRecord(
         identity=request.identity,
@@ -201,12 +206,11 @@ def record_container(
         image_id=state.image_id,
         command=_clean(request.command, redact),
         created_at_s=created_at_s,
-        environment={
-            name: _shown(name, value, redact) for name, value in {**bootstrap, **request.environment, **lines}.items()
-        },
+        environment={name: _shown(name, value, redact) for name, value in environment.items() if value is not None},
+        taken_away=tuple(sorted(name for name, value in environment.items() if value is None)),
         secrets=dict(request.secret_sources),
         settings=request.settings,
-        container_kwargs=json.loads(redact(json.dumps(plain))),
+        container_kwargs=redactor.message(plain),
         not_recorded=tuple(sorted(set(container_kwargs) - set(plain))),
         promised={key: dict(promised) for key, promised in request.promised.items()},
         adapter=request.adapter,

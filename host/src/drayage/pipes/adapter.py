@@ -21,13 +21,14 @@ import contextlib
 import json
 import math
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from drayage.errors import SettingsError
 from drayage.exchange.directory import open_regular
 from drayage.pipes.lines import OverlongLine
+from drayage.redaction import Redactor
 from drayage.request import AdapterName
 
 _KEY_VALUE = re.compile(rb"([A-Za-z_][A-Za-z0-9_./-]*)=(.*)", re.DOTALL)
@@ -46,7 +47,7 @@ class Adapter:
         redact: Removes secrets from a line.
     """
 
-    def __init__(self, form: AdapterName, *, asset: str, messages: IO[bytes], redact: Callable[[bytes], bytes]) -> None:
+    def __init__(self, form: AdapterName, *, asset: str, messages: IO[bytes], redact: Redactor) -> None:
         self._form = form
         self._asset = asset
         self._messages = messages
@@ -60,12 +61,14 @@ class Adapter:
         if not self._lines:
             self._send("opened", {"extras": {}})
         self._lines += 1
-        clean = self._redact(bytes(line)).strip()
+        record = bytes(line).strip()
         if isinstance(line, OverlongLine):
-            clean += b" (and more)"
+            record += b" (and more)"
         try:
-            self._metadata |= _json_record(clean) if self._form == "json_lines" else _key_value_record(clean)
+            read = _json_record(record) if self._form == "json_lines" else _key_value_record(record)
+            self._metadata |= self._redact.message(read)
         except (ValueError, RecursionError) as error:
+            clean = self._redact.beginning(line) if isinstance(line, OverlongLine) else self._redact(record)
             shown = clean[:_SHOWN_BYTES].decode("utf-8", "backslashreplace")
             problem = f"line {self._lines} of standard output is not a {_FORMS[self._form]} ({error}): {shown}"
             self._problem = self._problem or problem
@@ -108,7 +111,7 @@ def open_adapter(
     assets: Collection[str],
     *,
     messages: Path,
-    redact: Callable[[bytes], bytes],
+    redact: Redactor,
 ) -> Iterator[Adapter | None]:
     """Open the adapter of a container that is not started yet, or whose output is read again from its start.
 

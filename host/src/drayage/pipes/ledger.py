@@ -13,7 +13,9 @@ import dagster as dg
 from dagster_pipes import PipesException, PipesMessage
 
 from drayage.engine import ContainerState
+from drayage.pipes.lines import OverlongLine
 from drayage.pipes.schema import require_message
+from drayage.redaction import Redactor
 from drayage.verdict.judge import Ending, Facts, LimitReached
 
 _KEPT_PROBLEMS = 20
@@ -31,9 +33,6 @@ class MessageSink(Protocol):
     def report_problem(self, text: str, line: bytes | None = None) -> None:
         """Record something that was not understood."""
 
-    def redact(self, text: bytes) -> bytes:
-        """Return a line with secrets removed."""
-
 
 class Ledger:
     """A record of what came through Pipes in one session.
@@ -42,7 +41,7 @@ class Ledger:
         on_activity: Called after each message, from the reader's thread.
         on_custom: Called with a custom message's payload; returns whether Dagster's handler should also keep the
             message in memory.
-        redact: Removes secrets from a line.
+        redact: Removes secrets from messages, before anything else sees them, and from problems.
     """
 
     def __init__(
@@ -50,11 +49,11 @@ class Ledger:
         *,
         on_activity: Callable[[], None] = lambda: None,
         on_custom: CustomMessageHandler = lambda _payload: False,
-        redact: Callable[[bytes], bytes] = lambda line: line,
+        redact: Redactor | None = None,
     ) -> None:
         self._on_activity = on_activity
         self._on_custom = on_custom
-        self._redact = redact
+        self._redact = Redactor(()) if redact is None else redact
         self._problems = Problems()
         self._handler: dg.PipesMessageHandler | None = None
         self._taken = 0
@@ -108,19 +107,18 @@ class Ledger:
             line: The offending bytes; their beginning is quoted.
         """
         if line is not None:
-            excerpt = self._redact(bytes(line[:_EXCERPT_BYTES])).decode("utf-8", "backslashreplace")
+            # Redacted before it is cut, because no half of a secret can be found.
+            clean = self._redact.beginning(line) if isinstance(line, OverlongLine) else self._redact(line)
+            excerpt = clean[:_EXCERPT_BYTES].decode("utf-8", "backslashreplace")
             text = f"{text}: {excerpt}{'…' if len(line) > _EXCERPT_BYTES else ''}"
-        self._problems.add(text)
-
-    def redact(self, text: bytes) -> bytes:
-        """Return a line with secrets removed."""
-        return self._redact(text)
+        self._problems.add(self._redact.text(text))
 
     def take(self, message: Any, handler: dg.PipesMessageHandler) -> None:
         """Record what the verdict needs from a message, and let Dagster's handler do the rest."""
         self.messages += 1
         self.last_message_at = time.monotonic()
         try:
+            message = self._redact.message(message)
             self._understand(message, handler)
         except Exception as error:  # noqa: BLE001 - any error of a handler means one message that was not understood
             self.report_problem(
@@ -180,10 +178,6 @@ class LedgerHandler:
     def report_problem(self, text: str, line: bytes | None = None) -> None:
         """Record a line that is not a message."""
         self._ledger.report_problem(text, line)
-
-    def redact(self, text: bytes) -> bytes:
-        """Return a line with secrets removed."""
-        return self._ledger.redact(text)
 
     def report_pipes_framework_exception(self, origin: str, exc_info: Any) -> None:
         """Record an error of the reader itself, which the stock client would only log."""

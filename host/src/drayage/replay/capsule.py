@@ -8,11 +8,13 @@ import tarfile
 import time
 import uuid
 from pathlib import Path
+from typing import BinaryIO
 
 from drayage.errors import ExchangeError
 from drayage.exchange.directory import REPLAYS, Attempt, Exchange, open_regular
 from drayage.exchange.history import PastAttempt, read_step, require_record
 from drayage.exchange.record import CONTAINER_FILE, VERDICT_FILE, versions
+from drayage.redaction import Redactor
 from drayage.replay.prepare import redactor
 
 _FORMAT = 1
@@ -41,7 +43,7 @@ def write_capsule(step: PastAttempt, path: Path) -> None:
             _add(tar, _VERSIONS, json.dumps(about, indent=2).encode())
             for name in _MEMBERS:
                 with contextlib.suppress(FileNotFoundError), open_regular(step.attempt.path / name) as source:
-                    _add(tar, name, b"".join(redact(line) for line in source))
+                    _add(tar, name, _without_secrets(source, Path(name).suffix, redact))
         temporary.replace(path)
     except ExchangeError:
         temporary.unlink(missing_ok=True)
@@ -91,6 +93,13 @@ def open_capsule(path: Path, exchange: Exchange) -> PastAttempt:
 
 def _place(attempt: Attempt, name: str, content: bytes) -> None:
     (attempt.path / name).write_bytes(content)
+
+
+def _without_secrets(file: BinaryIO, suffix: str, redact: Redactor) -> bytes:
+    if suffix == ".json":
+        # A whole document: as text, a secret that looks like a number would break it.
+        return redact.line(file.read())
+    return b"".join(map(redact.line if suffix == ".jsonl" else redact, file))
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:

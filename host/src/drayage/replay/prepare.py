@@ -13,8 +13,9 @@ from drayage.exchange.directory import REPLAYS, Attempt, Exchange
 from drayage.exchange.history import PastAttempt, require_record
 from drayage.exchange.record import ContainerRecord
 from drayage.identity import Identity
+from drayage.redaction import Redactor
 from drayage.request import ContainerRequest
-from drayage.secrets import Redactor, read_secrets
+from drayage.secrets import read_secrets
 
 _PIPES = "DAGSTER_PIPES_"
 
@@ -106,7 +107,7 @@ def prepare(
         promised=record.promised,
         adapter=record.adapter,
     )
-    bootstrap = {name: value for name, value in environment.items() if name.startswith(_PIPES)}
+    bootstrap = {name: value for name, value in environment.items() if value and name.startswith(_PIPES)}
     return PreparedReplay(request, bootstrap, _new_attempt(step, overrides, exchange), tuple(notes))
 
 
@@ -123,7 +124,8 @@ def redactor(step: PastAttempt) -> Redactor:
     if step.record is None:
         return Redactor(())
     try:
-        return Redactor(read_secrets(step.record.secrets, step.record.secrets).values())
+        names = set(step.record.promised).union(*step.record.promised.values())
+        return Redactor(read_secrets(step.record.secrets, step.record.secrets).values(), names=names)
     except SettingsError as error:
         if step.verdict is not None:
             return Redactor(())

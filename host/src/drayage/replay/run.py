@@ -19,7 +19,7 @@ from drayage.promise import Promise
 from drayage.replay.prepare import PreparedReplay
 from drayage.step.output import OutputLogs
 from drayage.step.runner import Runner
-from drayage.verdict.judge import Verdict, judge
+from drayage.verdict.judge import Verdict
 from drayage.verdict.promises import broken_promises, unreported_promises
 
 _MESSAGES = "DAGSTER_PIPES_MESSAGES"
@@ -74,7 +74,7 @@ class Replay:
         facts = runner.facts(
             state, broken_promises=handler.broken_promises(), debug_text=reader.no_messages_debug_text()
         )
-        verdict = judge(facts)
+        verdict = runner.judge(facts)
         runner.record(attempt, verdict, state)
         return verdict
 

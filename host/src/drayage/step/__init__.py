@@ -1,6 +1,7 @@
 """Runs one step, from its request to its verdict.
 
-Reading order: ``execution`` (the whole step) → ``runner`` (the part shared with a replay) → ``start``, ``adoption``,
-``lineage``, ``standby`` (choose the container) → ``launch`` (create and start it) → ``follower``, ``output`` (follow it
-while it runs) → ``watch``, ``limits`` (stop it at a time limit) → ``invocation`` (what the asset gets back).
+Reading order: ``declared`` (what its definitions say) → ``execution`` (the whole step) → ``runner`` (the part shared
+with a replay) → ``start``, ``adoption``, ``lineage``, ``standby`` (choose the container) → ``launch`` (create and start
+it) → ``follower``, ``output`` (follow it while it runs) → ``watch``, ``limits`` (stop it at a time limit) →
+``invocation`` (what the asset gets back).
 """

@@ -20,7 +20,7 @@ from drayage.step.output import OutputLogs
 from drayage.step.runner import Runner
 from drayage.step.start import Start, StepHost, choose_start
 from drayage.verdict.failure import debug_commands, error_failure, step_failure
-from drayage.verdict.judge import Reason, Verdict, judge
+from drayage.verdict.judge import Reason, Verdict
 from drayage.verdict.results import (
     AlreadyLogged,
     broken,
@@ -69,7 +69,9 @@ class Execution:
             text = self._runner.redactor.text(str(error))
             # Without a container there is nothing to inspect or to start again.
             commands = self._commands(self._start).values() if self._start and self._runner.container_id else ()
-            raise error_failure(text, error, self._measured_metadata(), commands=commands) from error
+            # Dagster records the errors that led to this one too, and their texts cannot be redacted.
+            cause = error if self._runner.redactor.allows(error) else None
+            raise error_failure(text, error, self._measured_metadata(), commands=commands) from cause
 
     def _results(self, image_id: str, *, streaming: bool) -> Generator[Any, None, None]:
         request, runner = self._request, self._runner
@@ -92,6 +94,10 @@ class Execution:
                     state = self._take_finished(adopted)
                 else:
                     state = yield from self._run(start, logs, session.get_bootstrap_env_vars(), streaming=streaming)
+            if problem := logs.console_problem():
+                request.context.log.warning(
+                    "this process's output took no more (%s); %s is whole", problem, attempt.path
+                )
             # The session is closed: the last message has been read.
             if streaming:
                 yield from self._reported()
@@ -147,17 +153,18 @@ class Execution:
         facts = self._runner.facts(
             state, broken_promises=breaches + unreported(request, results), debug_text=debug_text
         )
-        self._verdict = judge(facts)
+        self._verdict = verdict = self._runner.judge(facts)
         self._runner.record(start.attempt, self._verdict, state, self._measured())
-        if not self._verdict.green:
+        if not verdict.green:
             raise step_failure(
-                verdict=self._verdict,
+                verdict=verdict,
                 facts=facts,
                 state=state,
                 last_lines=logs.last_lines(),
                 metadata=self._metadata,
                 commands=self._commands(start).values(),
                 links=self._custom.links,
+                whole=start.attempt.path / "failure.txt",
             )
         self.invocation = DrayageInvocation(
             session,

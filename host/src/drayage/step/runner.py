@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from threading import Event
 
 import dagster as dg
@@ -14,12 +15,13 @@ from drayage.exchange.record import VerdictRecord
 from drayage.pipes.adapter import open_adapter
 from drayage.pipes.ledger import CustomMessageHandler, Ledger
 from drayage.pipes.reader import LogMessageReader
+from drayage.redaction import Redactor
 from drayage.request import ContainerRequest
-from drayage.secrets import Redactor
 from drayage.step.launch import Launched, Launcher
 from drayage.step.output import OutputLogs, open_output_logs
 from drayage.step.watch import Watch
-from drayage.verdict.judge import Facts, LimitReached, Verdict
+from drayage.verdict.failure import shortened
+from drayage.verdict.judge import Facts, LimitReached, Verdict, judge
 
 
 class Runner:
@@ -44,7 +46,7 @@ class Runner:
         self._engine = engine
         self._on_leftover = on_leftover
         self._changed = Event()
-        self.redactor = Redactor(request.secrets.values())
+        self.redactor = Redactor(request.secrets.values(), names=request.names if request.secrets else ())
         self.ledger = Ledger(on_activity=self._changed.set, on_custom=on_custom, redact=self.redactor)
         self.container_id: str | None = None
         self.launched: Launched | None = None
@@ -127,6 +129,11 @@ class Runner:
         """Return everything that the verdict depends on, as :meth:`drayage.pipes.ledger.Ledger.facts` does."""
         return self.ledger.facts(state, broken_promises=broken_promises, limit=self.limit, debug_text=debug_text)
 
+    def judge(self, facts: Facts) -> Verdict:
+        """Judge the container, as :func:`drayage.verdict.judge.judge` does, and remove secrets from the reasons."""
+        verdict = judge(facts)
+        return Verdict(tuple(replace(reason, text=self.redactor.text(reason.text)) for reason in verdict.reasons))
+
     def record(
         self,
         attempt: Attempt,
@@ -145,15 +152,15 @@ class Runner:
         VerdictRecord(
             green=verdict.green,
             judged_at_s=time.time(),
-            reasons=tuple(self.redactor.text(reason.text) for reason in verdict.reasons),
+            reasons=tuple(shortened(self.redactor.text(reason.text)) for reason in verdict.reasons),
             state=state,
             measures=dict(measures or {}),
         ).write(attempt)
 
     def scrub(self, attempt: Attempt) -> None:
         """Remove secrets from the messages that the workload wrote."""
-        if self.redactor.hits:
-            attempt.scrub_messages(self.redactor)
+        if self.redactor:
+            attempt.scrub_messages(self.redactor.lines)
 
     def _note_container(self, container_id: str) -> None:
         self.container_id = container_id

@@ -271,7 +271,7 @@ def _plain(value: object) -> object:
 def _request_of(record: ContainerRecord, identity: Identity) -> ContainerRequest | None:
     """Return the request for a container like the recorded one; None if the record lacks a part of it."""
     environment = record.known_environment()
-    if not record.settings.standby or environment.keys() != record.environment.keys():
+    if not record.settings.standby or record.environment.keys() - environment.keys():
         return None
     return ContainerRequest(
         identity=identity,

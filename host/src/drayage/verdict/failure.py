@@ -1,7 +1,10 @@
 """Makes failures that explain themselves: the reasons, the commands to try next, the container and its last lines."""
 
+import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from dagster_pipes import PipesException
@@ -12,7 +15,17 @@ from drayage.exchange.directory import Attempt
 from drayage.identity import short_run_id
 from drayage.verdict.judge import Facts, Verdict
 
+_LONGEST_REASON_CHARACTERS = 4000
+_LONGEST_STACK_CHARACTERS = 20_000
 _STACK_FRAMES = 30
+_SHOWN_REASONS = 20
+# Colours, movements and titles of a terminal. Source: ECMA-48, sections 5.3 to 5.6.
+_TERMINAL_CODE = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b\n]*(?:\x07|\x1b\\)|\x1b[PX^_][^\x1b\n]*\x1b\\|\x1b[ -/]*[0-~]"
+)
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# Kinds of reasons that the same image with the same context has again.
+_CERTAIN = frozenset({"message", "promise"})
 
 
 def debug_commands(command_line: str, attempt: Attempt, step: str) -> dict[str, str]:
@@ -39,6 +52,7 @@ def step_failure(
     metadata: Mapping[str, dg.MetadataValue],
     commands: Collection[str],
     links: Mapping[str, str],
+    whole: Path,
 ) -> dg.Failure:
     """Return the failure of a step whose verdict is red.
 
@@ -50,25 +64,48 @@ def step_failure(
         metadata: The numbers and paths that every materialization carries too.
         commands: Commands that people can run next.
         links: URLs that the workload reported, such as its Flink job's page, by what they show.
+        whole: Where to write everything, if it is too long to be shown.
     """
     # The workload's own text may already end with a full stop.
-    first, *others = [reason.text.rstrip(".") for reason in verdict.reasons]
+    reasons = [plain(reason.text).rstrip(".") for reason in verdict.reasons]
+    stack = [] if facts.exception is None else [plain(line) for line in _stack(facts.exception)]
+    is_short = len(reasons) <= _SHOWN_REASONS and all(text == shortened(text) for text in reasons)
+    if not is_short or _shown_stack(stack) != "".join(stack):
+        more = [_write_whole(whole, "\n".join([*reasons, "", *stack]))]
+    else:
+        more = []
+    first, *others = [shortened(text) for text in reasons[:_SHOWN_REASONS]]
     lines = [f"{state.image}: {first}."]
     lines += [f"Also: {text}." for text in others]
-    lines += _what_to_do(commands)
-    lines += [f"Its {name}: {url}" for name, url in links.items()]
+    lines += [*more, *_what_to_do(commands)]
+    shown_links = {plain(name): shortened(plain(url)) for name, url in links.items()}
+    lines += [f"Its {name}: {url}" for name, url in shown_links.items()]
     lines.append(f"Container {state.short_id} ({state.name}) of image {state.image_id[:19]}.")
-    if last_lines:
-        lines += ["Its last lines:", *(f"  {line}" for line in last_lines[-5:])]
+    shown_lines = [plain(line) for line in last_lines]
+    if shown_lines:
+        lines += ["Its last lines:", *(f"  {line}" for line in shown_lines[-5:])]
     return dg.Failure(
         description="\n".join(lines),
         metadata={
             # First, because the UI truncates a long list until it is expanded.
-            **{f"{name.replace(' ', '_')}_url": dg.MetadataValue.url(url) for name, url in links.items()},
+            **{f"{name.replace(' ', '_')}_url": dg.MetadataValue.url(url) for name, url in shown_links.items()},
             **metadata,
-            **_failure_metadata(facts, state, last_lines),
+            **_failure_metadata(facts, state, shown_lines, _shown_stack(stack)),
         },
+        # Something else may also have been wrong because the container was killed, or its network was down.
+        allow_retries=not {reason.kind for reason in verdict.reasons} <= _CERTAIN,
     )
+
+
+def plain(text: str) -> str:
+    """Return text without a terminal's codes, and without what a database or a page cannot hold."""
+    visible = _CONTROL_CHARACTER.sub("", _TERMINAL_CODE.sub("", text.replace("\r\n", "\n")))
+    return visible.encode("utf-8", "backslashreplace").decode()
+
+
+def shortened(text: str) -> str:
+    """Return the beginning and the end of a text that is too long to be shown, and a short text as it is."""
+    return _cut(text, _LONGEST_REASON_CHARACTERS)
 
 
 def error_failure(
@@ -83,7 +120,11 @@ def error_failure(
         commands: Commands that people can run next; empty if there was no container.
     """
     description = "\n".join([text, *_what_to_do(commands)])
-    return dg.Failure(description=description, metadata={**metadata, "error_type": type(error).__name__})
+    return dg.Failure(
+        description=description,
+        metadata={**metadata, "error_type": type(error).__name__},
+        allow_retries=error.retry_may_help,
+    )
 
 
 def _what_to_do(commands: Collection[str]) -> list[str]:
@@ -92,7 +133,9 @@ def _what_to_do(commands: Collection[str]) -> list[str]:
     return ["To run it again with the same context, or to look into it:", *(f"  {command}" for command in commands)]
 
 
-def _failure_metadata(facts: Facts, state: ContainerState, last_lines: Sequence[str]) -> dict[str, dg.MetadataValue]:
+def _failure_metadata(
+    facts: Facts, state: ContainerState, last_lines: Sequence[str], stack: str
+) -> dict[str, dg.MetadataValue]:
     ending = facts.ending
     metadata: dict[str, dg.MetadataValue] = {
         "image": dg.MetadataValue.text(state.image),
@@ -106,17 +149,46 @@ def _failure_metadata(facts: Facts, state: ContainerState, last_lines: Sequence[
         "last_lines": dg.MetadataValue.md("```text\n" + "\n".join(last_lines).replace("```", "'''") + "\n```"),
     }
     if facts.exception is not None:
-        stack = "".join(_stack(facts.exception)).replace("```", "'''")
-        metadata["pipes_exception"] = dg.MetadataValue.md(f"```text\n{stack}\n```")
+        shown = stack.replace("```", "'''")
+        metadata["pipes_exception"] = dg.MetadataValue.md(f"```text\n{shown}\n```")
     return metadata
 
 
 def _stack(exception: PipesException) -> list[str]:
     """Return the exception's lines in the order in which Python prints them: causes first."""
+    chain: list[Any] = [exception]
+    while isinstance(chain[-1], Mapping) and (led := chain[-1].get("cause") or chain[-1].get("context")):
+        chain.append(led)
     lines: list[str] = []
-    cause = exception.get("cause") or exception.get("context")
-    if cause:
-        lines += [*_stack(cause), "\nwhich led to:\n\n"]
-    lines += [str(frame) for frame in (exception.get("stack") or ())][-_STACK_FRAMES:]
-    lines.append(str(exception.get("message") or exception.get("name") or ""))
+    for one in reversed(chain):
+        if lines:
+            lines.append("\nwhich led to:\n\n")
+        if not isinstance(one, Mapping):
+            lines.append(str(one))
+            continue
+        frames = one.get("stack") or ()
+        lines += [str(frame) for frame in ([frames] if isinstance(frames, str) else frames)]
+        lines.append(str(one.get("message") or one.get("name") or ""))
     return lines
+
+
+def _shown_stack(stack: Sequence[str]) -> str:
+    """Return the end of a long stack: its last frames, and as much of each as can be shown."""
+    return _cut("".join(stack[-_STACK_FRAMES:]), _LONGEST_STACK_CHARACTERS)
+
+
+def _cut(text: str, longest: int) -> str:
+    if len(text) <= longest:
+        return text
+    half = longest // 2
+    return f"{text[:half]} … [{len(text) - 2 * half} characters left out] … {text[-half:]}"
+
+
+def _write_whole(path: Path, text: str) -> str:
+    """Write what cannot be shown to a file, and return a sentence that says where it is."""
+    try:
+        path.touch(mode=0o600)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        return f"This was cut, and the whole cannot be written to {path}: {error.strerror}."
+    return f"This was cut; the whole is in {path}."

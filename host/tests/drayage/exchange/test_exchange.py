@@ -115,7 +115,7 @@ def test_a_context_that_is_not_written_yet_is_none(attempt: Attempt) -> None:
 def test_messages_are_scrubbed_in_the_file_that_the_container_has_mounted(attempt: Attempt) -> None:
     attempt.messages.write_bytes(b"one\nhush-hush\nthree\n")
     before = attempt.messages.stat().st_ino
-    attempt.scrub_messages(lambda line: line.replace(b"hush-hush", b"[secret]"))
+    attempt.scrub_messages(lambda file: [line.replace(b"hush-hush", b"[secret]") for line in file])
     assert attempt.messages.read_bytes() == b"one\n[secret]\nthree\n"
     assert attempt.messages.stat().st_ino == before
     assert sorted(path.name for path in attempt.path.iterdir()) == ["io"]
@@ -127,5 +127,5 @@ def test_messages_that_were_replaced_are_not_scrubbed(attempt: Attempt, tmp_path
     attempt.messages.unlink()
     attempt.messages.symlink_to(victim)
     with pytest.raises(ExchangeError, match="not a regular file"):
-        attempt.scrub_messages(lambda _line: b"")
+        attempt.scrub_messages(lambda _file: [])
     assert victim.read_text() == "of the host"

@@ -75,10 +75,10 @@ def test_a_container_is_recorded_without_its_credentials(attempt: Attempt) -> No
         image="my/image",
         settings=StepSettings(memory="64m"),  # type: ignore[arg-type]  # read as a size
         command=["run", "--key=s3cret"],
-        environment={"A": "1", "B": "uses s3cret", "API_KEY": "x"},
-        secrets={"key": b"s3cret"},
+        environment={"A": "1", "B": "uses s3cret", "API_KEY": "x", "LANG": None},
+        secrets={"key": b"s3cret", "pin": b"1000"},
         secret_sources={"key": EnvSecret("KEY")},
-        container_kwargs={"hostname": "h", "environment": {"C": "2"}, "ulimits": [object()]},
+        container_kwargs={"hostname": "h", "cpu_shares": 1000, "environment": {"C": 2}, "ulimits": [object()]},
         promised={"trips": {"rows": Promise(types=("int",))}},
     )
     record_container(attempt, request, {"DAGSTER_PIPES_CONTEXT": "p"}, STATE, fingerprint="f", created_at_s=1.25)
@@ -88,7 +88,9 @@ def test_a_container_is_recorded_without_its_credentials(attempt: Attempt) -> No
     assert record.requested_command == ["run", "--key=[secret]"]
     assert record.environment == {"DAGSTER_PIPES_CONTEXT": "p", "A": "1", "B": None, "API_KEY": None, "C": "2"}
     assert record.secrets == {"key": EnvSecret("KEY")}
-    assert record.container_kwargs == {"hostname": "h"}
+    assert record.taken_away == ("LANG",)
+    assert record.known_environment()["LANG"] is None
+    assert record.container_kwargs == {"hostname": "h", "cpu_shares": 1000}
     assert record.not_recorded == ("ulimits",)
     assert record.promised == {"trips": {"rows": Promise(types=("int",))}}
     assert (record.settings.memory, record.created_at_s, record.image_id) == (2**26, 1.25, "sha256:1")

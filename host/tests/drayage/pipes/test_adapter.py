@@ -9,6 +9,7 @@ import pytest
 from drayage.errors import SettingsError
 from drayage.pipes.adapter import AdapterName, open_adapter
 from drayage.pipes.lines import OverlongLine
+from drayage.redaction import Redactor
 
 TRIPS = "lake/trips"
 
@@ -17,9 +18,7 @@ def messages(path: Path, form: AdapterName, lines: list[bytes], *, exit_code: in
     """Return the messages that lines of standard output become."""
     file = path / "messages.jsonl"
     file.touch()
-    with open_adapter(
-        form, [TRIPS], messages=file, redact=lambda line: line.replace(b"hunter2", b"[secret]")
-    ) as adapter:
+    with open_adapter(form, [TRIPS], messages=file, redact=Redactor([b"hunter2"])) as adapter:
         assert adapter is not None
         for line in lines:
             adapter.take_line(line)
@@ -116,7 +115,7 @@ def test_messages_of_an_interrupted_host_are_replaced(tmp_path: Path) -> None:
 def test_a_step_of_no_or_several_assets_has_no_adapter(tmp_path: Path, assets: list[str]) -> None:
     with (
         pytest.raises(SettingsError, match=f"this step has {len(assets)}"),
-        open_adapter("key_value", assets, messages=tmp_path / "messages.jsonl", redact=bytes),
+        open_adapter("key_value", assets, messages=tmp_path / "messages.jsonl", redact=Redactor(())),
     ):
         pass
 
@@ -124,6 +123,6 @@ def test_a_step_of_no_or_several_assets_has_no_adapter(tmp_path: Path, assets: l
 def test_an_unknown_form_is_an_error(tmp_path: Path) -> None:
     with (
         pytest.raises(SettingsError, match="expected json_lines or key_value, got 'xml'"),
-        open_adapter("xml", [TRIPS], messages=tmp_path / "messages.jsonl", redact=bytes),  # type: ignore[arg-type]
+        open_adapter("xml", [TRIPS], messages=tmp_path / "messages.jsonl", redact=Redactor(())),  # type: ignore[arg-type]
     ):
         pass

@@ -14,6 +14,7 @@ from drayage.engine import ContainerSpec
 from drayage.exchange.context_pipe import ContextPipe
 from drayage.exchange.directory import Exchange
 from drayage.identity import Identity
+from drayage.redaction import Redactor
 from drayage.request import ContainerRequest
 from drayage.settings import StepSettings
 from drayage.step.adoption import Adopted, AlreadyLogged
@@ -55,7 +56,7 @@ def adopt(status: str, settings: StepSettings, folder: Path) -> Launched:
         measures={},
     )
     with contextlib.ExitStack() as stack:
-        logs = stack.enter_context(open_output_logs(attempt.stdout, attempt.stderr, lambda line: line))
+        logs = stack.enter_context(open_output_logs(attempt.stdout, attempt.stderr, Redactor(())))
         launched = launcher.adopt(adopted, logs, ContextPipe(attempt))
         launched.follower.stop("SIGKILL", grace_s=0)
         return launched
