@@ -21,7 +21,7 @@ FETCHED = {"script": "src", "link": "href", "img": "src", "iframe": "src", "sour
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
     """Append what is generated to the two pages of the reference that have such a part."""
     if page.file.src_uri == "reference/cli.md":
-        command = [sys.executable, "-m", "typer", "drayage.cli", "utils", "docs", "--name", "drayage"]
+        command = [sys.executable, "-m", "typer", "drayage.cli.app", "utils", "docs", "--name", "drayage"]
         printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603 - ours
         # The page has a title of its own, and beside it a list of the commands, whose texts are cut in this one.
         return markdown + re.sub(r"\*\*Commands\*\*:\n\n(?:\* .*\n)+", "", printed.partition("\n")[2])

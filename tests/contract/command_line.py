@@ -14,7 +14,7 @@ from contract_steps import Deployment, StepOutcome, materialize, shell, step, wa
 from typer.testing import CliRunner
 
 from drayage import DrayageClient
-from drayage.cli import app
+from drayage.cli.app import app
 
 PROGRAM = [sys.executable, "-m", "drayage.cli"]
 READING = frozenset({"runs", "steps", "logs", "messages"})

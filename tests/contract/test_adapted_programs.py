@@ -7,7 +7,7 @@ from contract_steps import Deployment, materialize, step
 from typer.testing import CliRunner
 
 from drayage import DrayageClient, promises
-from drayage.cli import app
+from drayage.cli.app import app
 
 pytestmark = pytest.mark.engine
 

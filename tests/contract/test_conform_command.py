@@ -7,7 +7,7 @@ import pytest
 from contract_steps import SHELL_IMAGE
 from typer.testing import CliRunner
 
-from drayage.cli import app
+from drayage.cli.app import app
 from drayage.conform.table import BEGIN, END
 
 pytestmark = pytest.mark.engine

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from drayage.dagster_internals import StateBackedDefinitionsLoader, partition_range
     from drayage.engine import Mount
     from drayage.errors import BuildError, DrayageError, EngineError, ExchangeError, PromiseError, SettingsError
-    from drayage.finding import Finding, examined
+    from drayage.finding import Finding, examine
     from drayage.images import read_image_file, read_image_id
     from drayage.secrets import EnvSecret, FileSecret
     from drayage.sensor import build_sweeper_sensor
@@ -66,7 +66,7 @@ __all__ = [
     "SweepReport",
     "Sweeper",
     "build_sweeper_sensor",
-    "examined",
+    "examine",
     "partition_range",
     "promises",
     "provenance_tags",
@@ -81,7 +81,7 @@ _HOMES = {
     "drayage.dagster_internals": ("StateBackedDefinitionsLoader", "partition_range"),
     "drayage.engine": ("Mount",),
     "drayage.errors": ("BuildError", "DrayageError", "EngineError", "ExchangeError", "PromiseError", "SettingsError"),
-    "drayage.finding": ("Finding", "examined"),
+    "drayage.finding": ("Finding", "examine"),
     "drayage.images": ("read_image_file", "read_image_id"),
     "drayage.step.invocation": ("DrayageInvocation",),
     "drayage.verdict.promises": ("promises",),

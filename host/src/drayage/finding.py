@@ -21,18 +21,18 @@ class Finding:
     text: str
 
 
-def examined(what: str, examine: Callable[[], tuple[bool, str]]) -> Finding:
+def examine(what: str, look: Callable[[], tuple[bool, str]]) -> Finding:
     """Examine a thing; an error of drayage or of the operating system makes a bad finding.
 
     Args:
         what: What is examined.
-        examine: Returns whether the thing is good, and what was found.
+        look: Returns whether the thing is good, and what was found.
 
     Returns:
         The finding.
     """
     try:
-        good, text = examine()
+        good, text = look()
     except (DrayageError, OSError) as error:
         good, text = False, str(error)
     return Finding(what, good, text)

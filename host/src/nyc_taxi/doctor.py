@@ -3,7 +3,7 @@
 compose.yml names :func:`examine_services` in ``DRAYAGE_DOCTOR_CHECKS``.
 """
 
-from drayage import ClientSettings, Finding, examined
+from drayage import ClientSettings, Finding, examine
 from nyc_taxi.docker_services import Port, Service, find_services, is_open
 
 
@@ -27,7 +27,7 @@ def examine_services(settings: ClientSettings) -> list[Finding]:
             return False, f"the network {network} has none: start them."
         return True, f"{len(services)} in the network {network}"
 
-    findings = [examined("services", find)]
+    findings = [examine("services", find)]
     for service in services:
         findings.append(Finding(f"service {service.name}", *_service_state(service)))
         findings += [Finding(f"port {port.host}", *_port_state(service, port)) for port in service.ports]

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from drayage.exchange.directory import Exchange
 from drayage.pipes.ledger import Ledger
 from drayage.pipes.reader import MessageFileReader
 from drayage.pipes.schema import schema
-from drayage.exchange.directory import Exchange
 from drayage.redaction import PROTOCOL_NAMES, PROTOCOL_VALUES, Redactor
 
 PEM = (

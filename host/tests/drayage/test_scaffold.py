@@ -14,7 +14,7 @@ import yaml
 from typer.testing import CliRunner
 
 from drayage import ContainerWorkload, SettingsError, scaffold
-from drayage.cli import app
+from drayage.cli.app import app
 from drayage.scaffold import LANGUAGES, find_project, write_workload
 
 HOST = Path(__file__).resolve().parents[2]

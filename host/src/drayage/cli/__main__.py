@@ -1,5 +1,5 @@
 """Runs the command line as ``python -m drayage.cli``."""
 
-from drayage.cli import main
+from drayage.cli.app import main
 
 main()

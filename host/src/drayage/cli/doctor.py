@@ -9,6 +9,7 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +20,7 @@ from drayage.cli.screen import EXIT_BAD, AsJson, Setup, print_json
 from drayage.errors import ExchangeError
 from drayage.exchange.directory import REPLAYS, Attempt
 from drayage.exchange.history import require_record
-from drayage.finding import Finding, examined
+from drayage.finding import Finding, examine
 from drayage.settings import read_size
 
 _MEMINFO = Path("/proc/meminfo")
@@ -39,12 +40,12 @@ def doctor(
     disk_bytes = read_size(least_disk, source="--least-disk")
     memory_bytes = read_size(least_memory, source="--least-memory")
     findings = [
-        examined("engine", lambda: _engine(setup)),
+        examine("engine", lambda: _engine(setup)),
         *_images(setup, image or []),
-        examined("exchange root", lambda: _exchange_root(setup)),
-        examined("engine sees exchange root", lambda: _reachable(setup)),
-        examined("disk", lambda: _disk(setup, disk_bytes)),
-        examined("memory", lambda: _memory(memory_bytes)),
+        examine("exchange root", lambda: _exchange_root(setup)),
+        examine("engine sees exchange root", lambda: _reachable(setup)),
+        examine("disk", lambda: _disk(setup, disk_bytes)),
+        examine("memory", lambda: _memory(memory_bytes)),
         *run_added_checks(setup.settings),
     ]
     if as_json:
@@ -72,10 +73,11 @@ def _images(setup: Setup, asked: list[str]) -> list[Finding]:
         runs = setup.history.runs()
         names = sorted({require_record(step).image for step in (runs[0] if runs else ()) if step.record})
 
-    def examine(name: str) -> tuple[bool, str]:
-        return True, setup.engine.image_id(name, pull="never")[:19]
+    return [examine(f"image {name}", partial(_image, setup, name)) for name in names]
 
-    return [examined(f"image {name}", lambda name=name: examine(name)) for name in names]  # type: ignore[misc]
+
+def _image(setup: Setup, name: str) -> tuple[bool, str]:
+    return True, setup.engine.image_id(name, pull="never")[:19]
 
 
 def _exchange_root(setup: Setup) -> tuple[bool, str]:

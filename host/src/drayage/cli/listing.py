@@ -3,11 +3,11 @@
 import datetime as dt
 import time
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from drayage.cli.screen import AsJson, Setup, complete_run, print_json, print_table
+from drayage.cli.screen import AsJson, Run, Setup, print_json, print_table
 from drayage.engine import ContainerState
 from drayage.exchange.history import LAST, PastAttempt, states, status
 
@@ -29,9 +29,7 @@ def runs(ctx: typer.Context, *, as_json: AsJson = False) -> None:
 
 def steps(
     ctx: typer.Context,
-    run: Annotated[
-        str, typer.Argument(help="A run's id, the start of one, or `last`.", autocompletion=complete_run)
-    ] = LAST,
+    run: Run = LAST,
     *,
     as_json: AsJson = False,
 ) -> None:

@@ -14,11 +14,9 @@ from drayage.cli.screen import EXIT_BAD, AsJson, AttemptName, Setup, complete_ru
 from drayage.errors import NotFoundError, SettingsError
 from drayage.exchange.history import PastAttempt
 from drayage.replay.capsule import open_capsule
-from drayage.replay.debugpy_hook import debugged, has_waited
+from drayage.replay.debugpy_hook import DEBUGPY_PORT, debugged, has_waited
 from drayage.replay.prepare import PreparedReplay, mounted, prepare, read_overrides
 from drayage.verdict.judge import Verdict
-
-_DEBUGPY_PORT = 5678
 
 
 def replay(
@@ -48,7 +46,7 @@ def replay(
         bool, typer.Option("--debugpy", help="Make the step's Python wait for a debugger before it starts.")
     ] = False,
     debugpy_port: Annotated[int, typer.Option(help="Port on 127.0.0.1 that the debugger connects to.")] = (
-        _DEBUGPY_PORT
+        DEBUGPY_PORT
     ),
     attempt: AttemptName = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,

@@ -4,8 +4,7 @@ They never contain a secret value. A declared secret is recorded by its source. 
 value looks like a credential is recorded by name only (its value is null), because making the container again requires
 that variable too.
 
-Each file has a ``format_version``. The files of drayage 0.1.0 have none and can still be read; a file with a newer
-format is refused.
+Each file has a ``format_version``. The first files had none and can still be read; a newer format is refused.
 """
 
 import json
@@ -116,8 +115,8 @@ class ContainerRecord(_Record, frozen=True):
 
     @pydantic.model_validator(mode="before")
     @classmethod
-    def _from_0_1_0(cls, raw: Any) -> Any:
-        """Read the format of drayage 0.1.0: no nested identity, and ``passthrough`` for ``container_kwargs``."""
+    def _from_first_format(cls, raw: Any) -> Any:
+        """Read the first format: no nested identity, and ``passthrough`` for ``container_kwargs``."""
         if not isinstance(raw, dict) or "format_version" in raw or "identity" in raw:
             return raw
         identity = {field.name: raw[field.name] for field in fields(Identity) if field.name in raw}
@@ -165,8 +164,8 @@ class VerdictRecord(_Record, frozen=True):
 
     @pydantic.model_validator(mode="before")
     @classmethod
-    def _from_0_1_0(cls, raw: Any) -> Any:
-        """Read the format of drayage 0.1.0, whose replays did not record the time."""
+    def _from_first_format(cls, raw: Any) -> Any:
+        """Read the first format, whose replays did not record the time."""
         if not isinstance(raw, dict) or "format_version" in raw:
             return raw
         return {"judged_at_s": 0.0, **raw}

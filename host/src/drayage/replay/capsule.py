@@ -8,10 +8,10 @@ import tarfile
 import time
 import uuid
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from drayage.errors import ExchangeError
-from drayage.exchange.directory import REPLAYS, Attempt, Exchange, open_regular
+from drayage.exchange.directory import REPLAYS, Exchange, open_regular
 from drayage.exchange.history import PastAttempt, read_step, require_record
 from drayage.exchange.record import CONTAINER_FILE, VERDICT_FILE, versions
 from drayage.redaction import Redactor
@@ -78,21 +78,25 @@ def open_capsule(path: Path, exchange: Exchange) -> PastAttempt:
         raise ExchangeError(
             f"{path} is not a capsule (it lacks {CONTAINER_FILE} or {_VERSIONS}): make one with `drayage capsule`."
         )
-    about = json.loads(files[_VERSIONS])
-    if about.get("format") != _FORMAT:
+    found = _format_of(files[_VERSIONS])
+    if found != _FORMAT:
         raise ExchangeError(
-            f"{path} is a capsule of format {about.get('format')!r}, but this drayage reads format {_FORMAT}: "
-            "open it with the version that wrote it."
+            f"{path} is a capsule of format {found!r}, but this drayage reads format {_FORMAT}: open it with the "
+            "version that wrote it."
         )
     attempt = exchange.create(f"{REPLAYS}/capsule-{uuid.uuid4().hex[:12]}/step/1")
     for name in _MEMBERS:
         if name in files:
-            _place(attempt, name, files[name])
+            (attempt.path / name).write_bytes(files[name])
     return read_step(attempt)
 
 
-def _place(attempt: Attempt, name: str, content: bytes) -> None:
-    (attempt.path / name).write_bytes(content)
+def _format_of(versions_file: bytes) -> Any:
+    try:
+        about = json.loads(versions_file)
+    except ValueError:
+        return None
+    return about.get("format") if isinstance(about, dict) else None
 
 
 def _without_secrets(file: BinaryIO, suffix: str, redact: Redactor) -> bytes:

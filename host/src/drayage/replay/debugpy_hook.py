@@ -21,7 +21,7 @@ from drayage.errors import SettingsError
 from drayage.replay.prepare import PreparedReplay
 
 _DIRECTORY = "/drayage/debugpy"
-_PORT = 5678
+DEBUGPY_PORT = 5678
 _WAITING = "drayage: this Python is waiting for a debugger"
 _PYTHONS = ("python3", "python")
 
@@ -39,7 +39,7 @@ if os.environ.pop("DRAYAGE_DEBUGPY", None):
             "debugpy is installed neither in this image nor where drayage runs: install it in one of them, for "
             "example as drayage[debug]."
         )
-    debugpy.listen(("0.0.0.0", {_PORT}))
+    debugpy.listen(("0.0.0.0", {DEBUGPY_PORT}))
     print("{_WAITING}.", file=sys.stderr, flush=True)
     debugpy.wait_for_client()
 '''
@@ -96,7 +96,7 @@ def debugged(prepared: PreparedReplay, *, port: int, engine: Engine, debugger: D
                     "PYTHONPATH": _python_path(prepared, debugger),
                     "DRAYAGE_DEBUGPY": "1",
                 },
-                container_kwargs={**request.container_kwargs, "ports": {f"{_PORT}/tcp": ("127.0.0.1", port)}},
+                container_kwargs={**request.container_kwargs, "ports": {f"{DEBUGPY_PORT}/tcp": ("127.0.0.1", port)}},
             ),
         )
     finally:

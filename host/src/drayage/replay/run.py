@@ -57,11 +57,11 @@ class Replay:
         """
         with held_back():
             try:
-                return self._run()
+                return self._run_step()
             finally:
                 self._clean_up()
 
-    def _run(self) -> Verdict:
+    def _run_step(self) -> Verdict:
         attempt, promised, runner = self._prepared.attempt, self._prepared.request.promised, self._runner
         handler = ReplayHandler(self._show, assets=self._assets(), promised=promised)
         reader = self._reader()

@@ -27,7 +27,7 @@ class Adopted:
     Args:
         attempt: The container's exchange directory.
         state: State of the container; its last state, if it has been removed.
-        removed: Whether the container has been removed: it was judged green, and the host died before Dagster knew.
+        finished: Whether the container has been removed: it was judged green, and the host died before Dagster knew.
         already_logged: Results that must not be logged again.
         created_at_s: Time of creation, in seconds since the epoch.
         measures: The numbers that were recorded with its verdict, if it has one.
@@ -35,7 +35,7 @@ class Adopted:
 
     attempt: Attempt
     state: ContainerState
-    removed: bool
+    finished: bool
     already_logged: AlreadyLogged
     created_at_s: float
     measures: Mapping[str, dg.MetadataValue]
@@ -76,14 +76,14 @@ def find_adoptable(
         obstacle = _adoption_obstacle(state, attempt, fingerprint)
         if obstacle is None:
             log.info("adopting container %s, which run %s started", state.short_id, run_id)
-            return _adopted(lineage, attempt, state, removed=False)
+            return _adopted(lineage, attempt, state, finished=False)
         log.warning("container %s of run %s is not adopted: %s", state.short_id, run_id, obstacle)
         remove_container(engine, state.labels, state.id)
         VerdictRecord(green=False, judged_at_s=time.time(), reasons=(f"not adopted: {obstacle}",)).write(attempt)
-    judged = _find_judged(lineage, exchange, slug(identity.step), call=identity.call, fingerprint=fingerprint)
-    if judged is not None:
-        log.info("adopting the finished work of container %s", judged.state.short_id)
-    return judged
+    finished = _find_finished(lineage, exchange, slug(identity.step), call=identity.call, fingerprint=fingerprint)
+    if finished is not None:
+        log.info("adopting the finished work of container %s", finished.state.short_id)
+    return finished
 
 
 def _adoption_obstacle(state: ContainerState, attempt: Attempt, fingerprint: str) -> str | None:
@@ -106,7 +106,7 @@ def _is_open(lineage: Lineage, run_id: str, verdict: VerdictRecord | None) -> bo
     return lineage.is_open(run_id, judged_at_s=verdict.judged_at_s if verdict else None)
 
 
-def _find_judged(
+def _find_finished(
     lineage: Lineage, exchange: Exchange, step_folder: str, *, call: int, fingerprint: str
 ) -> Adopted | None:
     """Find an attempt that was judged green and whose container was removed before Dagster recorded the result."""
@@ -119,16 +119,16 @@ def _find_judged(
                 continue
             same = record.fingerprint == fingerprint and record.identity.call == call
             if same and _is_open(lineage, run_id, verdict):
-                return _adopted(lineage, attempt, verdict.state, removed=True)
+                return _adopted(lineage, attempt, verdict.state, finished=True)
     return None
 
 
-def _adopted(lineage: Lineage, attempt: Attempt, state: ContainerState, *, removed: bool) -> Adopted:
+def _adopted(lineage: Lineage, attempt: Attempt, state: ContainerState, *, finished: bool) -> Adopted:
     record, verdict = ContainerRecord.read(attempt), VerdictRecord.read(attempt)
     return Adopted(
         attempt=attempt,
         state=state,
-        removed=removed,
+        finished=finished,
         already_logged=lineage.already_logged(state.labels[RUN], state.id),
         created_at_s=record.created_at_s if record else state.started_at_s,
         measures=metadata_from_pipes(verdict.measures if verdict else {}),

@@ -64,7 +64,7 @@ class Execution:
         try:
             # A pull takes minutes, so an interrupt must be able to end it.
             image_id = find_image(self._request, self._host.engine)
-            yield from between_yields(self._results(image_id, streaming=streaming))
+            yield from between_yields(self._run_step(image_id, streaming=streaming))
         except DrayageError as error:
             text = self._runner.redactor.text(str(error))
             # Without a container there is nothing to inspect or to start again.
@@ -73,7 +73,7 @@ class Execution:
             cause = error if self._runner.redactor.allows(error) else None
             raise error_failure(text, error, self._measured_metadata(), commands=commands) from cause
 
-    def _results(self, image_id: str, *, streaming: bool) -> Generator[Any, None, None]:
+    def _run_step(self, image_id: str, *, streaming: bool) -> Generator[Any, None, None]:
         request, runner = self._request, self._runner
         start = self._start = choose_start(request, image_id, self._host)
         attempt, adopted = start.attempt, start.adopted
@@ -85,15 +85,17 @@ class Execution:
         try:
             reader = choose_reader(request.message_reader, attempt)
             ledger_reader = LedgerReader(reader, runner.ledger)
-            finished = adopted is not None and adopted.removed
+            finished = adopted is not None and adopted.finished
             with (
                 runner.open_logs(attempt, reader, finished=finished) as logs,
                 open_session(request, attempt, ledger_reader, adopted=adopted is not None) as session,
             ):
-                if adopted is not None and adopted.removed:
+                if adopted is not None and adopted.finished:
                     state = self._take_finished(adopted)
                 else:
-                    state = yield from self._run(start, logs, session.get_bootstrap_env_vars(), streaming=streaming)
+                    state = yield from self._run_container(
+                        start, logs, session.get_bootstrap_env_vars(), streaming=streaming
+                    )
             if problem := logs.console_problem():
                 request.context.log.warning(
                     "this process's output took no more (%s); %s is whole", problem, attempt.path
@@ -121,7 +123,7 @@ class Execution:
         self._metadata |= adopted.measures
         return adopted.state
 
-    def _run(
+    def _run_container(
         self, start: Start, logs: OutputLogs, bootstrap: Mapping[str, str], *, streaming: bool
     ) -> Generator[Any, None, ContainerState]:
         """Run the container to its end, yielding results as they come; return its last state."""

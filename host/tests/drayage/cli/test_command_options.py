@@ -2,7 +2,7 @@
 
 from typer.main import get_group
 
-from drayage.cli import app
+from drayage.cli.app import app
 
 
 def test_every_command_but_shell_offers_json() -> None:

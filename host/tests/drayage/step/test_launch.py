@@ -4,7 +4,6 @@ import contextlib
 import time
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 from fake_engine import FakeEngine
@@ -32,7 +31,6 @@ def waits(_: Process) -> Generator[None, str, int]:
 
 
 def adopt(status: str, settings: StepSettings, folder: Path) -> Launched:
-    nothing = cast("Any", lambda *_: None)
     attempt = Exchange(folder).create("run/step/0")
     engine = FakeEngine({"image": FakeImage({"wait": waits}, ["wait"])}, clock=lambda: time.time() - AGE_S)
     container_id = engine.create(ContainerSpec("image")).id
@@ -42,15 +40,12 @@ def adopt(status: str, settings: StepSettings, folder: Path) -> Launched:
     launcher = Launcher(
         ContainerRequest(identity=Identity("d", "run", "run", "step", 0, 0), image="image", settings=settings),
         engine,
-        on_change=nothing,
-        on_created=nothing,
-        on_launched=nothing,
-        on_leftover=nothing,
+        on_leftover=lambda error: pytest.fail(str(error)),
     )
     adopted = Adopted(
         attempt,
         engine.state(container_id),
-        removed=False,
+        finished=False,
         already_logged=AlreadyLogged(),
         created_at_s=time.time() - AGE_S,
         measures={},

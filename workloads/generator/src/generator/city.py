@@ -12,7 +12,6 @@ from generator.month import Month
 ZONE_COUNT: Final = 263
 """Taxi zones have the ids 1 to 263; 264 and 265 stand for unknown zones and places outside the city."""
 
-NEWARK: Final = 1
 JFK: Final = 132
 LAGUARDIA: Final = 138
 # fmt: off
