@@ -17,7 +17,7 @@ from drayage.engines import default_engine
 from drayage.errors import DrayageError, SettingsError
 from drayage.exchange.directory import Exchange
 from drayage.identity import Identity
-from drayage.promise import Promise
+from drayage.pipes.values import require_extras
 from drayage.request import AdapterName, StepRequest
 from drayage.secrets import Secret, read_secrets
 from drayage.settings import ClientSettings, StepSettings, tag_overrides
@@ -27,7 +27,7 @@ from drayage.step.standby import StandbyPool
 from drayage.step.start import StepHost
 from drayage.sweeper import Sweeper, SweepLimits
 from drayage.verdict.failure import error_failure
-from drayage.verdict.promises import read_promises
+from drayage.verdict.results import Reported, promised_assets, wanted_checks
 
 _calls: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
@@ -95,7 +95,7 @@ class DrayageClient(PipesDockerClient):
         registry: Mapping[str, str] | None = None,
         container_kwargs: Mapping[str, Any] | None = None,
         secrets: Sequence[str] | Mapping[str, Secret] = (),
-        reports: Sequence[dg.AssetKey] | None = None,
+        reports: Sequence[Reported] | None = None,
         adapter: AdapterName | None = None,
         image_id: str | None = None,
         **overrides: Any,
@@ -112,7 +112,8 @@ class DrayageClient(PipesDockerClient):
             container_kwargs: Keyword arguments for docker-py's ``containers.create``; they override every setting.
             secrets: Names of declared secrets that the workload gets as files under ``/run/secrets``; a mapping
                 declares them for this call.
-            reports: The assets that this call must report; None means all that are selected.
+            reports: The assets and checks that this call must report; None means all that are selected. Leave out what
+                other calls of the step report, or the asset's own code.
             adapter: How metadata is read from the standard output of a program that does not use Pipes, as described
                 in :mod:`drayage.pipes.adapter`.
             image_id: Id that the image had when the definitions were loaded from it; any other id is refused.
@@ -182,6 +183,7 @@ class DrayageClient(PipesDockerClient):
         try:
             if call.adapter is not None and self._reader is not None:
                 raise SettingsError("Use either an adapter or a custom message reader, not both. Nothing was started.")
+            require_extras(call.extras)
             settings = self._step_settings(context, call.overrides)
             if settings.standby:
                 self._require_standby_possible(call)
@@ -197,7 +199,8 @@ class DrayageClient(PipesDockerClient):
                 secrets=read_secrets(declared, call.secrets),
                 secret_sources={name: declared[name] for name in call.secrets},
                 container_kwargs=call.container_kwargs or {},
-                promised=_promised(context, call.reports),
+                promised=promised_assets(context, call.reports),
+                checks=wanted_checks(context, call.reports),
                 adapter=call.adapter,
                 context_injector=self._injector,
                 message_reader=self._reader,
@@ -253,7 +256,7 @@ class _Call:
     registry: Mapping[str, str] | None = None
     container_kwargs: Mapping[str, Any] | None = None
     secrets: Sequence[str] | Mapping[str, Secret] = ()
-    reports: Sequence[dg.AssetKey] | None = None
+    reports: Sequence[Reported] | None = None
     adapter: AdapterName | None = None
     image_id: str | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
@@ -282,15 +285,3 @@ def _asset_tags(context: Context) -> dict[str, str]:
                             "was started."
                         )
     return tags
-
-
-def _promised(context: Context, reports: Sequence[dg.AssetKey] | None) -> dict[str, dict[str, Promise]]:
-    if not context.has_assets_def:
-        return {}
-    selected = context.selected_asset_keys
-    wanted = set(selected) if reports is None else set(selected) & set(reports)
-    return {
-        spec.key.to_escaped_user_string(): read_promises(spec.metadata)
-        for spec in context.assets_def.specs
-        if spec.key in wanted
-    }

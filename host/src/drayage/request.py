@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -65,6 +65,7 @@ class StepRequest(ContainerRequest):
         context_injector: Replaces the exchange directory's context file.
         message_reader: Replaces the exchange directory's messages file.
         implicit_materializations: Whether assets that nothing was reported for count as materialized.
+        checks: The checks that this call must report.
     """
 
     context: Context
@@ -73,6 +74,7 @@ class StepRequest(ContainerRequest):
     context_injector: dg.PipesContextInjector | None = None
     message_reader: dg.PipesMessageReader | None = None
     implicit_materializations: bool = False
+    checks: Collection[dg.AssetCheckKey] = ()
 
     def fingerprint(self, image_id: str) -> str:
         """Return a hash that shows whether a container left by an interrupted run does what this request asks for.

@@ -21,6 +21,7 @@ import dagster as dg
 
 from drayage.dagster_internals import Context, metadata_from_pipes
 from drayage.pipes.schema import is_runner_message
+from drayage.verdict.own_metadata import beside_own, clash
 
 Metadata = Mapping[str, dg.MetadataValue]
 
@@ -82,7 +83,7 @@ class CustomMessages:
         self._next_at[key] = now + FIRST_INTERVAL_S * _INTERVAL_GROWTH ** self._observations[key]
         self._observations[key] += 1
         partition = self._context.partition_key if self._context.has_partition_key else None
-        numbers = {**self._measures(), **metadata_from_pipes(metadata)}
+        numbers = {**self._measures(), **_numbers(metadata)}
         self._context.log_event(dg.AssetObservation(key, metadata=numbers, partition=partition))
 
     def _remember_link(self, payload: Any) -> None:
@@ -97,7 +98,7 @@ class CustomMessages:
         if not isinstance(self._context, dg.AssetExecutionContext):
             raise TypeError("partition_metadata needs a step that materializes assets")
         self._context.add_asset_metadata(
-            metadata_from_pipes(metadata), asset_key=self._asset_key(payload), partition_key=payload["partition_key"]
+            _numbers(metadata), asset_key=self._asset_key(payload), partition_key=payload["partition_key"]
         )
 
     def _asset_key(self, payload: Mapping[str, Any]) -> dg.AssetKey:
@@ -111,3 +112,9 @@ class CustomMessages:
         if key not in selected:
             raise TypeError(f"{named!r} is not one of the step's assets")
         return key
+
+
+def _numbers(metadata: Mapping[str, Any]) -> Metadata:
+    if texts := clash(metadata):
+        raise TypeError("; ".join(texts))
+    return beside_own(metadata_from_pipes(metadata))

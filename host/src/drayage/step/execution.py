@@ -20,12 +20,14 @@ from drayage.step.output import OutputLogs
 from drayage.step.runner import Runner
 from drayage.step.start import Start, StepHost, choose_start
 from drayage.verdict.failure import debug_commands, error_failure, step_failure
-from drayage.verdict.judge import Reason, Verdict, judge
+from drayage.verdict.judge import Facts, Reason, Verdict, judge
+from drayage.verdict.reports import Reports
 from drayage.verdict.results import (
     AlreadyLogged,
-    broken,
+    all_faults,
+    expected_of,
+    faults,
     keep_as_observations,
-    unreported,
     with_metadata,
     without_logged,
 )
@@ -46,6 +48,7 @@ class Execution:
         self._runner = Runner(
             request, host.engine, on_custom=self._take_custom_message, on_leftover=self._note_leftover
         )
+        self._streamed = Reports(expected_of(request, streaming=True))
         self._start: Start | None = None
         self._verdict: Verdict | None = None
         self._left_running = self._ended_early = False
@@ -98,7 +101,10 @@ class Execution:
             self._metadata = self._measured_metadata()
             # A cancel may have come while the session closed; what was reported is then kept as observations.
             deliver()
-            self._judge(start, state, logs, session, debug_text=ledger_reader.no_messages_debug_text())
+            breaches = all_faults(request, session.get_reported_results(), streaming=streaming)
+            debug_text = ledger_reader.no_messages_debug_text()
+            facts = runner.facts(state, broken_promises=breaches, debug_text=debug_text)
+            self._judge(start, state, logs, session, facts)
         except BaseException:
             # The next step may never start.
             self._host.standby_pool.discard(request.identity.run_id)
@@ -134,19 +140,14 @@ class Execution:
     def _reported(self) -> Iterator[Any]:
         """Yield the results that were reported since the last call and keep their promises."""
         for result in self._runner.ledger.take_results():
-            if not broken(self._request, result):
+            if not faults(self._streamed, result):
                 complete = with_metadata(result, self._measured_metadata())
                 yield from without_logged(self._request.context, [complete], self._already_logged())
 
     def _judge(
-        self, start: Start, state: ContainerState, logs: OutputLogs, session: dg.PipesSession, *, debug_text: str
+        self, start: Start, state: ContainerState, logs: OutputLogs, session: dg.PipesSession, facts: Facts
     ) -> None:
         request = self._request
-        results = session.get_reported_results()
-        breaches = [text for result in results for text in broken(request, result)]
-        facts = self._runner.facts(
-            state, broken_promises=breaches + unreported(request, results), debug_text=debug_text
-        )
         self._verdict = judge(facts)
         self._runner.record(start.attempt, self._verdict, state, self._measured())
         if not self._verdict.green:

@@ -10,6 +10,7 @@ from drayage.engine import ContainerState
 from drayage.errors import DrayageError
 from drayage.exchange.directory import Attempt
 from drayage.identity import short_run_id
+from drayage.verdict.exception import read_exception
 from drayage.verdict.judge import Facts, Verdict
 
 _STACK_FRAMES = 30
@@ -114,9 +115,10 @@ def _failure_metadata(facts: Facts, state: ContainerState, last_lines: Sequence[
 def _stack(exception: PipesException) -> list[str]:
     """Return the exception's lines in the order in which Python prints them: causes first."""
     lines: list[str] = []
-    cause = exception.get("cause") or exception.get("context")
+    whole = read_exception(exception)
+    cause = whole["cause"] or whole["context"]
     if cause:
         lines += [*_stack(cause), "\nwhich led to:\n\n"]
-    lines += [str(frame) for frame in (exception.get("stack") or ())][-_STACK_FRAMES:]
-    lines.append(str(exception.get("message") or exception.get("name") or ""))
+    lines += whole["stack"][-_STACK_FRAMES:]
+    lines.append(whole["message"] or whole["name"] or "")
     return lines
