@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from drayage.engine import ContainerState
 from drayage.pipes.ledger import Ledger
-from drayage.verdict.judge import Facts, judge
+from drayage.pipes.transcript import described
+from drayage.verdict.failure import step_failure
+from drayage.verdict.judge import Facts, exception_line, judge
 
 ENDED = ContainerState(
     id="a" * 64,
@@ -207,5 +209,28 @@ ANY_JSON = st.recursive(
 def test_no_exception_of_any_form_is_lost(exception: Any) -> None:
     facts, _ = hear([("opened", {}), ("closed", {"exception": exception})])
     verdict = judge(facts)
-    assert not verdict.green
+    # None is what some libraries send where there was none, and is a mistake of form alone.
+    assert verdict.reasons[0].kind == ("message" if exception is None else "exception")
+    failure = step_failure(
+        verdict=verdict, facts=facts, state=ENDED, last_lines=(), metadata={}, commands=("look",), links={}
+    )
+    assert (failure.description or "").encode()
+    assert described({"method": "closed", "params": {"exception": exception}}).encode()
     assert all(reason.text.encode() for reason in verdict.reasons)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.sampled_from([method for method, _ in ORDINARY.values()]), ANY_JSON)
+def test_a_message_of_any_form_can_be_shown(method: str, params: Any) -> None:
+    assert described({"method": method, "params": params}).encode()
+    assert described(params).encode()
+
+
+def test_a_chain_of_causes_is_followed_to_its_end() -> None:
+    """A program may chain more of them than Python has frames."""
+    exception: Any = None
+    for number in range(200):
+        exception = {**FAILURE, "message": str(number), "cause": exception}
+    facts, _ = hear([("opened", {}), ("closed", {"exception": exception})])
+    assert facts.exception is not None
+    assert exception_line(facts.exception) == "E: 199"

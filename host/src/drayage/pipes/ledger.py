@@ -88,6 +88,15 @@ class Ledger:
         new, self._taken = reported[self._taken :], len(reported)
         return new
 
+    def materialized(self) -> set[dg.AssetKey]:
+        """Return the assets that were reported as materialized so far."""
+        reported = self._handler.get_reported_results() if self._handler else ()
+        return {
+            dg.AssetKey.from_coercible(result.asset_key)
+            for result in reported
+            if isinstance(result, dg.MaterializeResult) and result.asset_key is not None
+        }
+
     def facts(
         self, state: ContainerState, *, broken_promises: Sequence[str], limit: LimitReached | None, debug_text: str
     ) -> Facts:

@@ -164,7 +164,7 @@ class ReplayHandler:
     def _judge_result(self, params: Mapping[str, Any]) -> None:
         asset, metadata = params["asset_key"], metadata_from_pipes(params.get("metadata") or {})
         if "check_name" in params:
-            self.broken += self._reports.take_check(asset, params["check_name"], metadata)
+            self.broken += self._reports.take_check(asset, params["check_name"])
         else:
             self.broken += self._reports.take_materialization(asset, metadata)
 

@@ -44,14 +44,14 @@ class Execution:
     def __init__(self, request: StepRequest, host: StepHost) -> None:
         self._request = request
         self._host = host
-        self._custom = CustomMessages(request.context, self._measures)
+        self._custom = CustomMessages(request.context, self._measures, recorded=self._recorded)
         self._runner = Runner(
             request, host.engine, on_custom=self._take_custom_message, on_leftover=self._note_leftover
         )
         self._streamed = Reports(expected_of(request, streaming=True))
         self._start: Start | None = None
         self._verdict: Verdict | None = None
-        self._left_running = self._ended_early = False
+        self._streaming = self._left_running = self._ended_early = False
         self._metadata: dict[str, dg.MetadataValue] = {}
         self.invocation: DrayageInvocation | None = None
 
@@ -64,17 +64,18 @@ class Execution:
         Raises:
             dagster.Failure: The step is not green.
         """
+        self._streaming = streaming
         try:
             # A pull takes minutes, so an interrupt must be able to end it.
             image_id = find_image(self._request, self._host.engine)
-            yield from between_yields(self._results(image_id, streaming=streaming))
+            yield from between_yields(self._results(image_id))
         except DrayageError as error:
             text = self._runner.redactor.text(str(error))
             # Without a container there is nothing to inspect or to start again.
             commands = self._commands(self._start).values() if self._start and self._runner.container_id else ()
             raise error_failure(text, error, self._measured_metadata(), commands=commands) from error
 
-    def _results(self, image_id: str, *, streaming: bool) -> Generator[Any, None, None]:
+    def _results(self, image_id: str) -> Generator[Any, None, None]:
         request, runner = self._request, self._runner
         start = self._start = choose_start(request, image_id, self._host)
         attempt, adopted = start.attempt, start.adopted
@@ -94,14 +95,14 @@ class Execution:
                 if adopted is not None and adopted.removed:
                     state = self._take_finished(adopted)
                 else:
-                    state = yield from self._run(start, logs, session.get_bootstrap_env_vars(), streaming=streaming)
+                    state = yield from self._run(start, logs, session.get_bootstrap_env_vars())
             # The session is closed: the last message has been read.
-            if streaming:
+            if self._streaming:
                 yield from self._reported()
             self._metadata = self._measured_metadata()
             # A cancel may have come while the session closed; what was reported is then kept as observations.
             deliver()
-            breaches = all_faults(request, session.get_reported_results(), streaming=streaming)
+            breaches = all_faults(request, session.get_reported_results(), streaming=self._streaming)
             debug_text = ledger_reader.no_messages_debug_text()
             facts = runner.facts(state, broken_promises=breaches, debug_text=debug_text)
             self._judge(start, state, logs, session, facts)
@@ -122,7 +123,7 @@ class Execution:
         return adopted.state
 
     def _run(
-        self, start: Start, logs: OutputLogs, bootstrap: Mapping[str, str], *, streaming: bool
+        self, start: Start, logs: OutputLogs, bootstrap: Mapping[str, str]
     ) -> Generator[Any, None, ContainerState]:
         """Run the container to its end, yielding results as they come; return its last state."""
         runner = self._runner
@@ -130,7 +131,7 @@ class Execution:
             launched = runner.launch(lambda launcher: start.launch(launcher, logs, bootstrap))
             self._host.standby_pool.prepare(self._request.context, self._request.identity)
             for _ in runner.changes(launched, logs):
-                if streaming:
+                if self._streaming:
                     yield from self._reported()
         except BaseException as error:
             self._end_early(error)
@@ -173,6 +174,10 @@ class Execution:
         """Handle a custom message of drayage's own; return whether Dagster's handler should keep it in memory."""
         # Messages that drayage reads itself stay in a file, where the invocation finds them.
         return not self._custom(payload) and self._request.message_reader is not None
+
+    def _recorded(self) -> set[dg.AssetKey]:
+        """Return the assets whose materialization Dagster gets as soon as it is reported."""
+        return self._runner.ledger.materialized() if self._streaming else set()
 
     def _already_logged(self) -> AlreadyLogged:
         adopted = self._start.adopted if self._start else None

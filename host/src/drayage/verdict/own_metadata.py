@@ -4,7 +4,7 @@ The runner's number keeps the name, so that its plots have no gaps, and the work
 ``reported/<name>``. Neither replaces the other.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 OWN_NAMES = frozenset(
@@ -35,14 +35,13 @@ def beside_own(reported: Mapping[str, Value], own: Mapping[str, Any] | None = No
         own: The runner's metadata that it is added to.
     """
     taken = OWN_NAMES | (own or {}).keys()
-    return {f"{_PREFIX}{name}" if name in taken else name: value for name, value in reported.items()}
+    return {_free(name, taken, reported): value for name, value in reported.items()}
 
 
-def clash(reported: Mapping[str, Any]) -> list[str]:
-    """Return which reported names would be the same once :func:`beside_own` has renamed them, one clause each."""
-    return [
-        f"it reported both {name!r}, which is the runner's own and so is kept as {_PREFIX + name!r}, and "
-        f"{_PREFIX + name!r}: give one of them another name"
-        for name in sorted(OWN_NAMES)
-        if name in reported and f"{_PREFIX}{name}" in reported
-    ]
+def _free(name: str, taken: Collection[str], reported: Collection[str]) -> str:
+    if name not in taken:
+        return name
+    free = f"{_PREFIX}{name}"
+    while free in taken or free in reported:
+        free = f"{_PREFIX}{free}"
+    return free

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from drayage.promise import Promise
-from drayage.verdict.own_metadata import clash
 from drayage.verdict.promises import broken_promises, unreported_promises
 
 _LEFT_OUT = (
@@ -74,11 +73,10 @@ class Reports:
         if before := sorted(other for other in expected.made_from.get(asset, ()) if self._assets[other]):
             return [f"{asset} was reported after {before[0]}, which is made from it: report them the other way round"]
         broken = broken_promises(expected.promised.get(asset, {}), metadata)
-        faults = [f"{asset} was promised metadata: {text}" for text in broken]
-        return faults + [f"{asset}: {text}" for text in clash(metadata or {})]
+        return [f"{asset} was promised metadata: {text}" for text in broken]
 
-    def take_check(self, asset: str, name: str, metadata: Mapping[str, Any] | None) -> list[str]:
-        """Count the result of a check; arguments and result are as in :meth:`take_materialization`."""
+    def take_check(self, asset: str, name: str) -> list[str]:
+        """Count the result of a check; what is returned is as in :meth:`take_materialization`."""
         expected, check = self._expected, (asset, name)
         self._checks[check] += 1
         if expected.checks is not None and check not in expected.checks:
@@ -86,7 +84,7 @@ class Reports:
             return [f"a check {name!r} of {asset} was reported, which is not declared; declared are: {declared}"]
         if self._checks[check] > 1:
             return [f"the check {name!r} of {asset} was reported {_times(self._checks[check])}: report each check once"]
-        return [f"the check {name!r} of {asset}: {text}" for text in clash(metadata or {})]
+        return []
 
     def missing(self) -> list[str]:
         """Return what had to be reported and was not, one clause each."""

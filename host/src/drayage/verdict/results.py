@@ -94,7 +94,7 @@ def faults(reports: Reports, result: Result) -> list[str]:
         return []
     asset = dg.AssetKey.from_coercible(result.asset_key).to_escaped_user_string()
     if isinstance(result, dg.AssetCheckResult):
-        return reports.take_check(asset, str(result.check_name), result.metadata)
+        return reports.take_check(asset, str(result.check_name))
     return reports.take_materialization(asset, result.metadata)
 
 
