@@ -18,24 +18,25 @@ from drayage.engines import default_engine
 from drayage.errors import DrayageError, SettingsError
 from drayage.exchange.directory import Exchange
 from drayage.identity import Identity
+from drayage.pipes.values import require_extras
 from drayage.request import (
     AdapterName,
     StepRequest,
     plain_command,
     plain_environments,
     plain_login,
-    require_extras,
     require_image,
 )
 from drayage.secrets import Secret, read_secrets
 from drayage.settings import ClientSettings, StepSettings, tag_overrides
-from drayage.step.declared import declared_promises, declared_tags
+from drayage.step.declared import declared_tags
 from drayage.step.execution import Execution
 from drayage.step.invocation import DrayageInvocation
 from drayage.step.standby import StandbyPool
 from drayage.step.start import StepHost
 from drayage.sweeper import Sweeper, SweepLimits
 from drayage.verdict.failure import error_failure
+from drayage.verdict.results import Reported, promised_assets, wanted_checks
 
 _calls: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
@@ -105,7 +106,7 @@ class DrayageClient(PipesDockerClient):
         registry: Mapping[str, str] | None = None,
         container_kwargs: Mapping[str, Any] | None = None,
         secrets: Sequence[str] | Mapping[str, Secret] = (),
-        reports: Sequence[dg.AssetKey] | None = None,
+        reports: Sequence[Reported] | None = None,
         adapter: AdapterName | None = None,
         image_id: str | None = None,
         **overrides: Any,
@@ -123,7 +124,8 @@ class DrayageClient(PipesDockerClient):
             container_kwargs: Keyword arguments for docker-py's ``containers.create``; they override every setting.
             secrets: Names of declared secrets that the workload gets as files under ``/run/secrets``; a mapping
                 declares them for this call.
-            reports: The assets that this call must report; None means all that are selected.
+            reports: The assets and checks that this call must report; None means all that are selected. Leave out what
+                other calls of the step report, or the asset's own code.
             adapter: How metadata is read from the standard output of a program that does not use Pipes, as described
                 in :mod:`drayage.pipes.adapter`.
             image_id: Id that the image had when the definitions were loaded from it; any other id is refused.
@@ -218,7 +220,8 @@ class DrayageClient(PipesDockerClient):
                 secrets=read_secrets(declared, call.secrets),
                 secret_sources={name: declared[name] for name in call.secrets},
                 container_kwargs=container_kwargs,
-                promised=declared_promises(context, call.reports),
+                promised=promised_assets(context, call.reports),
+                checks=wanted_checks(context, call.reports),
                 adapter=call.adapter,
                 context_injector=self._injector,
                 message_reader=self._reader,
@@ -274,7 +277,7 @@ class _Call:
     registry: Mapping[str, str] | None = None
     container_kwargs: Mapping[str, Any] | None = None
     secrets: Sequence[str] | Mapping[str, Secret] = ()
-    reports: Sequence[dg.AssetKey] | None = None
+    reports: Sequence[Reported] | None = None
     adapter: AdapterName | None = None
     image_id: str | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 - The executing step's key is half of a container's identity. No public property returns it, or the steps that come
   after it in this process. Code that is called directly, without a run, has neither: a stand-in completes its context.
 - Metadata in custom messages has the same wire form as Pipes' own, which only Pipes' handler can read.
+- Dagster also records checks that a run did not select; all that a step declares have no public name.
 - A check's output name, and the marker for an output that logs no event: a retry that adopts a container must give
   Dagster every output again without recording a materialization or a check twice.
 - ``StateBackedDefinitionsLoader`` passes what a code server found out while loading (the images' ids, say) to its run
@@ -135,6 +136,11 @@ def later_steps(context: Context) -> list[str]:
     executing_step = step_context(context)
     keys = [str(step.key) for step in executing_step.execution_plan.get_steps_to_execute_in_topo_order()]
     return keys[keys.index(str(executing_step.step.key)) + 1 :]
+
+
+def declared_checks(context: Context) -> set[dg.AssetCheckKey]:
+    """Return the checks that Dagster takes from the executing step, those that the run did not select included."""
+    return {spec.key for spec in context.assets_def.node_check_specs_by_output_name.values()}
 
 
 def op_tags(context: Context) -> Mapping[str, str]:

@@ -92,6 +92,7 @@ class ContainerState:
         started_at_s: Start time, in seconds since the epoch; 0 if never started.
         finished_at_s: End time, in seconds since the epoch; 0 if not ended.
         labels: Labels of the container.
+        restarts: How often the engine itself started the container again after it had ended.
     """
 
     id: str
@@ -106,6 +107,7 @@ class ContainerState:
     started_at_s: float
     finished_at_s: float
     labels: Mapping[str, str]
+    restarts: int = 0
 
     @property
     def ended(self) -> bool:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -75,6 +75,7 @@ class StepRequest(ContainerRequest):
         context_injector: Replaces the exchange directory's context file.
         message_reader: Replaces the exchange directory's messages file.
         implicit_materializations: Whether assets that nothing was reported for count as materialized.
+        checks: The checks that this call must report.
     """
 
     context: Context
@@ -83,6 +84,7 @@ class StepRequest(ContainerRequest):
     context_injector: dg.PipesContextInjector | None = None
     message_reader: dg.PipesMessageReader | None = None
     implicit_materializations: bool = False
+    checks: Collection[dg.AssetCheckKey] = ()
 
     @property
     def names(self) -> frozenset[str]:
@@ -217,7 +219,7 @@ def plain_command(given: Any) -> str | list[str] | None:
     return plain
 
 
-def require_extras(given: Any) -> None:
+def require_json(given: Any) -> None:
     """Check that extras can be written as JSON, which is how the workload gets them.
 
     Raises:

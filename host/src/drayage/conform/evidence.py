@@ -13,6 +13,7 @@ import dagster as dg
 from drayage.exchange.directory import Attempt, open_regular
 from drayage.exchange.record import VerdictRecord
 from drayage.pipes.schema import is_runner_message
+from drayage.verdict.exception import read_exception
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ class Evidence:
     def exception(self) -> Mapping[str, Any] | None:
         """The exception that Pipes was closed with; None if there was none, or Pipes was not closed."""
         closed = list(self._sent("closed"))
-        return closed[-1].get("exception") if closed else None
+        raw = closed[-1].get("exception") if closed and isinstance(closed[-1], Mapping) else None
+        return None if raw is None else read_exception(raw)
 
     @cached_property
     def verdict(self) -> VerdictRecord | None:

@@ -217,6 +217,7 @@ def _state(attributes: Mapping[str, Any]) -> ContainerState:
         started_at_s=_seconds(state["StartedAt"]),
         finished_at_s=_seconds(state["FinishedAt"]),
         labels=config.get("Labels") or {},
+        restarts=attributes.get("RestartCount") or 0,
     )
 
 

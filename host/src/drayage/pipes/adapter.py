@@ -11,7 +11,8 @@ as log lines; standard error is entirely log. There are two forms of records:
     ``=``: a number or boolean if JSON reads it as one (``3``, ``1.5e3``, ``true``), otherwise text (``007``,
     ``3 rows``).
 
-If a name occurs twice, the last value counts. Pipes counts as opened from the first line on. At the end, everything is
+If a name occurs twice, the last value counts. A name of the runner's own, such as ``exit_code``, is reported as
+``reported/exit_code``. Pipes counts as opened from the first line on. At the end, everything is
 reported as one materialization of the step's asset, together with ``exit_code``, through the same messages file that a
 Pipes library writes: promises, replay and a retry that adopts the container see no difference. A program that exits
 with 0 but prints no metadata is red.
@@ -30,6 +31,7 @@ from drayage.exchange.directory import open_regular
 from drayage.pipes.lines import OverlongLine
 from drayage.redaction import Redactor
 from drayage.request import AdapterName
+from drayage.verdict.own_metadata import beside_own
 
 _KEY_VALUE = re.compile(rb"([A-Za-z_][A-Za-z0-9_./-]*)=(.*)", re.DOTALL)
 _JSON_SCALAR = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?|true|false")
@@ -82,9 +84,10 @@ class Adapter:
         if not self._lines:
             self._send("opened", {"extras": {}})
         if self._metadata:
+            own = {"exit_code": exit_code}
             metadata = {
                 name: {"raw_value": value, "type": "__infer__"}
-                for name, value in {**self._metadata, "exit_code": exit_code}.items()
+                for name, value in {**beside_own(self._metadata, own), **own}.items()
             }
             self._send(
                 "report_asset_materialization", {"asset_key": self._asset, "data_version": None, "metadata": metadata}

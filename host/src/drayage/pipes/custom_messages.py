@@ -14,13 +14,14 @@ the failure if the step is red.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import dagster as dg
 
 from drayage.dagster_internals import Context, metadata_from_pipes
 from drayage.pipes.schema import is_runner_message
+from drayage.verdict.own_metadata import beside_own
 
 Metadata = Mapping[str, dg.MetadataValue]
 
@@ -36,14 +37,21 @@ class CustomMessages:
     Args:
         context: Dagster's context of the executing step.
         measures: Returns the step's own numbers so far.
+        recorded: Returns the assets that Dagster has, or will have, recorded: it takes no more metadata for them.
         clock: Returns monotonic time, in seconds.
     """
 
     def __init__(
-        self, context: Context, measures: Callable[[], Metadata] = dict, *, clock: Callable[[], float] = time.monotonic
+        self,
+        context: Context,
+        measures: Callable[[], Metadata] = dict,
+        *,
+        recorded: Callable[[], Collection[dg.AssetKey]] = tuple,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._context = context
         self._measures = measures
+        self._recorded = recorded
         self._clock = clock
         self._observations: Counter[dg.AssetKey] = Counter()
         self._next_at: dict[dg.AssetKey, float] = {}
@@ -76,14 +84,16 @@ class CustomMessages:
     def _observe(self, payload: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
         """Log an observation, at most one every few seconds for each asset: the UI plots its last 100 events only."""
         key = self._asset_key(payload)
+        # Before the message may be left out: a step must not be red at one speed, and green at another.
+        numbers = _numbers(metadata)
         now = self._clock()
         if self._observations[key] >= MOST_OBSERVATIONS or now < self._next_at.get(key, now):
             return
         self._next_at[key] = now + FIRST_INTERVAL_S * _INTERVAL_GROWTH ** self._observations[key]
         self._observations[key] += 1
         partition = self._context.partition_key if self._context.has_partition_key else None
-        numbers = {**self._measures(), **metadata_from_pipes(metadata)}
-        self._context.log_event(dg.AssetObservation(key, metadata=numbers, partition=partition))
+        observed = {**self._measures(), **numbers}
+        self._context.log_event(dg.AssetObservation(key, metadata=observed, partition=partition))
 
     def _remember_link(self, payload: Any) -> None:
         """Keep the last URL of each kind, because a retried operation has a new one."""
@@ -96,9 +106,13 @@ class CustomMessages:
     def _add_to_partition(self, payload: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
         if not isinstance(self._context, dg.AssetExecutionContext):
             raise TypeError("partition_metadata needs a step that materializes assets")
-        self._context.add_asset_metadata(
-            metadata_from_pipes(metadata), asset_key=self._asset_key(payload), partition_key=payload["partition_key"]
-        )
+        key = self._asset_key(payload)
+        if key in self._recorded():
+            raise TypeError(
+                f"the materialization of {key.to_user_string()} was streamed, and is recorded: send the metadata of "
+                "its partitions before it"
+            )
+        self._context.add_asset_metadata(_numbers(metadata), asset_key=key, partition_key=payload["partition_key"])
 
     def _asset_key(self, payload: Mapping[str, Any]) -> dg.AssetKey:
         selected = self._context.selected_asset_keys if self._context.has_assets_def else set()
@@ -111,3 +125,7 @@ class CustomMessages:
         if key not in selected:
             raise TypeError(f"{named!r} is not one of the step's assets")
         return key
+
+
+def _numbers(metadata: Mapping[str, Any]) -> Metadata:
+    return beside_own(metadata_from_pipes(metadata))

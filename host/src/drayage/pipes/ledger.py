@@ -10,16 +10,22 @@ from threading import Lock
 from typing import Any, Protocol, cast
 
 import dagster as dg
-from dagster_pipes import PipesException, PipesMessage
+from dagster_pipes import PipesMessage
 
 from drayage.engine import ContainerState
 from drayage.pipes.lines import OverlongLine
-from drayage.pipes.schema import require_message
+from drayage.pipes.schema import is_runner_message, require_message
+from drayage.pipes.sessions import Closings, Sessions
+from drayage.pipes.values import shown
 from drayage.redaction import Redactor
 from drayage.verdict.judge import Ending, Facts, LimitReached
 
 _KEPT_PROBLEMS = 20
 _EXCERPT_BYTES = 200
+_LONGEST_PROBLEM = 2000
+_LONGEST_LEVEL = 40
+_LEVELS = frozenset({"DEBUG", "INFO", "WARNING", "WARN", "ERROR", "CRITICAL", "FATAL"})
+_REPORTS = {"report_asset_materialization": "a materialization of", "report_asset_check": "a check of"}
 
 CustomMessageHandler = Callable[[Any], bool]
 
@@ -55,13 +61,18 @@ class Ledger:
         self._on_custom = on_custom
         self._redact = Redactor(()) if redact is None else redact
         self._problems = Problems()
+        self._disorder = Problems()
+        self._sessions = Sessions()
+        self._closings = Closings()
         self._handler: dg.PipesMessageHandler | None = None
         self._taken = 0
-        self.messages = 0
-        self.opened_at: float | None = None
-        self.closed = False
-        self.exception: PipesException | None = None
+        self._messages = 0
         self.last_message_at: float | None = None
+
+    @property
+    def opened_at(self) -> float | None:
+        """When the workload first opened Pipes, in seconds of monotonic time; None if it has not."""
+        return self._sessions.opened_at
 
     def over(self, handler: dg.PipesMessageHandler) -> "LedgerHandler":
         """Wrap Dagster's handler, and return the handler that readers must use in its place."""
@@ -76,6 +87,15 @@ class Ledger:
         new, self._taken = reported[self._taken :], len(reported)
         return new
 
+    def materialized(self) -> set[dg.AssetKey]:
+        """Return the assets that were reported as materialized so far."""
+        reported = self._handler.get_reported_results() if self._handler else ()
+        return {
+            dg.AssetKey.from_coercible(result.asset_key)
+            for result in reported
+            if isinstance(result, dg.MaterializeResult) and result.asset_key is not None
+        }
+
     def facts(
         self, state: ContainerState, *, broken_promises: Sequence[str], limit: LimitReached | None, debug_text: str
     ) -> Facts:
@@ -87,11 +107,16 @@ class Ledger:
             limit: The time limit that was reached; None if none was.
             debug_text: Where context and messages were exchanged.
         """
+        unclosed = self._sessions.unclosed(state.restarts)
         return Facts(
             ending=Ending(state.exit_code, state.oom_killed, state.memory_limit_bytes, state.error),
-            opened=self.opened_at is not None,
-            closed=self.closed,
-            exception=self.exception,
+            opened=self._sessions.count > 0,
+            closed=unclosed == 0,
+            sessions=self._sessions.count,
+            unclosed=unclosed,
+            disorder=(*self._disorder.first, *self._sessions.late(state.restarts)),
+            disorder_count=self._disorder.count + len(self._sessions.late(state.restarts)),
+            exception=self._closings.exception(state.exit_code),
             problems=self._problems.first,
             problem_count=self._problems.count,
             broken_promises=broken_promises,
@@ -111,36 +136,59 @@ class Ledger:
             clean = self._redact.beginning(line) if isinstance(line, OverlongLine) else self._redact(line)
             excerpt = clean[:_EXCERPT_BYTES].decode("utf-8", "backslashreplace")
             text = f"{text}: {excerpt}{'…' if len(line) > _EXCERPT_BYTES else ''}"
-        self._problems.add(self._redact.text(text))
+        text = self._redact.text(text)
+        short = text if len(text) <= _LONGEST_PROBLEM else f"{text[:_LONGEST_PROBLEM]}…"
+        # What cannot be encoded cannot be stored, and the problem would be lost with it.
+        self._problems.add(short.encode("utf-8", "backslashreplace").decode())
 
     def take(self, message: Any, handler: dg.PipesMessageHandler) -> None:
         """Record what the verdict needs from a message, and let Dagster's handler do the rest."""
-        self.messages += 1
+        self._messages += 1
         self.last_message_at = time.monotonic()
         try:
             message = self._redact.message(message)
             self._understand(message, handler)
         except Exception as error:  # noqa: BLE001 - any error of a handler means one message that was not understood
-            self.report_problem(
-                f"message {self.messages} ({_describe(message)}) was not understood: {type(error).__name__}: {error}"
-            )
+            self._report_misunderstood(message, error)
         self._on_activity()
 
+    def finish(self) -> None:
+        """Pass on the closing messages, when everything is read."""
+        if self._handler is None:
+            return
+        try:
+            self._closings.deliver(self._handler)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._report_misunderstood({"method": "closed"}, error)
+
     def _understand(self, message: Any, handler: dg.PipesMessageHandler) -> None:
-        if isinstance(message, dict) and message.get("method") == "closed":
-            # Before validation, because the verdict needs the exception even if a library omits some of its fields.
-            # Dagster's handler only logs it.
-            params = message.get("params")
-            self.exception = params.get("exception") if isinstance(params, Mapping) else None
+        method = message.get("method") if isinstance(message, dict) else None
+        # Before validation, because a message with a mistake in it opens and closes a session too.
+        if method == "opened":
+            self._sessions.open()
+        elif method == "closed":
+            self._note_disorder(self._sessions.close())
+            self._closings.note(message.get("params"))
         require_message(message)
         method, params = message["method"], message["params"]
+        if method == "closed":
+            self._closings.hold(message)
+            return
+        if (what := _report(method, params)) and self._note_disorder(self._sessions.report(what)):
+            return
         if method == "report_custom_message" and not self._on_custom(params["payload"]):
             return
-        handler.handle_message(cast("PipesMessage", message))
-        if method == "opened":
-            self.opened_at = time.monotonic()
-        elif method == "closed":
-            self.closed = True
+        handler.handle_message(cast("PipesMessage", _with_known_level(message) if method == "log" else message))
+
+    def _note_disorder(self, text: str | None) -> bool:
+        if text is not None:
+            self._disorder.add(f"{text} (message {self._messages})")
+        return text is not None
+
+    def _report_misunderstood(self, message: Any, error: Exception) -> None:
+        self.report_problem(
+            f"message {self._messages} ({_describe(message)}) was not understood: {type(error).__name__}: {error}"
+        )
 
 
 class Problems:
@@ -189,10 +237,29 @@ class LedgerHandler:
         return getattr(self._handler, name)
 
 
+def _report(method: str, params: Mapping[str, Any]) -> str | None:
+    """Return what a message reports, as a noun; None if it may come at any time, as log messages may."""
+    if method in _REPORTS:
+        check = f" {shown(params['check_name'])}" if "check_name" in params else ""
+        return f"{_REPORTS[method]} {shown(params['asset_key'])}{check and ','}{check}"
+    if method == "report_custom_message" and is_runner_message(params["payload"]):
+        return f"a message of kind {shown(params['payload']['kind'])}"
+    return None
+
+
+def _with_known_level(message: Any) -> Any:
+    """Let a log message of a level that Dagster does not have be shown as INFO, with the level's name."""
+    level = message["params"].get("level", "INFO")
+    if level.upper() in _LEVELS:
+        return message
+    name = level if len(level) <= _LONGEST_LEVEL else f"{level[:_LONGEST_LEVEL]}…"
+    return {**message, "params": {"level": "INFO", "message": f"[{name}] {message['params']['message']}"}}
+
+
 def _describe(message: Any) -> str:
     if not isinstance(message, Mapping):
         return f"a JSON {type(message).__name__}"
     method = message.get("method")
     params = message.get("params")
     asset = params.get("asset_key") if isinstance(params, Mapping) else None
-    return f"method {method!r}" + (f" for {asset!r}" if asset else "")
+    return f"method {shown(method)}" + (f" for {shown(asset)}" if asset else "")

@@ -69,8 +69,11 @@ class LedgerReader(dg.PipesMessageReader):
         """Read messages with the wrapped reader, and the ledger as its handler."""
         # The ledger's handler has everything that readers use of Dagster's handler. Dagster's own composite reader
         # passes a stand-in in the same way.
-        with self._reader.read_messages(self._ledger.over(handler)) as params:  # type: ignore[arg-type]
-            yield params
+        try:
+            with self._reader.read_messages(self._ledger.over(handler)) as params:  # type: ignore[arg-type]
+                yield params
+        finally:
+            self._ledger.finish()
 
     @property
     def expected_writer_count(self) -> int:

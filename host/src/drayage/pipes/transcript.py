@@ -4,6 +4,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from drayage.pipes.values import shown
+from drayage.verdict.exception import read_exception
+from drayage.verdict.judge import exception_line
+
 _SHOWN_CHARACTERS = 160
 
 
@@ -11,8 +15,17 @@ def described(message: Any) -> str:
     """Return a one-line description of a message.
 
     Args:
-        message: A message, as the workload sent it.
+        message: Any JSON that the workload sent as a message.
     """
+    try:
+        text = _described(message)
+    except (AttributeError, KeyError, TypeError):
+        text = f"NOT UNDERSTOOD {shown(message, _SHOWN_CHARACTERS)}"
+    # A terminal cannot show a lone surrogate.
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _described(message: Any) -> str:
     method, params = message["method"], message.get("params") or {}
     if method == "log":
         return f"{params.get('level', 'INFO').upper():<8} {params['message']}"
@@ -23,9 +36,8 @@ def described(message: Any) -> str:
         return f"CHECK    {params['asset_key']}:{params['check_name']} {became} {_metadata(params.get('metadata'))}"
     if method == "report_custom_message":
         return f"MESSAGE  {_short(params['payload'])}"
-    if method == "closed" and params.get("exception"):
-        exception = params["exception"]
-        return f"CLOSED   with {exception.get('name')}: {exception.get('message')}"
+    if method == "closed" and params.get("exception") is not None:
+        return f"CLOSED   with {exception_line(read_exception(params['exception']))}"
     return str(method).upper()
 
 

@@ -20,7 +20,7 @@ from drayage.replay.prepare import PreparedReplay
 from drayage.step.output import OutputLogs
 from drayage.step.runner import Runner
 from drayage.verdict.judge import Verdict
-from drayage.verdict.promises import broken_promises, unreported_promises
+from drayage.verdict.reports import Expected, Reports
 
 _MESSAGES = "DAGSTER_PIPES_MESSAGES"
 
@@ -71,6 +71,7 @@ class Replay:
             reader.read_messages(runner.ledger.over(cast("dg.PipesMessageHandler", handler))),
         ):
             state = self._run_container(logs)
+        runner.ledger.finish()
         facts = runner.facts(
             state, broken_promises=handler.broken_promises(), debug_text=reader.no_messages_debug_text()
         )
@@ -131,17 +132,18 @@ class ReplayHandler:
         self, show: Callable[[str], None], *, assets: set[str], promised: Mapping[str, Mapping[str, Promise]]
     ) -> None:
         self._show = show
-        self._assets = assets
-        self._promised = promised
-        self._reported: set[str] = set()
+        # What else must be reported, only Dagster knows.
+        self._reports = Reports(Expected(promised=promised, assets=assets or None, required_assets=_with(promised)))
         self.broken: list[str] = []
+        self.received_closed_message = False
 
     def handle_message(self, message: Any) -> None:
         """Take one message, which the ledger has validated; metadata that cannot be understood raises an error."""
         method, params = message["method"], message["params"]
         self._show(described(message))
-        if method == "report_asset_materialization":
-            self._judge_materialization(params)
+        self.received_closed_message = method == "closed"
+        if method in {"report_asset_materialization", "report_asset_check"}:
+            self._judge_result(params)
         elif method == "report_custom_message" and is_runner_message(params["payload"]):
             metadata_from_pipes(params["payload"]["metadata"])
 
@@ -155,15 +157,15 @@ class ReplayHandler:
 
     def broken_promises(self) -> list[str]:
         """Return every promise that was not kept, including those of assets that were not reported."""
-        return self.broken + unreported_promises(self._promised, self._reported)
+        return self.broken + self._reports.missing()
 
-    def _judge_materialization(self, params: Mapping[str, Any]) -> None:
-        asset = params["asset_key"]
-        self._reported.add(asset)
-        metadata = metadata_from_pipes(params.get("metadata") or {})
-        if self._assets and asset not in self._assets:
-            self.broken.append(f"a materialization of {asset} was reported, which is not one of the step's assets")
-        self.broken += [
-            f"{asset} was promised metadata: {text}"
-            for text in broken_promises(self._promised.get(asset, {}), metadata)
-        ]
+    def _judge_result(self, params: Mapping[str, Any]) -> None:
+        asset, metadata = params["asset_key"], metadata_from_pipes(params.get("metadata") or {})
+        if "check_name" in params:
+            self.broken += self._reports.take_check(asset, params["check_name"])
+        else:
+            self.broken += self._reports.take_materialization(asset, metadata)
+
+
+def _with(promised: Mapping[str, Mapping[str, Promise]]) -> set[str]:
+    return {asset for asset, promises in promised.items() if promises}

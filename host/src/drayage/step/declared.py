@@ -1,14 +1,8 @@
-"""Reads what a step's definitions declare: the tags of its assets, and what they promise to report."""
-
-from collections.abc import Sequence
-
-import dagster as dg
+"""Reads the tags that a step's definitions declare."""
 
 from drayage import dagster_internals
 from drayage.dagster_internals import Context
 from drayage.errors import SettingsError
-from drayage.promise import Promise
-from drayage.verdict.promises import read_promises
 
 
 def declared_tags(context: Context) -> dict[str, str]:
@@ -32,21 +26,3 @@ def declared_tags(context: Context) -> dict[str, str]:
                             "was started."
                         )
     return tags
-
-
-def declared_promises(context: Context, reports: Sequence[dg.AssetKey] | None) -> dict[str, dict[str, Promise]]:
-    """Return the promises of the assets that a call must report, by asset key as Pipes writes it.
-
-    Args:
-        context: Dagster's context of the executing step.
-        reports: The assets that the call must report; None means all that are selected.
-    """
-    if not context.has_assets_def:
-        return {}
-    selected = context.selected_asset_keys
-    wanted = set(selected) if reports is None else set(selected) & set(reports)
-    return {
-        spec.key.to_escaped_user_string(): read_promises(spec.metadata)
-        for spec in context.assets_def.specs
-        if spec.key in wanted
-    }

@@ -20,12 +20,14 @@ from drayage.step.output import OutputLogs
 from drayage.step.runner import Runner
 from drayage.step.start import Start, StepHost, choose_start
 from drayage.verdict.failure import debug_commands, error_failure, step_failure
-from drayage.verdict.judge import Reason, Verdict
+from drayage.verdict.judge import Facts, Reason, Verdict
+from drayage.verdict.reports import Reports
 from drayage.verdict.results import (
     AlreadyLogged,
-    broken,
+    all_faults,
+    expected_of,
+    faults,
     keep_as_observations,
-    unreported,
     with_metadata,
     without_logged,
 )
@@ -42,13 +44,14 @@ class Execution:
     def __init__(self, request: StepRequest, host: StepHost) -> None:
         self._request = request
         self._host = host
-        self._custom = CustomMessages(request.context, self._measures)
+        self._custom = CustomMessages(request.context, self._measures, recorded=self._recorded)
         self._runner = Runner(
             request, host.engine, on_custom=self._take_custom_message, on_leftover=self._note_leftover
         )
+        self._streamed = Reports(expected_of(request, streaming=True))
         self._start: Start | None = None
         self._verdict: Verdict | None = None
-        self._left_running = self._ended_early = False
+        self._streaming = self._left_running = self._ended_early = False
         self._metadata: dict[str, dg.MetadataValue] = {}
         self.invocation: DrayageInvocation | None = None
 
@@ -61,10 +64,11 @@ class Execution:
         Raises:
             dagster.Failure: The step is not green.
         """
+        self._streaming = streaming
         try:
             # A pull takes minutes, so an interrupt must be able to end it.
             image_id = find_image(self._request, self._host.engine)
-            yield from between_yields(self._run_step(image_id, streaming=streaming))
+            yield from between_yields(self._run_step(image_id))
         except DrayageError as error:
             text = self._runner.redactor.text(str(error))
             # Without a container there is nothing to inspect or to start again.
@@ -73,7 +77,7 @@ class Execution:
             cause = error if self._runner.redactor.allows(error) else None
             raise error_failure(text, error, self._measured_metadata(), commands=commands) from cause
 
-    def _run_step(self, image_id: str, *, streaming: bool) -> Generator[Any, None, None]:
+    def _run_step(self, image_id: str) -> Generator[Any, None, None]:
         request, runner = self._request, self._runner
         start = self._start = choose_start(request, image_id, self._host)
         attempt, adopted = start.attempt, start.adopted
@@ -93,20 +97,21 @@ class Execution:
                 if adopted is not None and adopted.finished:
                     state = self._take_finished(adopted)
                 else:
-                    state = yield from self._run_container(
-                        start, logs, session.get_bootstrap_env_vars(), streaming=streaming
-                    )
+                    state = yield from self._run_container(start, logs, session.get_bootstrap_env_vars())
             if problem := logs.console_problem():
                 request.context.log.warning(
                     "this process's output took no more (%s); %s is whole", problem, attempt.path
                 )
             # The session is closed: the last message has been read.
-            if streaming:
+            if self._streaming:
                 yield from self._reported()
             self._metadata = self._measured_metadata()
             # A cancel may have come while the session closed; what was reported is then kept as observations.
             deliver()
-            self._judge(start, state, logs, session, debug_text=ledger_reader.no_messages_debug_text())
+            breaches = all_faults(request, session.get_reported_results(), streaming=self._streaming)
+            debug_text = ledger_reader.no_messages_debug_text()
+            facts = runner.facts(state, broken_promises=breaches, debug_text=debug_text)
+            self._judge(start, state, logs, session, facts)
         except BaseException:
             # The next step may never start.
             self._host.standby_pool.discard(request.identity.run_id)
@@ -124,7 +129,7 @@ class Execution:
         return adopted.state
 
     def _run_container(
-        self, start: Start, logs: OutputLogs, bootstrap: Mapping[str, str], *, streaming: bool
+        self, start: Start, logs: OutputLogs, bootstrap: Mapping[str, str]
     ) -> Generator[Any, None, ContainerState]:
         """Run the container to its end, yielding results as they come; return its last state."""
         runner = self._runner
@@ -132,7 +137,7 @@ class Execution:
             launched = runner.launch(lambda launcher: start.launch(launcher, logs, bootstrap))
             self._host.standby_pool.prepare(self._request.context, self._request.identity)
             for _ in runner.changes(launched, logs):
-                if streaming:
+                if self._streaming:
                     yield from self._reported()
         except BaseException as error:
             self._end_early(error)
@@ -142,19 +147,14 @@ class Execution:
     def _reported(self) -> Iterator[Any]:
         """Yield the results that were reported since the last call and keep their promises."""
         for result in self._runner.ledger.take_results():
-            if not broken(self._request, result):
+            if not faults(self._streamed, result):
                 complete = with_metadata(result, self._measured_metadata())
                 yield from without_logged(self._request.context, [complete], self._already_logged())
 
     def _judge(
-        self, start: Start, state: ContainerState, logs: OutputLogs, session: dg.PipesSession, *, debug_text: str
+        self, start: Start, state: ContainerState, logs: OutputLogs, session: dg.PipesSession, facts: Facts
     ) -> None:
         request = self._request
-        results = session.get_reported_results()
-        breaches = [text for result in results for text in broken(request, result)]
-        facts = self._runner.facts(
-            state, broken_promises=breaches + unreported(request, results), debug_text=debug_text
-        )
         self._verdict = verdict = self._runner.judge(facts)
         self._runner.record(start.attempt, self._verdict, state, self._measured())
         if not verdict.green:
@@ -181,6 +181,10 @@ class Execution:
         """Handle a custom message of drayage's own; return whether Dagster's handler should keep it in memory."""
         # Messages that drayage reads itself stay in a file, where the invocation finds them.
         return not self._custom(payload) and self._request.message_reader is not None
+
+    def _recorded(self) -> set[dg.AssetKey]:
+        """Return the assets whose materialization Dagster gets as soon as it is reported."""
+        return self._runner.ledger.materialized() if self._streaming else set()
 
     def _already_logged(self) -> AlreadyLogged:
         adopted = self._start.adopted if self._start else None

@@ -8,7 +8,7 @@ import dagster as dg
 
 from drayage.exchange.directory import Attempt, open_regular
 from drayage.pipes.schema import is_runner_message
-from drayage.verdict.results import AlreadyLogged, with_metadata, without_logged
+from drayage.verdict.results import AlreadyLogged, in_order, with_metadata, without_logged
 
 
 class DrayageInvocation(dg.PipesClientCompletedInvocation):
@@ -44,11 +44,12 @@ class DrayageInvocation(dg.PipesClientCompletedInvocation):
 
         Args:
             implicit_materializations: Whether assets that nothing was reported for count as materialized. None takes
-                the client's setting, which is off by default: what was not reported did not happen.
+                the client's setting, which is off by default: what was not reported did not happen. Without that
+                setting, a step must report what its argument ``reports`` names, by default everything.
         """
         implicit = self._implicit if implicit_materializations is None else implicit_materializations
         results = self._session.get_results(implicit_materializations=implicit)
-        complete = [with_metadata(result, self.metadata) for result in results]
+        complete = [with_metadata(result, self.metadata) for result in in_order(self._session.context, results)]
         return tuple(without_logged(self._session.context, complete, self._already_logged))
 
     def get_materialize_result(self, *, implicit_materialization: bool | None = None) -> dg.MaterializeResult[Any]:
@@ -68,9 +69,11 @@ class DrayageInvocation(dg.PipesClientCompletedInvocation):
         payloads = []
         with open_regular(self._attempt.messages) as lines:
             for line in lines:
-                if b"report_custom_message" in line:
+                # Parsing costs most of the time. A method may be written with escapes too.
+                if b"report_custom_message" in line or b"\\u" in line:
                     message = json.loads(line)
-                    payload = message["params"]["payload"]
-                    if message["method"] == "report_custom_message" and not is_runner_message(payload):
-                        payloads.append(payload)
+                    if message["method"] == "report_custom_message":
+                        payload = message["params"]["payload"]
+                        if not is_runner_message(payload):
+                            payloads.append(payload)
         return payloads

@@ -4,7 +4,6 @@ import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 from dagster_pipes import PipesException
@@ -13,6 +12,7 @@ from drayage.engine import ContainerState
 from drayage.errors import DrayageError
 from drayage.exchange.directory import Attempt
 from drayage.identity import short_run_id
+from drayage.verdict.exception import read_exception
 from drayage.verdict.judge import Facts, Verdict
 
 _LONGEST_REASON_CHARACTERS = 4000
@@ -156,19 +156,14 @@ def _failure_metadata(
 
 def _stack(exception: PipesException) -> list[str]:
     """Return the exception's lines in the order in which Python prints them: causes first."""
-    chain: list[Any] = [exception]
-    while isinstance(chain[-1], Mapping) and (led := chain[-1].get("cause") or chain[-1].get("context")):
+    chain = [read_exception(exception)]
+    while led := chain[-1]["cause"] or chain[-1]["context"]:
         chain.append(led)
     lines: list[str] = []
     for one in reversed(chain):
         if lines:
             lines.append("\nwhich led to:\n\n")
-        if not isinstance(one, Mapping):
-            lines.append(str(one))
-            continue
-        frames = one.get("stack") or ()
-        lines += [str(frame) for frame in ([frames] if isinstance(frames, str) else frames)]
-        lines.append(str(one.get("message") or one.get("name") or ""))
+        lines += [*one["stack"], one["message"] or one["name"] or ""]
     return lines
 
 

@@ -7,8 +7,11 @@ from typing import Literal
 
 from dagster_pipes import PipesException
 
+from drayage.verdict.exception import read_exception
+
 # Shells and engines report 128 + n as the exit code of a process that signal n ended.
 _SIGNALLED = 128
+_SHOWN_TEXTS = 5
 
 Kind = Literal["limit", "memory", "exit", "exception", "pipes", "message", "promise"]
 
@@ -60,8 +63,12 @@ class Facts:
     Args:
         ending: How the container ended.
         opened: Whether the workload opened Pipes.
-        closed: Whether the workload closed Pipes.
-        exception: The exception that came with the closing message.
+        closed: Whether the workload closed Pipes as often as it opened it.
+        sessions: How often it opened Pipes.
+        unclosed: How many of these sessions it did not close.
+        exception: The first exception that came with a closing message.
+        disorder: Clauses about the first few messages that came outside a session.
+        disorder_count: Number of all messages that came outside a session.
         problems: Descriptions of the first few messages that were not understood.
         problem_count: Number of all messages that were not understood.
         broken_promises: One clause for each broken promise.
@@ -72,7 +79,11 @@ class Facts:
     ending: Ending
     opened: bool
     closed: bool
+    sessions: int = 1
+    unclosed: int = 0
     exception: PipesException | None = None
+    disorder: Sequence[str] = ()
+    disorder_count: int = 0
     problems: Sequence[str] = ()
     problem_count: int = 0
     broken_promises: Sequence[str] = ()
@@ -131,7 +142,9 @@ def judge(facts: Facts) -> Verdict:
     if not facts.opened:
         reasons.append(Reason("pipes", f"it never opened Dagster Pipes. {facts.debug_text}".strip()))
     elif not facts.closed:
-        reasons.append(Reason("pipes", "it opened Dagster Pipes and never closed it"))
+        reasons.append(Reason("pipes", _unclosed_text(facts)))
+    if facts.disorder_count:
+        reasons.append(Reason("pipes", _first(facts.disorder, facts.disorder_count)))
     if facts.problem_count:
         reasons.append(Reason("message", _problem_text(facts)))
     reasons.extend(Reason("promise", text) for text in facts.broken_promises)
@@ -144,11 +157,17 @@ def exception_line(exception: PipesException) -> str:
     Args:
         exception: The exception in Pipes' form; libraries in other languages may omit fields.
     """
-    name = exception.get("name")
-    message = " ".join(str(exception.get("message") or "").split())
+    whole = read_exception(exception)
+    name, message = whole["name"], " ".join(whole["message"].split())
     if not name or message.startswith(name) or f"{name}:" in message:
-        return message or str(name or "an exception without a message")
+        return message or name or "an exception without a message"
     return f"{name}: {message}" if message else name
+
+
+def _unclosed_text(facts: Facts) -> str:
+    if facts.sessions == 1:
+        return "it opened Dagster Pipes and never closed it"
+    return f"it opened Dagster Pipes {facts.sessions} times, and did not close it {facts.unclosed} of these times"
 
 
 def _memory_text(ending: Ending) -> str:
@@ -172,7 +191,12 @@ def _exit_text(facts: Facts) -> str:
 
 
 def _problem_text(facts: Facts) -> str:
-    shown = "; ".join(facts.problems[:5])
-    more = facts.problem_count - min(5, len(facts.problems))
     count = "a message was" if facts.problem_count == 1 else f"{facts.problem_count} messages were"
-    return f"{count} not understood: {shown}" + (f"; and {more} more" if more > 0 else "")
+    return f"{count} not understood: {_first(facts.problems, facts.problem_count)}"
+
+
+def _first(texts: Sequence[str], count: int) -> str:
+    """Return the first few of many texts, and how many there are more."""
+    few = texts[:_SHOWN_TEXTS]
+    more = count - len(few)
+    return "; ".join(few) + (f"; and {more} more" if more > 0 else "")

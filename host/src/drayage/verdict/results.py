@@ -1,16 +1,22 @@
-"""Processes the results that a workload reported: checks promises, keeps partial results, logs none of them twice."""
+"""Processes the results that a workload reported: judges them, keeps partial results, logs none of them twice."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from typing import Any
 
 import dagster as dg
 
-from drayage.dagster_internals import Context, silent_check, silent_materialization
+from drayage.dagster_internals import Context, declared_checks, silent_check, silent_materialization
+from drayage.promise import Promise
 from drayage.request import StepRequest
-from drayage.verdict.promises import broken_promises, unreported_promises
+from drayage.verdict.own_metadata import beside_own
+from drayage.verdict.promises import read_promises
+from drayage.verdict.reports import Check, Expected, Reports
 
 Result = dg.PipesExecutionResult
+Reported = dg.AssetKey | dg.AssetCheckKey
+"""What a call can be asked to report."""
 
 
 @dataclass(frozen=True)
@@ -26,47 +32,92 @@ class AlreadyLogged:
     checks: frozenset[dg.AssetCheckKey] = frozenset()
 
 
-def broken(request: StepRequest, result: Result) -> list[str]:
-    """Return which promises a reported materialization breaks, or that its asset is not one of the step's.
+def promised_assets(context: Context, reports: Sequence[Reported] | None) -> dict[str, dict[str, Promise]]:
+    """Return the promises of the assets that a call must report.
+
+    Args:
+        context: Dagster's context of the executing step.
+        reports: What the call reports; None means all that is selected.
+
+    Returns:
+        The promises, empty for an asset without any, by asset key as Pipes writes it.
+    """
+    if not context.has_assets_def:
+        return {}
+    selected = context.selected_asset_keys
+    return {
+        spec.key.to_escaped_user_string(): read_promises(spec.metadata)
+        for spec in context.assets_def.specs
+        if spec.key in selected and (reports is None or spec.key in reports)
+    }
+
+
+def wanted_checks(context: Context, reports: Sequence[Reported] | None) -> set[dg.AssetCheckKey]:
+    """Return the checks that a call must report; arguments are as in :func:`promised_assets`."""
+    selected = context.selected_asset_check_keys if context.has_assets_def else set()
+    return {key for key in selected if reports is None or key in reports}
+
+
+def expected_of(request: StepRequest, *, streaming: bool) -> Expected:
+    """Return what a step may report, and must.
 
     Args:
         request: The step's request.
-        result: A result that the workload reported; a check breaks no promise.
+        streaming: Whether Dagster gets each result when it is reported, rather than all in their right order.
+    """
+    context = request.context
+    if not context.has_assets_def:
+        return Expected(promised=request.promised)
+    skippable = {spec.key.to_escaped_user_string() for spec in context.assets_def.specs if spec.skippable}
+    required = {asset for asset, promised in request.promised.items() if promised or asset not in skippable}
+    return Expected(
+        promised=request.promised,
+        assets={key.to_escaped_user_string() for key in context.selected_asset_keys},
+        checks={_named(key) for key in declared_checks(context)},
+        required_assets=() if request.implicit_materializations else required,
+        required_checks={_named(key) for key in request.checks},
+        made_from=_made_from(context) if streaming else {},
+    )
+
+
+def faults(reports: Reports, result: Result) -> list[str]:
+    """Count a reported result.
+
+    Args:
+        reports: The results that were reported before.
+        result: A result that the workload reported.
 
     Returns:
-        One clause for each broken promise.
+        What is wrong with it, one clause each; if anything is, Dagster must not get it.
     """
     if result.asset_key is None:
         return []
-    key = dg.AssetKey.from_coercible(result.asset_key)
+    asset = dg.AssetKey.from_coercible(result.asset_key).to_escaped_user_string()
     if isinstance(result, dg.AssetCheckResult):
-        return []
-    context = request.context
-    if context.has_assets_def and key not in context.selected_asset_keys:
-        return [f"a materialization of {key.to_user_string()} was reported, which is not one of the step's assets"]
-    promised = request.promised.get(key.to_escaped_user_string(), {})
-    return [
-        f"{key.to_user_string()} was promised metadata: {text}" for text in broken_promises(promised, result.metadata)
-    ]
+        return reports.take_check(asset, str(result.check_name))
+    return reports.take_materialization(asset, result.metadata)
 
 
-def unreported(request: StepRequest, results: Iterable[Result]) -> list[str]:
-    """Return which of the assets with promises have no reported materialization, one clause for each."""
-    if request.implicit_materializations:
-        return []
-    reported = {
-        dg.AssetKey.from_coercible(result.asset_key).to_escaped_user_string()
-        for result in results
-        if isinstance(result, dg.MaterializeResult) and result.asset_key is not None
-    }
-    return unreported_promises(request.promised, reported)
+def all_faults(request: StepRequest, results: Iterable[Result], *, streaming: bool) -> list[str]:
+    """Return what is wrong with all that a workload reported, and what it did not report, one clause each."""
+    reports = Reports(expected_of(request, streaming=streaming))
+    return [text for result in results for text in faults(reports, result)] + reports.missing()
 
 
 def with_metadata(result: Result, metadata: Mapping[str, dg.MetadataValue]) -> Result:
     """Return a materialization with the step's own numbers added; a check is returned unchanged."""
     if isinstance(result, dg.MaterializeResult):
-        return result._replace(metadata={**(result.metadata or {}), **metadata})
+        return result._replace(metadata={**metadata, **beside_own(result.metadata or {}, metadata)})
     return result
+
+
+def in_order(context: Context, results: Iterable[Result]) -> list[Result]:
+    """Return the results with every asset after those that it is made from, as Dagster takes them."""
+    if not context.has_assets_def:
+        return list(results)
+    order = TopologicalSorter(_deps(context)).static_order()
+    ranks: dict[dg.AssetKey | None, int] = {key: rank for rank, key in enumerate(order)}
+    return sorted(results, key=lambda result: ranks.get(_key(result), len(ranks)))
 
 
 def without_logged(context: Context, results: Iterable[Result], already_logged: AlreadyLogged) -> Iterator[Any]:
@@ -104,9 +155,42 @@ def keep_as_observations(context: Context, results: Sequence[Result], metadata: 
     """
     partition = context.partition_key if context.has_partition_key else None
     for result in results:
-        if result.asset_key is None:
+        if result.asset_key is None or not _is_declared(context, result):
             continue
-        kept: dict[str, Any] = {**metadata, **(result.metadata or {}), "drayage/partial": True}
+        own: dict[str, Any] = {**metadata, "drayage/partial": True}
         if isinstance(result, dg.AssetCheckResult):
-            kept |= {"check": result.check_name, "passed": result.passed}
+            own |= {"check": result.check_name, "passed": result.passed}
+        kept = {**own, **beside_own(result.metadata or {}, own)}
         context.log_event(dg.AssetObservation(result.asset_key, metadata=kept, partition=partition))
+
+
+def _is_declared(context: Context, result: Result) -> bool:
+    """Return whether the step declares an asset or check: an observation of another would create an asset."""
+    if not context.has_assets_def or _key(result) in context.selected_asset_keys:
+        return True
+    return isinstance(result, dg.AssetCheckResult) and any(
+        (key.asset_key, key.name) == (_key(result), result.check_name) for key in declared_checks(context)
+    )
+
+
+def _key(result: Result) -> dg.AssetKey | None:
+    return None if result.asset_key is None else dg.AssetKey.from_coercible(result.asset_key)
+
+
+def _deps(context: Context) -> dict[dg.AssetKey, set[dg.AssetKey]]:
+    """Return which of the step's assets each of them is made from; an asset may also be made from itself, earlier."""
+    selected = context.selected_asset_keys
+    return {key: (set(context.assets_def.asset_deps.get(key, ())) & selected) - {key} for key in selected}
+
+
+def _made_from(context: Context) -> dict[str, set[str]]:
+    """Return which of the step's assets are made from each of them."""
+    made: dict[str, set[str]] = {}
+    for key, deps in _deps(context).items():
+        for dep in deps:
+            made.setdefault(dep.to_escaped_user_string(), set()).add(key.to_escaped_user_string())
+    return made
+
+
+def _named(key: dg.AssetCheckKey) -> Check:
+    return key.asset_key.to_escaped_user_string(), key.name

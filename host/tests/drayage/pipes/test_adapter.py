@@ -126,3 +126,7 @@ def test_an_unknown_form_is_an_error(tmp_path: Path) -> None:
         open_adapter("xml", [TRIPS], messages=tmp_path / "messages.jsonl", redact=Redactor(())),  # type: ignore[arg-type]
     ):
         pass
+
+
+def test_a_programs_own_exit_code_is_kept_beside_the_containers(tmp_path: Path) -> None:
+    assert reported(tmp_path, "key_value", b"exit_code=7") == {"reported/exit_code": 7, "exit_code": 0}

@@ -80,6 +80,29 @@ def test_malformed_progress_is_refused(payload: dict[str, Any], keys: list[str])
         CustomMessages(Context(*keys))(payload)  # type: ignore[arg-type]  # a fake at the boundary
 
 
+def test_numbers_with_a_name_of_the_runners_are_observed_beside_it() -> None:
+    context = Context("a")
+    custom = CustomMessages(context, lambda: {"cpu_s": dg.MetadataValue.float(2.5)})  # type: ignore[arg-type]  # a fake
+    custom({"kind": "progress", "metadata": {"cpu_s": 1.5}})
+    (observation,) = context.observations
+    assert {name: value.value for name, value in observation.metadata.items()} == {"cpu_s": 2.5, "reported/cpu_s": 1.5}
+
+
+def test_metadata_of_a_partition_that_is_recorded_already_is_refused() -> None:
+    """Dagster would drop it without a word."""
+
+    class Executing(dg.AssetExecutionContext):
+        has_assets_def = True
+        selected_asset_keys = frozenset({dg.AssetKey("a")})
+
+        def __init__(self) -> None:
+            """Take no step: this is the little that is used of one."""
+
+    custom = CustomMessages(Executing(), recorded=lambda: {dg.AssetKey("a")})
+    with pytest.raises(TypeError, match="the materialization of a was streamed"):
+        custom({"kind": "partition_metadata", "partition_key": "p", "metadata": {}, "asset_key": "a"})
+
+
 @pytest.mark.parametrize("payload", [None, 3, {"kind": "mine"}, [progress()]])
 def test_other_custom_messages_are_left_alone(payload: object) -> None:
     assert not CustomMessages(Context("a"))(payload)  # type: ignore[arg-type]  # a fake at the boundary

@@ -158,18 +158,26 @@ def test_dagsters_handler_accepts_every_kind_of_message(capfd: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("method", "params", "says"),
     [
-        ("log", {"massage": "a"}, "params must contain ['message']"),
-        ("log", {"message": "a", "level": "loud"}, "params.level must be one of"),
+        ("log", {"massage": "a"}, 'params must contain [\'message\'] properties, got {"massage": "a"}'),
+        ("log", {"message": "a", "level": 3}, "params.level must be string, got 3"),
+        (
+            "report_asset_check",
+            {"asset_key": "one", "check_name": "a", "passed": True, "severity": "x" * 999, "metadata": None},
+            f"params.severity must be one of ['WARN', 'ERROR'], got \"{'x' * 79}…",
+        ),
         (
             "report_asset_materialization",
             {"asset_key": "one", "data_version": None, "metadata": {"rows": {"type": "int", "raw_value": "3"}}},
-            "params.metadata.rows.raw_value must be integer",
+            'params.metadata.rows.raw_value must be integer, got "3"',
         ),
         ("report_custom_message", {"payload": {"kind": "progress"}}, "params.payload must contain ['metadata']"),
+        ("report_custom_message", [3], "params must be an object that holds `payload` and nothing else, got [3]"),
         ("shout", {}, "unknown method 'shout'"),
+        ("shout" * 99, {}, f"unknown method '{'shout' * 16}…'"),
+        ("closed", {"exception": "boom"}, 'params.exception must be object, got "boom"'),
     ],
 )
-def test_the_error_says_where_and_what_was_expected(method: str, params: Any, says: str) -> None:
+def test_the_error_says_where_what_was_expected_and_what_came(method: str, params: Any, says: str) -> None:
     with pytest.raises(TypeError) as raised:
         require_message({"__dagster_pipes_version": "0.1", "method": method, "params": params})
     assert says in str(raised.value)
