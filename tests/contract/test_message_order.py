@@ -287,7 +287,7 @@ def test_custom_messages_are_found_whatever_the_other_lines_say(
     instance: dg.DagsterInstance, client: DrayageClient
 ) -> None:
     found: list[Any] = []
-    escaped = r"send 'report\u005fcustom_message' '{\"payload\":2}'"
+    escaped = r"""send 'report\u005fcustom_message' '{"payload":2}'"""
     script = f"o; log 'report_custom_message is a method'; custom 1; {escaped}; m '{{}}'; c"
 
     @dg.asset(name="report")

@@ -117,7 +117,9 @@ def _fits(value: Any, depth: int, *, exact: bool) -> bool:
         if depth >= DEEPEST:
             return False
         for member in chain(value, value.values()) if kind is dict else value:
-            if not _fits(member, depth + 1, exact=exact):
+            # Names and most values are plain text: a call for each would take longer than all the rest.
+            plain = type(member) is str and member.isascii() and "\0" not in member
+            if not (plain or _fits(member, depth + 1, exact=exact)):
                 return False
     return True
 

@@ -33,6 +33,7 @@ ORDINARY = {
     "o": ("opened", {}),
     "c": ("closed", {}),
     "f": ("closed", {"exception": FAILURE}),
+    "g": ("closed", {"exception": {**FAILURE, "message": "later"}}),
     "x": ("closed", {"exception": EXIT}),
     "m": ("report_asset_materialization", {"asset_key": "a", "metadata": None, "data_version": None}),
     "l": ("log", {"message": "a"}),
@@ -103,6 +104,7 @@ def test_whole_sessions_are_green(order: str, restarts: int) -> None:
         ("m", 0, "before it opened Dagster Pipes (message 1)"),
         ("ofomc", 0, "the workload failed with E: lost"),
         ("oxof", 0, "the workload failed with E: lost"),
+        ("ofog", 0, "the workload failed with E: lost"),
         ("ofox", 0, "the workload failed with E: lost"),
         ("of", 1, "the workload failed with E: lost"),
         ("ocom", 0, "it opened Dagster Pipes 2 times, and did not close it 1 of these times"),
@@ -189,6 +191,10 @@ def test_a_mistake_in_an_opening_or_closing_message_is_the_only_reason() -> None
 
 def test_a_problem_can_always_be_stored() -> None:
     facts, _ = hear([("log", {"message": "\udce9" * 10**5}), ("\udce9" * 10**5, {})])
+    ledger = Ledger()
+    ledger.report_problem("the file \udce9 cannot be read")
+    (unreadable,) = ledger.facts(ENDED, broken_promises=(), limit=None, debug_text="").problems
+    assert unreadable == "the file \\udce9 cannot be read"
     for text in facts.problems:
         assert len(text) < 2500
         assert text.encode()
