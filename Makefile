@@ -116,7 +116,7 @@ docs: ## Build the documentation site into site/, and fail on any warning
 	echo "The documentation: file://$$PWD/site/index.html"
 
 .PHONY: lint
-lint: ## Check format, types, SQL and shell scripts
+lint: ## Check format, types, imports, SQL and shell scripts
 	@DEVELOPMENT=1 bootstrap/python.sh
 	tests/lint
 

@@ -24,7 +24,7 @@ _KEPT_PROBLEMS = 20
 _EXCERPT_BYTES = 200
 _LONGEST_PROBLEM = 2000
 _LONGEST_LEVEL = 40
-_LEVELS = frozenset({"DEBUG", "INFO", "WARNING", "WARN", "ERROR", "CRITICAL", "FATAL"})
+LEVELS = frozenset({"DEBUG", "INFO", "WARNING", "WARN", "ERROR", "CRITICAL", "FATAL"})
 _REPORTS = {"report_asset_materialization": "a materialization of", "report_asset_check": "a check of"}
 
 CustomMessageHandler = Callable[[Any], bool]
@@ -250,7 +250,7 @@ def _report(method: str, params: Mapping[str, Any]) -> str | None:
 def _with_known_level(message: Any) -> Any:
     """Let a log message of a level that Dagster does not have be shown as INFO, with the level's name."""
     level = message["params"].get("level", "INFO")
-    if level.upper() in _LEVELS:
+    if level.upper() in LEVELS:
         return message
     name = level if len(level) <= _LONGEST_LEVEL else f"{level[:_LONGEST_LEVEL]}…"
     return {**message, "params": {"level": "INFO", "message": f"[{name}] {message['params']['message']}"}}

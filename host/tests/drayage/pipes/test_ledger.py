@@ -1,6 +1,7 @@
 """The ledger: every order of messages, and what is left for the verdict."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -218,7 +219,14 @@ def test_no_exception_of_any_form_is_lost(exception: Any) -> None:
     # None is what some libraries send where there was none, and is a mistake of form alone.
     assert verdict.reasons[0].kind == ("message" if exception is None else "exception")
     failure = step_failure(
-        verdict=verdict, facts=facts, state=ENDED, last_lines=(), metadata={}, commands=("look",), links={}
+        verdict=verdict,
+        facts=facts,
+        state=ENDED,
+        last_lines=(),
+        metadata={},
+        commands=("look",),
+        links={},
+        whole=Path("/nowhere/failure.txt"),
     )
     assert (failure.description or "").encode()
     assert described({"method": "closed", "params": {"exception": exception}}).encode()

@@ -168,8 +168,8 @@ def test_the_nesting_that_is_taken_is_recorded() -> None:
 @pytest.mark.parametrize(
     ("extras", "says"),
     [
-        ({"a": math.nan}, "extras.a is NaN"),
-        ({"a": (1, math.inf)}, "extras.a[1] is Infinity"),
+        ({"a": math.nan}, "extras.a: expected a finite number, got nan"),
+        ({"a": (1, math.inf)}, "extras.a[1]: expected a finite number, got inf"),
         ({"a": {"b": "\udce9"}}, "extras.a.b holds a lone surrogate"),
     ],
 )
