@@ -95,3 +95,27 @@ def test_a_run_over_a_range_of_partitions_is_still_known_by_its_tags() -> None:
     assert dg.materialize([one], tags=tags).success
     assert dg.materialize([one], partition_key="2019-03").success
     assert seen == [(("2019-01", "2019-02"), ["2019-01", "2019-02"]), (None, ["2019-03"])], "RANGE_TAGS have changed"
+
+
+def test_code_that_is_called_directly_has_a_run_of_its_own() -> None:
+    seen = []
+
+    @dg.asset(op_tags={"team": "a"}, partitions_def=dg.StaticPartitionsDefinition(["x"]))
+    def one(context: dg.AssetExecutionContext) -> None:
+        inner = dagster_internals.executing(context)
+        seen.append(inner)
+        assert dagster_internals.step_key(inner) == "one"
+        assert dagster_internals.op_tags(inner) == {"team": "a"}
+        assert dagster_internals.later_steps(inner) == []
+        assert (inner.retry_number, inner.run.parent_run_id, inner.run.tags) == (0, None, {"tag": "b"})
+        assert inner.partition_key == "x"
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        for _ in range(2):
+            one(dg.build_asset_context(partition_key="x", run_tags={"tag": "b"}, instance=instance))
+    assert seen[0].run.run_id != seen[1].run.run_id, "DirectAssetExecutionContext has changed"
+
+
+def test_what_is_no_context_is_refused() -> None:
+    with pytest.raises(TypeError, match="expected the context of an op, an asset or an asset check, got 5"):
+        dagster_internals.executing(5)  # type: ignore[arg-type]
