@@ -205,7 +205,7 @@ def test_text_that_no_storage_holds_is_refused_and_the_run_can_be_read(
 def test_extras_that_are_not_json_start_nothing(instance: dg.DagsterInstance, client: DrayageClient) -> None:
     outcome = materialize(instance, client, step(words("o; m '{}'; c"), extras={"rates": (1.0, float("nan"))}))
     assert not outcome.success
-    assert "extras.rates[1] is NaN" in outcome.failure[0]
+    assert "extras.rates[1]: expected a finite number, got nan" in outcome.failure[0]
     assert "Nothing was started" in outcome.failure[0]
 
 
