@@ -136,7 +136,7 @@ class _Shell:
 
     def _process(self) -> dict[str, Any]:
         at_terminal = is_terminal()
-        return {"entrypoint": list(self.words), "command": [], "tty": at_terminal, "stdin_open": at_terminal}
+        return {"entrypoint": list(self.words), "tty": at_terminal, "stdin_open": at_terminal}
 
     def _require_toolbox(self, image: str) -> str:
         if self.toolbox is None:
