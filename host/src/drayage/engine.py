@@ -156,7 +156,11 @@ class Engine(Protocol):
         """Log in to an image registry."""
 
     def create(self, spec: ContainerSpec) -> ContainerState:
-        """Create a container, and return its state."""
+        """Create a container, and return its state.
+
+        Raises:
+            SettingsError: The engine cannot make a container of this specification, whose author must correct it.
+        """
 
     def start(self, container_id: str) -> None:
         """Start a created container."""

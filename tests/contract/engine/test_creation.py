@@ -11,7 +11,7 @@ from engine_bench import Bench
 from engine_rigs import IMAGE
 
 from drayage.engine import ContainerSpec, Mount
-from drayage.errors import EngineError, ImageMissingError
+from drayage.errors import EngineError, ImageMissingError, SettingsError
 
 
 def own_name() -> str:
@@ -55,8 +55,8 @@ def test_a_missing_image_is_named(bench: Bench) -> None:
 
 
 def test_a_missing_bind_source_is_an_error_and_is_not_created(bench: Bench, tmp_path: Path) -> None:
-    """Docker's ``-v`` would create it, empty and owned by root."""
-    with pytest.raises(EngineError):
+    """Docker's ``-v`` would create it, empty and owned by root. The mistake is the caller's, not the engine's."""
+    with pytest.raises(SettingsError):
         bench.run(scripts.exits(0), mounts=[Mount(bench.engine.host_path(tmp_path / "nowhere"), "/in")])
     assert not (tmp_path / "nowhere").exists()
 

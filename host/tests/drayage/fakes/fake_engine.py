@@ -22,6 +22,7 @@ from drayage.errors import (
     EngineError,
     EngineUnavailableError,
     ImageMissingError,
+    SettingsError,
     VolumeInUseError,
 )
 
@@ -106,7 +107,7 @@ class FakeEngine:
             raise EngineError(f"There is no network {', '.join(unknown)}. Add it to FakeEngine.networks.")
         for mount in spec.mounts:
             if mount.kind == "bind" and not Path(mount.source).exists():
-                raise EngineError(f"There is no {mount.source} to mount. Create it first.")
+                raise SettingsError(f"There is no {mount.source} to mount. Create it first.")
             if mount.kind == "volume" and mount.source not in self.volumes:
                 raise EngineError(f"There is no volume {mount.source}. Create it first.")
         container = FakeContainer(
