@@ -57,7 +57,7 @@ def test_only_an_added_check_that_cannot_be_run_is_bad(cli: CommandLine) -> None
     found = findings(cli, DRAYAGE_DOCTOR_CHECKS="no_such_module:examine")
     assert [name for name, finding in found.items() if not finding["good"]] == ["check no_such_module:examine"]
     text = found["check no_such_module:examine"]["text"]
-    assert text.startswith("DRAYAGE_DOCTOR_CHECKS names no_such_module:examine, and the module no_such_module cannot")
+    assert text.startswith("DRAYAGE_DOCTOR_CHECKS names no_such_module:examine, but the module no_such_module cannot")
     assert "PYTHONPATH" in text
 
 
