@@ -171,7 +171,7 @@ FLINK_MONTH = "2013-06"
 
 
 def test_a_red_flink_steps_page_links_its_job_below_the_commands(page: Page, stack: Stack) -> None:
-    """A failure in Flink is explained in Flink, where nobody wants to search for a 32-digit id."""
+    """A failure in Flink is explained in Flink, and the link saves a search for a 32-digit id."""
     made = stack.launch(FLINK_MONTH, "--select", "kafka_topics,generate_events", "--events", str(EVENTS))
     assert made.exit_code == 0, made.output
     with slow_flink(stack):
