@@ -63,7 +63,7 @@ def test_the_sweeper_stops_a_container_whose_run_is_over(
     deployment.engine.containers.run("debian:trixie-slim", ["sleep", "600"], detach=True, labels=labels)
     report = client.sweeper(instance).sweep()
     assert len(report.stopped) == 1
-    assert [container.status for container in deployment.containers()] == ["exited"]
+    assert [container.status for container in deployment.containers()] == ["ended"]
 
 
 def test_the_sweeper_leaves_a_running_step_alone(

@@ -7,7 +7,7 @@ The packages and modules, lowest layer first; the docstring of each package says
 
 - ``engine`` defines the interface that every container engine implements, and ``debugger`` that of the tools to look
   into its containers. ``docker`` implements both; this is where containers are created. ``engines`` picks the
-  implementation.
+  implementation. ``mailbox`` implements the part through which a container gets its context and leaves its messages.
 - ``request`` describes what one call of the client asks for.
 - ``exchange`` writes and reads the directory of each attempt: context, messages, logs and records. ``images`` reads
   files out of images.
@@ -22,8 +22,8 @@ The packages and modules, lowest layer first; the docstring of each package says
 - ``cli`` is the command line; ``finding`` is the result of one check of ``drayage doctor``.
 
 Below all of them: ``errors`` (every exception), ``identity`` (labels on a container), ``secrets`` and ``redaction``
-(which removes them from everything that is written), ``promise``, ``settings``, ``interrupts``, and
-``dagster_internals`` (every use of Dagster's non-public API).
+(which removes them from everything that is written), ``strangers`` (which opens files that a workload may have
+touched), ``promise``, ``settings``, ``interrupts``, and ``dagster_internals`` (every use of Dagster's non-public API).
 """
 
 from importlib import import_module

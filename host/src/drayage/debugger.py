@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 
@@ -35,12 +36,12 @@ class Debugger(Protocol):
     def has_file(self, container_id: str, path: str) -> bool:
         """Return whether a container, running or not, has a file."""
 
-    def sees(self, image: str, source: str, name: str, content: bytes) -> bool:
+    def sees(self, image: str, folder: Path, name: str, content: bytes) -> bool:
         """Return whether the engine finds a file in a directory of this machine, without running anything.
 
         Args:
             image: Any image that the engine has.
-            source: The directory, as the engine would mount it.
+            folder: The directory, as this process sees it.
             name: Name of the file.
             content: What the file must hold.
         """

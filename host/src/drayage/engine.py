@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from drayage.errors import EngineError, VolumeInUseError
-from drayage.identity import SECRETS
-
 Stream = Literal["stdout", "stderr"]
+Status = Literal["created", "running", "ended", "gone"]
+"""What a container does: it waits for its start, it runs (paused or restarting too), it has ended for good, or the
+engine does not know it, or not any more."""
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,15 @@ class Mount:
         source: Path or volume name, as the engine knows it.
         target: Absolute path inside the container.
         read_only: Whether the container may only read it.
-        kind: Bind mount, named volume, or memory-backed file system (``source`` is then unused).
+        kind: Bind mount; named volume; memory-backed file system (``source`` is then unused); or a path of this
+            process (``local``), which may itself run in a container.
         size_bytes: Maximum size of a tmpfs, in bytes; 0 leaves it to the engine.
     """
 
     source: str
     target: str
     read_only: bool = True
-    kind: Literal["bind", "volume", "tmpfs"] = "bind"
+    kind: Literal["bind", "volume", "tmpfs", "local"] = "bind"
     size_bytes: int = 0
 
 
@@ -54,7 +55,10 @@ class ContainerSpec:
         read_only_root: Whether the root file system is read-only.
         no_new_privileges: Whether set-uid programs lose their effect.
         cap_drop: Capabilities to drop; ``("ALL",)`` drops all of them.
-        container_kwargs: The engine's own keyword arguments; they override everything above.
+        log_bytes: How much of its output the engine keeps at least, in bytes; at most twice as much. None leaves it to
+            the engine.
+        secrets: Contents of the files under ``/run/secrets``, by name; the engine keeps them in memory alone.
+        options: The engine's own keyword arguments, which no one else reads; they override everything above.
     """
 
     image: str
@@ -72,7 +76,35 @@ class ContainerSpec:
     read_only_root: bool = False
     no_new_privileges: bool = False
     cap_drop: Sequence[str] = ()
-    container_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    log_bytes: int | None = None
+    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A container as the engine lists it.
+
+    Args:
+        id: Full id.
+        name: Name without a leading slash.
+        image: Name of the image, as it was requested.
+        status: What it does.
+        created_at_s: Time of creation, in whole seconds since the epoch.
+        labels: Labels of the container.
+    """
+
+    id: str
+    name: str
+    image: str
+    status: Status
+    created_at_s: float
+    labels: Mapping[str, str]
+
+    @property
+    def short_id(self) -> str:
+        """The first twelve characters of the id, as the engine's own tools show it."""
+        return self.id[:12]
 
 
 @dataclass(frozen=True)
@@ -84,7 +116,7 @@ class ContainerState:
         name: Name without a leading slash.
         image: Name of the image, as it was requested.
         image_id: Content address of the image.
-        status: ``created``, ``running``, ``paused``, ``restarting``, ``exited``, ``dead`` or ``removing``.
+        status: What it does.
         exit_code: Exit code once it has ended; 128 + n after signal n.
         oom_killed: Whether the kernel killed one of its processes for lack of memory.
         error: The engine's own error from starting it; empty if none.
@@ -99,7 +131,7 @@ class ContainerState:
     name: str
     image: str
     image_id: str
-    status: str
+    status: Status
     exit_code: int
     oom_killed: bool
     error: str
@@ -112,7 +144,7 @@ class ContainerState:
     @property
     def ended(self) -> bool:
         """Whether it has run and will not resume by itself."""
-        return self.status in {"exited", "dead", "removing"}
+        return self.status == "ended"
 
     @property
     def short_id(self) -> str:
@@ -134,133 +166,165 @@ class Usage:
 
 
 class Output(Protocol):
-    """A live stream of a container's standard output and error."""
+    """A container's output from a position on, until the container has ended and everything was read, or is lost."""
+
+    @property
+    def cursor(self) -> str:
+        """The position after the last chunk, from which :meth:`Engine.follow` continues."""
+
+    @property
+    def lost(self) -> str | None:
+        """Why some of the output cannot be read; None if none is known to be lost."""
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether everything was read that the container wrote before it was followed."""
 
     def __iter__(self) -> Iterator[tuple[Stream, bytes]]:
-        """Yield chunks as they arrive, split at arbitrary points."""
+        """Yield chunks as they arrive, split at arbitrary points; an empty one when it has caught up.
+
+        Raises:
+            EngineError: The connection was cut. The output goes on from ``cursor``.
+        """
 
     def close(self) -> None:
         """End the stream; may be called from another thread."""
+
+
+START = ""
+"""The cursor of a container's first byte of output."""
+
+
+class Mailbox(Protocol):
+    """What goes into a container, and comes out, as bytes: the context, and the messages.
+
+    The workload is a stranger: whatever it does, an implementation neither follows it to other files nor waits for it.
+    """
+
+    def spec_part(self) -> Sequence[Mount]:
+        """Return what a container's specification needs so that the container has this mailbox."""
+
+    def put_context(self, context: bytes) -> None:
+        """Make the context readable in the container, now or as soon as it is made; a second call changes nothing.
+
+        Raises:
+            ExchangeError: It cannot be written.
+        """
+
+    def read(self, offset: int, *, timeout_s: float) -> bytes:
+        """Return messages from an offset in bytes on; empty if none arrive within the time, in seconds.
+
+        Raises:
+            ExchangeError: The messages cannot be read, or became shorter than what was read of them.
+        """
+
+    def collect(self) -> None:
+        """Let go of whatever the mailbox occupies, once everything was read; the directory keeps what was read."""
 
 
 class Engine(Protocol):
     """The operations that the client needs from a container engine.
 
     Every method raises :class:`drayage.errors.EngineError`, or one of its subclasses, if the engine refuses or fails.
+    Containers are named by their full id.
     """
 
-    def image_id(self, image: str, *, pull: Literal["missing", "always", "never"]) -> str:
+    def resolve(self, image: str, *, pull: Literal["missing", "always", "never"]) -> str:
         """Return the content address of an image, pulling it first if the policy says so."""
 
     def login(self, *, url: str, username: str, password: str) -> None:
         """Log in to an image registry."""
 
     def create(self, spec: ContainerSpec) -> ContainerState:
-        """Create a container, and return its state.
+        """Create a container, and return its state; leave nothing behind if that fails.
 
         Raises:
             SettingsError: The engine cannot make a container of this specification, whose author must correct it.
         """
 
     def start(self, container_id: str) -> None:
-        """Start a created container."""
+        """Put the secrets of a created container in place, and start it."""
 
-    def output(self, container_id: str, *, from_start: bool) -> Output:
-        """Follow a container's output: live from now on, or replayed from its start and then live."""
+    def follow(self, container_id: str, cursor: str | None = None) -> Output:
+        """Follow a container's output.
 
-    def wait(self, container_id: str) -> None:
-        """Block until a container has ended."""
+        Args:
+            container_id: The container.
+            cursor: The position to begin at: ``START``, or the ``cursor`` of an output that was cut. None begins with
+                what the container writes from now on.
+        """
+
+    def await_end(self, container_id: str, timeout_s: float) -> ContainerState | None:
+        """Return a container's last state once it has ended or is gone; None if neither happens within the time."""
 
     def state(self, container_id: str) -> ContainerState:
-        """Return a container's current state."""
+        """Return a container's current state; of one that the engine does not know, with the status ``gone``."""
 
     def usage(self, container_id: str) -> Usage | None:
         """Return a container's resource usage, or None if it is not running."""
 
-    def signal(self, container_id: str, signal: str) -> None:
-        """Send a signal to a container; do nothing if it has ended."""
-
-    def remove(self, container_id: str) -> None:
-        """Remove a container, running or not; do nothing if it is gone."""
-
-    def find(self, labels: Mapping[str, str]) -> Sequence[ContainerState]:
-        """Return the containers, running or not, that carry all these labels; an empty value matches any value."""
-
-    def create_memory_volume(self, name: str, *, size_bytes: int, labels: Mapping[str, str]) -> None:
-        """Create a named volume on memory-backed storage."""
-
-    def fill_memory_volume(
-        self, name: str, *, files: Mapping[str, bytes], probe_id: str, target: str
-    ) -> "MemoryVolumeHold":
-        """Write files into a memory-backed volume, and keep them there until a container that mounts it has started.
+    def stop(self, container_id: str, signal: str, grace_s: float) -> None:
+        """Send a signal to a container, and kill it if it still runs after a time; do nothing if it does not run.
 
         Args:
-            name: Name of the volume.
-            files: Contents by file name.
-            probe_id: A created container that mounts the volume, used to check that the files are complete.
-            target: Where that container mounts the volume.
-
-        Returns:
-            The hold on the volume; release it once the step's container has started.
+            container_id: The container.
+            signal: Name of the signal, such as ``SIGTERM``.
+            grace_s: Time between the signal and SIGKILL, in seconds.
         """
 
-    def remove_volume(self, name: str) -> None:
-        """Remove a volume; do nothing if it is gone."""
+    def remove(self, container_id: str) -> None:
+        """Remove a container, running or not, and its secrets; do nothing if it is gone."""
 
-    def find_volumes(self, labels: Mapping[str, str]) -> Mapping[str, Mapping[str, str]]:
-        """Return the volumes that carry all these labels, as a mapping from name to all labels of the volume."""
+    def find(self, owner: Mapping[str, str]) -> Sequence[Found]:
+        """Return the containers, running or not, that carry all these labels; an empty value matches any value.
+
+        This is one request, however many containers there are.
+        """
+
+    def mailbox(self, folder: Path, *, waits: bool = False, receives: bool = True) -> Mailbox:
+        """Open the mailbox of one attempt.
+
+        Args:
+            folder: The folder in the attempt's directory that keeps what went in and came out. What a former process
+                left there is continued.
+            waits: Whether the container is started before its context is put into the mailbox, and waits for it.
+            receives: Whether the workload may write messages; otherwise the host writes them into the folder itself.
+
+        Raises:
+            ExchangeError: The mailbox cannot be made.
+        """
 
     def read_file(self, image: str, path: str) -> bytes:
         """Read one file out of an image without running it."""
 
-    def host_path(self, path: Path) -> str:
-        """Return the engine's own path for a directory of this process."""
 
-
-class MemoryVolumeHold(Protocol):
-    """Keeps a memory-backed volume mounted from when it is filled until the container has started."""
-
-    def release(self) -> None:
-        """Let go of the volume; it keeps its content as long as a running container mounts it."""
-
-
-def remove_owned(engine: Engine, labels: Mapping[str, str]) -> None:
-    """Remove all containers and volumes that carry these labels.
+def remove_owned(engine: Engine, owner: Mapping[str, str]) -> None:
+    """Remove all containers that carry these labels.
 
     Args:
         engine: The engine that they are on.
-        labels: Labels as in :meth:`Engine.find`.
+        owner: Labels as in :meth:`Engine.find`.
 
     Raises:
         EngineError: The engine refuses, or does not answer.
     """
-    for state in engine.find(labels):
-        engine.remove(state.id)
-    for volume in engine.find_volumes(labels):
-        engine.remove_volume(volume)
+    for found in engine.find(owner):
+        engine.remove(found.id)
 
 
-def remove_container(engine: Engine, state_labels: Mapping[str, str], container_id: str) -> None:
-    """Remove a container and the volume that holds its secrets.
-
-    Args:
-        engine: The engine that the container is on.
-        state_labels: The container's labels.
-        container_id: The container's id.
-
-    Raises:
-        EngineError: The engine refuses, or does not answer.
-    """
-    errors = []
-    for remove, name in ((engine.remove, container_id), (engine.remove_volume, state_labels.get(SECRETS))):
-        try:
-            if name:
-                remove(name)
-        except VolumeInUseError:
-            # A host that is killed while it hands over secrets leaves two containers that share one volume: the step's,
-            # and the one that fills it. Removing the second of them removes the volume too.
-            continue
-        except EngineError as error:
-            errors.append(error)
-    if errors:
-        raise errors[0]
+def gone(container_id: str) -> ContainerState:
+    """Return the state of a container that an engine does not know."""
+    return ContainerState(
+        id=container_id,
+        name="",
+        image="",
+        image_id="",
+        status="gone",
+        exit_code=0,
+        oom_killed=False,
+        error="",
+        memory_limit_bytes=0,
+        started_at_s=0.0,
+        finished_at_s=0.0,
+        labels={},
+    )

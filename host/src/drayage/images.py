@@ -23,7 +23,7 @@ def read_image_file(image: str, path: str, *, engine: Engine | None = None) -> b
         EngineError: The engine does not answer, or the image or the file does not exist.
     """
     engine = engine or default_engine()
-    image_id = engine.image_id(image, pull="never")
+    image_id = engine.resolve(image, pull="never")
     digest = hashlib.sha256(f"{image_id}\n{path}".encode()).hexdigest()
     copy = ClientSettings.load().exchange_root / "images" / digest
     if copy.is_file():
@@ -46,4 +46,4 @@ def read_image_id(image: str, *, engine: Engine | None = None) -> str:
     Raises:
         EngineError: The engine does not answer, or has no such image.
     """
-    return (engine or default_engine()).image_id(image, pull="never")
+    return (engine or default_engine()).resolve(image, pull="never")

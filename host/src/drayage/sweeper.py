@@ -12,12 +12,12 @@ from typing import TypeVar
 
 import dagster as dg
 
-from drayage.engine import ContainerState, Engine, remove_container
+from drayage.engine import ContainerState, Engine
 from drayage.errors import EngineError
 from drayage.exchange.directory import REPLAYS, Attempt, Exchange
 from drayage.exchange.record import VerdictRecord
 from drayage.exchange.trial_folder import find_abandoned
-from drayage.identity import DEPLOYMENT, EXCHANGE, FORWARD, KEEP, KEEP_S, ROOT_RUN, RUN, SECRETS
+from drayage.identity import DEPLOYMENT, EXCHANGE, FORWARD, KEEP, KEEP_S, ROOT_RUN, RUN
 
 # The label that dagster-docker's run launcher puts on its run workers.
 _RUN_WORKER_LABEL = "dagster/run_id"
@@ -112,9 +112,8 @@ class Sweeper:
         self._report = SweepReport()
         # Run workers may carry the deployment's label too, but only containers of steps carry the label of a run.
         steps = self._engine.find({DEPLOYMENT: self._deployment, RUN: ""})
-        present = [state for state in steps if not self._sweep(state)]
+        present = [state for state in steps if not self._sweep(self._engine.state(state.id))]
         self._sweep_run_workers()
-        self._sweep_volumes()
         self._sweep_directories({state.labels.get(EXCHANGE, "") for state in present})
         for folder in find_abandoned(self._exchange.root):
             self._try(self._remove_abandoned, folder, folder.name)
@@ -122,7 +121,7 @@ class Sweeper:
 
     def _remove_abandoned(self, folder: Path) -> None:
         for state in self._engine.find({DEPLOYMENT: folder.name}):
-            remove_container(self._engine, state.labels, state.id)
+            self._engine.remove(state.id)
             self._report.removed.append(state.id)
         shutil.rmtree(folder)
         self._report.directories.append(f"{REPLAYS}/{folder.name}")
@@ -137,7 +136,7 @@ class Sweeper:
             return False
         if not self._is_past_its_time(state, over=over):
             return False
-        removed = self._try(lambda it: remove_container(self._engine, it.labels, it.id), state, state.short_id)
+        removed = self._try(self._engine.remove, state.id, state.short_id)
         if removed:
             self._report.removed.append(state.id)
         return removed
@@ -159,7 +158,7 @@ class Sweeper:
         return attempt is not None and attempt.awaits_context
 
     def _stop(self, state: ContainerState) -> None:
-        self._engine.signal(state.id, "SIGKILL")
+        self._engine.stop(state.id, "SIGKILL", 0)
 
     def _is_over(self, run_id: str, root_run_id: str) -> bool:
         """Return whether every run of the chain has ended, and the time for a retry has passed."""
@@ -174,20 +173,10 @@ class Sweeper:
             run = self._instance.get_run_by_id(state.labels[_RUN_WORKER_LABEL])
             # The instance does not know another deployment's runs, so their workers are left alone.
             elsewhere = state.labels.get(DEPLOYMENT, self._deployment) != self._deployment
-            if run is None or not run.is_finished or not state.ended or elsewhere:
+            if run is None or not run.is_finished or state.status != "ended" or elsewhere:
                 continue
             if self._try(self._engine.remove, state.id, state.short_id):
                 self._report.run_workers.append(state.id)
-
-    def _sweep_volumes(self) -> None:
-        for name, labels in self._engine.find_volumes({DEPLOYMENT: self._deployment, SECRETS: ""}).items():
-            if self._is_over(labels.get(RUN, ""), labels.get(ROOT_RUN, "")):
-                # A kept container still refers to its volume, which is empty and is removed with the container.
-                try:
-                    self._engine.remove_volume(name)
-                    self._report.volumes.append(name)
-                except EngineError:
-                    continue
 
     def _sweep_directories(self, in_use: set[str]) -> None:
         attempts = sorted(self._attempts(), key=lambda found: found[0])

@@ -10,7 +10,7 @@ from fake_engine import FakeEngine
 from fake_process import FakeImage, Process, Program
 
 from drayage import DrayageClient, EnvSecret
-from drayage.exchange.directory import WORKLOAD_CONTEXT, WORKLOAD_MESSAGES
+from drayage.mailbox import WORKLOAD_CONTEXT, WORKLOAD_MESSAGES
 
 
 def send(process: Process, method: str, **params: object) -> None:
@@ -72,7 +72,7 @@ def test_a_failed_step_shows_its_exit_code_and_output(engine: FakeEngine, tmp_pa
     text = failure(materialize(engine, tmp_path, "fails"))
     assert "it exited with code 3" in text
     assert "on fire" in text
-    assert [container.status for container in engine.containers.values()] == ["exited"], "kept for debugging"
+    assert [container.status for container in engine.containers.values()] == ["ended"], "kept for debugging"
 
 
 def test_a_secret_exists_while_the_step_runs_and_appears_in_no_log(
@@ -82,7 +82,7 @@ def test_a_secret_exists_while_the_step_runs_and_appears_in_no_log(
     result = materialize(engine, tmp_path, "reads_a_secret", secrets=["password"], keep="always")
     assert result.success, failure(result)
     assert [path.read_text() for path in tmp_path.rglob("stdout.log")] == ["[secret]\n"]
-    assert [volume.files for volume in engine.volumes.values()] == [{}]
+    assert [container.process.secrets for container in engine.containers.values()] == [{}]
 
 
 def test_an_unreachable_engine_is_named(engine: FakeEngine, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from engine_rigs import IMAGE, EngineRig
 from shell_scripts import Script
 
-from drayage.engine import ContainerSpec, ContainerState, Engine, Output, Stream
+from drayage.engine import START, ContainerSpec, ContainerState, Engine, Output, Stream
 
 DEADLINE_S = 60.0
 
@@ -107,12 +107,13 @@ class Bench:
 
     def follow(self, container_id: str, *, from_start: bool) -> FollowedOutput:
         """Follow a container's output in a thread."""
-        return FollowedOutput(self.engine.output(container_id, from_start=from_start))
+        return FollowedOutput(self.engine.follow(container_id, START if from_start else None))
 
     def end_of(self, container_id: str) -> ContainerState:
         """Wait for a container's end; return its state."""
-        in_thread(lambda: self.engine.wait(container_id)).result(timeout=DEADLINE_S)
-        return self.engine.state(container_id)
+        ended = self.engine.await_end(container_id, DEADLINE_S)
+        assert ended is not None, f"it has not ended within {DEADLINE_S} s"
+        return ended
 
     def output_of(self, script: Script, **spec: Any) -> str:
         """Run a script to its end; return its standard output."""

@@ -49,6 +49,12 @@ class EngineRig(Protocol):
     def command(self, script: Script) -> Sequence[str]:
         """Return the command that runs a script."""
 
+    def signal(self, container_id: str, signal: str) -> None:
+        """Send a signal to a program that waits for it."""
+
+    def left_behind(self) -> int:
+        """Return how many volumes the test's containers have left."""
+
     def memory_kwargs(self, size_bytes: int) -> Mapping[str, Any]:
         """Return the engine's own keyword arguments for a memory limit."""
 
@@ -79,6 +85,12 @@ class DockerRig:
 
     def command(self, script: Script) -> Sequence[str]:
         return ["sh", "-c", script.shell]
+
+    def signal(self, container_id: str, signal: str) -> None:
+        self._docker.api.kill(container_id, signal)
+
+    def left_behind(self) -> int:
+        return len(self._docker.volumes.list(filters={"label": f"{_LABEL}={self.labels[_LABEL]}"}))
 
     def memory_kwargs(self, size_bytes: int) -> Mapping[str, Any]:
         return {"mem_limit": size_bytes}
@@ -135,6 +147,13 @@ class FakeRig:
     def command(self, script: Script) -> Sequence[str]:
         self._scripts[script.shell] = script.fake
         return ["sh", "-c", script.shell]
+
+    def signal(self, container_id: str, signal: str) -> None:
+        with self.engine.changed:
+            self.engine.containers[container_id].deliver(signal)
+
+    def left_behind(self) -> int:
+        return 0
 
     def memory_kwargs(self, size_bytes: int) -> Mapping[str, Any]:
         return {"memory_bytes": size_bytes}

@@ -23,7 +23,7 @@ def test_a_created_container_is_described_and_does_not_run(bench: Bench) -> None
     name = own_name()
     created = bench.create(scripts.exits(0), name=name, memory_bytes=2**26, labels={"a": "b", "c": ""})
     assert (created.name, created.image) == (name, IMAGE)
-    assert created.image_id == bench.engine.image_id(IMAGE, pull="never")
+    assert created.image_id == bench.engine.resolve(IMAGE, pull="never")
     assert (created.status, created.ended) == ("created", False)
     assert (created.exit_code, created.oom_killed, created.error) == (0, False, "")
     assert (created.started_at_s, created.finished_at_s) == (0.0, 0.0)
@@ -57,7 +57,7 @@ def test_a_missing_image_is_named(bench: Bench) -> None:
 def test_a_missing_bind_source_is_an_error_and_is_not_created(bench: Bench, tmp_path: Path) -> None:
     """Docker's ``-v`` would create it, empty and owned by root. The mistake is the caller's, not the engine's."""
     with pytest.raises(SettingsError):
-        bench.run(scripts.exits(0), mounts=[Mount(bench.engine.host_path(tmp_path / "nowhere"), "/in")])
+        bench.run(scripts.exits(0), mounts=[Mount(str(tmp_path / "nowhere"), "/in", kind="local")])
     assert not (tmp_path / "nowhere").exists()
 
 
@@ -123,8 +123,8 @@ def test_a_bind_mount_shows_the_hosts_files_and_is_writable_only_if_asked(bench:
         (tmp_path / name).mkdir()
     (tmp_path / "in" / "file").write_text("from the host")
     mounts = [
-        Mount(bench.engine.host_path(tmp_path / "in"), "/in"),
-        Mount(bench.engine.host_path(tmp_path / "out"), "/out", read_only=False),
+        Mount(str(tmp_path / "in"), "/in", kind="local"),
+        Mount(str(tmp_path / "out"), "/out", kind="local", read_only=False),
     ]
     assert bench.output_of(scripts.copies_a_file, mounts=mounts) == "refused\n"
     assert (tmp_path / "in" / "file").read_text() == "from the host"
@@ -139,4 +139,4 @@ def test_a_memory_backed_directory_is_writable_up_to_its_size(bench: Bench) -> N
 
 def test_the_engines_own_arguments_win(bench: Bench) -> None:
     kwargs = bench.rig.memory_kwargs(2**27)
-    assert bench.create(scripts.exits(0), memory_bytes=2**26, container_kwargs=kwargs).memory_limit_bytes == 2**27
+    assert bench.create(scripts.exits(0), memory_bytes=2**26, options=kwargs).memory_limit_bytes == 2**27

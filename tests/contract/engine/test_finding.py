@@ -1,12 +1,15 @@
 """Finding, measuring and removing containers."""
 
+import time
+import uuid
 from collections.abc import Callable
 
 import pytest
 import shell_scripts as scripts
 from engine_bench import Bench
+from engine_rigs import IMAGE
 
-from drayage.engine import Engine
+from drayage.engine import START, Engine
 from drayage.errors import ContainerGoneError
 
 
@@ -30,10 +33,18 @@ def test_a_container_in_any_state_is_found_by_all_its_labels(bench: Bench) -> No
     assert found(nothing="") == set()
 
 
-def test_found_containers_are_described_like_others(bench: Bench) -> None:
-    container_id = bench.run(scripts.exits(3)).id
-    ended = bench.end_of(container_id)
-    assert list(bench.engine.find(bench.rig.labels)) == [ended]
+def test_found_containers_are_described_in_short(bench: Bench) -> None:
+    begun_at_s = time.time()
+    states = [bench.create(scripts.exits(3), name=f"contract-{uuid.uuid4().hex[:8]}") for _ in range(3)]
+    bench.engine.start(states[1].id)
+    bench.end_of(states[1].id)
+    bench.engine.start(states[2].id)
+    bench.end_of(states[2].id)
+    found = {it.id: it for it in bench.engine.find(bench.rig.labels)}
+    for state, status in zip(states, ["created", "ended", "ended"], strict=True):
+        it = found[state.id]
+        assert (it.name, it.image, it.status, it.labels) == (state.name, IMAGE, status, state.labels)
+        assert begun_at_s - 2 < it.created_at_s < time.time() + 2
 
 
 def test_a_running_container_is_measured(bench: Bench) -> None:
@@ -42,7 +53,7 @@ def test_a_running_container_is_measured(bench: Bench) -> None:
     bench.engine.start(container.id)
     followed.until(b"ready")
     before = bench.engine.usage(container.id)
-    bench.engine.signal(container.id, "SIGUSR1")
+    bench.rig.signal(container.id, "SIGUSR1")
     followed.until(b"worked")
     after = bench.engine.usage(container.id)
     assert before is not None
@@ -60,12 +71,12 @@ def test_a_container_that_does_not_run_is_not_measured(bench: Bench) -> None:
     assert bench.engine.usage(container.id) is None
 
 
-@pytest.mark.parametrize("status", ["created", "running", "exited"])
+@pytest.mark.parametrize("status", ["created", "running", "ended"])
 def test_a_container_in_any_state_is_removed(bench: Bench, status: str) -> None:
-    container = bench.create(scripts.exits(0) if status == "exited" else scripts.obeys_signals)
+    container = bench.create(scripts.exits(0) if status == "ended" else scripts.obeys_signals)
     if status != "created":
         bench.engine.start(container.id)
-    if status == "exited":
+    if status == "ended":
         bench.end_of(container.id)
     assert bench.engine.state(container.id).status == status
     bench.engine.remove(container.id)
@@ -73,20 +84,25 @@ def test_a_container_in_any_state_is_removed(bench: Bench, status: str) -> None:
     bench.engine.remove(container.id)
 
 
+def test_a_removed_container_is_gone(bench: Bench) -> None:
+    container_id = bench.create(scripts.exits(0)).id
+    bench.engine.remove(container_id)
+    for state in (bench.engine.state(container_id), bench.engine.await_end(container_id, 0)):
+        assert state is not None
+        assert (state.id, state.status, state.ended) == (container_id, "gone", False)
+
+
 @pytest.mark.parametrize(
     "ask",
     [
         lambda engine, gone: engine.start(gone),
-        lambda engine, gone: engine.output(gone, from_start=True),
-        lambda engine, gone: engine.output(gone, from_start=False),
-        lambda engine, gone: engine.wait(gone),
-        lambda engine, gone: engine.state(gone),
+        lambda engine, gone: engine.follow(gone, START),
+        lambda engine, gone: engine.follow(gone),
         lambda engine, gone: engine.usage(gone),
-        lambda engine, gone: engine.fill_memory_volume("contract", files={}, probe_id=gone, target="/run/secrets"),
     ],
-    ids=["start", "output from start", "output", "wait", "state", "usage", "fill_memory_volume"],
+    ids=["start", "follow from start", "follow", "usage"],
 )
-def test_every_call_about_a_removed_container_says_that_it_is_gone(
+def test_what_cannot_be_done_without_a_container_says_that_it_is_gone(
     bench: Bench, ask: Callable[[Engine, str], object]
 ) -> None:
     container = bench.create(scripts.exits(0))

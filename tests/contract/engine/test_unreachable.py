@@ -5,25 +5,22 @@ from collections.abc import Callable
 import pytest
 from engine_bench import Bench
 
-from drayage.engine import ContainerSpec, Engine
+from drayage.engine import START, ContainerSpec, Engine
 from drayage.errors import EngineUnavailableError
 
 CALLS: dict[str, Callable[[Engine], object]] = {
-    "image_id": lambda engine: engine.image_id("image", pull="never"),
+    "resolve": lambda engine: engine.resolve("image", pull="never"),
     "login": lambda engine: engine.login(url="registry.test", username="a", password="b"),  # noqa: S106 - made up
     "create": lambda engine: engine.create(ContainerSpec("image")),
     "start": lambda engine: engine.start("container"),
-    "output": lambda engine: engine.output("container", from_start=False),
-    "wait": lambda engine: engine.wait("container"),
+    "follow": lambda engine: engine.follow("container"),
+    "follow from start": lambda engine: engine.follow("container", START),
+    "await_end": lambda engine: engine.await_end("container", 1),
     "state": lambda engine: engine.state("container"),
     "usage": lambda engine: engine.usage("container"),
-    "signal": lambda engine: engine.signal("container", "SIGTERM"),
+    "stop": lambda engine: engine.stop("container", "SIGTERM", 0),
     "remove": lambda engine: engine.remove("container"),
     "find": lambda engine: engine.find({"a": "b"}),
-    "create_memory_volume": lambda engine: engine.create_memory_volume("volume", size_bytes=1, labels={}),
-    "fill_memory_volume": lambda engine: engine.fill_memory_volume("v", files={}, probe_id="c", target="/secrets"),
-    "remove_volume": lambda engine: engine.remove_volume("volume"),
-    "find_volumes": lambda engine: engine.find_volumes({"a": "b"}),
     "read_file": lambda engine: engine.read_file("image", "/file"),
 }
 
@@ -36,6 +33,6 @@ def test_an_engine_that_does_not_answer_is_unavailable(bench: Bench, call: Calla
 
 
 def test_every_method_of_an_engine_is_called_here() -> None:
-    """Only ``host_path`` may do without the engine."""
+    """Only ``mailbox`` may do without the engine."""
     asked = {name for name in vars(Engine) if not name.startswith("_")}
-    assert asked - {"host_path"} == set(CALLS)
+    assert asked - {"mailbox"} == {name.partition(" ")[0] for name in CALLS}

@@ -41,7 +41,7 @@ def column(setup: Setup, image: str, scenarios: list[Scenario]) -> Column:
     Raises:
         EngineError: The engine does not answer, or has no such image.
     """
-    setup.engine.image_id(image, pull="missing")
+    setup.engine.resolve(image, pull="missing")
     size_bytes, labels = setup.debugger.image_facts(image)
     reports = []
     with Bench(image, exchange_root=setup.settings.exchange_root) as bench:

@@ -77,7 +77,7 @@ def _images(setup: Setup, asked: list[str]) -> list[Finding]:
 
 
 def _image(setup: Setup, name: str) -> tuple[bool, str]:
-    return True, setup.engine.image_id(name, pull="never")[:19]
+    return True, setup.engine.resolve(name, pull="never")[:19]
 
 
 def _exchange_root(setup: Setup) -> tuple[bool, str]:
@@ -92,10 +92,9 @@ def _reachable(setup: Setup) -> tuple[bool, str]:
     with _probe_attempt(setup) as attempt:
         content = os.urandom(16)
         (attempt.io / _PROBE).write_bytes(content)
-        source = setup.engine.host_path(attempt.io)
-        if setup.debugger.sees(image, source, _PROBE, content):
+        if setup.debugger.sees(image, attempt.io, _PROBE, content):
             return True, "what is written here, the engine mounts into containers"
-        return False, f"the engine's {source} is another directory. Use an engine on this machine, or a shared volume."
+        return False, f"the engine has another directory at {attempt.io}. Use one on this machine, or a shared volume."
 
 
 @contextlib.contextmanager

@@ -12,11 +12,11 @@ from typing import Annotated, Literal, TextIO
 import typer
 
 from drayage.cli.screen import AsJson, AttemptName, Follow, Run, Setup, Step
-from drayage.exchange.directory import open_regular
 from drayage.exchange.history import PastAttempt, container_of, read_step
 from drayage.pipes.lines import LONGEST_MESSAGE_BYTES, LineSplitter
 from drayage.pipes.transcript import described
 from drayage.replay.prepare import redactor
+from drayage.strangers import open_regular
 
 _POLL_S = 0.2
 # How long to wait for the host to write the last lines and the verdict; a host that was killed never does.

@@ -15,7 +15,7 @@ from drayage.errors import NotFoundError, SettingsError
 from drayage.exchange.history import PastAttempt
 from drayage.replay.capsule import open_capsule
 from drayage.replay.debugpy_hook import DEBUGPY_PORT, debugged, has_waited
-from drayage.replay.prepare import PreparedReplay, mounted, prepare, read_overrides
+from drayage.replay.prepare import PreparedReplay, prepare, read_overrides
 from drayage.verdict.judge import Verdict
 
 
@@ -62,7 +62,7 @@ def replay(
     )
     with _found(setup, run, step, attempt) as found:
         _confirm(found, yes=yes)
-        prepared = prepare(found, mounted(overrides, setup.engine), engine=setup.engine, exchange=setup.exchange)
+        prepared = prepare(found, overrides, engine=setup.engine, exchange=setup.exchange)
         for text in prepared.notes:
             note(f"Note: {text}.")
         with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
@@ -95,7 +95,7 @@ def _run(setup: Setup, prepared: PreparedReplay) -> Verdict:
 
 
 def _run_debugged(setup: Setup, prepared: PreparedReplay, port: int) -> Verdict:
-    with debugged(prepared, port=port, engine=setup.engine, debugger=setup.debugger) as waiting:
+    with debugged(prepared, port=port, debugger=setup.debugger) as waiting:
         note(f"Attach a debugger to 127.0.0.1:{port} when the step prints that it is waiting; Ctrl-C ends the replay.")
         verdict = _run(setup, waiting)
     if not has_waited(prepared):

@@ -9,7 +9,7 @@ import typer
 
 from drayage.cli.screen import AttemptName, Run, Setup, Step, note
 from drayage.debugger import is_terminal
-from drayage.engine import ContainerSpec, ContainerState, remove_container
+from drayage.engine import ContainerSpec, ContainerState
 from drayage.errors import SettingsError
 from drayage.exchange.history import PastAttempt, container_of, require_record
 from drayage.replay.prepare import Overrides, prepare
@@ -62,11 +62,11 @@ class _Shell:
         note(f"It has no shell: {toolbox} beside it sees its processes, network and volumes (its files: /proc/1/root).")
         beside = f"container:{container.id}"
         spec = ContainerSpec(
-            image=self.setup.engine.image_id(toolbox, pull="missing"),
+            image=self.setup.engine.resolve(toolbox, pull="missing"),
             # Without the step's own labels, so that nothing mistakes it for the step.
             labels={"drayage/toolbox": container.id},
             init=False,
-            container_kwargs={
+            options={
                 **self._process(),
                 "pid_mode": beside,
                 "network_mode": beside,
@@ -97,7 +97,7 @@ class _Shell:
             if code is None:
                 toolbox = self._require_toolbox(record.image)
                 note(f"It has no shell: {toolbox} with its mounts, environment and network, without its files.")
-                code = self._in_new(found, Overrides(image=self.setup.engine.image_id(toolbox, pull="missing")))
+                code = self._in_new(found, Overrides(image=self.setup.engine.resolve(toolbox, pull="missing")))
         finally:
             if committed is not None:
                 self.setup.debugger.remove_image(committed)
@@ -119,19 +119,18 @@ class _Shell:
                 settings=prepared.request.settings.overridden({"init": False}, source="shell"),
                 container_kwargs={**prepared.request.container_kwargs, **self._process()},
             )
-            launcher = Launcher(
-                request,
-                setup.engine,
-                on_leftover=lambda error: note(str(error)),
-                on_created=created.append,
-            )
-            state, volume = launcher.create(prepared.attempt, bootstrap=prepared.bootstrap)
+            launcher = Launcher(request, setup.engine, on_created=created.append)
+            mailbox = setup.engine.mailbox(prepared.attempt.io)
+            if prepared.context is not None:
+                mailbox.put_context(prepared.context)
+            state = launcher.create(prepared.attempt, mailbox, bootstrap=prepared.bootstrap)
+            mailbox.collect()
             if not self.setup.debugger.has_file(state.id, _SHELL):
                 return None
-            return self.setup.debugger.attach(state.id, lambda: launcher.start(state.id, volume))
+            return self.setup.debugger.attach(state.id, lambda: setup.engine.start(state.id))
         finally:
             for container_id in created:
-                remove_container(setup.engine, setup.engine.state(container_id).labels, container_id)
+                setup.engine.remove(container_id)
             shutil.rmtree(prepared.attempt.path)
 
     def _process(self) -> dict[str, Any]:

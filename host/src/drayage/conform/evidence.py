@@ -10,9 +10,10 @@ from typing import Any
 
 import dagster as dg
 
-from drayage.exchange.directory import Attempt, open_regular
+from drayage.exchange.directory import Attempt
 from drayage.exchange.record import VerdictRecord
 from drayage.pipes.schema import is_runner_message
+from drayage.strangers import open_regular
 from drayage.verdict.exception import read_exception
 
 

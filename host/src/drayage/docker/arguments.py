@@ -1,7 +1,8 @@
 """Translates a container's specification into docker-py's keyword arguments."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import docker.types
@@ -10,25 +11,30 @@ from docker.models.containers import RUN_CREATE_KWARGS, RUN_HOST_CONFIG_KWARGS
 from drayage.engine import ContainerSpec, Mount
 from drayage.errors import SettingsError
 from drayage.request import plain_environment
+from drayage.secrets import SECRETS_DIRECTORY
 
 # Those that `containers.create` takes apart itself. Source: `_create_container_args` of docker-py 7.
 _SPLIT_ARGUMENTS = ("network", "networking_config", "ports", "volumes")
 # Those that the call itself has, which the stock client refuses too.
 _OWN_ARGUMENTS = {"image", "command", "detach", "version"}
+_SECRETS_OVERHEAD_BYTES = 2**20
+_LOG_FILES = 3
 
 
-def create_arguments(spec: ContainerSpec) -> dict[str, Any]:
+def create_arguments(spec: ContainerSpec, host_path: Callable[[Path], str]) -> dict[str, Any]:
     """Return the keyword arguments with which docker-py creates a container.
 
     Args:
         spec: What the container is made of.
+        host_path: Returns the engine's own path for one of this process.
 
     Raises:
+        ExchangeError: The engine does not see a path of this process.
         SettingsError: The step's own keyword arguments have a name that docker-py does not know.
     """
-    container_kwargs = dict(spec.container_kwargs)
+    options = dict(spec.options)
     known = {*RUN_CREATE_KWARGS, *RUN_HOST_CONFIG_KWARGS, *_SPLIT_ARGUMENTS} - _OWN_ARGUMENTS
-    for name in container_kwargs:
+    for name in options:
         if name not in known:
             near = difflib.get_close_matches(str(name), known)
             raise SettingsError(
@@ -40,14 +46,18 @@ def create_arguments(spec: ContainerSpec) -> dict[str, Any]:
         "command": spec.command,
         "detach": True,
         "init": spec.init,
-        "mounts": [_mount(mount) for mount in spec.mounts] + list(container_kwargs.pop("mounts", ())),
+        "mounts": [
+            *(_mount(mount, host_path) for mount in spec.mounts),
+            *([_secrets(spec)] if spec.secrets else ()),
+            *options.pop("mounts", ()),
+        ],
         "environment": {
             **spec.environment,
-            **plain_environment(container_kwargs.pop("environment", None), of="container_kwargs['environment']"),
+            **plain_environment(options.pop("environment", None), of="container_kwargs['environment']"),
         },
-        "labels": {**_labels(container_kwargs.pop("labels", None) or {}), **spec.labels},
+        "labels": {**_labels(options.pop("labels", None) or {}), **spec.labels},
     }
-    optional = {
+    optional: dict[str, Any] = {
         "name": spec.name,
         "network": spec.networks[0] if spec.networks else None,
         "mem_limit": spec.memory_bytes,
@@ -58,24 +68,46 @@ def create_arguments(spec: ContainerSpec) -> dict[str, Any]:
         "read_only": spec.read_only_root or None,
         "security_opt": ["no-new-privileges"] if spec.no_new_privileges else None,
         "cap_drop": list(spec.cap_drop) or None,
+        "log_config": None if spec.log_bytes is None else _log(spec.log_bytes),
     }
-    if "network_mode" in container_kwargs or "network_disabled" in container_kwargs:
+    if "network_mode" in options or "network_disabled" in options:
         optional["network"] = None
-    if "mem_limit" in container_kwargs:
+    if "mem_limit" in options:
         optional["memswap_limit"] = None
     arguments.update({name: value for name, value in optional.items() if value is not None})
-    return {**arguments, **container_kwargs}
+    return {**arguments, **options}
 
 
 def _labels(labels: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
     return dict(labels) if isinstance(labels, Mapping) else dict.fromkeys(labels, "")
 
 
-def _mount(mount: Mount) -> docker.types.Mount:
+def _mount(mount: Mount, host_path: Callable[[Path], str]) -> docker.types.Mount:
+    sources = {"tmpfs": None, "local": host_path(Path(mount.source)) if mount.kind == "local" else None}
     return docker.types.Mount(
         target=mount.target,
-        source=mount.source if mount.kind != "tmpfs" else None,
-        type=mount.kind,
+        source=sources.get(mount.kind, mount.source),
+        type="bind" if mount.kind == "local" else mount.kind,
         read_only=mount.read_only if mount.kind != "tmpfs" else False,
         tmpfs_size=mount.size_bytes or None if mount.kind == "tmpfs" else None,
     )
+
+
+def _secrets(spec: ContainerSpec) -> docker.types.Mount:
+    """Return the mount for the secrets: a volume in memory without a name, which goes when its last container goes."""
+    size_bytes = 2 * sum(map(len, spec.secrets.values())) + _SECRETS_OVERHEAD_BYTES
+    options = {"type": "tmpfs", "device": "tmpfs", "o": f"size={size_bytes},mode=0755,nosuid,nodev,noexec"}
+    return docker.types.Mount(
+        target=SECRETS_DIRECTORY,
+        source=None,
+        type="volume",
+        no_copy=True,
+        labels=dict(spec.labels),
+        driver_config=docker.types.DriverConfig("local", options),
+    )
+
+
+def _log(size_bytes: int) -> docker.types.LogConfig:
+    """Return the settings of a log that keeps at least the last bytes of a size."""
+    file_bytes = -(-size_bytes // (_LOG_FILES - 1))
+    return docker.types.LogConfig(type="json-file", config={"max-size": str(file_bytes), "max-file": str(_LOG_FILES)})

@@ -12,6 +12,7 @@ import termios
 import tty
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -20,6 +21,7 @@ import docker.types
 from drayage.debugger import EngineFacts, is_terminal
 from drayage.docker.connections import open_client
 from drayage.docker.errors import engine_errors
+from drayage.docker.files import find_own_container, host_path
 from drayage.errors import ContainerGoneError
 
 _CHUNK_BYTES = 64 * 1024
@@ -55,15 +57,16 @@ class DockerDebugger:
             return False
         return True
 
-    def sees(self, image: str, source: str, name: str, content: bytes) -> bool:
+    def sees(self, image: str, folder: Path, name: str, content: bytes) -> bool:
         """Return whether the engine finds a file in a directory of this machine, without running anything.
 
         Args:
             image: Any image that the engine has.
-            source: The directory, as the engine would mount it.
+            folder: The directory, as this process sees it.
             name: Name of the file.
             content: What the file must hold.
         """
+        source = host_path(find_own_container(self._client), folder)
         mount = docker.types.Mount(target="/probe", source=source, type="bind", read_only=True)
         with engine_errors(f"mount {source}"):
             host = self._api.create_host_config(mounts=[mount])

@@ -1,6 +1,8 @@
 """Implements the container engine with Docker."""
 
 import contextlib
+import logging
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -10,21 +12,39 @@ from typing import Any, Literal
 import docker
 import docker.errors
 import requests.exceptions
+import urllib3.exceptions
 
 from drayage.docker import files as docker_files
 from drayage.docker.arguments import create_arguments
 from drayage.docker.connections import open_client
 from drayage.docker.errors import engine_errors
-from drayage.docker.output import AttachedOutput, ReplayedOutput
-from drayage.engine import ContainerSpec, ContainerState, MemoryVolumeHold, Output, Usage
-from drayage.errors import ContainerGoneError, EngineError, ImageMissingError, ImageNotPulledError
+from drayage.docker.output import AttachedOutput, open_log
+from drayage.docker.secrets import HeldSecrets
+from drayage.engine import ContainerSpec, ContainerState, Found, Mailbox, Output, Status, Usage, gone
+from drayage.errors import (
+    ContainerGoneError,
+    EngineError,
+    EngineUnavailableError,
+    ImageMissingError,
+    ImageNotPulledError,
+)
 from drayage.identity import DEPLOYMENT
+from drayage.mailbox import FolderMailbox
 
-_UNREADABLE_LOG_DRIVERS = frozenset({"none"})
+# Paused and restarting containers go on.
+_STATUSES: Mapping[str, Status] = {"created": "created", "exited": "ended", "dead": "ended", "removing": "gone"}
+_KILL = "SIGKILL"
+_POLL_S = 0.25
+
+_log = logging.getLogger(__name__)
 
 
 class DockerEngine:
     """The Docker engine that the environment names (``DOCKER_HOST`` and related variables)."""
+
+    def __init__(self) -> None:
+        # Of containers that are created and not started yet.
+        self._secrets: dict[str, Mapping[str, bytes]] = {}
 
     @cached_property
     def _client(self) -> docker.DockerClient:
@@ -39,7 +59,7 @@ class DockerEngine:
     def _api(self) -> docker.APIClient:
         return self._client.api
 
-    def image_id(self, image: str, *, pull: Literal["missing", "always", "never"]) -> str:
+    def resolve(self, image: str, *, pull: Literal["missing", "always", "never"]) -> str:
         """Return the content address of an image, pulling it first if the policy says so."""
         if pull != "always":
             with contextlib.suppress(ImageMissingError), engine_errors(f"inspect image {image!r}", given="image"):
@@ -53,6 +73,8 @@ class DockerEngine:
             with engine_errors(f"pull image {image!r}", given="image"):
                 self._client.images.pull(image)
                 return str(self._client.images.get(image).id)
+        except EngineUnavailableError:
+            raise
         except EngineError as error:
             raise ImageMissingError(
                 f"Image {image!r} is not on the engine and could not be pulled: {error.__cause__ or error}. "
@@ -68,16 +90,24 @@ class DockerEngine:
         """Create a container, and return its state; one that was kept gives up its name."""
         given = "settings, command, env or container_kwargs"
         with engine_errors(f"create a container of image {spec.image!r}", given=given):
-            arguments = create_arguments(spec)
+            arguments = create_arguments(spec, self._host_path)
             try:
                 container = self._client.containers.create(**arguments)
             except docker.errors.APIError as error:
                 if error.status_code != requests.codes.conflict or not self._free_name(arguments, spec.labels):
                     raise
                 container = self._client.containers.create(**arguments)
-            for network in spec.networks[1:]:
-                self._client.networks.get(network).connect(container)
-            return _state(container.attrs)
+        state = _state(container.attrs)
+        try:
+            with engine_errors(f"connect container {state.short_id} to its networks", given=given):
+                for network in spec.networks[1:]:
+                    self._client.networks.get(network).connect(container)
+        except BaseException:
+            self.remove(state.id)
+            raise
+        if spec.secrets:
+            self._secrets[state.id] = spec.secrets
+        return state
 
     def _free_name(self, arguments: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
         """Rename the container that has a name, if it is one of ours that has ended and was kept to be looked into."""
@@ -94,26 +124,73 @@ class DockerEngine:
         return True
 
     def start(self, container_id: str) -> None:
-        """Start a created container."""
+        """Put the secrets of a created container in place, and start it."""
+        secrets = self._secrets.pop(container_id, None)
+        if secrets is None:
+            self._start(container_id)
+            return
+        held = HeldSecrets(self._client, container_id, secrets)
+        try:
+            held.wait_until_seen()
+            self._start(container_id)
+        finally:
+            try:
+                held.release()
+            except EngineError as error:
+                # The container is running, or its start raised an error: this error must not stop the one or hide the
+                # other.
+                _log.warning("clean-up is left to the sweeper: %s", error)
+
+    def _start(self, container_id: str) -> None:
         with engine_errors(f"start container {container_id[:12]}"):
             self._api.start(container_id)
 
-    def output(self, container_id: str, *, from_start: bool) -> Output:
-        """Follow a container's output: live from now on, or replayed from its start and then live."""
+    def follow(self, container_id: str, cursor: str | None = None) -> Output:
+        """Follow a container's output, from a position on or from now on."""
         with engine_errors(f"follow the output of container {container_id[:12]}"):
-            if from_start and self._log_driver(container_id) not in _UNREADABLE_LOG_DRIVERS:
-                return ReplayedOutput(self._api, container_id)
-            return AttachedOutput(self._api, container_id)
+            container = self._api.inspect_container(container_id)
+            if cursor is None:
+                return AttachedOutput(self._api, container_id, tty=container["Config"]["Tty"])
+            return open_log(self._api, container, cursor, is_running=lambda: self._runs(container_id))
 
-    def wait(self, container_id: str) -> None:
-        """Block until a container has ended."""
-        with engine_errors(f"wait for container {container_id[:12]}"):
-            self._api.wait(container_id, timeout=None)
+    def _runs(self, container_id: str) -> bool:
+        return self.state(container_id).status == "running"
+
+    def await_end(self, container_id: str, timeout_s: float) -> ContainerState | None:
+        """Return a container's last state once it has ended or is gone; None if neither happens within the time."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            left_s = deadline - time.monotonic()
+            if left_s > 0:
+                with contextlib.suppress(ContainerGoneError), engine_errors(f"wait for container {container_id[:12]}"):
+                    self._wait(container_id, left_s)
+            state = self.state(container_id)
+            if state.status in {"ended", "gone"}:
+                return state
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                return None
+            # The engine does not wait for a container that it is restarting, or that was not started yet: it answers
+            # at once.
+            time.sleep(min(_POLL_S, left_s))
+
+    def _wait(self, container_id: str, timeout_s: float) -> None:
+        try:
+            self._api.wait(container_id, timeout=timeout_s)  # type: ignore[arg-type]  # a float is as good
+        except requests.exceptions.ReadTimeout:
+            pass
+        except requests.exceptions.ConnectionError as error:
+            # The engine sends the headers at once, and requests knows a timeout only before them.
+            if not isinstance(error.args[0], urllib3.exceptions.ReadTimeoutError):
+                raise
 
     def state(self, container_id: str) -> ContainerState:
-        """Return a container's current state."""
-        with engine_errors(f"inspect container {container_id[:12]}"):
-            return _state(self._api.inspect_container(container_id))
+        """Return a container's current state; of one that the engine does not know, with the status ``gone``."""
+        try:
+            with engine_errors(f"inspect container {container_id[:12]}"):
+                return _state(self._api.inspect_container(container_id))
+        except ContainerGoneError:
+            return gone(container_id)
 
     def usage(self, container_id: str) -> Usage | None:
         """Return a container's resource usage, or None if it is not running."""
@@ -127,18 +204,23 @@ class DockerEngine:
         inactive = details.get("total_inactive_file", details.get("inactive_file", 0))
         return Usage(max(0, memory["usage"] - inactive), cpu.get("total_usage", 0) / 1e9)
 
-    def signal(self, container_id: str, signal: str) -> None:
-        """Send a signal to a container; do nothing if it has ended."""
+    def stop(self, container_id: str, signal: str, grace_s: float) -> None:
+        """Send a signal to a container, and kill it if it still runs after a time; do nothing if it does not run."""
+        self._signal(container_id, signal)
+        if signal != _KILL and self.await_end(container_id, grace_s) is None:
+            self._signal(container_id, _KILL)
+
+    def _signal(self, container_id: str, signal: str) -> None:
         try:
             with engine_errors(f"send {signal} to container {container_id[:12]}"):
                 self._api.kill(container_id, signal)
         except EngineError:
-            with contextlib.suppress(ContainerGoneError):
-                if self.state(container_id).status in {"running", "paused"}:
-                    raise
+            if self._runs(container_id):
+                raise
 
     def remove(self, container_id: str) -> None:
-        """Remove a container, running or not; do nothing if it is gone."""
+        """Remove a container, running or not, and its secrets; do nothing if it is gone."""
+        self._secrets.pop(container_id, None)
         with contextlib.suppress(ContainerGoneError), engine_errors(f"remove container {container_id[:12]}"):
             try:
                 self._api.remove_container(container_id, force=True, v=True)
@@ -147,59 +229,39 @@ class DockerEngine:
                 if error.status_code != requests.codes.conflict:
                     raise
 
-    def find(self, labels: Mapping[str, str]) -> Sequence[ContainerState]:
+    def find(self, owner: Mapping[str, str]) -> Sequence[Found]:
         """Return the containers, running or not, that carry all these labels; an empty value matches any value."""
-        wanted = [f"{name}={value}" if value else name for name, value in labels.items()]
+        wanted = [f"{name}={value}" if value else name for name, value in owner.items()]
         with engine_errors("list containers"):
-            ids = [entry["Id"] for entry in self._api.containers(all=True, filters={"label": wanted})]
-        found = []
-        for container_id in ids:
-            with contextlib.suppress(ContainerGoneError):
-                found.append(self.state(container_id))
-        return found
+            return [_found(entry) for entry in self._api.containers(all=True, filters={"label": wanted})]
 
-    def create_memory_volume(self, name: str, *, size_bytes: int, labels: Mapping[str, str]) -> None:
-        """Create a named volume on memory-backed storage."""
-        with engine_errors(f"create volume {name}"):
-            self._client.volumes.create(
-                name,
-                driver="local",
-                driver_opts={
-                    "type": "tmpfs",
-                    "device": "tmpfs",
-                    "o": f"size={size_bytes},mode=0755,nosuid,nodev,noexec",
-                },
-                labels=dict(labels),
-            )
-
-    def fill_memory_volume(
-        self, name: str, *, files: Mapping[str, bytes], probe_id: str, target: str
-    ) -> MemoryVolumeHold:
-        """Write files into a memory-backed volume, and keep them there until a container that mounts it has started."""
-        return docker_files.fill_memory_volume(self._client, name, files=files, probe_id=probe_id, target=target)
-
-    def remove_volume(self, name: str) -> None:
-        """Remove a volume; do nothing if it is gone."""
-        with contextlib.suppress(ContainerGoneError), engine_errors(f"remove volume {name}"):
-            self._api.remove_volume(name, force=True)
-
-    def find_volumes(self, labels: Mapping[str, str]) -> Mapping[str, Mapping[str, str]]:
-        """Return the volumes that carry all these labels, as a mapping from name to all labels of the volume."""
-        wanted = [f"{name}={value}" if value else name for name, value in labels.items()]
-        with engine_errors("list volumes"):
-            volumes = self._api.volumes(filters={"label": wanted})["Volumes"] or ()
-        return {volume["Name"]: volume["Labels"] or {} for volume in volumes}
+    def mailbox(self, folder: Path, *, waits: bool = False, receives: bool = True) -> Mailbox:
+        """Open the mailbox of one attempt, which is made of files of this machine."""
+        return FolderMailbox(folder, waits=waits, receives=receives)
 
     def read_file(self, image: str, path: str) -> bytes:
         """Read one file out of an image without running it."""
         return docker_files.read_file(self._client, image, path)
 
-    def host_path(self, path: Path) -> str:
-        """Return the engine's own path for a directory of this process."""
+    def _host_path(self, path: Path) -> str:
         return docker_files.host_path(self._own_container, path)
 
-    def _log_driver(self, container_id: str) -> str:
-        return str(self._api.inspect_container(container_id)["HostConfig"]["LogConfig"]["Type"])
+
+def _found(entry: Mapping[str, Any]) -> Found:
+    # A name with a second slash is that of a link from another container.
+    names = [name.lstrip("/") for name in entry.get("Names") or () if name.count("/") == 1]
+    return Found(
+        id=entry["Id"],
+        name=names[0] if names else "",
+        image=entry["Image"],
+        status=_status(entry["State"]),
+        created_at_s=float(entry["Created"]),
+        labels=entry.get("Labels") or {},
+    )
+
+
+def _status(word: str) -> Status:
+    return _STATUSES.get(word, "running")
 
 
 def _state(attributes: Mapping[str, Any]) -> ContainerState:
@@ -209,7 +271,7 @@ def _state(attributes: Mapping[str, Any]) -> ContainerState:
         name=attributes["Name"].lstrip("/"),
         image=config["Image"],
         image_id=attributes["Image"],
-        status=state["Status"],
+        status=_status(state["Status"]),
         exit_code=state["ExitCode"],
         oom_killed=bool(state["OOMKilled"]),
         error=state["Error"],

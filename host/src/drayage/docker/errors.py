@@ -120,7 +120,7 @@ def _api_error(error: docker.errors.APIError, doing: str) -> EngineError:
             f"The engine's disk is full: it could not {doing} ({explanation}). Free space with "
             "`drayage sweep` and `docker system prune`, then run the step again."
         )
-    if isinstance(error, docker.errors.NotFound):
+    if isinstance(error, docker.errors.NotFound) or "marked for removal" in lower:
         return ContainerGoneError(
             f"The engine could not {doing}: {explanation}. Either something else removed it, or it never existed."
         )

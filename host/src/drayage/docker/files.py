@@ -1,31 +1,23 @@
-"""Reads files out of images, fills memory-backed volumes, and translates paths to the engine's own."""
+"""Reads files out of images, and translates paths to the engine's own."""
 
 import contextlib
 import io
 import re
 import socket
 import tarfile
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from queue import SimpleQueue
-from threading import Thread
 from typing import Any
 
 import docker
 import docker.errors
-import docker.types
 
 from drayage.docker.errors import engine_errors
-from drayage.engine import MemoryVolumeHold
 from drayage.errors import ContainerGoneError, EngineError, ExchangeError
-from drayage.identity import EXCHANGE
 
 # Docker mounts these files of its own over those of every container. Other mounts may name a container too: a host that
 # is in none sees the shared memory of those whose IPC is shareable.
 _OWN_FILE = re.compile(r"/containers/([0-9a-f]{64})/\S+ /etc/(?:hostname|hosts|resolv\.conf) ")
-_FILL_DEADLINE_S = 30.0
-_PROBE_INTERVAL_S = 0.02
 
 
 def read_file(client: docker.DockerClient, image: str, path: str) -> bytes:
@@ -117,114 +109,3 @@ def find_own_container(client: docker.DockerClient) -> Mapping[str, Any] | None:
             attributes: Mapping[str, Any] = client.api.inspect_container(candidate)
             return attributes
     return None
-
-
-def fill_memory_volume(
-    client: docker.DockerClient, volume: str, *, files: Mapping[str, bytes], probe_id: str, target: str
-) -> MemoryVolumeHold:
-    """Write files into a memory-backed volume without running anything, and keep them there.
-
-    A memory-backed volume loses its content as soon as no container holds it. The files are therefore streamed, as an
-    archive, into a container that is never started, and the stream stays open until the step's own container holds
-    the volume too.
-
-    Args:
-        client: Client of the engine.
-        volume: Name of the volume.
-        files: Contents by file name; readable to every user id.
-        probe_id: A created container that mounts the volume, used to check that the files are complete.
-        target: Where that container mounts the volume.
-
-    Returns:
-        The hold on the volume; release it once the step's container has started.
-
-    Raises:
-        EngineError: The files did not arrive within 30 s.
-    """
-    with engine_errors(f"inspect container {probe_id[:12]}"):
-        probe = client.api.inspect_container(probe_id)
-    hold = _Hold(client, volume, files, probe)
-    try:
-        hold.wait_until_seen(probe_id, target)
-    except BaseException:
-        hold.release()
-        raise
-    return hold
-
-
-class _Hold:
-    """A container that is never started, into which an unfinished archive is being streamed."""
-
-    def __init__(
-        self, client: docker.DockerClient, volume: str, files: Mapping[str, bytes], probe: Mapping[str, Any]
-    ) -> None:
-        self._client = client
-        self._files = files
-        self._chunks: SimpleQueue[bytes | None] = SimpleQueue()
-        self._error: BaseException | None = None
-        with engine_errors(f"create a container that fills volume {volume}"):
-            self._container = client.api.create_container(
-                probe["Image"],
-                command=["-"],
-                entrypoint=["-"],
-                # The owner's labels let the sweeper find it if this process is killed. It has no attempt of its own.
-                labels={name: value for name, value in probe["Config"]["Labels"].items() if name != EXCHANGE},
-                host_config=client.api.create_host_config(
-                    mounts=[docker.types.Mount(target="/fill", source=volume, type="volume")]
-                ),
-            )["Id"]
-        self._chunks.put(_tar(files))
-        self._thread = Thread(target=self._stream, name="drayage-secrets", daemon=True)
-        self._thread.start()
-
-    def wait_until_seen(self, probe_id: str, target: str) -> None:
-        """Poll until the engine shows every file at its full size."""
-        deadline = time.monotonic() + _FILL_DEADLINE_S
-        missing = set(self._files)
-        while missing:
-            if self._error is not None:
-                raise EngineError(f"The engine did not accept the secrets: {self._error}") from self._error
-            for name in list(missing):
-                with contextlib.suppress(ContainerGoneError), engine_errors(f"inspect secret {name}"):
-                    chunks, stat = self._client.api.get_archive(probe_id, f"{target}/{name}")
-                    chunks.close()
-                    if stat["size"] == len(self._files[name]):
-                        missing.discard(name)
-            if missing and time.monotonic() > deadline:
-                raise EngineError(
-                    f"The secrets {', '.join(sorted(missing))} did not arrive in the container within "
-                    f"{_FILL_DEADLINE_S:.0f} s. Check the engine's own log."
-                )
-            if missing:
-                self._thread.join(_PROBE_INTERVAL_S)
-
-    def release(self) -> None:
-        """End the stream, and remove its container."""
-        self._chunks.put(bytes(2 * tarfile.BLOCKSIZE))
-        self._chunks.put(None)
-        self._thread.join(_FILL_DEADLINE_S)
-        with contextlib.suppress(ContainerGoneError), engine_errors(f"remove container {self._container[:12]}"):
-            self._client.api.remove_container(self._container, force=True, v=False)
-
-    def _stream(self) -> None:
-        try:
-            # This request stays open until the hold is released, while the engine answers others.
-            self._client.api.put_archive(self._container, "/fill", self._body())
-        except Exception as error:  # noqa: BLE001 - handed to the waiting thread, which raises it
-            self._error = error
-
-    def _body(self) -> Iterator[bytes]:
-        while (chunk := self._chunks.get()) is not None:
-            yield chunk
-
-
-def _tar(files: Mapping[str, bytes]) -> bytes:
-    """Return a tar archive without its end-of-archive blocks."""
-    blocks = io.BytesIO()
-    for name, content in files.items():
-        member = tarfile.TarInfo(name)
-        member.size, member.mode = len(content), 0o444
-        blocks.write(member.tobuf())
-        blocks.write(content)
-        blocks.write(bytes(-len(content) % tarfile.BLOCKSIZE))
-    return blocks.getvalue()

@@ -6,13 +6,12 @@ There is one directory per attempt, ``<root>/<run>/<step>/<attempt>``, and it st
     io/messages.jsonl   what the workload tells Dagster; writable to every user id
     stdout.log  stderr.log  container.json  verdict.json
     failure.txt         everything that was wrong, if it is too long to be shown
-    context.pipe        exists while a standby container may wait for its context (``context_pipe.py``)
+    context.pipe        exists while a standby container may wait for its context (``mailbox.py``)
 
 ``container.json`` records how the container was made, and ``verdict.json`` how the step was judged (``record.py``).
 
-The workload is a stranger. It sees the two files of ``io`` alone, each mounted by itself, since a mount point cannot be
-renamed, removed or replaced by a link. A standby container, whose context is not written yet, sees ``io`` as a folder
-that it cannot write to. Files that a workload may have touched are opened with :func:`open_regular` nevertheless.
+The folder ``io`` is the container's mailbox (``mailbox.py``): all that a workload can write to is ``messages.jsonl``.
+Files that a workload may have touched are opened with :func:`drayage.strangers.open_regular` nevertheless.
 """
 
 import contextlib
@@ -20,21 +19,18 @@ import errno
 import json
 import os
 import shutil
-import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from drayage.errors import ExchangeError
+from drayage.mailbox import CONTEXT_FILE, MESSAGES_FILE
+from drayage.strangers import open_regular, write_whole
 
 # The folder below the root for what `drayage replay` and `drayage shell` make, in the same layout one level deeper.
 # The folders of `drayage conform` in it are separate exchange roots.
 REPLAYS = "replays"
-
-WORKLOAD_IO = "/drayage/io"
-WORKLOAD_CONTEXT = f"{WORKLOAD_IO}/context.json"
-WORKLOAD_MESSAGES = f"{WORKLOAD_IO}/messages.jsonl"
 
 
 @dataclass(frozen=True)
@@ -57,17 +53,17 @@ class Attempt:
     @property
     def context(self) -> Path:
         """The context file, as Pipes' default loader reads it."""
-        return self.io / "context.json"
+        return self.io / CONTEXT_FILE
 
     @property
     def awaits_context(self) -> bool:
-        """Whether its container was started ahead of the step, and the step has not begun (``context_pipe.py``)."""
+        """Whether its container was started ahead of the step, and the step has not begun (``mailbox.py``)."""
         return self.context.is_fifo()
 
     @property
     def messages(self) -> Path:
         """The messages file, to which Pipes' default writer appends one message per line."""
-        return self.io / "messages.jsonl"
+        return self.io / MESSAGES_FILE
 
     @property
     def stdout(self) -> Path:
@@ -78,23 +74,6 @@ class Attempt:
     def stderr(self) -> Path:
         """The log of the container's standard error."""
         return self.path / "stderr.log"
-
-    def write_context(self, context: str) -> None:
-        """Write the context atomically, readable to every user id.
-
-        Args:
-            context: The context as JSON.
-
-        Raises:
-            ExchangeError: The file cannot be written.
-        """
-        try:
-            _write_whole(self.context, context.encode(), mode=0o644)
-        except OSError as error:
-            raise ExchangeError(
-                f"The context cannot be written to {self.context}: {error.strerror}. "
-                "Free some space there, and run the step again."
-            ) from error
 
     def read_context(self) -> bytes | None:
         """Return the context as JSON; None if there is none, or none yet.
@@ -137,7 +116,7 @@ class Attempt:
             name: ``container.json`` or ``verdict.json``.
             record: The file's content.
         """
-        _write_whole(self.path / name, json.dumps(record, indent=2).encode() + b"\n", mode=0o600)
+        write_whole(self.path / name, json.dumps(record, indent=2).encode() + b"\n", mode=0o600)
 
     def read_json(self, name: str) -> dict[str, Any] | None:
         """Return the content of a JSON file that :meth:`write_json` wrote; None if there is no such file.
@@ -207,53 +186,6 @@ class Exchange:
     def _furnish(self, path: Path) -> Attempt:
         attempt = Attempt(path, str(path.relative_to(self.root)))
         attempt.io.mkdir()
+        # A standby container's user must be able to open the folder.
         attempt.io.chmod(0o755)
-        attempt.messages.touch()
-        attempt.messages.chmod(0o666)
         return attempt
-
-
-def open_regular(path: Path, *, write: bool = False) -> BinaryIO:
-    """Open a file that a workload may have touched: never follow a link, never wait for the other end of a pipe.
-
-    Args:
-        path: Path of the file.
-        write: Whether to open it for reading and writing; its content stays.
-
-    Raises:
-        ExchangeError: It is a link, a pipe or another special file, or has another name elsewhere.
-        FileNotFoundError: It does not exist.
-    """
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        flags = (os.O_RDWR if write else os.O_RDONLY) | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        descriptor = os.open(path.name, flags, dir_fd=folder)
-    except OSError as error:
-        if error.errno in {errno.ELOOP, errno.ENXIO, errno.EISDIR}:
-            raise _not_regular(path) from error
-        raise
-    finally:
-        os.close(folder)
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
-        os.close(descriptor)
-        raise _not_regular(path)
-    return os.fdopen(descriptor, "r+b" if write else "rb")
-
-
-def _not_regular(path: Path) -> ExchangeError:
-    return ExchangeError(
-        f"{path} is not a regular file with one name: a link, a pipe or a folder stands there. Something replaced it, "
-        "perhaps the workload. Nothing was read from it; look at the directory, then remove it."
-    )
-
-
-def _write_whole(path: Path, content: bytes, *, mode: int) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(content)
-        temporary.chmod(mode)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise

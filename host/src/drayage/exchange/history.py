@@ -183,7 +183,8 @@ def require_record(step: PastAttempt) -> ContainerRecord:
 def container_of(step: PastAttempt, engine: Engine) -> ContainerState | None:
     """Return the attempt's container, running or kept; None if it is gone."""
     found = engine.find({RUN: step.run_id, EXCHANGE: step.attempt.name})
-    return found[0] if found else None
+    state = engine.state(found[0].id) if found else None
+    return None if state is None or state.status == "gone" else state
 
 
 def status(step: PastAttempt, container: ContainerState | None) -> str:
@@ -201,13 +202,14 @@ def status(step: PastAttempt, container: ContainerState | None) -> str:
         return "succeeded" if step.verdict.green else "failed"
     if container is None:
         return "lost" if step.record else "waiting"
-    return "unjudged" if container.ended else container.status
+    return "unjudged" if container.status == "ended" else container.status
 
 
 def states(steps: Sequence[PastAttempt], engine: Engine) -> dict[str, ContainerState]:
     """Return those of many attempts' containers that the engine still has, by the name of the attempt."""
     wanted = {step.attempt.name for step in steps}
-    return {state.labels[EXCHANGE]: state for state in engine.find({EXCHANGE: ""}) if state.labels[EXCHANGE] in wanted}
+    found = [it for it in engine.find({EXCHANGE: ""}) if it.labels[EXCHANGE] in wanted]
+    return {it.labels[EXCHANGE]: engine.state(it.id) for it in found}
 
 
 def _is_called(step: PastAttempt, wanted: str) -> bool:

@@ -31,6 +31,8 @@ from drayage.settings import StepSettings
 CONTAINER_FILE = "container.json"
 VERDICT_FILE = "verdict.json"
 
+_FORMER_ENDS = {"exited", "dead", "removing"}
+
 _CREDENTIAL_NAME = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|(PRIVATE|ACCESS|API|AUTH)_?KEY", re.IGNORECASE)
 # scheme://user:password@host
 _CREDENTIAL_VALUE = re.compile(r"://[^/@\s:]*:[^/@\s]+@")
@@ -165,9 +167,12 @@ class VerdictRecord(_Record, frozen=True):
     @pydantic.model_validator(mode="before")
     @classmethod
     def _from_first_format(cls, raw: Any) -> Any:
-        """Read the first format, whose replays did not record the time."""
+        """Read the first format, whose replays did not record the time, and which had the engine's own status words."""
         if not isinstance(raw, dict) or "format_version" in raw:
             return raw
+        state = raw.get("state")
+        if isinstance(state, dict) and state.get("status") in _FORMER_ENDS:
+            raw = {**raw, "state": {**state, "status": "ended"}}
         return {"judged_at_s": 0.0, **raw}
 
 

@@ -27,10 +27,10 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from drayage.errors import SettingsError
-from drayage.exchange.directory import open_regular
 from drayage.pipes.lines import OverlongLine
 from drayage.redaction import Redactor
 from drayage.request import AdapterName
+from drayage.strangers import open_regular
 from drayage.verdict.own_metadata import beside_own
 
 _KEY_VALUE = re.compile(rb"([A-Za-z_][A-Za-z0-9_./-]*)=(.*)", re.DOTALL)

@@ -19,9 +19,9 @@ import dagster as dg
 from dagster_pipes import PipesDefaultMessageWriter, PipesParams
 
 from drayage.errors import ExchangeError
-from drayage.exchange.directory import open_regular
 from drayage.pipes.ledger import MessageSink
 from drayage.pipes.lines import LONGEST_MESSAGE_BYTES, LineSplitter, OverlongLine
+from drayage.strangers import open_regular
 
 _CHUNK_BYTES = 1024 * 1024
 _POLL_S = 0.02

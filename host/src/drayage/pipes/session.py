@@ -10,7 +10,9 @@ from dagster_docker.pipes import PipesDockerLogsMessageReader
 from dagster_pipes import PipesContextData, PipesDefaultContextLoader, PipesOpenedData, PipesParams
 
 from drayage.dagster_internals import Context
-from drayage.exchange.directory import WORKLOAD_CONTEXT, WORKLOAD_MESSAGES, Attempt
+from drayage.engine import Mailbox
+from drayage.exchange.directory import Attempt
+from drayage.mailbox import WORKLOAD_CONTEXT, WORKLOAD_MESSAGES
 from drayage.pipes.ledger import Ledger
 from drayage.pipes.reader import LogMessageReader, MessageFileReader
 from drayage.request import StepRequest
@@ -33,17 +35,18 @@ def choose_reader(given: dg.PipesMessageReader | None, attempt: Attempt) -> dg.P
 
 
 def open_session(
-    request: StepRequest, attempt: Attempt, reader: dg.PipesMessageReader, *, adopted: bool
+    request: StepRequest, attempt: Attempt, mailbox: Mailbox, reader: dg.PipesMessageReader
 ) -> AbstractContextManager[dg.PipesSession]:
     """Open the Pipes session of one attempt.
 
     Args:
         request: The step's request.
-        attempt: The attempt, to which the context is written unless the request has its own injector.
+        attempt: The attempt.
+        mailbox: The container's mailbox, which takes the context unless the request has its own injector. If the
+            container is running already, or has run, its context is there, and stays.
         reader: Reads the workload's messages.
-        adopted: Whether the container is already running, or has run; if so, its context has been written before.
     """
-    injector = request.context_injector or ContextFile(attempt, write=not adopted)
+    injector = request.context_injector or MailboxInjector(mailbox, attempt)
     return dg.open_pipes_session(
         context=request.context,
         context_injector=PartitionInjector(injector, request.context),
@@ -95,23 +98,22 @@ class LedgerReader(dg.PipesMessageReader):
         return self._reader.no_messages_debug_text()
 
 
-class ContextFile(dg.PipesContextInjector):
-    """Passes the context, of any size, as a file in the exchange directory, and leaves it there.
+class MailboxInjector(dg.PipesContextInjector):
+    """Passes the context, of any size, through the container's mailbox.
 
     Args:
-        attempt: The attempt that the context is written to.
-        write: Whether to write the context; False keeps the existing one, which the container may already have read.
+        mailbox: The mailbox.
+        attempt: The attempt, whose directory keeps the context.
     """
 
-    def __init__(self, attempt: Attempt, *, write: bool = True) -> None:
+    def __init__(self, mailbox: Mailbox, attempt: Attempt) -> None:
+        self._mailbox = mailbox
         self._attempt = attempt
-        self._write = write
 
     @contextlib.contextmanager
     def inject_context(self, context_data: PipesContextData) -> Iterator[PipesParams]:
-        """Write the context, and yield the parameters that give the workload its path."""
-        if self._write:
-            self._attempt.write_context(json.dumps(context_data))
+        """Put the context into the mailbox, and yield the parameters that give the workload its path."""
+        self._mailbox.put_context(json.dumps(context_data).encode())
         yield {PipesDefaultContextLoader.FILE_PATH_KEY: WORKLOAD_CONTEXT}
 
     def no_messages_debug_text(self) -> str:

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from drayage.errors import ExchangeError
-from drayage.exchange.directory import REPLAYS, Exchange, open_regular
+from drayage.exchange.directory import REPLAYS, Exchange
 from drayage.exchange.history import PastAttempt, read_step, require_record
 from drayage.exchange.record import CONTAINER_FILE, VERDICT_FILE, versions
 from drayage.redaction import Redactor
 from drayage.replay.prepare import redactor
+from drayage.strangers import open_regular
 
 _FORMAT = 1
 _VERSIONS = "versions.json"

@@ -16,7 +16,7 @@ from importlib import util
 from pathlib import Path
 
 from drayage.debugger import Debugger
-from drayage.engine import Engine, Mount
+from drayage.engine import Mount
 from drayage.errors import SettingsError
 from drayage.replay.prepare import PreparedReplay
 
@@ -46,7 +46,7 @@ if os.environ.pop("DRAYAGE_DEBUGPY", None):
 
 
 @contextlib.contextmanager
-def debugged(prepared: PreparedReplay, *, port: int, engine: Engine, debugger: Debugger) -> Iterator[PreparedReplay]:
+def debugged(prepared: PreparedReplay, *, port: int, debugger: Debugger) -> Iterator[PreparedReplay]:
     """Yield the same replay, changed so that its first Python process waits for a debugger.
 
     The directory that is mounted for this is removed at the end.
@@ -54,7 +54,6 @@ def debugged(prepared: PreparedReplay, *, port: int, engine: Engine, debugger: D
     Args:
         prepared: The replay.
         port: The port on the engine's 127.0.0.1 that the debugger connects to.
-        engine: The engine that will run the container.
         debugger: Inspects the container's image.
 
     Yields:
@@ -83,7 +82,7 @@ def debugged(prepared: PreparedReplay, *, port: int, engine: Engine, debugger: D
                 request,
                 settings=request.settings.overridden(
                     {
-                        "mounts": (*request.settings.mounts, Mount(engine.host_path(directory), _DIRECTORY)),
+                        "mounts": (*request.settings.mounts, Mount(str(directory), _DIRECTORY, kind="local")),
                         # Time spent waiting for people does not count as the step's.
                         "timeout_s": None,
                         "start_timeout_s": None,

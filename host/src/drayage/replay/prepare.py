@@ -3,7 +3,7 @@
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +46,15 @@ class PreparedReplay:
     Args:
         request: What the container is made of.
         bootstrap: Pipes' own environment variables.
-        attempt: The container's exchange directory, with the context in place.
+        attempt: The container's exchange directory.
+        context: The context as JSON; None if the step got it from a custom context injector.
         notes: Differences from the original step, one sentence each, without a full stop.
     """
 
     request: ContainerRequest
     bootstrap: Mapping[str, str]
     attempt: Attempt
+    context: bytes | None
     notes: tuple[str, ...]
 
 
@@ -108,7 +110,9 @@ def prepare(
         adapter=record.adapter,
     )
     bootstrap = {name: value for name, value in environment.items() if value and name.startswith(_PIPES)}
-    return PreparedReplay(request, bootstrap, _new_attempt(step, overrides, exchange), tuple(notes))
+    context = _context(step, overrides)
+    attempt = exchange.create(f"{REPLAYS}/{step.run_id}/{step.attempt.path.parent.name}/1")
+    return PreparedReplay(request, bootstrap, attempt, context, tuple(notes))
 
 
 def redactor(step: PastAttempt) -> Redactor:
@@ -137,9 +141,9 @@ def redactor(step: PastAttempt) -> Redactor:
 
 def _same_image(record: ContainerRecord, engine: Engine, notes: list[str]) -> str:
     try:
-        return engine.image_id(record.image_id, pull="never")
+        return engine.resolve(record.image_id, pull="never")
     except ImageMissingError:
-        image_id = engine.image_id(record.image, pull=record.settings.pull)
+        image_id = engine.resolve(record.image, pull=record.settings.pull)
         notes.append(f"image {record.image_id[:19]} is no longer here: {record.image} is now {image_id[:19]}")
         return record.image
 
@@ -165,19 +169,18 @@ def _container_kwargs(record: ContainerRecord, overrides: Overrides) -> dict[str
     return {name: value for name, value in record.container_kwargs.items() if name not in dropped}
 
 
-def _new_attempt(step: PastAttempt, overrides: Overrides, exchange: Exchange) -> Attempt:
+def _context(step: PastAttempt, overrides: Overrides) -> bytes | None:
     recorded = step.attempt.read_context()
     if overrides.extras and recorded is None:
         raise ExchangeError(
             f"Step {step.step} got its context from a custom context injector, so there are no extras for --set to "
             "change. Replay it without --set."
         )
-    attempt = exchange.create(f"{REPLAYS}/{step.run_id}/{step.attempt.path.parent.name}/1")
-    if recorded is not None:
-        context = json.loads(recorded)
-        context["extras"] = {**(context.get("extras") or {}), **overrides.extras}
-        attempt.write_context(json.dumps(context))
-    return attempt
+    if recorded is None:
+        return None
+    context = json.loads(recorded)
+    context["extras"] = {**(context.get("extras") or {}), **overrides.extras}
+    return json.dumps(context).encode()
 
 
 def read_overrides(
@@ -193,7 +196,7 @@ def read_overrides(
         network: Name of a network.
 
     Returns:
-        The overrides; the sources of bind mounts are paths on this machine.
+        The overrides.
 
     Raises:
         SettingsError: An option is malformed, or the source of a mount does not exist.
@@ -204,22 +207,6 @@ def read_overrides(
         mounts=tuple(map(_mount, mounts)),
         environment=dict(_pairs(environment, "--env")),
         network=network,
-    )
-
-
-def mounted(overrides: Overrides, engine: Engine) -> Overrides:
-    """Return the same overrides, with the engine's own paths in place of this machine's.
-
-    Args:
-        overrides: The overrides.
-        engine: The engine that will mount the paths.
-    """
-    return replace(
-        overrides,
-        mounts=tuple(
-            replace(mount, source=engine.host_path(Path(mount.source))) if mount.kind == "bind" else mount
-            for mount in overrides.mounts
-        ),
     )
 
 
@@ -238,7 +225,7 @@ def _mount(word: str) -> Mount:
     if is_path and not Path(source).exists():
         raise SettingsError(f"--mount {word}: {Path(source).absolute()} does not exist.")
     where = str(Path(source).resolve()) if is_path else source
-    return Mount(where, rest[0], read_only=rest[1:] == ["ro"], kind="bind" if is_path else "volume")
+    return Mount(where, rest[0], read_only=rest[1:] == ["ro"], kind="local" if is_path else "volume")
 
 
 def _json_or_text(value: str) -> Any:

@@ -1,17 +1,18 @@
 """Runs a prepared container to its end outside Dagster, shows its messages, and judges it as the host would."""
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 import dagster as dg
 from dagster_pipes import PipesDefaultMessageWriter, decode_param
 
 from drayage.dagster_internals import metadata_from_pipes
-from drayage.engine import ContainerState, Engine, remove_container
+from drayage.engine import ContainerState, Engine, Mailbox
 from drayage.errors import SettingsError
-from drayage.exchange.directory import WORKLOAD_MESSAGES
 from drayage.interrupts import held_back
+from drayage.mailbox import WORKLOAD_MESSAGES
 from drayage.pipes.reader import LogMessageReader, MessageFileReader
 from drayage.pipes.schema import is_runner_message
 from drayage.pipes.transcript import described
@@ -43,7 +44,6 @@ class Replay:
             engine,
             # The handler below shows every message.
             on_custom=lambda _payload: True,
-            on_leftover=lambda error: show(str(error)),
         )
 
     def run(self) -> Verdict:
@@ -66,11 +66,12 @@ class Replay:
         handler = ReplayHandler(self._show, assets=self._assets(), promised=promised)
         reader = self._reader()
         with (
+            self._mailbox() as mailbox,
             runner.open_logs(attempt, reader) as logs,
             # The ledger needs nothing of a handler that this one lacks.
             reader.read_messages(runner.ledger.over(cast("dg.PipesMessageHandler", handler))),
         ):
-            state = self._run_container(logs)
+            state = self._run_container(mailbox, logs)
         runner.ledger.finish()
         facts = runner.facts(
             state, broken_promises=handler.broken_promises(), debug_text=reader.no_messages_debug_text()
@@ -79,12 +80,12 @@ class Replay:
         runner.record(attempt, verdict, state)
         return verdict
 
-    def _run_container(self, logs: OutputLogs) -> ContainerState:
+    def _run_container(self, mailbox: Mailbox, logs: OutputLogs) -> ContainerState:
         prepared, runner = self._prepared, self._runner
         try:
             launched = runner.launch(
                 lambda launcher: launcher.launch(
-                    prepared.attempt, logs, bootstrap=prepared.bootstrap, fingerprint="replay"
+                    prepared.attempt, mailbox, logs, bootstrap=prepared.bootstrap, fingerprint="replay"
                 )
             )
             for _ in runner.changes(launched, logs):
@@ -97,8 +98,19 @@ class Replay:
         return runner.result(launched, logs)
 
     def _assets(self) -> set[str]:
-        context = self._prepared.attempt.read_context()
+        context = self._prepared.context
         return set() if context is None else set(json.loads(context).get("asset_keys") or ())
+
+    @contextlib.contextmanager
+    def _mailbox(self) -> Iterator[Mailbox]:
+        prepared = self._prepared
+        mailbox = self._engine.mailbox(prepared.attempt.io, receives=prepared.request.adapter is None)
+        try:
+            if prepared.context is not None:
+                mailbox.put_context(prepared.context)
+            yield mailbox
+        finally:
+            mailbox.collect()
 
     def _reader(self) -> MessageFileReader | LogMessageReader:
         raw = self._prepared.bootstrap.get(_MESSAGES)
@@ -115,7 +127,7 @@ class Replay:
     def _clean_up(self) -> None:
         container_id = self._runner.container_id
         if container_id is not None:
-            remove_container(self._engine, self._engine.state(container_id).labels, container_id)
+            self._engine.remove(container_id)
         self._runner.scrub(self._prepared.attempt)
 
 

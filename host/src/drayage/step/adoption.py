@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from drayage.dagster_internals import metadata_from_pipes
-from drayage.engine import ContainerState, Engine, remove_container
+from drayage.engine import ContainerState, Engine
 from drayage.exchange.directory import Attempt, Exchange
 from drayage.exchange.record import ContainerRecord, VerdictRecord
 from drayage.identity import EXCHANGE, RUN, slug
@@ -64,13 +64,14 @@ def find_adoptable(
     """
     identity, log = request.identity, request.context.log
     lineage = Lineage(request.context, identity.step)
-    for state in sorted(engine.find(identity.lineage_labels()), key=lambda found: -found.started_at_s):
-        if state.id == standby_id:
+    found = [engine.state(it.id) for it in engine.find(identity.lineage_labels()) if it.id != standby_id]
+    for state in sorted(found, key=lambda state: -state.started_at_s):
+        if state.status == "gone":
             continue
         attempt, run_id = exchange.open(state.labels.get(EXCHANGE, "")), state.labels[RUN]
         if attempt is None and state.status == "created":
             # It was created to hold secrets, or its directory is gone: it will never be started.
-            remove_container(engine, state.labels, state.id)
+            engine.remove(state.id)
         if attempt is None or not _is_open(lineage, run_id, VerdictRecord.read(attempt)):
             continue
         obstacle = _adoption_obstacle(state, attempt, fingerprint)
@@ -78,7 +79,7 @@ def find_adoptable(
             log.info("adopting container %s, which run %s started", state.short_id, run_id)
             return _adopted(lineage, attempt, state, finished=False)
         log.warning("container %s of run %s is not adopted: %s", state.short_id, run_id, obstacle)
-        remove_container(engine, state.labels, state.id)
+        engine.remove(state.id)
         VerdictRecord(green=False, judged_at_s=time.time(), reasons=(f"not adopted: {obstacle}",)).write(attempt)
     finished = _find_finished(lineage, exchange, slug(identity.step), call=identity.call, fingerprint=fingerprint)
     if finished is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from drayage.engine import ContainerState, remove_container, remove_owned
+from drayage.engine import ContainerState, remove_owned
 from drayage.errors import DrayageError
 from drayage.interrupts import between_yields, deliver
 from drayage.pipes.custom_messages import CustomMessages
@@ -45,9 +45,7 @@ class Execution:
         self._request = request
         self._host = host
         self._custom = CustomMessages(request.context, self._measures, recorded=self._recorded)
-        self._runner = Runner(
-            request, host.engine, on_custom=self._take_custom_message, on_leftover=self._note_leftover
-        )
+        self._runner = Runner(request, host.engine, on_custom=self._take_custom_message)
         self._streamed = Reports(expected_of(request, streaming=True))
         self._start: Start | None = None
         self._verdict: Verdict | None = None
@@ -92,7 +90,7 @@ class Execution:
             finished = adopted is not None and adopted.finished
             with (
                 runner.open_logs(attempt, reader, finished=finished) as logs,
-                open_session(request, attempt, ledger_reader, adopted=adopted is not None) as session,
+                open_session(request, attempt, start.mailbox, ledger_reader) as session,
             ):
                 if adopted is not None and adopted.finished:
                     state = self._take_finished(adopted)
@@ -119,7 +117,7 @@ class Execution:
             keep_as_observations(request.context, runner.ledger.take_results(), self._measured_metadata())
             raise
         finally:
-            start.context.close()
+            start.mailbox.collect()
             self._clean_up(start)
 
     def _take_finished(self, adopted: Adopted) -> ContainerState:
@@ -261,7 +259,7 @@ class Execution:
         engine = self._host.engine
         try:
             if start.adopted is not None:
-                remove_container(engine, start.adopted.state.labels, start.adopted.state.id)
+                engine.remove(start.adopted.state.id)
             else:
                 # By label, not by id: an interrupt may have come before the engine returned the id.
                 remove_owned(engine, self._request.identity.labels())

@@ -4,17 +4,23 @@ import time
 from collections.abc import Callable
 from threading import Event, Lock, Thread
 
-from drayage.engine import ContainerState, Engine, Output, Stream
+from drayage.engine import ContainerState, Engine, Output
 from drayage.errors import ContainerGoneError, EngineError, EngineUnavailableError
 from drayage.interrupts import wait
 from drayage.step.output import OutputLogs
 
 _FIRST_SAMPLE_S = 0.1
 _SAMPLE_INTERVAL_S = 1.0
-_OUTPUT_DEADLINE_S = 15.0
+# Each sample is a request to the engine, and there may be a thousand containers that wait for something.
+_LONGEST_SAMPLE_INTERVAL_S = 10.0
+_INTERVAL_PER_AGE = 0.05
+_LONGEST_WAIT_S = 60.0
+_SILENCE_S = 15.0
+_END_DEADLINE_S = 2.0
 _KILL_DEADLINE_S = 15.0
 _ENGINE_DEADLINE_S = 60.0
 _ENGINE_INTERVAL_S = 0.25
+_POLL_S = 1.0
 
 
 class Follower:
@@ -24,8 +30,154 @@ class Follower:
         engine: The engine that runs the container.
         container_id: Id of the container.
         logs: Where its output goes.
-        output: Its output, attached already.
+        output: Its output, followed already.
         on_change: Called from the threads when something has happened.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        container_id: str,
+        *,
+        logs: OutputLogs,
+        output: Output,
+        on_change: Callable[[], None],
+    ) -> None:
+        self._engine = engine
+        self._container_id = container_id
+        self._reading = OutputReading(engine, container_id, logs=logs, output=output, on_change=on_change)
+        self._on_change = on_change
+        self._ended = Event()
+        self._end: ContainerState | EngineError | None = None
+        self._usage = UsageMeter(engine, container_id)
+        self._threads = [
+            Thread(target=target, args=(self._ended,), name=f"drayage-{name}", daemon=True)
+            for name, target in (
+                ("output", self._reading.read),
+                ("end", self._await_end),
+                ("usage", self._usage.sample_until),
+            )
+        ]
+
+    def start(self) -> None:
+        """Start to follow; a second call does nothing."""
+        for thread in self._threads:
+            if thread.ident is None:
+                thread.start()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the container has ended, or can no longer be followed."""
+        return self._ended.is_set()
+
+    @property
+    def caught_up_at(self) -> float | None:
+        """When everything was read that an adopted container wrote before, in monotonic seconds; None if not yet."""
+        return self._reading.caught_up_at
+
+    def result(self) -> ContainerState:
+        """Wait for the rest of the output as long as it comes, and return the container's last state.
+
+        Raises:
+            EngineError: The container has not ended or has vanished, or the engine does not come back.
+        """
+        if self._threads[0].ident is not None:
+            self._reading.finish()
+        else:
+            self._reading.let_go()
+        if isinstance(self._end, EngineError):
+            raise self._end
+        if self._end is None:
+            raise EngineError(f"Container {self._container_id[:12]} has not ended, so it cannot be judged yet.")
+        return self._end
+
+    def stop(self, signal: str, grace_s: float) -> None:
+        """Stop the container: first with a signal, then by force.
+
+        Args:
+            signal: Name of the signal that is sent first.
+            grace_s: Time between the signal and SIGKILL, in seconds.
+
+        Raises:
+            EngineError: The engine refuses, or does not answer.
+        """
+        # An error may have come after the container had started and before its follower did.
+        self.start()
+        errors: list[EngineError] = []
+        stopped = Event()
+
+        def stop() -> None:
+            try:
+                self._engine.stop(self._container_id, signal, grace_s)
+            except EngineError as error:
+                errors.append(error)
+            finally:
+                stopped.set()
+
+        try:
+            if not self.ended:
+                # In a thread, because an interrupt must reach the code that waits.
+                Thread(target=stop, name="drayage-stop", daemon=True).start()
+                wait(stopped, grace_s + _KILL_DEADLINE_S)
+        finally:
+            # Also if a second interrupt cuts the grace period short.
+            if not self._ended.wait(_KILL_DEADLINE_S if stopped.is_set() and not errors else 0):
+                self._engine.stop(self._container_id, "SIGKILL", 0)
+                self._ended.wait(_KILL_DEADLINE_S)
+        if errors and not self.ended:
+            raise errors[0]
+
+    def let_go(self) -> None:
+        """Stop following, and leave the container running."""
+        self._reading.let_go()
+
+    def measures(self) -> dict[str, float | None]:
+        """Return what the container used, as :meth:`UsageMeter.measures` does."""
+        return self._usage.measures()
+
+    def _await_end(self, ended: Event) -> None:
+        try:
+            self._end = self._last_state()
+        except EngineError as error:
+            self._end = error
+        except Exception as error:  # noqa: BLE001 - the step must learn of it, whatever it is
+            self._end = EngineError(f"The end of container {self._container_id[:12]} cannot be awaited: {error!r}")
+        finally:
+            ended.set()
+            self._on_change()
+
+    def _last_state(self) -> ContainerState:
+        deadline = None
+        while True:
+            try:
+                state = self._engine.await_end(self._container_id, _LONGEST_WAIT_S)
+            except EngineUnavailableError:
+                # An engine that restarts with live-restore leaves the container running, and cuts its output.
+                self._reading.note_cut()
+                deadline = deadline or time.monotonic() + _ENGINE_DEADLINE_S
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_ENGINE_INTERVAL_S)
+                continue
+            deadline = None
+            if state is not None and state.status == "gone":
+                raise ContainerGoneError(
+                    f"Container {self._container_id[:12]} was removed by someone else while the step was running, so "
+                    "whether it succeeded is unknown. Run the step again."
+                )
+            if state is not None:
+                return state
+
+
+class OutputReading:
+    """Reads a container's output to its end, through cuts of the connection.
+
+    Args:
+        engine: The engine that runs the container.
+        container_id: Id of the container.
+        logs: Where its output goes.
+        output: Its output, followed already.
+        on_change: Called when something has been read.
     """
 
     def __init__(
@@ -42,127 +194,81 @@ class Follower:
         self._logs = logs
         self._output = output
         self._on_change = on_change
-        self._ended = Event()
-        # An engine that restarts cuts the output stream, and the stream does not resume.
-        self._is_cut = False
-        self._end: ContainerState | EngineError | None = None
-        self._usage = UsageMeter(engine, container_id)
-        self._threads = {
-            name: Thread(target=target, name=f"drayage-{name}", daemon=True)
-            for name, target in (("output", self._read_output), ("end", self._await_end), ("usage", self._measure))
-        }
+        self._done = Event()
+        self._is_cut = self._is_let_go = False
+        self._last_chunk_at = time.monotonic()
+        self.caught_up_at: float | None = self._last_chunk_at if output.caught_up else None
 
-    def start(self) -> None:
-        """Start to follow; a second call does nothing."""
-        for thread in self._threads.values():
-            if thread.ident is None:
-                thread.start()
-
-    @property
-    def ended(self) -> bool:
-        """Whether the container has ended, or can no longer be followed."""
-        return self._ended.is_set()
-
-    def result(self) -> ContainerState:
-        """Wait for the rest of the output, and return the container's last state.
-
-        Raises:
-            EngineError: The container has not ended or has vanished, or the engine does not come back.
-        """
-        if self._threads["output"].ident is not None:
-            self._threads["output"].join(_OUTPUT_DEADLINE_S)
-        self._output.close()
-        if isinstance(self._end, EngineError):
-            raise self._end
-        if self._end is None:
-            raise EngineError(f"Container {self._container_id[:12]} has not ended, so it cannot be judged yet.")
-        return self._end
-
-    def stop(self, signal: str, grace_s: float) -> None:
-        """Stop the container: first with a signal, then by force.
+    def read(self, ended: Event) -> None:
+        """Read to the end, in a thread of its own.
 
         Args:
-            signal: Name of the signal that is sent first.
-            grace_s: Time between the signal and SIGKILL, in seconds.
+            ended: Set when the container has ended.
         """
-        # An error may have come after the container had started and before its follower did.
-        self.start()
         try:
-            if signal != "SIGKILL" and not self.ended:
-                self._engine.signal(self._container_id, signal)
-                wait(self._ended, grace_s)
+            self._read_through_cuts(ended)
+        except Exception as error:  # noqa: BLE001 - the step must learn of it, whatever it is
+            self._logs.lose(f"reading it failed ({error!r})")
         finally:
-            # Also if a second interrupt cuts the grace period short.
-            if not self.ended:
-                self._engine.signal(self._container_id, "SIGKILL")
-                self._ended.wait(_KILL_DEADLINE_S)
+            self._done.set()
+            self._on_change()
+
+    def finish(self) -> None:
+        """Wait for the end of the output, as long as it comes; interrupts are delivered meanwhile."""
+        begun_at = time.monotonic()
+        while not wait(self._done, _POLL_S):
+            if time.monotonic() - max(begun_at, self._last_chunk_at) > _SILENCE_S:
+                self._logs.lose(f"it did not come to an end within {_SILENCE_S:.0f} s of the container's")
+                break
+        self.let_go()
+
+    def note_cut(self) -> None:
+        """Note that the engine did not answer, so that the output may have been cut."""
+        self._is_cut = True
 
     def let_go(self) -> None:
-        """Stop following, and leave the container running."""
+        """Stop reading."""
+        self._is_let_go = True
         self._output.close()
 
-    def _read_output(self) -> None:
-        received: dict[Stream, int] = {"stdout": 0, "stderr": 0}
-        for stream, chunk in self._output:
-            received[stream] += len(chunk)
-            self._logs.feed(stream, chunk)
-            self._on_change()
-        self._ended.wait()
-        if self._is_cut:
-            self._read_rest(received)
+    def _read_through_cuts(self, ended: Event) -> None:
+        error = self._read_on()
+        # An attachment ends in the same way when the container ends and when the engine does.
+        is_whole = error is None and ended.wait(_END_DEADLINE_S) and not self._is_cut
+        deadline = time.monotonic() + _ENGINE_DEADLINE_S
+        while not is_whole and not self._is_let_go:
+            read_before = self._last_chunk_at
+            try:
+                self._output = self._engine.follow(self._container_id, self._output.cursor)
+                error = self._read_on()
+                is_whole = error is None
+            except EngineError as refusal:
+                error = refusal
+            if self._last_chunk_at > read_before:
+                deadline = time.monotonic() + _ENGINE_DEADLINE_S
+            if error is not None:
+                if time.monotonic() > deadline:
+                    self._logs.lose(str(error))
+                    return
+                time.sleep(_ENGINE_INTERVAL_S)
 
-    def _read_rest(self, received: dict[Stream, int]) -> None:
-        """Read the output after the cut from the engine's record."""
+    def _read_on(self) -> EngineError | None:
+        """Read until the output ends; return the error if it was cut."""
+        output = self._output
         try:
-            self._output = self._engine.output(self._container_id, from_start=True)
-            for stream, chunk in self._output:
-                self._logs.feed(stream, chunk[received[stream] :])
-                received[stream] = max(0, received[stream] - len(chunk))
+            for stream, chunk in output:
+                self._last_chunk_at = time.monotonic()
+                if self.caught_up_at is None and output.caught_up:
+                    self.caught_up_at = self._last_chunk_at
+                if chunk:
+                    self._logs.feed(stream, chunk)
+                self._on_change()
         except EngineError as error:
-            self._logs.feed("stderr", f"drayage: the rest of the output is lost: {error}\n".encode())
-
-    def _await_end(self) -> None:
-        try:
-            deadline = None
-            while self._end is None:
-                try:
-                    self._engine.wait(self._container_id)
-                    state = self._engine.state(self._container_id)
-                    deadline = None
-                    if state.ended:
-                        self._end = state
-                    else:
-                        # The engine does not wait for a container that it is restarting: it answers at once.
-                        self._ended.wait(_ENGINE_INTERVAL_S)
-                except EngineUnavailableError as error:
-                    # An engine that restarts with live-restore leaves the container running.
-                    self._is_cut = True
-                    deadline = deadline or time.monotonic() + _ENGINE_DEADLINE_S
-                    if time.monotonic() > deadline:
-                        self._end = error
-                        return
-                    self._ended.wait(_ENGINE_INTERVAL_S)
-        except ContainerGoneError as error:
-            self._end = ContainerGoneError(
-                f"Container {self._container_id[:12]} was removed by someone else while the step was running, so "
-                f"whether it succeeded is unknown. Run the step again. ({error})"
-            )
-        except EngineError as error:
-            self._end = error
+            return error
         finally:
-            self._ended.set()
-            self._on_change()
-
-    def _measure(self) -> None:
-        # Not immediately: the engine is slow to measure a container that is just starting, and that delays its end.
-        interval_s = _FIRST_SAMPLE_S
-        while not self._ended.wait(interval_s):
-            self._usage.sample()
-            interval_s = min(_SAMPLE_INTERVAL_S, interval_s * 2)
-
-    def measures(self) -> dict[str, float | None]:
-        """Return what the container used, as :meth:`UsageMeter.measures` does."""
-        return self._usage.measures()
+            if output.lost:
+                self._logs.lose(output.lost)
+        return None
 
 
 class UsageMeter:
@@ -179,6 +285,15 @@ class UsageMeter:
         self._lock = Lock()
         self._peak_memory_bytes: int | None = None
         self._cpu_s: float | None = None
+
+    def sample_until(self, ended: Event) -> None:
+        """Take samples, ever more rarely, until the container has ended."""
+        # Not immediately: the engine is slow to measure a container that is just starting, and that delays its end.
+        interval_s, begun_at = _FIRST_SAMPLE_S, time.monotonic()
+        while not ended.wait(interval_s):
+            self.sample()
+            by_age_s = _INTERVAL_PER_AGE * (time.monotonic() - begun_at)
+            interval_s = min(_LONGEST_SAMPLE_INTERVAL_S, max(by_age_s, min(_SAMPLE_INTERVAL_S, interval_s * 2)))
 
     def sample(self) -> None:
         """Take one sample; a missed one does not fail the step, since its numbers are documented as sampled."""

@@ -6,8 +6,9 @@ from typing import Any
 
 import dagster as dg
 
-from drayage.exchange.directory import Attempt, open_regular
+from drayage.exchange.directory import Attempt
 from drayage.pipes.schema import is_runner_message
+from drayage.strangers import open_regular
 from drayage.verdict.results import AlreadyLogged, in_order, with_metadata, without_logged
 
 

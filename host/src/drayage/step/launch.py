@@ -5,22 +5,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from drayage.engine import ContainerSpec, ContainerState, Engine, Mount, Output
-from drayage.errors import EngineError, ImageChangedError
-from drayage.exchange.context_pipe import ContextPipe
-from drayage.exchange.directory import WORKLOAD_CONTEXT, WORKLOAD_IO, WORKLOAD_MESSAGES, Attempt
+from drayage.engine import START, ContainerSpec, ContainerState, Engine, Mailbox, Output
+from drayage.errors import ImageChangedError
+from drayage.exchange.directory import Attempt
 from drayage.exchange.record import record_container
-from drayage.identity import EXCHANGE, FORWARD, KEEP, KEEP_S, SECRETS
+from drayage.identity import EXCHANGE, FORWARD, KEEP, KEEP_S
 from drayage.request import ContainerRequest, StepRequest
-from drayage.secrets import SECRETS_DIRECTORY
 from drayage.step.follower import Follower
 from drayage.step.output import OutputLogs
 
 if TYPE_CHECKING:
     # Adoption imports Dagster, which takes seconds; the command line launches containers without it.
     from drayage.step.adoption import Adopted
-
-_SECRETS_OVERHEAD_BYTES = 2**20
 
 
 def find_image(request: StepRequest, engine: Engine) -> str:
@@ -37,7 +33,7 @@ def find_image(request: StepRequest, engine: Engine) -> str:
         EngineError: The engine does not answer, or has no such image.
         ImageChangedError: The name now refers to another image than when the definitions were loaded.
     """
-    image_id = engine.image_id(request.image, pull=request.settings.pull)
+    image_id = engine.resolve(request.image, pull=request.settings.pull)
     if request.image_id not in (None, image_id):
         raise ImageChangedError(
             f"Image {request.image} is now {image_id}, and was {request.image_id} when this step's definitions were "
@@ -70,7 +66,6 @@ class Launcher:
     Args:
         request: What the container is made of.
         engine: The engine that runs the container.
-        on_leftover: Called with the error if something cannot be removed; the sweeper removes it later.
         on_change: Called when something happens to the container.
         on_created: Called with the container's id as soon as it exists.
         on_launched: Called just before the container is started, so that no container runs unknown to the caller.
@@ -81,23 +76,30 @@ class Launcher:
         request: ContainerRequest,
         engine: Engine,
         *,
-        on_leftover: Callable[[EngineError], None],
         on_change: Callable[[], None] = lambda: None,
         on_created: Callable[[str], None] = lambda _container_id: None,
         on_launched: Callable[["Launched"], None] = lambda _launched: None,
     ) -> None:
         self._request = request
         self._engine = engine
-        self._on_leftover = on_leftover
         self._on_change = on_change
         self._on_created = on_created
         self._on_launched = on_launched
 
-    def launch(self, attempt: Attempt, logs: OutputLogs, *, bootstrap: Mapping[str, str], fingerprint: str) -> Launched:
+    def launch(
+        self,
+        attempt: Attempt,
+        mailbox: Mailbox,
+        logs: OutputLogs,
+        *,
+        bootstrap: Mapping[str, str],
+        fingerprint: str,
+    ) -> Launched:
         """Create a container, start it and follow it.
 
         Args:
             attempt: The container's exchange directory.
+            mailbox: Its mailbox, which holds its context.
             logs: Where its output goes.
             bootstrap: Pipes' own environment variables.
             fingerprint: Fingerprint of what the step asks for, for a retry that may adopt the container.
@@ -109,87 +111,55 @@ class Launcher:
             EngineError: The engine refuses, or does not answer.
         """
         created_at, created_at_s = time.monotonic(), time.time()
-        state, volume = self.create(attempt, bootstrap=bootstrap)
+        state = self.create(attempt, mailbox, bootstrap=bootstrap)
         record_container(attempt, self._request, bootstrap, state, fingerprint=fingerprint, created_at_s=created_at_s)
-        follower = self._follower(state.id, logs, self._engine.output(state.id, from_start=False))
+        follower = self._follower(state.id, logs, self._engine.follow(state.id))
         launched = Launched(state, follower, created_at, started_at=time.monotonic())
         self._on_launched(launched)
-        self.start(state.id, volume)
+        self._engine.start(state.id)
         follower.start()
         return launched
 
-    def create(self, attempt: Attempt, *, bootstrap: Mapping[str, str]) -> tuple[ContainerState, str | None]:
+    def create(self, attempt: Attempt, mailbox: Mailbox, *, bootstrap: Mapping[str, str]) -> ContainerState:
         """Create a container without starting it.
 
         Args:
             attempt: The container's exchange directory.
+            mailbox: Its mailbox.
             bootstrap: Pipes' own environment variables.
 
-        Returns:
-            The container, and the name of the volume for its secrets; None if it has no secrets.
-
         Raises:
             EngineError: The engine refuses, or does not answer.
         """
-        volume = self._make_secrets_volume()
-        state = self._engine.create(spec_of(self._request, self._engine, attempt, bootstrap))
+        state = self._engine.create(spec_of(self._request, attempt, mailbox, bootstrap))
         self._on_created(state.id)
-        return state, volume
+        return state
 
-    def start(self, container_id: str, volume: str | None) -> None:
-        """Put the secrets of a created container in place, and start it.
-
-        Args:
-            container_id: Id of the container.
-            volume: Name of the volume for its secrets; None if it has no secrets.
-
-        Raises:
-            EngineError: The engine refuses, or does not answer.
-        """
-        if volume is None:
-            self._engine.start(container_id)
-            return
-        hold = self._engine.fill_memory_volume(
-            volume, files=self._request.secrets, probe_id=container_id, target=SECRETS_DIRECTORY
-        )
-        try:
-            self._engine.start(container_id)
-        finally:
-            try:
-                hold.release()
-            except EngineError as error:
-                # The container is running, or its start raised an error: this error must not stop the one or hide the
-                # other.
-                self._on_leftover(error)
-
-    def activate(self, state: ContainerState, output: Output, context: ContextPipe, logs: OutputLogs) -> Launched:
-        """Deliver the context to a container on standby, and follow it; the context must have been written.
+    def activate(self, state: ContainerState, output: Output, logs: OutputLogs, *, begun_at: float) -> Launched:
+        """Follow a container on standby, which has its context now.
 
         Args:
             state: State of the container.
-            output: Its output, attached before it was started.
-            context: The pipe on which it waits for its context.
+            output: Its output, followed since before it was started.
             logs: Where its output goes, including the output from before the step.
+            begun_at: When its step began, in seconds of monotonic time.
 
         Returns:
             The running container.
         """
-        begun_at = time.monotonic()
         self._on_created(state.id)
         follower = self._follower(state.id, logs, output)
         launched = Launched(state, follower, created_at=begun_at, started_at=begun_at)
         self._on_launched(launched)
-        context.deliver()
         follower.start()
         return launched
 
-    def adopt(self, adopted: "Adopted", logs: OutputLogs, context: ContextPipe) -> Launched:
+    def adopt(self, adopted: "Adopted", logs: OutputLogs) -> Launched:
         """Follow a container that another run started.
 
         Args:
             adopted: The container.
             logs: Where its output goes, from its start.
-            context: Its context, which the other run may not have delivered.
 
         Returns:
             The container, running or ended.
@@ -203,7 +173,7 @@ class Launcher:
         # that was on standby counts from its step's start; one that has ended can no longer reach a limit.
         running_since_s = max(adopted.state.started_at_s, adopted.created_at_s)
         started_at_s = time.time() if adopted.state.ended else running_since_s
-        follower = self._follower(adopted.state.id, logs, self._engine.output(adopted.state.id, from_start=True))
+        follower = self._follower(adopted.state.id, logs, self._engine.follow(adopted.state.id, START))
         launched = Launched(
             adopted.state,
             follower,
@@ -211,53 +181,41 @@ class Launcher:
             started_at=started_at_s + to_monotonic_s,
         )
         self._on_launched(launched)
-        context.deliver()
         follower.start()
         return launched
 
     def _follower(self, container_id: str, logs: OutputLogs, output: Output) -> Follower:
         return Follower(self._engine, container_id, logs=logs, output=output, on_change=self._on_change)
 
-    def _make_secrets_volume(self) -> str | None:
-        name, secrets = _secrets_volume(self._request), self._request.secrets
-        if name is not None:
-            size_bytes = 2 * sum(map(len, secrets.values())) + _SECRETS_OVERHEAD_BYTES
-            labels = {**self._request.identity.labels(), SECRETS: name}
-            self._engine.create_memory_volume(name, size_bytes=size_bytes, labels=labels)
-        return name
 
-
-def spec_of(request: ContainerRequest, engine: Engine, attempt: Attempt, bootstrap: Mapping[str, str]) -> ContainerSpec:
+def spec_of(
+    request: ContainerRequest, attempt: Attempt, mailbox: Mailbox, bootstrap: Mapping[str, str]
+) -> ContainerSpec:
     """Translate a request into the engine's terms.
 
     Args:
         request: What the container is made of.
-        engine: The engine that will run the container.
         attempt: The container's exchange directory.
+        mailbox: The container's mailbox.
         bootstrap: Pipes' own environment variables.
 
     Returns:
         The container's specification.
     """
-    settings, volume = request.settings, _secrets_volume(request)
-    mounts = [*_mailbox(engine, attempt), *settings.mounts]
-    labels = {
-        **settings.labels,
-        **request.identity.labels(),
-        EXCHANGE: attempt.name,
-        KEEP: settings.keep,
-        KEEP_S: f"{settings.keep_s:g}",
-        FORWARD: str(settings.forward_termination).lower(),
-    }
-    if volume is not None:
-        mounts.append(Mount(volume, SECRETS_DIRECTORY, kind="volume"))
-        labels[SECRETS] = volume
+    settings = request.settings
     return ContainerSpec(
         image=request.image,
         command=request.command,
         environment={**bootstrap, **request.environment},
-        labels=labels,
-        mounts=mounts,
+        labels={
+            **settings.labels,
+            **request.identity.labels(),
+            EXCHANGE: attempt.name,
+            KEEP: settings.keep,
+            KEEP_S: f"{settings.keep_s:g}",
+            FORWARD: str(settings.forward_termination).lower(),
+        },
+        mounts=[*mailbox.spec_part(), *settings.mounts],
         networks=settings.networks,
         memory_bytes=settings.memory,
         shm_bytes=settings.shm,
@@ -268,21 +226,6 @@ def spec_of(request: ContainerRequest, engine: Engine, attempt: Attempt, bootstr
         read_only_root=settings.read_only_root,
         no_new_privileges=settings.no_new_privileges,
         cap_drop=settings.cap_drop,
-        container_kwargs=request.container_kwargs,
+        secrets=request.secrets,
+        options=request.container_kwargs,
     )
-
-
-def _mailbox(engine: Engine, attempt: Attempt) -> list[Mount]:
-    """The mounts through which context goes in and messages come out."""
-    messages = Mount(engine.host_path(attempt.messages), WORKLOAD_MESSAGES, read_only=False)
-    if attempt.awaits_context:
-        # The pipe in the context's place gives way to a file, which a mount of the pipe itself would never show.
-        return [Mount(engine.host_path(attempt.io), WORKLOAD_IO), messages]
-    if attempt.context.exists():
-        return [Mount(engine.host_path(attempt.context), WORKLOAD_CONTEXT), messages]
-    # The request's own injector takes the context another way.
-    return [messages]
-
-
-def _secrets_volume(request: ContainerRequest) -> str | None:
-    return f"{request.identity.container_name(request.settings.name)}-secrets" if request.secrets else None

@@ -157,6 +157,10 @@ class OutputLogs:
         self.last_line_at = time.monotonic()
         self._logs[stream].feed(chunk)
 
+    def lose(self, text: str) -> None:
+        """Note that some of the output is lost."""
+        self.feed("stderr", f"drayage: some of the output is lost: {text}\n".encode())
+
     def finish(self) -> None:
         """Write the last line if it did not end in a newline."""
         for log in self._logs.values():

@@ -9,7 +9,6 @@ from threading import Event
 import dagster as dg
 
 from drayage.engine import ContainerState, Engine
-from drayage.errors import EngineError
 from drayage.exchange.directory import Attempt
 from drayage.exchange.record import VerdictRecord
 from drayage.pipes.adapter import open_adapter
@@ -31,7 +30,6 @@ class Runner:
         request: What the container is made of.
         engine: The engine that runs the container.
         on_custom: Takes custom messages, as in :class:`drayage.pipes.ledger.Ledger`.
-        on_leftover: Called with the error if something cannot be removed; the sweeper removes it later.
     """
 
     def __init__(
@@ -40,11 +38,9 @@ class Runner:
         engine: Engine,
         *,
         on_custom: CustomMessageHandler,
-        on_leftover: Callable[[EngineError], None],
     ) -> None:
         self._request = request
         self._engine = engine
-        self._on_leftover = on_leftover
         self._changed = Event()
         self.redactor = Redactor(request.secrets.values(), names=request.names if request.secrets else ())
         self.ledger = Ledger(on_activity=self._changed.set, on_custom=on_custom, redact=self.redactor)
@@ -93,7 +89,6 @@ class Runner:
                 on_change=self._changed.set,
                 on_created=self._note_container,
                 on_launched=self._note_launched,
-                on_leftover=self._on_leftover,
             )
         )
 

@@ -23,14 +23,14 @@ from dagster_pipes import (
 )
 
 from drayage.dagster_internals import Context, later_steps
-from drayage.engine import ContainerState, Engine, Output, remove_container, remove_owned
-from drayage.errors import ContainerGoneError, DrayageError
-from drayage.exchange.context_pipe import ContextPipe
-from drayage.exchange.directory import WORKLOAD_CONTEXT, WORKLOAD_MESSAGES, Attempt, Exchange
+from drayage.engine import ContainerState, Engine, Mailbox, Output, remove_owned
+from drayage.errors import DrayageError, ExchangeError
+from drayage.exchange.directory import Attempt, Exchange
 from drayage.exchange.history import last_record
 from drayage.exchange.record import ContainerRecord, record_container
 from drayage.identity import Identity
 from drayage.interrupts import wait
+from drayage.mailbox import WORKLOAD_CONTEXT, WORKLOAD_MESSAGES
 from drayage.request import ContainerRequest, StepRequest
 from drayage.secrets import read_secrets
 from drayage.step.launch import Launcher, spec_of
@@ -53,8 +53,8 @@ class Standby:
         request: What the container is made of.
         attempt: Its exchange directory.
         state: State of the container when it was created.
-        output: Its output, attached before it was started.
-        context: The pipe on which it waits for its context.
+        output: Its output, followed since before it was started.
+        mailbox: Its mailbox, in which it waits for its context.
         started_at: Time of start on the monotonic clock, in seconds.
     """
 
@@ -62,7 +62,7 @@ class Standby:
     attempt: Attempt
     state: ContainerState
     output: Output
-    context: ContextPipe
+    mailbox: Mailbox
     started_at: float
 
 
@@ -184,7 +184,7 @@ class StandbyPool:
 
     def _standby_mismatch(self, standby: Standby, request: StepRequest, image_id: str) -> str | None:
         wanted, made = (
-            spec_of(asked, self._engine, standby.attempt, BOOTSTRAP) for asked in (request, standby.request)
+            spec_of(asked, standby.attempt, standby.mailbox, BOOTSTRAP) for asked in (request, standby.request)
         )
         changed = [
             it.name for it in fields(wanted) if _plain(getattr(wanted, it.name)) != _plain(getattr(made, it.name))
@@ -198,14 +198,14 @@ class StandbyPool:
         if changed:
             return f"it was made as in the step's last run, and since then {', '.join(changed)} changed"
         try:
-            if standby.attempt.messages.stat().st_size > 0:
+            if standby.mailbox.read(0, timeout_s=0):
                 return (
                     "it sent messages before it had its context, so its workload may have done the step's work before "
                     "the step started; remove standby from the step's settings"
                 )
             state = self._engine.state(standby.state.id)
-        except (ContainerGoneError, FileNotFoundError):
-            return "it is gone"
+        except ExchangeError as error:
+            return str(error)
         if state.ended:
             return f"it ended with exit code {state.exit_code} before it had its context"
         return None if state.status == "running" else f"it is {state.status}"
@@ -221,31 +221,26 @@ class StandbyPool:
 
     def _start(self, request: ContainerRequest) -> Standby:
         attempt = self._exchange.create(request.identity.directory)
-        context = ContextPipe(attempt)
-        launcher = Launcher(
-            request,
-            self._engine,
-            on_leftover=lambda error: _log.warning("clean-up is left to the sweeper: %s", error),
-        )
+        mailbox = self._engine.mailbox(attempt.io, waits=True)
         try:
-            context.open()
-            state, volume = launcher.create(attempt, bootstrap=BOOTSTRAP)
-            output = self._engine.output(state.id, from_start=False)
-            launcher.start(state.id, volume)
-            return Standby(request, attempt, state, output, context, started_at=time.monotonic())
+            state = Launcher(request, self._engine).create(attempt, mailbox, bootstrap=BOOTSTRAP)
+            output = self._engine.follow(state.id)
+            self._engine.start(state.id)
+            return Standby(request, attempt, state, output, mailbox, started_at=time.monotonic())
         except BaseException:
             with contextlib.suppress(DrayageError):
                 remove_owned(self._engine, request.identity.labels())
+            mailbox.collect()
             _remove_directory(attempt)
             raise
 
     def _remove(self, standby: Standby) -> None:
         try:
             try:
-                remove_container(self._engine, standby.state.labels, standby.state.id)
+                self._engine.remove(standby.state.id)
             finally:
                 standby.output.close()
-                standby.context.close()
+                standby.mailbox.collect()
                 _remove_directory(standby.attempt)
         except (DrayageError, OSError) as error:
             _log.warning("clean-up is left to the sweeper: %s", error)

@@ -1,10 +1,10 @@
 """Chooses how a step starts: with a container that an interrupted run left, with one on standby, or with a new one."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from drayage.engine import Engine
-from drayage.exchange.context_pipe import ContextPipe
+from drayage.engine import Engine, Mailbox
 from drayage.exchange.directory import Attempt, Exchange
 from drayage.request import StepRequest
 from drayage.step.adoption import Adopted, find_adoptable
@@ -38,7 +38,7 @@ class Start:
         request: What the step asks for.
         fingerprint: Fingerprint of the request, for a retry that may adopt the container.
         attempt: The exchange directory.
-        context: The pipe on which a container may wait for its context.
+        mailbox: The container's mailbox.
         adopted: The container that an interrupted run left, if it is adopted.
         standby: The container that was started ahead, if it is used.
     """
@@ -46,7 +46,7 @@ class Start:
     request: StepRequest
     fingerprint: str
     attempt: Attempt
-    context: ContextPipe
+    mailbox: Mailbox
     adopted: Adopted | None = None
     standby: Standby | None = None
 
@@ -65,14 +65,15 @@ class Start:
             DrayageError: The engine refuses, or does not answer.
         """
         if self.adopted:
-            return launcher.adopt(self.adopted, logs, self.context)
+            return launcher.adopt(self.adopted, logs)
         log = self.request.context.log
         if self.standby:
-            launched = launcher.activate(self.standby.state, self.standby.output, self.context, logs)
+            begun_at = time.monotonic()
+            launched = launcher.activate(self.standby.state, self.standby.output, logs, begun_at=begun_at)
             state, ahead_s = launched.state, launched.started_at - self.standby.started_at
             log.info("container %s (%s) was started %.1f s ahead", state.short_id, state.name, ahead_s)
             return launched
-        launched = launcher.launch(self.attempt, logs, bootstrap=bootstrap, fingerprint=self.fingerprint)
+        launched = launcher.launch(self.attempt, self.mailbox, logs, bootstrap=bootstrap, fingerprint=self.fingerprint)
         state = launched.state
         log.info("container %s (%s) of %s was started", state.short_id, state.name, self.request.image)
         return launched
@@ -100,9 +101,15 @@ def choose_start(request: StepRequest, image_id: str, host: StepHost) -> Start:
     )
     if adopted:
         pool.discard(request.identity.run_id)
-        return Start(request, fingerprint, adopted.attempt, ContextPipe(adopted.attempt), adopted=adopted)
+        mailbox = _mailbox(host.engine, adopted.attempt, request)
+        return Start(request, fingerprint, adopted.attempt, mailbox, adopted=adopted)
     if standby:
         pool.take(standby, request, fingerprint)
-        return Start(request, fingerprint, standby.attempt, standby.context, standby=standby)
+        return Start(request, fingerprint, standby.attempt, standby.mailbox, standby=standby)
     attempt = host.exchange.create(request.identity.directory)
-    return Start(request, fingerprint, attempt, ContextPipe(attempt))
+    return Start(request, fingerprint, attempt, _mailbox(host.engine, attempt, request))
+
+
+def _mailbox(engine: Engine, attempt: Attempt, request: StepRequest) -> Mailbox:
+    # An adapter reports for a program that does not use Pipes: what that program says is in its output alone.
+    return engine.mailbox(attempt.io, receives=request.adapter is None)

@@ -1,15 +1,19 @@
 """A container's output arrives whole even if the engine sends it together with the response headers."""
 
+import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import docker
 import pytest
 
-from drayage.docker.output import ReplayedOutput
+from drayage.docker.output import LoggedOutput
+from drayage.docker.stream import Body, frames
+from drayage.errors import EngineUnavailableError
 
 STREAMS = {"stdout": 1, "stderr": 2}
 SAID = {"stdout": b"early=1\n", "stderr": b"a warning\n"}
@@ -54,7 +58,93 @@ def api() -> Iterator[docker.APIClient]:
     thread.join()
 
 
+def followed(api: docker.APIClient, log: Mapping[str, Any], cursor: str = "") -> LoggedOutput:
+    container = {"Id": "a-container", "Config": {"Tty": False}, "HostConfig": {"LogConfig": log}}
+    return LoggedOutput(api, container, cursor, is_running=lambda: False)
+
+
 def test_a_replay_includes_what_came_with_the_response_headers(api: docker.APIClient) -> None:
-    output = ReplayedOutput(api, "a-container")
-    assert sorted(output) == [("stderr", SAID["stderr"]), ("stdout", SAID["stdout"])]
+    output = followed(api, {"Type": "json-file"})
+    assert sorted(output) == [("stderr", SAID["stderr"]), ("stdout", b""), ("stdout", SAID["stdout"])]
+    assert (output.lost, output.cursor) == (None, "8:10")
     output.close()
+
+
+def test_it_goes_on_from_a_cursor(api: docker.APIClient) -> None:
+    output = followed(api, {"Type": "json-file"}, cursor="6:10")
+    assert [chunk for chunk in output if chunk[1]] == [("stdout", b"1\n")]
+    assert output.lost is None
+
+
+def test_a_log_that_became_shorter_is_a_loss(api: docker.APIClient) -> None:
+    output = followed(api, {"Type": "json-file"}, cursor="9:10")
+    assert [chunk for chunk in output if chunk[1]] == []
+    assert output.lost is not None
+
+
+@pytest.mark.parametrize(
+    ("log", "is_lost"),
+    [
+        ({"Type": "json-file", "Config": {"max-size": "1m", "max-file": "2"}}, False),
+        ({"Type": "json-file", "Config": {"max-size": "100", "max-file": "2"}}, True),
+        ({"Type": "json-file", "Config": {"max-size": "1m"}}, True),
+        ({"Type": "json-file", "Config": {}}, False),
+        ({"Type": "local", "Config": {}}, False),
+        ({"Type": "journald", "Config": {}}, True),
+    ],
+    ids=str,
+)
+def test_a_log_that_may_have_dropped_its_beginning_is_a_loss(
+    api: docker.APIClient, log: dict[str, Any], *, is_lost: bool
+) -> None:
+    output = followed(api, log)
+    list(output)
+    assert (output.lost is not None) is is_lost
+
+
+def chunked(*parts: bytes) -> bytes:
+    return b"".join(f"{len(part):x}\r\n".encode() + part + b"\r\n" for part in parts)
+
+
+class Response:
+    """A response whose body arrives in pieces of a given size."""
+
+    def __init__(self, body: bytes, piece_bytes: int) -> None:
+        self.near, self.far = socket.socketpair()
+        self.raw = self
+        self.chunked = True
+        self._fp = self
+        self.fp = self.near.makefile("rb")
+
+        def send() -> None:
+            for start in range(0, len(body), piece_bytes):
+                self.far.sendall(body[start : start + piece_bytes])
+            self.far.close()
+
+        threading.Thread(target=send, daemon=True).start()
+
+    def close(self) -> None:
+        self.fp.close()
+        self.near.close()
+
+
+WHOLE = frame("stdout") + frame("stderr")
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 3, 7, 1000])
+def test_frames_are_put_together_wherever_they_are_split(piece_bytes: int) -> None:
+    """A chunk may hold part of a frame, and a read part of a chunk."""
+    body = Body(Response(chunked(WHOLE[:5], WHOLE[5:11], WHOLE[11:]) + b"0\r\n\r\n", piece_bytes))
+    got = [each for whole in frames(body.parts()) for each in whole]
+    assert got == [("stdout", SAID["stdout"]), ("stderr", SAID["stderr"])]
+    body.close()
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 10, -1, -6])
+def test_a_body_without_its_last_chunk_is_a_cut(kept_bytes: int) -> None:
+    """Otherwise an engine that dies would look like a container that has ended."""
+    whole = chunked(WHOLE) + b"0\r\n\r\n"
+    body = Body(Response(whole[: kept_bytes or 0] if kept_bytes >= 0 else whole[: kept_bytes - 3], 1000))
+    with pytest.raises(EngineUnavailableError, match="was cut"):
+        list(frames(body.parts()))
+    body.close()

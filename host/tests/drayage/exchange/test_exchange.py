@@ -10,19 +10,23 @@ from pathlib import Path
 import pytest
 
 from drayage import ExchangeError
-from drayage.exchange.directory import Attempt, Exchange, open_regular
+from drayage.exchange.directory import Attempt, Exchange
 from drayage.identity import Identity, slug
-from drayage.pipes.session import ContextFile
+from drayage.mailbox import FolderMailbox
+from drayage.pipes.session import MailboxInjector
+from drayage.strangers import open_regular
 
 
 def test_only_io_is_open_to_other_users(tmp_path: Path) -> None:
     attempt = Exchange(tmp_path).create("run/step/0")
+    mailbox = FolderMailbox(attempt.io)
     modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (attempt.path, attempt.io, attempt.messages)}
     assert modes == {attempt.path: 0o700, attempt.io: 0o755, attempt.messages: 0o666}
-    with ContextFile(attempt).inject_context({"run_id": "r"}) as params:  # type: ignore[typeddict-item]
+    with MailboxInjector(mailbox, attempt).inject_context({"run_id": "r"}) as params:  # type: ignore[typeddict-item]
         assert params == {"path": "/drayage/io/context.json"}
     assert stat.S_IMODE(attempt.context.stat().st_mode) == 0o644
     assert json.loads(attempt.context.read_text()) == {"run_id": "r"}
+    mailbox.collect()
 
 
 def test_an_attempt_never_reuses_the_directory_of_another(tmp_path: Path) -> None:
@@ -30,7 +34,7 @@ def test_an_attempt_never_reuses_the_directory_of_another(tmp_path: Path) -> Non
     assert [exchange.create("run/step/0").name for _ in range(2)] == ["run/step/0", "run/step/0.2"]
     found = exchange.open("run/step/0")
     assert found is not None
-    assert found.messages.exists()
+    assert found.io.is_dir()
     assert exchange.open("run/step/7") is None
 
 
@@ -83,14 +87,14 @@ REPLACEMENTS: list[Callable[[Path], object]] = [link, second_name, os.mkfifo, Pa
 @pytest.mark.parametrize("replace", REPLACEMENTS, ids=["link", "second name", "pipe", "folder"])
 def test_nothing_but_a_file_is_opened(attempt: Attempt, replace: Callable[[Path], object], *, write: bool) -> None:
     """A link would give the host's files away, and a pipe without a writer would hang the host."""
-    attempt.messages.unlink()
+    attempt.messages.unlink(missing_ok=True)
     replace(attempt.messages)
     with pytest.raises(ExchangeError, match="not a regular file"):
         open_regular(attempt.messages, write=write)
 
 
 def test_a_file_in_a_linked_folder_is_not_opened(attempt: Attempt, tmp_path: Path) -> None:
-    attempt.messages.unlink()
+    attempt.messages.unlink(missing_ok=True)
     attempt.io.rmdir()
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "messages.jsonl").touch()
@@ -124,7 +128,7 @@ def test_messages_are_scrubbed_in_the_file_that_the_container_has_mounted(attemp
 def test_messages_that_were_replaced_are_not_scrubbed(attempt: Attempt, tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("of the host")
-    attempt.messages.unlink()
+    attempt.messages.unlink(missing_ok=True)
     attempt.messages.symlink_to(victim)
     with pytest.raises(ExchangeError, match="not a regular file"):
         attempt.scrub_messages(lambda _file: [])

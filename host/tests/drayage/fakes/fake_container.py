@@ -3,12 +3,12 @@
 import hashlib
 import shlex
 import signal as signals
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from threading import Condition
 
-from fake_process import FakeImage, FakeVolume, OutOfMemoryError, Process, Program
+from fake_process import FakeImage, OutOfMemoryError, Process, Program
 
-from drayage.engine import ContainerSpec, ContainerState, Stream
+from drayage.engine import ContainerSpec, ContainerState, Found, Status, Stream
 from drayage.errors import EntrypointError
 
 KILLED = 128 + signals.SIGKILL
@@ -23,7 +23,6 @@ class FakeContainer:
         spec: Its specification.
         image: Its image.
         number: Determines its id.
-        volumes: The engine's volumes.
         clock: Seconds since the epoch.
         changed: Guards the engine, and is notified of every change.
         on_change: Called when it has printed something or ended.
@@ -35,7 +34,6 @@ class FakeContainer:
         image: FakeImage,
         number: int,
         *,
-        volumes: Mapping[str, FakeVolume],
         clock: Callable[[], float],
         changed: Condition,
         on_change: Callable[[], None],
@@ -46,24 +44,25 @@ class FakeContainer:
         self.name = spec.name or f"fake-{number}"
         self.changed = changed
         self.chunks: list[tuple[Stream, bytes]] = []
-        self.status = "created"
+        self.status: Status = "created"
         self.is_removed = False
         self._exit_code = 0
         self._oom_killed = False
         self._error = ""
+        self._created_at_s = clock()
         self._started_at_s = 0.0
         self._finished_at_s = 0.0
         self._clock = clock
         self._on_change = on_change
         command = spec.command if spec.command is not None else image.command
         words = shlex.split(command) if isinstance(command, str) else command
-        self.process = Process(words, spec, image, volumes, self._emit)
+        self.process = Process(words, spec, image, self._emit)
         self._steps: Generator[None, str, int] | None = None
 
     @property
     def is_over(self) -> bool:
         """Whether it will print nothing more."""
-        return self.is_removed or self.status == "exited"
+        return self.is_removed or self.status == "ended"
 
     def state(self) -> ContainerState:
         return ContainerState(
@@ -81,6 +80,16 @@ class FakeContainer:
             labels=dict(self.spec.labels),
         )
 
+    def found(self) -> Found:
+        return Found(
+            id=self.id,
+            name=self.name,
+            image=self.spec.image,
+            status=self.status,
+            created_at_s=float(int(self._created_at_s)),
+            labels=dict(self.spec.labels),
+        )
+
     def start(self) -> None:
         """Run its program until it waits for a signal, or to its end."""
         if self.status == "running":
@@ -93,6 +102,7 @@ class FakeContainer:
                 f"The command cannot be started: {self._error}. Compare it with the image's programs."
             )
         self.status, self._started_at_s = "running", self._clock()
+        self.process.secrets.update(self.spec.secrets)
         self._run(lambda: self._begin(program))
 
     def deliver(self, signal: str) -> None:
@@ -141,7 +151,8 @@ class FakeContainer:
             raise
 
     def _end(self, exit_code: int) -> None:
-        self.status, self._exit_code, self._finished_at_s = "exited", exit_code, self._clock()
+        self.process.secrets.clear()
+        self.status, self._exit_code, self._finished_at_s = "ended", exit_code, self._clock()
         self._on_change()
 
 
@@ -153,10 +164,23 @@ class FakeOutput:
         position: Index of the first chunk.
     """
 
+    lost: str | None = None
+
     def __init__(self, container: FakeContainer, position: int) -> None:
         self._container = container
         self._position = position
+        self._old = len(container.chunks)
         self._is_closed = False
+
+    @property
+    def cursor(self) -> str:
+        """The index of the next chunk."""
+        return str(self._position)
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether everything was read that was there at first."""
+        return self._position >= self._old
 
     def __iter__(self) -> Iterator[tuple[Stream, bytes]]:
         """Yield chunks as they come."""

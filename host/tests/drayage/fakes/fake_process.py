@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from drayage.engine import ContainerSpec, Mount, Stream
+from drayage.secrets import SECRETS_DIRECTORY
 
 # The process id of a program under an init, which is process 1.
 _PID_UNDER_INIT = 7
@@ -46,23 +47,6 @@ class FakeImage:
         return f"sha256:{hashlib.sha256(repr(content).encode()).hexdigest()}"
 
 
-@dataclass
-class FakeVolume:
-    """A volume in memory.
-
-    Args:
-        labels: Its labels.
-        size_bytes: Its maximum size.
-        files: Its contents; emptied once no running container and no hold keeps it.
-        holds: Number of holds that keep it.
-    """
-
-    labels: Mapping[str, str]
-    size_bytes: int
-    files: dict[str, bytes] = field(default_factory=dict)
-    holds: int = 0
-
-
 class Process:
     """What a program sees of its container.
 
@@ -70,13 +54,13 @@ class Process:
         arguments: The command's words.
         spec: The container's specification.
         image: Its image.
-        volumes: The engine's volumes.
         emit: Writes to one of its two streams.
 
     Attributes:
         handled: The signals that it handles.
         memory_bytes: The memory that it uses.
         cpu_s: The CPU time that it has used, in seconds.
+        secrets: The files under ``/run/secrets``, while it runs.
     """
 
     def __init__(
@@ -84,7 +68,6 @@ class Process:
         arguments: Sequence[str],
         spec: ContainerSpec,
         image: FakeImage,
-        volumes: Mapping[str, FakeVolume],
         emit: Callable[[Stream, bytes], None],
     ) -> None:
         self.arguments = list(arguments)
@@ -95,7 +78,7 @@ class Process:
         self.handled: set[str] = set()
         self.memory_bytes = 0
         self.cpu_s = 0.0
-        self._volumes = volumes
+        self.secrets: dict[str, bytes] = {}
         self._root = dict(image.files)
         self._scratch: dict[str, dict[str, bytes]] = {}
 
@@ -150,12 +133,12 @@ class Process:
         """Return the files of the innermost mount around a path, the path's name in it, and the mount."""
         holding = [mount for mount in self.spec.mounts if PurePosixPath(path).is_relative_to(mount.target)]
         mount = max(holding, key=lambda it: len(PurePosixPath(it.target).parts), default=None)
+        if PurePosixPath(path).is_relative_to(SECRETS_DIRECTORY):
+            return self.secrets, str(PurePosixPath(path).relative_to(SECRETS_DIRECTORY)), None
         if mount is None:
             return self._root, path, None
         name = str(PurePosixPath(path).relative_to(mount.target))
-        if mount.kind == "volume":
-            return self._volumes[mount.source].files, name, mount
-        if mount.kind == "tmpfs":
+        if mount.kind in {"tmpfs", "volume"}:
             return self._scratch.setdefault(mount.target, {}), name, mount
         return _Directory(Path(mount.source)), name, mount
 

@@ -10,7 +10,6 @@ from fake_engine import FakeEngine
 from fake_process import FakeImage, Process
 
 from drayage.engine import ContainerSpec
-from drayage.exchange.context_pipe import ContextPipe
 from drayage.exchange.directory import Exchange
 from drayage.identity import Identity
 from drayage.redaction import Redactor
@@ -35,12 +34,11 @@ def adopt(status: str, settings: StepSettings, folder: Path) -> Launched:
     engine = FakeEngine({"image": FakeImage({"wait": waits}, ["wait"])}, clock=lambda: time.time() - AGE_S)
     container_id = engine.create(ContainerSpec("image")).id
     engine.start(container_id)
-    if status == "exited":
-        engine.signal(container_id, "SIGKILL")
+    if status == "ended":
+        engine.stop(container_id, "SIGKILL", 0)
     launcher = Launcher(
         ContainerRequest(identity=Identity("d", "run", "run", "step", 0, 0), image="image", settings=settings),
         engine,
-        on_leftover=lambda error: pytest.fail(str(error)),
     )
     adopted = Adopted(
         attempt,
@@ -52,7 +50,7 @@ def adopt(status: str, settings: StepSettings, folder: Path) -> Launched:
     )
     with contextlib.ExitStack() as stack:
         logs = stack.enter_context(open_output_logs(attempt.stdout, attempt.stderr, Redactor(())))
-        launched = launcher.adopt(adopted, logs, ContextPipe(attempt))
+        launched = launcher.adopt(adopted, logs)
         launched.follower.stop("SIGKILL", grace_s=0)
         return launched
 
@@ -69,6 +67,6 @@ def test_its_limit_counts_from_its_own_start(tmp_path: Path, timeout_s: float, *
 def test_one_that_has_already_ended_can_reach_no_limit(tmp_path: Path) -> None:
     """It ended in time, even if no host looked for an hour."""
     settings = StepSettings(timeout_s=AGE_S / 2)
-    launched = adopt("exited", settings, tmp_path)
+    launched = adopt("ended", settings, tmp_path)
     limits = TimeLimits(settings, launched.started_at)
     assert limits.reached(time.monotonic(), opened_at=None, last_activity_at=None) is None

@@ -22,7 +22,7 @@ from drayage.errors import (
 from drayage.verdict.failure import error_failure, plain, shortened, step_failure
 from drayage.verdict.judge import Ending, Facts, Reason, Verdict, judge
 
-STATE = ContainerState("1" * 64, "name", "img", "sha256:1", "exited", 1, False, "", 0, 1.0, 2.0, {})  # noqa: FBT003
+STATE = ContainerState("1" * 64, "name", "img", "sha256:1", "ended", 1, False, "", 0, 1.0, 2.0, {})  # noqa: FBT003
 
 
 def failed(tmp_path: Path, exception: Any = None, *, lines: tuple[str, ...] = (), **links: str) -> dg.Failure:
