@@ -4,6 +4,7 @@ A cursor is the number of bytes read of each stream, such as ``1024:0``.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from threading import Event
 from typing import Any
 
 from drayage.docker.errors import engine_errors
@@ -85,7 +86,7 @@ class LoggedOutput:
         self._tty = bool(container["Config"]["Tty"])
         self._capacity_bytes = _capacity_bytes(container["HostConfig"]["LogConfig"])
         self._is_running = is_running
-        self._is_closed = False
+        self._closed = Event()
         self._body: Body | None = None
         self._read = _counts(cursor)
 
@@ -97,7 +98,7 @@ class LoggedOutput:
     def __iter__(self) -> Iterator[tuple[Stream, bytes]]:
         """Yield chunks as they arrive, split at arbitrary points."""
         goes_on = True
-        while goes_on and not self._is_closed:
+        while goes_on and not self._closed.is_set():
             # The order matters: what a container that has ended has printed is all in the log.
             goes_on = self._is_running()
             yield from self._unread(follow=False)
@@ -109,13 +110,13 @@ class LoggedOutput:
 
     def close(self) -> None:
         """End the stream; may be called from another thread."""
-        self._is_closed = True
+        self._closed.set()
         if self._body is not None:
             self._body.close()
 
     def _unread(self, *, follow: bool) -> Iterator[tuple[Stream, bytes]]:
         """Read the log from its start, and yield what comes after the position."""
-        if self._is_closed:
+        if self._closed.is_set():
             return
         parameters = {"stdout": 1, "stderr": 1, "follow": int(follow)}
         try:
@@ -127,7 +128,7 @@ class LoggedOutput:
             self.lost = "the container was removed before all of its output was read"
             return
         self._body = body = Body(response)
-        if self._is_closed:
+        if self._closed.is_set():
             # It was closed while the engine answered.
             body.close()
         seen, logged_bytes = _counts(""), 0
@@ -146,7 +147,7 @@ class LoggedOutput:
                 f"the engine's log of it keeps the last {self._capacity_bytes} bytes for certain, and it may have been "
                 "longer: its beginning may be gone"
             )
-        elif not (follow or self._is_closed) and seen != self._read:
+        elif not (follow or self._closed.is_set()) and seen != self._read:
             self.lost = f"the engine's log of it holds {_cursor(seen)} bytes, and {self.cursor} were read before"
 
 
