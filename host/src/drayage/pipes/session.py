@@ -12,15 +12,19 @@ from dagster_pipes import PipesContextData, PipesDefaultContextLoader, PipesOpen
 from drayage.dagster_internals import Context
 from drayage.exchange.directory import WORKLOAD_CONTEXT, WORKLOAD_MESSAGES, Attempt
 from drayage.pipes.ledger import Ledger
+from drayage.pipes.limits import MessageLimits
 from drayage.pipes.reader import LogMessageReader, MessageFileReader
 from drayage.request import StepRequest
 
 
-def choose_reader(given: dg.PipesMessageReader | None, attempt: Attempt) -> dg.PipesMessageReader:
+def choose_reader(
+    given: dg.PipesMessageReader | None, attempt: Attempt, limits: MessageLimits
+) -> dg.PipesMessageReader:
     """Return the message reader to use.
 
     Args:
         given: The reader that the client or its caller was given, if any.
+        limits: How much the workload may send.
         attempt: The attempt, whose messages file is read if no reader was given.
 
     Returns:
@@ -28,8 +32,8 @@ def choose_reader(given: dg.PipesMessageReader | None, attempt: Attempt) -> dg.P
         a reader of the messages file if none was given.
     """
     if isinstance(given, PipesDockerLogsMessageReader):
-        return LogMessageReader()
-    return given or MessageFileReader(attempt.messages, workload_path=WORKLOAD_MESSAGES)
+        return LogMessageReader(limits)
+    return given or MessageFileReader(attempt.messages, workload_path=WORKLOAD_MESSAGES, limits=limits)
 
 
 def open_session(
@@ -69,11 +73,13 @@ class LedgerReader(dg.PipesMessageReader):
         """Read messages with the wrapped reader, and the ledger as its handler."""
         # The ledger's handler has everything that readers use of Dagster's handler. Dagster's own composite reader
         # passes a stand-in in the same way.
+        hurried = True
         try:
             with self._reader.read_messages(self._ledger.over(handler)) as params:  # type: ignore[arg-type]
                 yield params
+            hurried = False
         finally:
-            self._ledger.finish()
+            self._ledger.finish(hurried=hurried)
 
     @property
     def expected_writer_count(self) -> int:

@@ -12,6 +12,7 @@ from drayage.engine import ContainerState, Engine, remove_container
 from drayage.errors import SettingsError
 from drayage.exchange.directory import WORKLOAD_MESSAGES
 from drayage.interrupts import held_back
+from drayage.pipes.limits import MessageLimits
 from drayage.pipes.reader import LogMessageReader, MessageFileReader
 from drayage.pipes.schema import is_runner_message
 from drayage.pipes.transcript import described
@@ -103,10 +104,11 @@ class Replay:
     def _reader(self) -> MessageFileReader | LogMessageReader:
         raw = self._prepared.bootstrap.get(_MESSAGES)
         params: Any = decode_param(raw) if raw else {}
+        limits = MessageLimits.of(self._prepared.request.settings)
         if params.get(PipesDefaultMessageWriter.FILE_PATH_KEY) == WORKLOAD_MESSAGES:
-            return MessageFileReader(self._prepared.attempt.messages, workload_path=WORKLOAD_MESSAGES)
+            return MessageFileReader(self._prepared.attempt.messages, workload_path=WORKLOAD_MESSAGES, limits=limits)
         if PipesDefaultMessageWriter.STDIO_KEY in params:
-            return LogMessageReader()
+            return LogMessageReader(limits)
         raise SettingsError(
             "The step's messages went to a custom message reader, which only Dagster can use: materialize the step "
             "there."
