@@ -51,7 +51,9 @@ def test_a_cancel_does_not_wait_for_twenty_thousand_log_messages(host: Host) -> 
     assert said == [f"line {number}" for number in range(1, len(said) + 1)]
     warnings = [entry.user_message for entry in outcome.entries if "were left out here" in entry.user_message]
     left_out = sum(int(text.split()[0].replace(",", "")) for text in warnings)
-    assert len(said) + left_out == 20_000
+    # On a busy machine, the last ones are not even read.
+    unread = [entry for entry in outcome.entries if "bytes of messages were not read" in entry.user_message]
+    assert len(said) + left_out == 20_000 or (unread and len(said) + left_out < 20_000)
     assert all("/io/messages.jsonl" in text for text in warnings)
     assert outcome.observations[0]["rows"] == 3, "what was reported among them is kept"
     assert took_s < DEADLINE_S / 4, "a stalled machine takes long too, but not this long"

@@ -185,6 +185,9 @@ class Ledger:
             hurried: Whether the step ends early, and waits for a moment only.
         """
         if self._log_sink is not None:
+            # A step that ends early has no verdict to say what was lost.
+            for text in self._problems.first if hurried else ():
+                self._log_sink.put("WARNING", text)
             self._log_sink.finish(hurried=hurried)
         if self._handler is None:
             return

@@ -32,7 +32,7 @@ _LONGEST_POLL_S = 0.25
 # Slow storage takes seconds, but not this long without a single message.
 _STALL_S = 30.0
 # A cancelled step must end within seconds, and its container has had some of them to stop.
-_HURRIED_S = 1.0
+_HURRIED_S = 2.0
 _VERSION = "__dagster_pipes_version"
 # A logger's prefix before a message may contain braces. The limit keeps a long broken line from being parsed once for
 # each of its own braces.
