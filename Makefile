@@ -66,6 +66,7 @@ benchmark: up ## Time EVENTS three times, next to the old way and to bare steps,
 .PHONY: benchmark-runner
 benchmark-runner: ## Time one step bare, with the stock client and with drayage, and write JSON
 	@.venv/bin/python benchmark/runner.py
+	@.venv/bin/python benchmark/idle_readers.py
 
 .PHONY: dev
 dev: up ## Run Dagster on this machine with SQLite, to work on the host's code

@@ -38,6 +38,14 @@ i=0; while [ ! -e /go ] && [ $i -lt 600 ]; do i=$((i+1)); sleep 0.1; done
 send report_asset_materialization '{"asset_key":"second","metadata":{},"data_version":null}'
 closed
 """
+# Faster than Dagster stores log messages one by one; `closed` is never reached.
+TALKATIVE = """
+trap 'exit 143' TERM
+opened; report '{"rows":{"raw_value":3,"type":"__infer__"}}'
+seq 20000 | sed 's/.*/{"__dagster_pipes_version":"0.1","method":"log","params":{"message":"line &","level":"INFO"}}/' \
+    >> "$messages"
+echo started; i=0; while [ $i -lt 600 ]; do i=$((i+1)); sleep 0.1; done; closed
+"""
 # Long enough to be killed at any point.
 BRIEF = """
 opened
@@ -208,6 +216,11 @@ def _job(*assets: dg.AssetsDefinition, config: dict[str, Any] | None = None) -> 
 def patient() -> dg.JobDefinition:
     # On a busy machine, the shell needs time to report that it stops.
     return _job(_single(PATIENT, stop_grace_s=60))
+
+
+def talkative() -> dg.JobDefinition:
+    """Return a step that is cancelled while its log messages are stored."""
+    return _job(_single(TALKATIVE))
 
 
 def struck() -> dg.JobDefinition:

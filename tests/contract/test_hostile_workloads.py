@@ -1,6 +1,7 @@
 """What a workload that runs as root tries against its host, and cannot do."""
 
 import json
+import resource
 import tarfile
 from pathlib import Path
 
@@ -8,12 +9,15 @@ import dagster as dg
 import pytest
 from command_line import CommandLine
 from contract_steps import GREEN, Deployment, materialize, shell, step
+from dagster_docker.pipes import PipesDockerLogsMessageReader
 
 from drayage import DrayageClient, EnvSecret
 
 pytestmark = pytest.mark.engine
 
 TOKEN = "s3cr3t-token"  # noqa: S105 - made up
+# A custom message of more than 1,000 bytes.
+LONG = """custom "\\"$(printf '%1000s' x)\\"\""""
 VICTIM = "the host's own\n"
 
 
@@ -79,7 +83,50 @@ def test_a_huge_hole_among_the_messages_is_red(instance: dg.DagsterInstance, cli
     """A sparse file costs a workload nothing, and must cost the host no memory."""
     script = "opened; truncate -s 2G /drayage/io/messages.jsonl; closed; report '{}'"
     outcome = materialize(instance, client, step(shell(script), timeout_s=120))
+    assert "messages of more than 1073741824 bytes (messages_bytes)" in outcome.failure[0]
+
+
+def test_messages_without_end_stop_the_container_at_their_limit(
+    instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient
+) -> None:
+    """Nothing may fill the disk; what was reported before is kept."""
+    script = f"opened; report '{{}}'; while :; do {LONG}; done"
+    outcome = materialize(instance, client, step(shell(script), messages_bytes="1m", timeout_s=3600, stop_grace_s=0))
+    assert "it sent messages of more than 1048576 bytes (messages_bytes), so it was stopped" in outcome.failure[0]
+    assert len(outcome.observations) == 1
+    (messages,) = deployment.exchange_root.glob("*/report/*/io/messages.jsonl")
+    assert messages.stat().st_size > 2**20
+
+
+@pytest.mark.parametrize("by_output", [False, True])
+def test_the_longest_message_is_a_setting(
+    instance: dg.DagsterInstance, deployment: Deployment, *, by_output: bool
+) -> None:
+    client = deployment.client(message_reader=PipesDockerLogsMessageReader() if by_output else None)
+    messages = "messages=/dev/stderr; " if by_output else ""
+    script = f"{messages}opened; {LONG}; report '{{}}'; closed"
+    outcome = materialize(instance, client, step(shell(script), message_bytes=500))
+    assert "is longer than the 500 bytes allowed" in outcome.failure[0]
+    outcome = materialize(instance, client, step(shell(script), message_bytes=5000))
+    assert outcome.success, outcome.failure
+
+
+def test_a_message_of_250_mib_in_the_output_costs_no_memory(
+    instance: dg.DagsterInstance, deployment: Deployment
+) -> None:
+    script = """
+    messages=/dev/stderr
+    opened
+    { printf '{"__dagster_pipes_version":"0.1","method":"log","params":{"level":"INFO","message":"'
+      head -c 250M /dev/zero | tr '\\0' x; printf '"}}\\n'; } >&2
+    report '{}'; closed
+    """
+    client = deployment.client(message_reader=PipesDockerLogsMessageReader())
+    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    outcome = materialize(instance, client, step(shell(script)))
     assert "longer than the 16777216 bytes allowed" in outcome.failure[0]
+    # Sixteen of them are kept, in several copies for a moment.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 200 * 1024
 
 
 def test_a_message_that_is_too_long_is_named(instance: dg.DagsterInstance, client: DrayageClient) -> None:

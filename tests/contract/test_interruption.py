@@ -38,6 +38,27 @@ def test_a_cancel_just_after_a_lock_was_taken_leaves_nothing_waiting_for_it(host
     assert host.deployment.left_behind() == []
 
 
+def test_a_cancel_does_not_wait_for_twenty_thousand_log_messages(host: Host) -> None:
+    """Dagster stores one at a time, at fifty a second into PostgreSQL; each must be there, or be counted."""
+    process = host.start("talkative")
+    host.wait_for_output("started")
+    sent_at = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    outcome = host.finish(process)
+    took_s = time.monotonic() - sent_at
+    assert not outcome.success
+    said = [entry.user_message for entry in outcome.entries if entry.user_message.startswith("line ")]
+    assert said == [f"line {number}" for number in range(1, len(said) + 1)]
+    warnings = [entry.user_message for entry in outcome.entries if "were left out here" in entry.user_message]
+    left_out = sum(int(text.split()[0].replace(",", "")) for text in warnings)
+    # On a busy machine, the last ones are not even read.
+    unread = [entry for entry in outcome.entries if "bytes of messages were not read" in entry.user_message]
+    assert len(said) + left_out == 20_000 or (unread and len(said) + left_out < 20_000)
+    assert all("/io/messages.jsonl" in text for text in warnings)
+    assert outcome.observations[0]["rows"] == 3, "what was reported among them is kept"
+    assert took_s < DEADLINE_S / 4, "a stalled machine takes long too, but not this long"
+
+
 def test_a_workload_that_ignores_the_signal_is_killed(host: Host) -> None:
     process = host.start("stubborn")
     host.wait_for_output("started")

@@ -9,13 +9,15 @@
 - ``StateBackedDefinitionsLoader`` passes what a code server found out while loading (the images' ids, say) to its run
   workers, so that a worker's definitions are those with which the run was planned.
 - A run over a range of partitions is identified by two tags that have no public names.
+- Log messages are stored one at a time, at most some hundreds a second; tens of thousands may come at once.
 - ``PipesClient._is_dagster_maintained`` is overridden in ``client.py``, because Dagster's telemetry reads it.
 
 ``tests/drayage/test_dagster_internals.py`` fails by name if Dagster moves one of them.
 """
 
+import logging
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,7 +26,12 @@ from dagster._core.definitions import definitions_load_context as load_context
 from dagster._core.definitions.metadata import metadata_map_from_external
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from dagster._core.execution.context.invocation import BaseDirectExecutionContext
+from dagster._core.instance.types import _EventListenerLogHandler
+from dagster._core.log_manager import DagsterLogHandler, DagsterLogManager
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+from dagster._core.utils import coerce_valid_log_level
 
 Context = dg.OpExecutionContext | dg.AssetExecutionContext
 AnyContext = Context | dg.AssetCheckExecutionContext
@@ -202,3 +209,71 @@ def step_events(instance: dg.DagsterInstance, run_id: str, step: str) -> Iterato
     for entry in instance.all_logs(run_id, of_type=wanted):
         if entry.dagster_event is not None and entry.dagster_event.step_key == step:
             yield entry.timestamp, entry.dagster_event
+
+
+class EventLogWriter:
+    """Writes log messages of a step to Dagster's event log, many at a time, and to its loggers as usual.
+
+    ``context.log`` stores each message by itself, in a transaction of its own.
+
+    Args:
+        context: Dagster's context of the executing step.
+    """
+
+    def __init__(self, context: Context) -> None:
+        manager = context.log
+        # The handlers and loggers behind it have no public names.
+        handler = manager._dagster_handler  # noqa: SLF001
+        stores = [each for each in handler._handlers if isinstance(each, _EventListenerLogHandler)]  # noqa: SLF001
+        handlers = [each for each in handler._handlers if each not in stores]  # noqa: SLF001
+        loggers = handler._loggers  # noqa: SLF001
+        self._metadata = handler.metadata
+        self._instance = context.instance if stores else None
+        self._store_level = min((each.level for each in stores), default=0)
+        levels = [*(each.level for each in handlers), *(each.level for each in loggers)]
+        self._lowest_level = min(levels, default=logging.CRITICAL + 1)
+        self._loggers = DagsterLogManager(
+            DagsterLogHandler(handler.metadata, loggers=loggers, handlers=handlers), level=manager.level
+        )
+
+    def write(self, lines: Sequence[tuple[str, str, float]]) -> None:
+        """Write log messages, in their order.
+
+        Args:
+            lines: Level, text and time of each, in seconds since the epoch.
+        """
+        known = [(coerce_valid_log_level(level), text, at_s) for level, text, at_s in lines]
+        wanted = [line for line in known if self._loggers.isEnabledFor(line[0])]
+        if self._instance is not None:
+            _store(self._instance, [self._event(*line) for line in wanted if line[0] >= self._store_level])
+        for level, text, _ in wanted:
+            if level >= self._lowest_level:
+                self._loggers.log(level, text)
+
+    def _event(self, level: int, text: str, at_s: float) -> dg.EventLogEntry:
+        return dg.EventLogEntry(  # type: ignore[no-untyped-call]  # Dagster's own constructor has no types
+            error_info=None,
+            level=level,
+            user_message=text,
+            run_id=self._metadata["run_id"],
+            timestamp=at_s,
+            step_key=self._metadata["step_key"],
+            job_name=self._metadata["job_name"],
+        )
+
+
+def _store(instance: dg.DagsterInstance, events: Sequence[dg.EventLogEntry]) -> None:
+    """Store log events in one transaction; one by one where the storage is no database, or someone listens to each.
+
+    ``EventLogStorage.store_event_batch`` takes some of Dagster's own events and no log messages, and is one by one too.
+    """
+    if not events:
+        return
+    storage, run_id = instance.event_log_storage, events[0].run_id
+    if not isinstance(storage, SqlEventLogStorage) or instance._subscribers.get(run_id):  # noqa: SLF001
+        for event in events:
+            instance.handle_new_event(event)
+        return
+    rows = [storage._event_to_row(event) for event in events]  # noqa: SLF001 - the form of a row is the storage's own
+    with storage.run_connection(run_id) as connection:
+        connection.execute(SqlEventLogStorageTable.insert(), rows)

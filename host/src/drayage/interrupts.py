@@ -8,7 +8,7 @@ drayage works, and passed to the original handlers where it waits and when it is
 
 import signal
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from threading import Event, current_thread, main_thread
 from typing import Any, TypeVar
@@ -74,6 +74,25 @@ def wait(event: Event, timeout_s: float) -> bool:
             return True
         if left_s <= _POLL_S:
             return False
+
+
+def wait_while_it_advances(event: Event, position: Callable[[], int], *, stall_s: float) -> bool:
+    """Wait for an event for as long as what sets it advances; interrupts are delivered as in :func:`wait`.
+
+    Args:
+        event: The event to wait for.
+        position: Returns a number that changes as it advances.
+        stall_s: The longest time to wait while the number stays the same, in seconds.
+
+    Returns:
+        Whether the event was set.
+    """
+    reached = position()
+    while not wait(event, stall_s):
+        if position() == reached:
+            return event.is_set()
+        reached = position()
+    return True
 
 
 def between_yields(results: Generator[T, None, None]) -> Iterator[T]:

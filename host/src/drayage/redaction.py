@@ -138,14 +138,15 @@ class Redactor:
             is_message = False
         return self._in_strings(text).encode() if is_message else self(content)
 
-    def lines(self, messages: BinaryIO) -> Iterator[bytes]:
+    def lines(self, messages: BinaryIO, *, longest_bytes: int = _LONGEST_LINE_BYTES) -> Iterator[bytes]:
         """Yield the lines of a messages file with the secrets removed; of one too long to look into, its size."""
-        while line := messages.readline(_LONGEST_LINE_BYTES):
-            if len(line) < _LONGEST_LINE_BYTES or line.endswith(b"\n"):
+        # One more than a message may have, for the newline.
+        while line := messages.readline(longest_bytes + 1):
+            if len(line) <= longest_bytes or line.endswith(b"\n"):
                 yield self.line(line)
                 continue
             size_bytes = len(line)
-            while not line.endswith(b"\n") and (line := messages.readline(_LONGEST_LINE_BYTES)):
+            while not line.endswith(b"\n") and (line := messages.readline(longest_bytes)):
                 size_bytes += len(line)
             yield b"[a line of %d bytes, in which a secret may be, was left out]\n" % size_bytes
 

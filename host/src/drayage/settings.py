@@ -23,6 +23,8 @@ MEMORY_TAG = "drayage/memory"
 CPUS_TAG = "drayage/cpus"
 TIMEOUT_TAG = "drayage/timeout_s"
 _TAGS = {MEMORY_TAG: "memory", CPUS_TAG: "cpus", TIMEOUT_TAG: "timeout_s"}
+ONE_MESSAGE_BYTES = 16 * 2**20
+ALL_MESSAGES_BYTES = 2**30
 DOCTOR_CHECKS_VARIABLE = "DRAYAGE_DOCTOR_CHECKS"
 _UNITS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
@@ -90,6 +92,9 @@ class StepSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
         start_timeout_s: Time limit until the workload opens Pipes, in seconds from the start of the container, or, for
             a standby container, from the start of its step.
         idle_timeout_s: Time limit without any message or log line, in seconds.
+        message_bytes: The longest message through Pipes, in bytes or as ``16m``; a longer one makes the step red. One
+            in the container's output has at most 16 MiB.
+        messages_bytes: All messages of the step together, in bytes or as ``1g``; beyond it the container is stopped.
         stop_signal: The first signal that the workload is sent to stop it.
         stop_grace_s: How long the workload then has before it is killed, in seconds.
         forward_termination: Whether a cancelled step stops its container; False leaves it running.
@@ -118,6 +123,8 @@ class StepSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     timeout_s: Seconds | None = None
     start_timeout_s: Seconds | None = None
     idle_timeout_s: Seconds | None = None
+    message_bytes: Annotated[SmallSize, pydantic.Field(le=2**28)] = ONE_MESSAGE_BYTES
+    messages_bytes: SmallSize = ALL_MESSAGES_BYTES
     stop_signal: Annotated[str, pydantic.Field(pattern=r"^SIG[A-Z0-9+-]+$")] = "SIGTERM"
     stop_grace_s: Annotated[float, pydantic.Field(ge=0)] = 3.0
     forward_termination: bool = True

@@ -1,5 +1,7 @@
 """Dagster may move what it does not call public; these tests name the piece that moved."""
 
+import tempfile
+
 import dagster as dg
 import pytest
 
@@ -62,6 +64,61 @@ def test_the_events_of_a_step_are_still_read_from_the_log() -> None:
         dg.DagsterEventType.STEP_SUCCESS,
     ]
     assert all(at_s > began_s - 1 for at_s, _ in events), "EventLogEntry.timestamp has changed"
+
+
+def test_log_messages_are_still_stored_in_batches_as_dagster_stores_each(capfd: pytest.CaptureFixture[str]) -> None:
+    @dg.asset
+    def one(context: dg.AssetExecutionContext) -> None:
+        context.log.warning("100 %s")
+        dagster_internals.EventLogWriter(context).write(
+            [("warn", "100 %s", 1.5), *(("DEBUG", str(number), 2.0) for number in range(3000))]
+        )
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        run_id = dg.materialize([one], instance=instance).run_id
+        alone, *batch = [entry for entry in instance.all_logs(run_id) if entry.dagster_event is None][-3002:]
+    assert batch[0] == alone._replace(timestamp=1.5), "a log message's entry has changed"
+    assert [entry.message for entry in batch[1:]] == [str(number) for number in range(3000)]
+    printed = capfd.readouterr().err
+    assert printed.count("100 %s") == 2, "DagsterLogManager's handlers have moved"
+    assert printed.count("DEBUG") >= 3000
+
+
+def test_log_messages_below_the_level_of_the_instance_are_not_stored() -> None:
+    @dg.asset
+    def one(context: dg.AssetExecutionContext) -> None:
+        dagster_internals.EventLogWriter(context).write([("INFO", "low", 1.0), ("ERROR", "high", 1.0)])
+
+    with (
+        tempfile.TemporaryDirectory() as home,
+        dg.DagsterInstance.local_temp(home, overrides={"python_logs": {"python_log_level": "WARNING"}}) as instance,
+    ):
+        run_id = dg.materialize([one], instance=instance).run_id
+        messages = [entry.message for entry in instance.all_logs(run_id)]
+    assert "high" in messages
+    assert "low" not in messages
+
+
+def test_whoever_listens_to_a_run_hears_of_log_messages() -> None:
+    heard: list[str] = []
+
+    @dg.asset
+    def one(context: dg.AssetExecutionContext) -> None:
+        context.instance.add_event_listener(context.run.run_id, lambda entry: heard.append(entry.message))
+        dagster_internals.EventLogWriter(context).write([("INFO", "a", 1.0), ("INFO", "b", 1.0)])
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        dg.materialize([one], instance=instance)
+    assert heard[:2] == ["a", "b"], "DagsterInstance._subscribers has moved"
+
+
+def test_log_messages_of_a_direct_call_go_to_the_console(capfd: pytest.CaptureFixture[str]) -> None:
+    @dg.asset
+    def one(context: dg.AssetExecutionContext) -> None:
+        dagster_internals.EventLogWriter(dagster_internals.executing(context)).write([("INFO", "said", 1.0)])
+
+    one(dg.build_asset_context())
+    assert "said" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["DagsterExecutionInterruptedError", "PipesSession", "PipesMessageHandler"])

@@ -10,8 +10,9 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from drayage.exchange.directory import Exchange
+from drayage.mailbox import FolderMailbox
 from drayage.pipes.ledger import LEVELS, Ledger
-from drayage.pipes.reader import MessageFileReader
+from drayage.pipes.reader import MailboxReader
 from drayage.pipes.schema import schema
 from drayage.redaction import PROTOCOL_NAMES, PROTOCOL_VALUES, Redactor
 
@@ -195,8 +196,10 @@ def test_a_reader_of_anybody_delivers_no_secret(secret: str, data: st.DataObject
             f'{{"message": "{inside}", "level": "INFO"}}}}\n',
             encoding="utf-8",
         )
-        with MessageFileReader(path, workload_path="/io").read_messages(ledger.over(Handler())):  # type: ignore[arg-type]
+        mailbox = FolderMailbox(path.parent)
+        with MailboxReader(mailbox, kept_in=path).read_messages(ledger.over(Handler())):  # type: ignore[arg-type]
             pass
+        mailbox.collect()
     assert [secret.strip() in message["params"]["message"] for message in handed] == [False]
 
 

@@ -6,7 +6,6 @@ into results and log lines, and the ledger remembers what the verdict needs.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from threading import Lock
 from typing import Any, Protocol, cast
 
 import dagster as dg
@@ -14,19 +13,20 @@ from dagster_pipes import PipesMessage
 
 from drayage.engine import ContainerState
 from drayage.pipes.lines import OverlongLine
+from drayage.pipes.problems import Problems
 from drayage.pipes.schema import is_runner_message, require_message
 from drayage.pipes.sessions import Closings, Sessions
 from drayage.pipes.values import shown
 from drayage.redaction import Redactor
-from drayage.verdict.judge import Ending, Facts, LimitReached
+from drayage.verdict.judge import Ending, Facts, LimitReached, SizeReached
 
-_KEPT_PROBLEMS = 20
 _EXCERPT_BYTES = 200
 _LONGEST_PROBLEM = 2000
 _LONGEST_LEVEL = 40
 LEVELS = frozenset({"DEBUG", "INFO", "WARNING", "WARN", "ERROR", "CRITICAL", "FATAL"})
 _REPORTS = {"report_asset_materialization": "a materialization of", "report_asset_check": "a check of"}
 
+Limit = LimitReached | SizeReached
 CustomMessageHandler = Callable[[Any], bool]
 
 
@@ -38,6 +38,19 @@ class MessageSink(Protocol):
 
     def report_problem(self, text: str, line: bytes | None = None) -> None:
         """Record something that was not understood."""
+
+    def reach_limit(self, limit: SizeReached) -> None:
+        """Note that the messages have reached a limit of size."""
+
+
+class LogSink(Protocol):
+    """The receiver of log messages, which never blocks."""
+
+    def put(self, level: str, text: str) -> None:
+        """Take one log message."""
+
+    def finish(self, *, hurried: bool) -> None:
+        """Wait until what was taken is delivered, for a moment only if ``hurried``."""
 
 
 class Ledger:
@@ -65,8 +78,10 @@ class Ledger:
         self._sessions = Sessions()
         self._closings = Closings()
         self._handler: dg.PipesMessageHandler | None = None
+        self._log_sink: LogSink | None = None
         self._taken = 0
         self._messages = 0
+        self.limit: SizeReached | None = None
         self.last_message_at: float | None = None
 
     @property
@@ -78,6 +93,10 @@ class Ledger:
         """Wrap Dagster's handler, and return the handler that readers must use in its place."""
         self._handler = handler
         return LedgerHandler(self, handler)
+
+    def pass_logs_to(self, sink: LogSink) -> None:
+        """Let log messages go to a sink of their own rather than to Dagster's handler, which stores one at a time."""
+        self._log_sink = sink
 
     def take_results(self) -> Sequence[dg.PipesExecutionResult]:
         """Return the reported materializations and checks that earlier calls have not returned."""
@@ -97,14 +116,14 @@ class Ledger:
         }
 
     def facts(
-        self, state: ContainerState, *, broken_promises: Sequence[str], limit: LimitReached | None, debug_text: str
+        self, state: ContainerState, *, broken_promises: Sequence[str], limit: Limit | None, debug_text: str
     ) -> Facts:
         """Return the facts that the verdict is based on.
 
         Args:
             state: The container at its end.
             broken_promises: One clause for each broken promise.
-            limit: The time limit that was reached; None if none was.
+            limit: The limit at which the container was stopped; None if none was.
             debug_text: Where context and messages were exchanged.
         """
         unclosed = self._sessions.unclosed(state.restarts)
@@ -120,7 +139,8 @@ class Ledger:
             problems=self._problems.first,
             problem_count=self._problems.count,
             broken_promises=broken_promises,
-            limit=limit,
+            # The last messages may exceed it when the container has ended.
+            limit=limit or self.limit,
             debug_text=debug_text,
         )
 
@@ -152,8 +172,23 @@ class Ledger:
             self._report_misunderstood(message, error)
         self._on_activity()
 
-    def finish(self) -> None:
-        """Pass on the closing messages, when everything is read."""
+    def reach_limit(self, limit: SizeReached) -> None:
+        """Note that the messages have reached a limit of size, at which the container is stopped."""
+        if self.limit is None:
+            self.limit = limit
+            self._on_activity()
+
+    def finish(self, *, hurried: bool = False) -> None:
+        """Pass on the rest of the log, and then the closing messages, when everything is read.
+
+        Args:
+            hurried: Whether the step ends early, and waits for a moment only.
+        """
+        if self._log_sink is not None:
+            # A step that ends early has no verdict to say what was lost.
+            for text in self._problems.first if hurried else ():
+                self._log_sink.put("WARNING", text)
+            self._log_sink.finish(hurried=hurried)
         if self._handler is None:
             return
         try:
@@ -178,7 +213,12 @@ class Ledger:
             return
         if method == "report_custom_message" and not self._on_custom(params["payload"]):
             return
-        handler.handle_message(cast("PipesMessage", _with_known_level(message) if method == "log" else message))
+        if method == "log":
+            message = _with_known_level(message)
+            if self._log_sink is not None:
+                self._log_sink.put(message["params"].get("level", "INFO"), message["params"]["message"])
+                return
+        handler.handle_message(cast("PipesMessage", message))
 
     def _note_disorder(self, text: str | None) -> bool:
         if text is not None:
@@ -189,22 +229,6 @@ class Ledger:
         self.report_problem(
             f"message {self._messages} ({_describe(message)}) was not understood: {type(error).__name__}: {error}"
         )
-
-
-class Problems:
-    """The problems of one session; several threads may add to them."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self.count = 0
-        self.first: list[str] = []
-
-    def add(self, text: str) -> None:
-        """Count a problem, and keep its text if it is one of the first few."""
-        with self._lock:
-            self.count += 1
-            if len(self.first) < _KEPT_PROBLEMS:
-                self.first.append(text)
 
 
 class LedgerHandler:
@@ -226,6 +250,10 @@ class LedgerHandler:
     def report_problem(self, text: str, line: bytes | None = None) -> None:
         """Record a line that is not a message."""
         self._ledger.report_problem(text, line)
+
+    def reach_limit(self, limit: SizeReached) -> None:
+        """Note that the messages have reached a limit of size."""
+        self._ledger.reach_limit(limit)
 
     def report_pipes_framework_exception(self, origin: str, exc_info: Any) -> None:
         """Record an error of the reader itself, which the stock client would only log."""

@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterator
 from typing import Self
 
+from drayage.settings import ONE_MESSAGE_BYTES
+
 LONGEST_LINE_BYTES = 1024 * 1024
-LONGEST_MESSAGE_BYTES = 16 * 1024 * 1024
+LONGEST_MESSAGE_BYTES = ONE_MESSAGE_BYTES
 
 
 _LINE_END = re.compile(rb"\r*\n|\r+")

@@ -7,24 +7,30 @@ most one message in memory.
 
 import contextlib
 import json
-import os
 import re
+import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from threading import Event, Thread
-from typing import BinaryIO
 
 import dagster as dg
 from dagster_pipes import PipesDefaultMessageWriter, PipesParams
 
+from drayage.engine import Mailbox
 from drayage.errors import ExchangeError
+from drayage.interrupts import wait_while_it_advances
+from drayage.mailbox import WORKLOAD_MESSAGES
 from drayage.pipes.ledger import MessageSink
-from drayage.pipes.lines import LONGEST_MESSAGE_BYTES, LineSplitter, OverlongLine
-from drayage.strangers import open_regular
+from drayage.pipes.limits import DEFAULT_LIMITS, MessageLimits
+from drayage.pipes.lines import LineSplitter, OverlongLine
 
-_CHUNK_BYTES = 1024 * 1024
-_POLL_S = 0.02
+_SHORTEST_POLL_S = 0.02
+_LONGEST_POLL_S = 0.25
+# Slow storage takes seconds, but not this long without a single message.
+_STALL_S = 30.0
+# A cancelled step must end within seconds, and its container has had some of them to stop.
+_HURRIED_S = 2.0
 _VERSION = "__dagster_pipes_version"
 # A logger's prefix before a message may contain braces. The limit keeps a long broken line from being parsed once for
 # each of its own braces.
@@ -33,67 +39,154 @@ _MESSAGE_MEMBER = re.compile(rb'\{\s*"(?:%s|method|params)"\s*:' % _VERSION.enco
 _MESSAGE_BEGINS = f'{{"{_VERSION}"'.encode()
 
 
-class MessageFileReader(dg.PipesMessageReader):
-    """A Pipes message reader for one file, which outlives the session.
+class MailboxReader(dg.PipesMessageReader):
+    """A Pipes message reader for a mailbox, whose content outlives the session.
 
     Args:
-        path: The file as this process sees it; it must exist.
-        workload_path: The same file as the workload sees it.
-        longest_message_bytes: Longest message that is accepted, in bytes; a longer one is reported as a problem.
+        mailbox: The mailbox.
+        kept_in: The file that keeps what is read, to be named to people.
+        limits: How much the workload may write.
+        stall_s: How long the session waits for the last messages while none is taken, in seconds.
     """
 
-    def __init__(self, path: Path, *, workload_path: str, longest_message_bytes: int = LONGEST_MESSAGE_BYTES) -> None:
-        self._path = path
-        self._workload_path = workload_path
-        self._longest_message_bytes = longest_message_bytes
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        *,
+        kept_in: Path,
+        limits: MessageLimits = DEFAULT_LIMITS,
+        stall_s: float = _STALL_S,
+    ) -> None:
+        self._mailbox = mailbox
+        self._kept_in = kept_in
+        self._limits = limits
+        self._stall_s = stall_s
 
     @contextlib.contextmanager
     def read_messages(self, handler: MessageSink) -> Iterator[PipesParams]:  # type: ignore[override]
         # The override: drayage passes its ledger, which accepts everything that Dagster's handler accepts, and more.
-        """Follow the file in a thread until the session closes, then read the rest of it."""
-        closing = Event()
-        thread = Thread(target=self._follow, args=(handler, closing), name="drayage-messages", daemon=True)
-        thread.start()
+        """Read in a thread until the session closes, and then the rest."""
+        following = _Following(self._mailbox, self._limits, handler)
+        following.start()
         try:
-            yield {PipesDefaultMessageWriter.FILE_PATH_KEY: self._workload_path}
-        finally:
-            closing.set()
-            thread.join()
+            yield {PipesDefaultMessageWriter.FILE_PATH_KEY: WORKLOAD_MESSAGES}
+        except BaseException:
+            following.hurry()
+            raise
+        following.finish(self._stall_s)
 
     def no_messages_debug_text(self) -> str:
         """Return a sentence that says where messages were expected."""
-        return f"Messages were read from {self._path}, which the container sees as {self._workload_path}."
+        return f"Messages were read from {self._kept_in}, which the container sees as {WORKLOAD_MESSAGES}."
 
-    def _follow(self, handler: MessageSink, closing: Event) -> None:
-        splitter = LineSplitter(self._longest_message_bytes)
+
+class _Following:
+    """The thread that reads one mailbox while it fills."""
+
+    def __init__(self, mailbox: Mailbox, limits: MessageLimits, handler: MessageSink) -> None:
+        self._mailbox = mailbox
+        self._limits = limits
+        self._handler = handler
+        self._closing, self._abandoned, self._done = Event(), Event(), Event()
+        self._taken_bytes = 0
+        self._is_over_limit = False
+
+    def start(self) -> None:
+        Thread(target=self._run, name="drayage-messages", daemon=True).start()
+
+    def finish(self, stall_s: float) -> None:
+        """Read the rest; a cancel ends the wait soon, and a reader that takes nothing is a problem."""
+        self._closing.set()
         try:
-            with open_regular(self._path) as file:
-                for chunk in _chunks(file, closing):
-                    for line in splitter.feed(chunk):
-                        _deliver(line, handler)
-                status = os.fstat(file.fileno())
-                lost_bytes = file.tell() - status.st_size
-                replaced = not os.path.samestat(status, self._path.lstat())
-        except (OSError, ExchangeError) as error:
-            handler.report_problem(f"the messages file {self._path} cannot be read: {error}")
-            return
-        rest = splitter.finish()
-        if rest is not None:
-            _deliver_rest(rest, handler)
-        if lost_bytes > 0 or replaced:
-            handler.report_problem(
-                f"the workload truncated or replaced {self._workload_path} after writing to it: a Pipes "
-                "library must append to it"
+            done = wait_while_it_advances(self._done, lambda: self._taken_bytes, stall_s=stall_s)
+        except BaseException:
+            self.hurry()
+            raise
+        self._abandoned.set()
+        if not done:
+            self._report_unread(stall_s)
+
+    def hurry(self) -> None:
+        """Read the rest for a moment only: the step ends early."""
+        self._closing.set()
+        if not self._done.wait(_HURRIED_S):
+            self._abandoned.set()
+            self._report_unread(_HURRIED_S)
+
+    def _run(self) -> None:
+        try:
+            self._follow()
+        except ExchangeError as error:
+            self._handler.report_problem(str(error))
+        except BaseException as error:  # noqa: BLE001 - whatever ended the thread, messages were not read
+            self._handler.report_problem(
+                f"the messages were read only in part, because reading them failed ({type(error).__name__}: {error})"
             )
+        finally:
+            self._done.set()
+
+    def _follow(self) -> None:
+        splitter = LineSplitter(self._limits.message_bytes)
+        for chunk in self._chunks():
+            for line in splitter.feed(chunk):
+                if self._abandoned.is_set():
+                    return
+                _deliver(line, self._handler)
+                self._taken_bytes += _size_bytes(line) + 1
+        rest = splitter.finish()
+        # What is over the limit cuts a line, and has been reported.
+        if rest is not None and not self._is_over_limit:
+            _deliver_rest(rest, self._handler)
+
+    def _chunks(self) -> Iterator[bytes]:
+        read_bytes, most_bytes = 0, self._limits.messages_bytes
+        active_at = time.monotonic()
+        while not self._abandoned.is_set():
+            # Order matters: `closing` is checked before the messages are, so all that came before it was set is read.
+            last = self._closing.is_set()
+            chunk = self._mailbox.read(read_bytes, timeout_s=0)
+            if chunk:
+                yield chunk[: most_bytes - read_bytes]
+                read_bytes += len(chunk)
+                active_at = time.monotonic()
+                if read_bytes > most_bytes:
+                    self._is_over_limit = True
+                    self._handler.reach_limit(self._limits.exceeded())
+                    return
+            elif last:
+                return
+            else:
+                self._closing.wait(poll_s(time.monotonic() - active_at))
+
+    def _report_unread(self, within_s: float) -> None:
+        self._handler.report_problem(
+            f"the messages after the first {self._taken_bytes} bytes were not read: none was taken within "
+            f"{within_s:g} s. Something that handles them hangs, or the disk does"
+        )
+
+
+def poll_s(silent_s: float) -> float:
+    """Return how long to wait before looking for messages again, in seconds.
+
+    Args:
+        silent_s: How long there was none, in seconds. A first message is found within a fiftieth of a second, and a
+            step that is silent for long costs next to nothing.
+    """
+    return min(_LONGEST_POLL_S, max(_SHORTEST_POLL_S, silent_s / 100))
 
 
 class LogMessageReader(dg.PipesMessageReader):
     """Reads messages from the container's output, for workloads that cannot write files.
 
     It replaces the stock client's reader of Docker's log, which treats each chunk of the log as a line.
+
+    Args:
+        limits: How much the workload may send.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limits: MessageLimits = DEFAULT_LIMITS) -> None:
+        self._limits = limits
+        self._taken_bytes = 0
         self._handler: MessageSink | None = None
 
     @contextlib.contextmanager
@@ -118,12 +211,26 @@ class LogMessageReader(dg.PipesMessageReader):
         start = _message_start(line)
         if self._handler is None or start < 0:
             return False
-        _deliver(line[start:], self._handler)
+        self._taken_bytes += _size_bytes(line)
+        if self._taken_bytes > self._limits.messages_bytes:
+            self._handler.reach_limit(self._limits.exceeded())
+            return True
+        _deliver(self._cut(line, start), self._handler)
         return True
 
     def no_messages_debug_text(self) -> str:
         """Return a sentence that says where messages were expected."""
         return "Messages were expected in the container's standard output and error."
+
+    def _cut(self, line: bytes, start: int) -> bytes:
+        """Return the message in a line, without the text before it, and cut if it is too long."""
+        size_bytes, most_bytes = _size_bytes(line) - start, self._limits.message_bytes
+        message = line[start:]
+        return OverlongLine(message[:most_bytes], size_bytes) if size_bytes > most_bytes else message
+
+
+def _size_bytes(line: bytes) -> int:
+    return line.size_bytes if isinstance(line, OverlongLine) else len(line)
 
 
 def _message_start(line: bytes) -> int:
@@ -139,19 +246,6 @@ def _message_start(line: bytes) -> int:
     # A half-written message must be reported too.
     broken = _MESSAGE_MEMBER.search(line)
     return broken.start() if broken else -1
-
-
-def _chunks(file: BinaryIO, closing: Event) -> Iterator[bytes]:
-    while True:
-        # Order matters: `closing` is checked before the file is read, so everything written before it was set is read.
-        last = closing.is_set()
-        chunk = file.read(_CHUNK_BYTES)
-        if chunk:
-            yield chunk
-        elif last:
-            return
-        else:
-            closing.wait(_POLL_S)
 
 
 def _deliver(line: bytes, handler: MessageSink) -> None:

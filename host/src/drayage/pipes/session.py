@@ -12,26 +12,31 @@ from dagster_pipes import PipesContextData, PipesDefaultContextLoader, PipesOpen
 from drayage.dagster_internals import Context
 from drayage.engine import Mailbox
 from drayage.exchange.directory import Attempt
-from drayage.mailbox import WORKLOAD_CONTEXT, WORKLOAD_MESSAGES
+from drayage.mailbox import WORKLOAD_CONTEXT
 from drayage.pipes.ledger import Ledger
-from drayage.pipes.reader import LogMessageReader, MessageFileReader
+from drayage.pipes.limits import MessageLimits
+from drayage.pipes.reader import LogMessageReader, MailboxReader
 from drayage.request import StepRequest
 
 
-def choose_reader(given: dg.PipesMessageReader | None, attempt: Attempt) -> dg.PipesMessageReader:
+def choose_reader(
+    given: dg.PipesMessageReader | None, attempt: Attempt, mailbox: Mailbox, limits: MessageLimits
+) -> dg.PipesMessageReader:
     """Return the message reader to use.
 
     Args:
         given: The reader that the client or its caller was given, if any.
-        attempt: The attempt, whose messages file is read if no reader was given.
+        limits: How much the workload may send.
+        attempt: The attempt, whose directory keeps the messages.
+        mailbox: The container's mailbox, which is read if no reader was given.
 
     Returns:
         The given reader; drayage's own reader of the output in place of the stock client's reader of Docker's log; or
         a reader of the messages file if none was given.
     """
     if isinstance(given, PipesDockerLogsMessageReader):
-        return LogMessageReader()
-    return given or MessageFileReader(attempt.messages, workload_path=WORKLOAD_MESSAGES)
+        return LogMessageReader(limits)
+    return given or MailboxReader(mailbox, kept_in=attempt.messages, limits=limits)
 
 
 def open_session(
@@ -72,11 +77,13 @@ class LedgerReader(dg.PipesMessageReader):
         """Read messages with the wrapped reader, and the ledger as its handler."""
         # The ledger's handler has everything that readers use of Dagster's handler. Dagster's own composite reader
         # passes a stand-in in the same way.
+        hurried = True
         try:
             with self._reader.read_messages(self._ledger.over(handler)) as params:  # type: ignore[arg-type]
                 yield params
+            hurried = False
         finally:
-            self._ledger.finish()
+            self._ledger.finish(hurried=hurried)
 
     @property
     def expected_writer_count(self) -> int:

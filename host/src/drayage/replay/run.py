@@ -13,7 +13,8 @@ from drayage.engine import ContainerState, Engine, Mailbox
 from drayage.errors import SettingsError
 from drayage.interrupts import held_back
 from drayage.mailbox import WORKLOAD_MESSAGES
-from drayage.pipes.reader import LogMessageReader, MessageFileReader
+from drayage.pipes.limits import MessageLimits
+from drayage.pipes.reader import LogMessageReader, MailboxReader
 from drayage.pipes.schema import is_runner_message
 from drayage.pipes.transcript import described
 from drayage.promise import Promise
@@ -64,13 +65,13 @@ class Replay:
     def _run_step(self) -> Verdict:
         attempt, promised, runner = self._prepared.attempt, self._prepared.request.promised, self._runner
         handler = ReplayHandler(self._show, assets=self._assets(), promised=promised)
-        reader = self._reader()
-        with (
-            self._mailbox() as mailbox,
-            runner.open_logs(attempt, reader) as logs,
+        with contextlib.ExitStack() as stack:
+            mailbox = stack.enter_context(self._mailbox())
+            reader = self._reader(mailbox)
+            logs = stack.enter_context(runner.open_logs(attempt, reader))
             # The ledger needs nothing of a handler that this one lacks.
-            reader.read_messages(runner.ledger.over(cast("dg.PipesMessageHandler", handler))),
-        ):
+            ledger_handler = runner.ledger.over(cast("dg.PipesMessageHandler", handler))
+            stack.enter_context(reader.read_messages(ledger_handler))
             state = self._run_container(mailbox, logs)
         runner.ledger.finish()
         facts = runner.facts(
@@ -112,13 +113,14 @@ class Replay:
         finally:
             mailbox.collect()
 
-    def _reader(self) -> MessageFileReader | LogMessageReader:
+    def _reader(self, mailbox: Mailbox) -> MailboxReader | LogMessageReader:
         raw = self._prepared.bootstrap.get(_MESSAGES)
         params: Any = decode_param(raw) if raw else {}
+        limits = MessageLimits.of(self._prepared.request.settings)
         if params.get(PipesDefaultMessageWriter.FILE_PATH_KEY) == WORKLOAD_MESSAGES:
-            return MessageFileReader(self._prepared.attempt.messages, workload_path=WORKLOAD_MESSAGES)
+            return MailboxReader(mailbox, kept_in=self._prepared.attempt.messages, limits=limits)
         if PipesDefaultMessageWriter.STDIO_KEY in params:
-            return LogMessageReader()
+            return LogMessageReader(limits)
         raise SettingsError(
             "The step's messages went to a custom message reader, which only Dagster can use: materialize the step "
             "there."

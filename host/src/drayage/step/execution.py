@@ -7,10 +7,15 @@ from typing import Any
 
 import dagster as dg
 
+from drayage.dagster_internals import EventLogWriter
 from drayage.engine import ContainerState, remove_owned
 from drayage.errors import DrayageError
+from drayage.exchange.directory import Attempt
 from drayage.interrupts import between_yields, deliver
 from drayage.pipes.custom_messages import CustomMessages
+from drayage.pipes.limits import MessageLimits
+from drayage.pipes.log_lines import LogLines
+from drayage.pipes.reader import MailboxReader
 from drayage.pipes.session import LedgerReader, choose_reader, open_session
 from drayage.request import StepRequest
 from drayage.step.adoption import Adopted
@@ -85,7 +90,8 @@ class Execution:
             "debug_command": dg.MetadataValue.text(self._commands(start)["shell"]),
         }
         try:
-            reader = choose_reader(request.message_reader, attempt)
+            reader = choose_reader(request.message_reader, attempt, start.mailbox, MessageLimits.of(request.settings))
+            runner.ledger.pass_logs_to(self._log_lines(attempt, reader))
             ledger_reader = LedgerReader(reader, runner.ledger)
             finished = adopted is not None and adopted.finished
             with (
@@ -119,6 +125,14 @@ class Execution:
         finally:
             start.mailbox.collect()
             self._clean_up(start)
+
+    def _log_lines(self, attempt: Attempt, reader: dg.PipesMessageReader) -> LogLines:
+        in_file = isinstance(reader, MailboxReader)
+        return LogLines(
+            EventLogWriter(self._request.context).write,
+            report_problem=self._runner.ledger.report_problem,
+            where=f"all are in {attempt.messages}" if in_file else "they are kept nowhere else",
+        )
 
     def _take_finished(self, adopted: Adopted) -> ContainerState:
         """Adopt the numbers of a container that an interrupted run judged green and removed."""

@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from threading import Event
 
 import dagster as dg
@@ -20,7 +21,7 @@ from drayage.step.launch import Launched, Launcher
 from drayage.step.output import OutputLogs, open_output_logs
 from drayage.step.watch import Watch
 from drayage.verdict.failure import shortened
-from drayage.verdict.judge import Facts, LimitReached, Verdict, judge
+from drayage.verdict.judge import Facts, LimitReached, SizeReached, Verdict, judge
 
 
 class Runner:
@@ -46,7 +47,7 @@ class Runner:
         self.ledger = Ledger(on_activity=self._changed.set, on_custom=on_custom, redact=self.redactor)
         self.container_id: str | None = None
         self.launched: Launched | None = None
-        self.limit: LimitReached | None = None
+        self.limit: LimitReached | SizeReached | None = None
 
     @contextlib.contextmanager
     def open_logs(
@@ -155,7 +156,8 @@ class Runner:
     def scrub(self, attempt: Attempt) -> None:
         """Remove secrets from the messages that the workload wrote."""
         if self.redactor:
-            attempt.scrub_messages(self.redactor.lines)
+            longest_bytes = self._request.settings.message_bytes
+            attempt.scrub_messages(partial(self.redactor.lines, longest_bytes=longest_bytes))
 
     def _note_container(self, container_id: str) -> None:
         self.container_id = container_id

@@ -10,7 +10,7 @@ from drayage.settings import StepSettings
 from drayage.step.launch import Launched
 from drayage.step.limits import TimeLimits
 from drayage.step.output import OutputLogs
-from drayage.verdict.judge import LimitReached
+from drayage.verdict.judge import LimitReached, SizeReached
 
 
 class Watch:
@@ -33,13 +33,13 @@ class Watch:
         self._ledger = ledger
         self._logs = logs
         self._changed = changed
-        self.limit: LimitReached | None = None
+        self.limit: LimitReached | SizeReached | None = None
 
     def changes(self) -> Iterator[None]:
         """Yield whenever something has happened, until the container has ended or was stopped at a time limit."""
         while not self._follower.ended:
             times = {"opened_at": self._ledger.opened_at, "last_activity_at": self._last_activity_at()}
-            self.limit = self._limits.reached(time.monotonic(), **times)
+            self.limit = self._ledger.limit or self._limits.reached(time.monotonic(), **times)
             if self.limit is not None:
                 self._follower.stop(self._settings.stop_signal, self._settings.stop_grace_s)
                 return

@@ -55,6 +55,31 @@ class LimitReached:
     limit_s: float
     what: str
 
+    @property
+    def text(self) -> str:
+        """A clause that says so."""
+        return f"{self.what} within {self.limit_s:g} s ({self.setting}), so it was stopped"
+
+
+@dataclass(frozen=True)
+class SizeReached:
+    """A limit of size at which the client stopped the container.
+
+    Args:
+        setting: Name of the setting.
+        limit_bytes: Its value in bytes.
+        what: What was too large, as in "it sent messages of".
+    """
+
+    setting: str
+    limit_bytes: int
+    what: str
+
+    @property
+    def text(self) -> str:
+        """A clause that says so."""
+        return f"{self.what} more than {self.limit_bytes} bytes ({self.setting}), so it was stopped"
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -72,7 +97,7 @@ class Facts:
         problems: Descriptions of the first few messages that were not understood.
         problem_count: Number of all messages that were not understood.
         broken_promises: One clause for each broken promise.
-        limit: The time limit that was reached; None if none was.
+        limit: The limit that was reached; None if none was.
         debug_text: Where context and messages were exchanged, to explain a workload that stayed silent.
     """
 
@@ -87,7 +112,7 @@ class Facts:
     problems: Sequence[str] = ()
     problem_count: int = 0
     broken_promises: Sequence[str] = ()
-    limit: LimitReached | None = None
+    limit: LimitReached | SizeReached | None = None
     debug_text: str = ""
 
 
@@ -131,8 +156,7 @@ def judge(facts: Facts) -> Verdict:
     """
     reasons: list[Reason] = []
     if facts.limit:
-        limit = facts.limit
-        reasons.append(Reason("limit", f"{limit.what} within {limit.limit_s:g} s ({limit.setting}), so it was stopped"))
+        reasons.append(Reason("limit", facts.limit.text))
     if facts.ending.oom_killed:
         reasons.append(Reason("memory", _memory_text(facts.ending)))
     if facts.exception is not None:

@@ -12,7 +12,7 @@ from drayage.engine import ContainerState
 from drayage.pipes.ledger import Ledger
 from drayage.pipes.transcript import described
 from drayage.verdict.failure import step_failure
-from drayage.verdict.judge import Facts, exception_line, judge
+from drayage.verdict.judge import Facts, SizeReached, exception_line, judge
 
 ENDED = ContainerState(
     id="a" * 64,
@@ -199,6 +199,60 @@ def test_a_problem_can_always_be_stored() -> None:
     for text in facts.problems:
         assert len(text) < 2500
         assert text.encode()
+
+
+class LogSink:
+    """Takes log messages, and notes in which way it was finished."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, str]] = []
+        self.hurried: list[bool] = []
+
+    def put(self, level: str, text: str) -> None:
+        self.taken.append((level, text))
+
+    def finish(self, *, hurried: bool) -> None:
+        self.hurried.append(hurried)
+
+
+@pytest.mark.parametrize("hurried", [False, True])
+def test_log_messages_go_their_own_way_and_all_before_the_close(*, hurried: bool) -> None:
+    """Dagster's handler stores one at a time, and would hold up what follows."""
+    ledger, handler, logs = Ledger(), Handler(), LogSink()
+    ledger.pass_logs_to(logs)
+    sink = ledger.over(handler)  # type: ignore[arg-type]  # a fake at the boundary
+    for method, params in [
+        ORDINARY["o"],
+        ("log", {"message": "a", "level": "NOTICE"}),
+        ("log", {"message": "b"}),
+        ("log", {"message": 3}),
+        ("closed", {"exception": FAILURE}),
+    ]:
+        sink.handle_message({"__dagster_pipes_version": "0.1", "method": method, "params": params})
+    logs.finish = lambda *, hurried: logs.hurried.append(hurried or len(handler.taken) > 1)  # type: ignore[method-assign]
+    ledger.finish(hurried=hurried)
+    assert logs.taken[:2] == [("INFO", "[NOTICE] a"), ("INFO", "b")]
+    # A step that ends early has no verdict to say it.
+    assert [(level, "message 4 (method" in text) for level, text in logs.taken[2:]] == [("WARNING", True)] * hurried
+    assert logs.hurried == [hurried]
+    assert [message["method"] for message in handler.taken] == ["opened", "closed"]
+    assert ledger.facts(ENDED, broken_promises=(), limit=None, debug_text="").problem_count == 1
+
+
+def test_the_limit_of_all_messages_makes_the_step_red_and_wakes_the_watch() -> None:
+    woken: list[None] = []
+    ledger = Ledger(on_activity=lambda: woken.append(None))
+    sink = ledger.over(Handler())  # type: ignore[arg-type]  # a fake at the boundary
+    limit = SizeReached("messages_bytes", 100, "it sent messages of")
+    sink.reach_limit(limit)
+    sink.reach_limit(limit)
+    assert ledger.limit == limit
+    assert len(woken) == 1
+    (reason, *_) = judge(ledger.facts(ENDED, broken_promises=(), limit=None, debug_text="")).reasons
+    assert (reason.kind, reason.text) == (
+        "limit",
+        "it sent messages of more than 100 bytes (messages_bytes), so it was stopped",
+    )
 
 
 ANY_JSON = st.recursive(

@@ -1,18 +1,26 @@
 """The message reader, for any bytes, cut anywhere, however the file grows."""
 
+import contextlib
 import json
+import signal
 import tempfile
 import threading
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from drayage.interrupts import held_back
+from drayage.mailbox import MESSAGES_FILE, FolderMailbox
+from drayage.pipes.limits import MessageLimits
 from drayage.pipes.lines import LineSplitter, OverlongLine
-from drayage.pipes.reader import LogMessageReader, MessageFileReader
+from drayage.pipes.reader import LogMessageReader, MailboxReader, poll_s
+from drayage.verdict.judge import SizeReached
 
 JSON_TEXT = st.text(st.characters(codec="utf-8"), max_size=40)
 MESSAGE = st.builds(
@@ -28,6 +36,7 @@ class Sink:
     def __init__(self) -> None:
         self.messages: list[Any] = []
         self.problems: list[str] = []
+        self.limits: set[SizeReached] = set()
 
     def handle_message(self, message: Any) -> None:
         self.messages.append(message)
@@ -35,18 +44,28 @@ class Sink:
     def report_problem(self, text: str, line: bytes | None = None) -> None:  # noqa: ARG002 - the reader passes both
         self.problems.append(text)
 
-    def redact(self, text: bytes) -> bytes:
-        return text
+    def reach_limit(self, limit: SizeReached) -> None:
+        self.limits.add(limit)
 
 
-def read(chunks: list[bytes], *, longest: int = 10**6) -> Sink:
+@contextlib.contextmanager
+def following(folder: Path, sink: Any, **settings: Any) -> Iterator[None]:
+    """Let a reader follow the messages in a folder until the block ends."""
+    mailbox = FolderMailbox(folder)
+    try:
+        with MailboxReader(mailbox, kept_in=folder / MESSAGES_FILE, **settings).read_messages(sink):
+            yield
+    finally:
+        mailbox.collect()
+
+
+def read(chunks: list[bytes], *, longest: int = 10**6, most: int = 10**7) -> Sink:
     """Let the reader follow a file that grows by these chunks."""
     sink = Sink()
     with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "messages.jsonl"
-        path.touch()
-        reader = MessageFileReader(path, workload_path="/io", longest_message_bytes=longest)
-        with reader.read_messages(sink), path.open("ab", buffering=0) as file:
+        path = Path(directory) / MESSAGES_FILE
+        limits = MessageLimits(longest, most)
+        with following(path.parent, sink, limits=limits), path.open("ab", buffering=0) as file:
             for chunk in chunks:
                 file.write(chunk)
     return sink
@@ -123,10 +142,132 @@ def test_a_file_truncated_while_it_is_read_is_reported(tmp_path: Path) -> None:
     sink = Sink()
     seen = threading.Event()
     sink.handle_message = lambda _message: seen.set()  # type: ignore[method-assign]  # a fake at the boundary
-    with MessageFileReader(path, workload_path="/io").read_messages(sink):
+    with following(tmp_path, sink):
         assert seen.wait(30)
         path.write_bytes(b"")
     assert "truncated or replaced" in sink.problems[0]
+
+
+def test_a_reader_that_fails_is_reported_and_the_session_closes(tmp_path: Path) -> None:
+    """Whatever ends its thread: a session that waits for it would never close, and a step be green in part."""
+    path = tmp_path / "messages.jsonl"
+    path.write_bytes(b'{"a":1}\n{"b":1}\n')
+    sink = Sink()
+
+    def fail(_message: Any) -> None:
+        raise SystemExit(3)
+
+    sink.handle_message = fail  # type: ignore[method-assign]  # a fake at the boundary
+    with following(tmp_path, sink):
+        pass
+    assert sink.problems == ["the messages were read only in part, because reading them failed (SystemExit: 3)"]
+
+
+class Hanging(Sink):
+    """Takes two messages, and hangs at the third until it is released."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hangs, self.released = threading.Event(), threading.Event()
+
+    def handle_message(self, message: Any) -> None:
+        if len(self.messages) == 2:
+            self.hangs.set()
+            assert self.released.wait(60)
+        super().handle_message(message)
+
+
+@pytest.fixture
+def hanging(tmp_path: Path) -> Iterator[Hanging]:
+    (tmp_path / MESSAGES_FILE).write_bytes(b'{"a":1}\n' * 4)
+    sink = Hanging()
+    yield sink
+    sink.released.set()
+
+
+def test_a_reader_that_hangs_is_reported_with_what_it_did_not_read(tmp_path: Path, hanging: Hanging) -> None:
+    with following(tmp_path, hanging, stall_s=0.2):
+        pass
+    assert len(hanging.problems) == 1
+    assert hanging.problems[0].startswith(
+        "the messages after the first 16 bytes were not read: none was taken within 0.2 s."
+    )
+
+
+def test_a_step_that_ends_early_does_not_wait_for_a_reader_that_hangs(
+    tmp_path: Path,
+    hanging: Hanging,
+) -> None:
+    with pytest.raises(KeyboardInterrupt), following(tmp_path, hanging, stall_s=3600):
+        raise KeyboardInterrupt
+    assert "after the first 16 bytes were not read" in hanging.problems[0]
+
+
+def test_the_wait_for_the_last_messages_can_be_interrupted(tmp_path: Path, hanging: Hanging) -> None:
+    Thread(target=lambda: hanging.hangs.wait(60) and signal.raise_signal(signal.SIGINT), daemon=True).start()
+    with pytest.raises(KeyboardInterrupt), held_back(), following(tmp_path, hanging, stall_s=3600):
+        assert hanging.hangs.wait(60)
+    assert "after the first 16 bytes were not read" in hanging.problems[0]
+
+
+def test_a_slow_handler_is_waited_for(tmp_path: Path, hanging: Hanging) -> None:
+    """The deadline counts while nothing is taken; all four together take longer."""
+    hanging.released.set()
+    take, pause = hanging.handle_message, threading.Event()
+
+    def slowly(message: Any) -> None:
+        pause.wait(0.1)
+        take(message)
+
+    hanging.handle_message = slowly  # type: ignore[method-assign]  # a fake at the boundary
+    with following(tmp_path, hanging, stall_s=0.2):
+        pass
+    assert len(hanging.messages) == 4
+    assert not hanging.problems
+
+
+def test_what_is_beyond_the_limit_of_all_messages_is_not_read() -> None:
+    sink = read([b'{"a":1}\n' * 6, b'{"a":1}\n' * 6], most=36)
+    assert len(sink.messages) == 4
+    assert sink.limits == {SizeReached("messages_bytes", 36, "it sent messages of")}
+    assert not sink.problems, "that the limit cuts a line is no fault of the workload's"
+
+
+def test_messages_up_to_the_limit_are_read() -> None:
+    sink = read([b'{"a":1}\n' * 4], most=32)
+    assert len(sink.messages) == 4
+    assert not sink.limits
+
+
+def test_a_hole_of_any_size_is_over_the_limit_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "messages.jsonl"
+    with path.open("wb") as file:
+        file.truncate(2**40)
+    sink = Sink()
+    with following(tmp_path, sink, limits=MessageLimits(2**20, 2**22)):
+        pass
+    assert sink.limits
+    assert not sink.messages
+
+
+def test_the_limits_hold_for_messages_in_the_output() -> None:
+    sink, reader = Sink(), LogMessageReader(MessageLimits(100, 250))
+    line = f'50 % {{{VERSION}, "method": "log", "params": {{"message": "?"}}}}'.encode()
+    with reader.read_messages(sink):
+        assert reader.take_line(line.replace(b"?", b"a"))
+        assert reader.take_line(line.replace(b"?", b"b" * 50))
+        assert not sink.limits
+        assert reader.take_line(line.replace(b"?", b"c"))
+    assert [message["params"]["message"] for message in sink.messages] == ["a"]
+    assert len(sink.problems) == 1
+    assert "is longer than the 100 bytes allowed" in sink.problems[0]
+    assert sink.limits
+
+
+def test_a_silent_step_is_looked_at_seldom_and_a_new_one_often() -> None:
+    assert poll_s(0) == poll_s(1) == 0.02
+    assert poll_s(10) == 0.1
+    assert poll_s(3600) == 0.25
 
 
 VERSION = '"__dagster_pipes_version": "0.1"'
