@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 
 from drayage.engine import Stream
 from drayage.errors import ExchangeError
@@ -169,18 +169,18 @@ class OutputLogs:
         self._losses = losses
         self._adapter = adapter
         self._lock = Lock()
-        self._is_over = False
+        self._over = Event()
         self.last_line_at: float | None = None
 
     def feed(self, stream: Stream, chunk: bytes) -> None:
         """Take a chunk of one stream."""
         self.last_line_at = time.monotonic()
         with self._lock:
-            if self._is_over:
+            if self._over.is_set():
                 self.lost(f"{len(chunk)} bytes of {stream} came after the end")
                 return
             self._logs[stream].feed(chunk)
-            if self._is_over:
+            if self._over.is_set():
                 # The end came meanwhile, and did not wait.
                 self._finish()
 
@@ -195,12 +195,12 @@ class OutputLogs:
     def finish(self) -> None:
         """Write the last lines that did not end in a newline, and close the files; a second call does nothing."""
         if not self._lock.acquire(timeout=_BUSY_DEADLINE_S):
-            self._is_over = True
+            self._over.set()
             self.lost(f"the output was not read to its end: what takes it has not returned for {_BUSY_DEADLINE_S:g} s")
             return
         try:
-            if not self._is_over:
-                self._is_over = True
+            if not self._over.is_set():
+                self._over.set()
                 self._finish()
         finally:
             self._lock.release()
