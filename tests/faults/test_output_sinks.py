@@ -96,11 +96,11 @@ def test_an_ascii_console_shows_escapes(tmp_path: Path, deployment: Deployment) 
 
 @pytest.fixture
 def small_disk(deployment: Deployment) -> Iterator[Path]:
-    """Put the exchange root on a disk of 2 MiB."""
+    """Put the exchange root on a disk of 256 KiB."""
     if os.geteuid() != 0:
         pytest.skip("only root may mount a disk")
     deployment.exchange_root.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(deployment.exchange_root)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(deployment.exchange_root)]
     subprocess.run(command, check=True)  # noqa: S603 - ours
     try:
         yield deployment.exchange_root
