@@ -17,9 +17,13 @@ class Allowance:
         self.limit_bytes = limit_bytes
         self._left_bytes = limit_bytes
 
+    def has(self, size_bytes: int) -> bool:
+        """Return whether this many bytes may be kept too."""
+        return size_bytes <= self._left_bytes
+
     def take(self, size_bytes: int) -> bool:
         """Return whether this many bytes may be kept too; after the first refusal, none may."""
-        self._left_bytes = self._left_bytes - size_bytes if size_bytes <= self._left_bytes else -1
+        self._left_bytes = self._left_bytes - size_bytes if self.has(size_bytes) else -1
         return self._left_bytes >= 0
 
 
@@ -47,6 +51,10 @@ class LogFile:
     def left_out_lines(self) -> int:
         """How many lines were left out because of the limit."""
         return self._left_out_lines
+
+    def has_room(self, size_bytes: int) -> bool:
+        """Return whether this many bytes are within the limit."""
+        return self._allowance.has(size_bytes)
 
     def keep(self, line: bytes) -> bool:
         """Keep a line, with its end, until :meth:`flush` writes it; return False if it is beyond the limit."""

@@ -64,6 +64,8 @@ class OutputLog:
         self._intercept = intercept
         self._adapter = adapter
         self._splitter = TerminalLineSplitter(LONGEST_LINE_BYTES if intercept is None else LONGEST_MESSAGE_BYTES)
+        # Nothing looks at its lines one by one.
+        self._is_plain = not redact and intercept is None and adapter is None
         self._shown: bytes | None = None
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
 
@@ -76,11 +78,10 @@ class OutputLog:
         """Take a chunk, which may begin and end anywhere in a line."""
         text: list[str] = []
         try:
-            for line in self._splitter.feed(chunk):
-                if not isinstance(line, Update):
-                    text.append(self._keep(line, b"\n"))
-                elif self._is_message(line):
-                    self._splitter.take_back()
+            first, whole, rest = self._parts(chunk)
+            text += self._lines(first)
+            text += [self._keep_whole(whole)] if self._file.has_room(len(whole)) else self._lines(whole)
+            text += self._lines(rest)
             text.append(self._progress())
         except Exception as error:  # noqa: BLE001 - the stream is read on, whatever happens to a part of it
             self._lost(f"{len(chunk)} bytes for {self._file.name} were not all read", error)
@@ -96,6 +97,29 @@ class OutputLog:
         self._console.finish()
         if self._console.problem is not None:
             self._losses.note(f"this process's output took no more ({self._console.problem}); see {self._file.name}")
+
+    def _parts(self, chunk: bytes) -> tuple[bytes, bytes, bytes]:
+        """Return a chunk as the end of a line, whole lines, and the beginning of one; the latter two may be empty."""
+        start, end = chunk.find(b"\n") + 1, chunk.rfind(b"\n") + 1
+        if self._is_plain and start < end <= LONGEST_LINE_BYTES and b"\r" not in chunk:
+            return chunk[:start], chunk[start:end], chunk[end:]
+        return chunk, b"", b""
+
+    def _lines(self, part: bytes) -> Iterator[str]:
+        """Keep the lines that a part of the stream ends, and yield what to show of each."""
+        for line in self._splitter.feed(part):
+            if not isinstance(line, Update):
+                yield self._keep(line, b"\n")
+            elif self._is_message(line):
+                self._splitter.take_back()
+
+    def _keep_whole(self, lines: bytes) -> str:
+        """Keep whole lines at once, and return what to show of them; tens of times as fast as line by line."""
+        if not lines:
+            return ""
+        text = self._text(lines)
+        self._tail.extend(line[:_TAIL_LINE_CHARACTERS] for line in text[:-1].rsplit("\n", TAIL_LINES)[-TAIL_LINES:])
+        return text if self._file.keep(lines) else ""
 
     def _progress(self) -> str:
         """Return what to show of a line that is being overwritten: its latest state, once."""
@@ -262,9 +286,7 @@ def open_output_logs(
         try:
             file = path.open("ab" if keep else "wb", buffering=0)
         except OSError as error:
-            raise ExchangeError(
-                f"The log {path} cannot be opened: {error.strerror}. Free some space there, and run the step again."
-            ) from error
+            raise ExchangeError(f"The log {path} cannot be opened: {error.strerror}. Is its disk full?") from error
         log_file = LogFile(file, str(path), allowance=allowance, losses=losses)
         return OutputLog(log_file, console, redact, losses, updates=updates, intercept=intercept, adapter=adapter)
 

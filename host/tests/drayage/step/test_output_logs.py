@@ -170,6 +170,28 @@ def test_lines_are_the_same_wherever_the_bytes_are_cut(pieces: list[bytes], cuts
         assert whole == [*plain.feed(content), plain.finish()]
 
 
+@given(
+    pieces=st.lists(st.sampled_from([b"a", b"f\xc3\xbcr", b"\xc3", b"\n", b"\n", b"b\n" * 40, b"\r"]), max_size=30),
+    cuts=st.lists(st.integers(0, 200)),
+    limit_bytes=st.sampled_from([20, 2**30]),
+)
+@settings(max_examples=500)
+def test_whole_lines_are_kept_as_single_ones_are(pieces: list[bytes], cuts: list[int], limit_bytes: int) -> None:
+    content = b"".join(pieces)
+    edges = sorted({0, len(content), *(cut for cut in cuts if cut < len(content))})
+    # Where lines are searched for a secret, they are taken one by one.
+    whole, single = Log(limit_bytes=limit_bytes), Log(redact=lambda line: line, limit_bytes=limit_bytes)
+    for log in (whole, single):
+        for start, end in pairwise(edges):
+            log.feed(content[start:end])
+        log.log.finish()
+    assert whole.file.content == single.file.content
+    assert whole.log.tail == single.log.tail
+    assert whole.losses.notes == single.losses.notes
+    if b"\r" not in content:
+        assert whole.console.text == single.console.text
+
+
 def test_a_long_state_is_cut_as_a_long_line_is() -> None:
     splitter = TerminalLineSplitter(10)
     (line,) = [line for line in splitter.feed(b"a\r" + b"x" * 30 + b"\n") if not isinstance(line, Update)]
