@@ -22,9 +22,11 @@ Seconds = Annotated[float, pydantic.Field(gt=0)]
 MEMORY_TAG = "drayage/memory"
 CPUS_TAG = "drayage/cpus"
 TIMEOUT_TAG = "drayage/timeout_s"
-_TAGS = {MEMORY_TAG: "memory", CPUS_TAG: "cpus", TIMEOUT_TAG: "timeout_s"}
 ONE_MESSAGE_BYTES = 16 * 2**20
 ALL_MESSAGES_BYTES = 2**30
+OUTPUT_TAG = "drayage/output_bytes"
+_TAGS = {MEMORY_TAG: "memory", CPUS_TAG: "cpus", TIMEOUT_TAG: "timeout_s", OUTPUT_TAG: "output_bytes"}
+OUTPUT_BYTES = 2**30
 DOCTOR_CHECKS_VARIABLE = "DRAYAGE_DOCTOR_CHECKS"
 _UNITS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
@@ -95,6 +97,9 @@ class StepSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
         message_bytes: The longest message through Pipes, in bytes or as ``16m``; a longer one makes the step red. One
             in the container's output has at most 16 MiB.
         messages_bytes: All messages of the step together, in bytes or as ``1g``; beyond it the container is stopped.
+        output_bytes: How much of the container's output is kept, both streams together, in bytes or as ``512m``. The
+            rest is read and left out, but for the last lines; the logs and the verdict say so, and the step may be
+            green.
         stop_signal: The first signal that the workload is sent to stop it.
         stop_grace_s: How long the workload then has before it is killed, in seconds.
         forward_termination: Whether a cancelled step stops its container; False leaves it running.
@@ -125,6 +130,7 @@ class StepSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     idle_timeout_s: Seconds | None = None
     message_bytes: Annotated[SmallSize, pydantic.Field(le=2**28)] = ONE_MESSAGE_BYTES
     messages_bytes: SmallSize = ALL_MESSAGES_BYTES
+    output_bytes: SmallSize = OUTPUT_BYTES
     stop_signal: Annotated[str, pydantic.Field(pattern=r"^SIG[A-Z0-9+-]+$")] = "SIGTERM"
     stop_grace_s: Annotated[float, pydantic.Field(ge=0)] = 3.0
     forward_termination: bool = True

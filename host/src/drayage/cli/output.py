@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from threading import Event, Thread
@@ -39,16 +39,15 @@ def logs(
     found = setup.history.step(run, step, attempt)
     over = _end_of(setup, found) if follow else _now
     files = {"stdout": (found.attempt.stdout, sys.stdout), "stderr": (found.attempt.stderr, sys.stderr)}
-    threads = []
-    for name, (path, target) in files.items():
-        if stream in {None, name}:
-            # The files contain no secrets: they were removed when the files were written.
-            show = partial(_print_json, name) if as_json else partial(_print, target)
-            threads.append(Thread(target=_each_line, args=(path, over, show), daemon=True))
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    # The files contain no secrets: they were removed when the files were written.
+    _print_at_once(
+        {
+            path: partial(_print_json, name) if as_json else partial(_print, target)
+            for name, (path, target) in files.items()
+            if stream in {None, name}
+        },
+        over,
+    )
 
 
 def messages(
@@ -72,9 +71,34 @@ def messages(
     _each_line(found.attempt.messages, _end_of(setup, found) if follow else _now, show)
 
 
+def _print_at_once(files: Mapping[Path, Callable[[str], None]], over: Callable[[], bool]) -> None:
+    """Print the lines of several files as they come; where one cannot be printed, end the others and raise its error.
+
+    Args:
+        files: What prints a line, by the file that it is in.
+        over: Whether nothing more is written to the files.
+    """
+    failures: list[Exception] = []
+
+    def print_lines(path: Path, show: Callable[[str], None]) -> None:
+        try:
+            _each_line(path, lambda: bool(failures) or over(), show)
+        except Exception as error:  # noqa: BLE001 - raised below, in the thread that can end the command
+            failures.append(error)
+
+    threads = [Thread(target=print_lines, args=file, daemon=True) for file in files.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
 def _print(target: TextIO, line: str) -> None:
+    encoding = target.encoding or "utf-8"
     # In one write: the thread of the other stream may write to the same target.
-    target.write(f"{line}\n")
+    target.write(f"{line}\n".encode(encoding, "backslashreplace").decode(encoding))
     target.flush()
 
 

@@ -66,8 +66,18 @@ class _Record(pydantic.BaseModel, frozen=True, extra="ignore"):
             ) from error
 
     def write(self, attempt: Attempt) -> None:
-        """Write the record, atomically."""
-        attempt.write_json(self.file, self.model_dump(mode="json"))
+        """Write the record, atomically.
+
+        Raises:
+            ExchangeError: The file cannot be written.
+        """
+        try:
+            attempt.write_json(self.file, self.model_dump(mode="json"))
+        except OSError as error:
+            raise ExchangeError(
+                f"{attempt.path / self.file} cannot be written: {error.strerror}. Free some space there, and run the "
+                "step again."
+            ) from error
 
 
 class ContainerRecord(_Record, frozen=True):
@@ -151,6 +161,7 @@ class VerdictRecord(_Record, frozen=True):
         green: Whether nothing was wrong.
         judged_at_s: Time of the verdict, in seconds since the epoch; 0 in a replay by drayage 0.1.0.
         reasons: Everything that was wrong, with secrets removed.
+        notes: What is missing from the output or a copy of it and does not make the step red, with secrets removed.
         state: The container at its end; None if the step ended before its container.
         measures: The step's own numbers by metadata name, in the unit that the name ends with; None if not measured.
     """
@@ -161,6 +172,7 @@ class VerdictRecord(_Record, frozen=True):
     green: bool
     judged_at_s: float
     reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     state: ContainerState | None = None
     measures: dict[str, float | None] = {}
 

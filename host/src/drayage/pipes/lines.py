@@ -36,12 +36,14 @@ class LineSplitter:
         Args:
             chunk: Bytes as they were read.
         """
-        start = 0
-        while (end := chunk.find(b"\n", start)) >= 0:
-            self._keep(chunk[start:end])
+        *ended, rest = chunk.split(b"\n")
+        for part in ended:
+            if not self._buffer and not self._dropped_bytes and len(part) <= self._limit_bytes:
+                yield part
+                continue
+            self._keep(part)
             yield self._take()
-            start = end + 1
-        self._keep(chunk[start:])
+        self._keep(rest)
 
     def finish(self) -> bytes | None:
         """Return a last line that has no newline; None if there is none."""
@@ -88,6 +90,11 @@ class TerminalLineSplitter(LineSplitter):
         Args:
             chunk: Bytes as they were read.
         """
+        if self._state is None and not self._returned and not self._overwritten and b"\r" not in chunk:
+            # Most output, and many times as fast: a retry reads all of it again.
+            self._before = None
+            yield from super().feed(chunk)
+            return
         chunk = b"\r" + chunk if self._returned and chunk else chunk
         # What a carriage return is depends on what follows it.
         whole = chunk.rstrip(b"\r")

@@ -77,9 +77,7 @@ class Replay:
         facts = runner.facts(
             state, broken_promises=handler.broken_promises(), debug_text=reader.no_messages_debug_text()
         )
-        verdict = runner.judge(facts)
-        runner.record(attempt, verdict, state)
-        return verdict
+        return runner.record(attempt, runner.judge(facts), state)
 
     def _run_container(self, mailbox: Mailbox, logs: OutputLogs) -> ContainerState:
         prepared, runner = self._prepared, self._runner

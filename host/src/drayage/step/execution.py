@@ -102,10 +102,8 @@ class Execution:
                     state = self._take_finished(adopted)
                 else:
                     state = yield from self._run_container(start, logs, session.get_bootstrap_env_vars())
-            if problem := logs.console_problem():
-                request.context.log.warning(
-                    "this process's output took no more (%s); %s is whole", problem, attempt.path
-                )
+            for note in runner.losses.notes:
+                request.context.log.warning("%s", runner.redactor.text(note))
             # The session is closed: the last message has been read.
             if self._streaming:
                 yield from self._reported()
@@ -167,8 +165,8 @@ class Execution:
         self, start: Start, state: ContainerState, logs: OutputLogs, session: dg.PipesSession, facts: Facts
     ) -> None:
         request = self._request
-        self._verdict = verdict = self._runner.judge(facts)
-        self._runner.record(start.attempt, self._verdict, state, self._measured())
+        judged = self._runner.judge(facts)
+        self._verdict = verdict = self._runner.record(start.attempt, judged, state, self._measured())
         if not verdict.green:
             raise step_failure(
                 verdict=verdict,
@@ -256,12 +254,19 @@ class Execution:
             # Without a verdict, it was left running on purpose, or the engine cannot be reached. A retry adopts it.
             if self._left_running or (self._verdict is None and self._runner.was_started()):
                 return
-            self._runner.scrub(start.attempt)
-            if not self._is_kept():
-                # In the background: the step has its results. The process ends only after this thread.
-                Thread(target=self._remove, args=(start,), name="drayage-removal").start()
         except (DrayageError, OSError) as error:
             self._note_leftover(error)
+            return
+        try:
+            self._runner.scrub(start.attempt)
+        except (DrayageError, OSError) as error:
+            # A full disk must not keep the container as well.
+            self._request.context.log.warning(
+                "secrets may be left in the messages of %s: %s", start.attempt.path, error
+            )
+        if not self._is_kept():
+            # In the background: the step has its results. The process ends only after this thread.
+            Thread(target=self._remove, args=(start,), name="drayage-removal").start()
 
     def _is_kept(self) -> bool:
         """Return whether to keep the container for inspection: not after a cancel, which is not a failure."""

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     # Adoption imports Dagster, which takes seconds; the command line launches containers without it.
     from drayage.step.adoption import Adopted
 
+# A retry reads what an interrupted run did not, even of a step that keeps little.
+_LEAST_LOG_BYTES = 64 * 2**20
+
 
 def find_image(request: StepRequest, engine: Engine) -> str:
     """Find the image of a step, and check that it is the one that the step was defined for.
@@ -226,6 +229,7 @@ def spec_of(
         read_only_root=settings.read_only_root,
         no_new_privileges=settings.no_new_privileges,
         cap_drop=settings.cap_drop,
+        log_bytes=max(settings.output_bytes, _LEAST_LOG_BYTES),
         secrets=request.secrets,
         options=request.container_kwargs,
     )

@@ -10,6 +10,7 @@ from threading import Event
 import dagster as dg
 
 from drayage.engine import ContainerState, Engine
+from drayage.errors import ExchangeError
 from drayage.exchange.directory import Attempt
 from drayage.exchange.record import VerdictRecord
 from drayage.pipes.adapter import open_adapter
@@ -18,10 +19,11 @@ from drayage.pipes.reader import LogMessageReader
 from drayage.redaction import Redactor
 from drayage.request import ContainerRequest
 from drayage.step.launch import Launched, Launcher
+from drayage.step.losses import Losses
 from drayage.step.output import OutputLogs, open_output_logs
 from drayage.step.watch import Watch
 from drayage.verdict.failure import shortened
-from drayage.verdict.judge import Facts, LimitReached, SizeReached, Verdict, judge
+from drayage.verdict.judge import Facts, LimitReached, Reason, SizeReached, Verdict, judge
 
 
 class Runner:
@@ -45,6 +47,7 @@ class Runner:
         self._changed = Event()
         self.redactor = Redactor(request.secrets.values(), names=request.names if request.secrets else ())
         self.ledger = Ledger(on_activity=self._changed.set, on_custom=on_custom, redact=self.redactor)
+        self.losses = Losses()
         self.container_id: str | None = None
         self.launched: Launched | None = None
         self.limit: LimitReached | SizeReached | None = None
@@ -66,7 +69,14 @@ class Runner:
         with (
             open_adapter(form, self._request.promised, messages=attempt.messages, redact=self.redactor) as adapter,
             open_output_logs(
-                attempt.stdout, attempt.stderr, self.redactor, intercept=intercept, adapter=adapter, keep=finished
+                attempt.stdout,
+                attempt.stderr,
+                self.redactor,
+                losses=self.losses,
+                limit_bytes=self._request.settings.output_bytes,
+                intercept=intercept,
+                adapter=adapter,
+                keep=finished,
             ) as logs,
         ):
             yield logs
@@ -95,7 +105,14 @@ class Runner:
 
     def changes(self, launched: Launched, logs: OutputLogs) -> Iterator[None]:
         """Yield whenever something has happened, until the container has ended or was stopped at a time limit."""
-        watch = Watch(launched, self._request.settings, ledger=self.ledger, logs=logs, changed=self._changed)
+        watch = Watch(
+            launched,
+            self._request.settings,
+            ledger=self.ledger,
+            logs=logs,
+            changed=self._changed,
+            caught_up_at=lambda: launched.follower.caught_up_at,
+        )
         yield from watch.changes()
         self.limit = watch.limit
 
@@ -123,7 +140,8 @@ class Runner:
 
     def facts(self, state: ContainerState, *, broken_promises: Sequence[str], debug_text: str) -> Facts:
         """Return everything that the verdict depends on, as :meth:`drayage.pipes.ledger.Ledger.facts` does."""
-        return self.ledger.facts(state, broken_promises=broken_promises, limit=self.limit, debug_text=debug_text)
+        facts = self.ledger.facts(state, broken_promises=broken_promises, limit=self.limit, debug_text=debug_text)
+        return replace(facts, lost=self.losses.first, lost_count=self.losses.count)
 
     def judge(self, facts: Facts) -> Verdict:
         """Judge the container, as :func:`drayage.verdict.judge.judge` does, and remove secrets from the reasons."""
@@ -136,7 +154,7 @@ class Runner:
         verdict: Verdict,
         state: ContainerState | None,
         measures: Mapping[str, float | None] | None = None,
-    ) -> None:
+    ) -> Verdict:
         """Write the verdict beside the logs, without secrets.
 
         Args:
@@ -144,14 +162,23 @@ class Runner:
             verdict: The verdict.
             state: State of the container at its end; None if the step ended first.
             measures: The step's own numbers.
+
+        Returns:
+            The verdict; a red one if it cannot be written, so that a retry adopts the container that it is about.
         """
-        VerdictRecord(
+        record = VerdictRecord(
             green=verdict.green,
             judged_at_s=time.time(),
             reasons=tuple(shortened(self.redactor.text(reason.text)) for reason in verdict.reasons),
+            notes=tuple(shortened(self.redactor.text(note)) for note in self.losses.notes),
             state=state,
             measures=dict(measures or {}),
-        ).write(attempt)
+        )
+        try:
+            record.write(attempt)
+        except ExchangeError as error:
+            return Verdict((*verdict.reasons, Reason("output", f"the verdict was not recorded: {error}")))
+        return verdict
 
     def scrub(self, attempt: Attempt) -> None:
         """Remove secrets from the messages that the workload wrote."""

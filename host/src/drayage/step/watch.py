@@ -1,7 +1,7 @@
 """Watches a container until it ends, and stops it at a time limit."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from threading import Event
 
 from drayage.interrupts import wait
@@ -22,10 +22,18 @@ class Watch:
         ledger: The ledger, which has the time of the last message.
         logs: The container's output, which has the time of the last line.
         changed: Set whenever something happens.
+        caught_up_at: Returns since when the container's output is read as it comes; None while older output is read.
     """
 
     def __init__(
-        self, launched: Launched, settings: StepSettings, *, ledger: Ledger, logs: OutputLogs, changed: Event
+        self,
+        launched: Launched,
+        settings: StepSettings,
+        *,
+        ledger: Ledger,
+        logs: OutputLogs,
+        changed: Event,
+        caught_up_at: Callable[[], float | None],
     ) -> None:
         self._follower = launched.follower
         self._settings = settings
@@ -34,11 +42,16 @@ class Watch:
         self._logs = logs
         self._changed = changed
         self.limit: LimitReached | SizeReached | None = None
+        self._caught_up_at = caught_up_at
 
     def changes(self) -> Iterator[None]:
         """Yield whenever something has happened, until the container has ended or was stopped at a time limit."""
         while not self._follower.ended:
-            times = {"opened_at": self._ledger.opened_at, "last_activity_at": self._last_activity_at()}
+            times = {
+                "caught_up_at": self._caught_up_at(),
+                "opened_at": self._ledger.opened_at,
+                "last_activity_at": self._last_activity_at(),
+            }
             self.limit = self._ledger.limit or self._limits.reached(time.monotonic(), **times)
             if self.limit is not None:
                 self._follower.stop(self._settings.stop_signal, self._settings.stop_grace_s)

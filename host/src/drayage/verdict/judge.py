@@ -13,7 +13,7 @@ from drayage.verdict.exception import read_exception
 _SIGNALLED = 128
 _SHOWN_TEXTS = 5
 
-Kind = Literal["limit", "memory", "exit", "exception", "pipes", "message", "promise"]
+Kind = Literal["limit", "memory", "exit", "exception", "output", "pipes", "message", "promise"]
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,8 @@ class Facts:
         problem_count: Number of all messages that were not understood.
         broken_promises: One clause for each broken promise.
         limit: The limit that was reached; None if none was.
+        lost: Clauses about the first few losses of output.
+        lost_count: Number of all losses of output.
         debug_text: Where context and messages were exchanged, to explain a workload that stayed silent.
     """
 
@@ -113,6 +115,8 @@ class Facts:
     problem_count: int = 0
     broken_promises: Sequence[str] = ()
     limit: LimitReached | SizeReached | None = None
+    lost: Sequence[str] = ()
+    lost_count: int = 0
     debug_text: str = ""
 
 
@@ -163,6 +167,9 @@ def judge(facts: Facts) -> Verdict:
         reasons.append(Reason("exception", f"the workload failed with {exception_line(facts.exception)}"))
     if facts.ending.exit_code != 0 or facts.ending.engine_error:
         reasons.append(Reason("exit", _exit_text(facts)))
+    if facts.lost_count:
+        # Before Pipes: a message may have been in what was lost.
+        reasons.append(Reason("output", f"some of its output was lost: {_first(facts.lost, facts.lost_count)}"))
     if not facts.opened:
         reasons.append(Reason("pipes", f"it never opened Dagster Pipes. {facts.debug_text}".strip()))
     elif not facts.closed:

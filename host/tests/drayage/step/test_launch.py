@@ -60,7 +60,8 @@ def test_its_limit_counts_from_its_own_start(tmp_path: Path, timeout_s: float, *
     """Otherwise a step with a limit of two hours would run forever under a host that dies every hour."""
     settings = StepSettings(timeout_s=timeout_s)
     launched = adopt("running", settings, tmp_path)
-    limit = TimeLimits(settings, launched.started_at).reached(time.monotonic(), opened_at=None, last_activity_at=None)
+    limits = TimeLimits(settings, launched.started_at)
+    limit = limits.reached(time.monotonic(), caught_up_at=None, opened_at=None, last_activity_at=None)
     assert (limit is not None) is reached
 
 
@@ -69,4 +70,4 @@ def test_one_that_has_already_ended_can_reach_no_limit(tmp_path: Path) -> None:
     settings = StepSettings(timeout_s=AGE_S / 2)
     launched = adopt("ended", settings, tmp_path)
     limits = TimeLimits(settings, launched.started_at)
-    assert limits.reached(time.monotonic(), opened_at=None, last_activity_at=None) is None
+    assert limits.reached(time.monotonic(), caught_up_at=None, opened_at=None, last_activity_at=None) is None
