@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from drayage.engine import Engine
+from drayage.errors import ExchangeError
 from drayage.exchange.context_pipe import ContextPipe
 from drayage.exchange.directory import Attempt, Exchange
+from drayage.exchange.owner_lock import OwnerLock, lock_attempt
 from drayage.request import StepRequest
 from drayage.step.adoption import Adopted, find_adoptable
 from drayage.step.launch import Launched, Launcher
+from drayage.step.lineage import record_attempt
 from drayage.step.output import OutputLogs
 from drayage.step.standby import Standby, StandbyPool
 
@@ -40,6 +43,7 @@ class Start:
         attempt: The exchange directory.
         context: The pipe on which a container may wait for its context.
         adopted: The container that an interrupted run left, if it is adopted.
+        lock: The lock on the attempt, which this process holds while it follows the container.
         standby: The container that was started ahead, if it is used.
     """
 
@@ -47,6 +51,7 @@ class Start:
     fingerprint: str
     attempt: Attempt
     context: ContextPipe
+    lock: OwnerLock
     adopted: Adopted | None = None
     standby: Standby | None = None
 
@@ -64,6 +69,7 @@ class Start:
         Raises:
             DrayageError: The engine refuses, or does not answer.
         """
+        record_attempt(self.request.context, self.attempt, call=self.request.identity.call)
         if self.adopted:
             return launcher.adopt(self.adopted, logs, self.context)
         log = self.request.context.log
@@ -100,9 +106,25 @@ def choose_start(request: StepRequest, image_id: str, host: StepHost) -> Start:
     )
     if adopted:
         pool.discard(request.identity.run_id)
-        return Start(request, fingerprint, adopted.attempt, ContextPipe(adopted.attempt), adopted=adopted)
+        return Start(request, fingerprint, adopted.attempt, ContextPipe(adopted.attempt), adopted.lock, adopted=adopted)
     if standby:
+        lock = _lock_own(standby.attempt)
         pool.take(standby, request, fingerprint)
-        return Start(request, fingerprint, standby.attempt, standby.context, standby=standby)
+        return Start(request, fingerprint, standby.attempt, standby.context, lock, standby=standby)
     attempt = host.exchange.create(request.identity.directory)
-    return Start(request, fingerprint, attempt, ContextPipe(attempt))
+    return Start(request, fingerprint, attempt, ContextPipe(attempt), _lock_own(attempt))
+
+
+def _lock_own(attempt: Attempt) -> OwnerLock:
+    """Lock an attempt that this process has made, before its container works.
+
+    Raises:
+        ExchangeError: Something else has taken the lock, or removed the directory.
+    """
+    lock = lock_attempt(attempt)
+    if lock is None:
+        raise ExchangeError(
+            f"{attempt.path} was just made for this step, and another process has taken or removed it. Let no other "
+            "program touch the exchange root, and run the step again."
+        )
+    return lock
