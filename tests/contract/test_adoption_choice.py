@@ -11,7 +11,8 @@ import dagster as dg
 import docker
 import pytest
 from contract_steps import GREEN, PIPES_SHELL, Deployment, StepOutcome, outcome_of, wait_until
-from dagster._core.execution.api import InMemoryJob, execute_run
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run
 from host_process import DEADLINE_S, Host
 
 from drayage import DrayageClient, Mount
@@ -173,7 +174,11 @@ def streamed(client: DrayageClient, program: Path, after: Callable[[], None]) ->
 
 def execute(job: dg.JobDefinition, instance: dg.DagsterInstance, *, failed: str | None = None) -> StepOutcome:
     """Execute a job, or retry a run of it from its failure, as the UI and automatic retries do."""
-    retry = {"parent_run_id": failed, "root_run_id": failed, "tags": {"dagster/is_resume_retry": "true"}}
+    retry: dict[str, Any] = {
+        "parent_run_id": failed,
+        "root_run_id": failed,
+        "tags": {"dagster/is_resume_retry": "true"},
+    }
     run = instance.create_run_for_job(job, run_config={}, **(retry if failed else {}))
     execute_run(InMemoryJob(job), run, instance)
     return outcome_of(instance, run.run_id)
