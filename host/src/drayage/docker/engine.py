@@ -17,8 +17,8 @@ from drayage.docker.connections import open_client
 from drayage.docker.errors import engine_errors
 from drayage.docker.output import AttachedOutput, ReplayedOutput
 from drayage.engine import ContainerSpec, ContainerState, MemoryVolumeHold, Output, Usage
-from drayage.errors import ContainerGoneError, EngineError, ImageMissingError, ImageNotPulledError
-from drayage.identity import DEPLOYMENT
+from drayage.errors import ContainerGoneError, EngineError, ImageMissingError, ImageNotPulledError, ImageRefusedError
+from drayage.identity import DEPLOYMENT, IMAGE
 
 _UNREADABLE_LOG_DRIVERS = frozenset({"none"})
 
@@ -54,7 +54,10 @@ class DockerEngine:
                 self._client.images.pull(image)
                 return str(self._client.images.get(image).id)
         except EngineError as error:
-            raise ImageMissingError(
+            # A registry that cannot be reached may be back soon; one that has no such image says so at once.
+            is_refused = isinstance(error.__cause__, docker.errors.NotFound)
+            kind = ImageRefusedError if is_refused else ImageMissingError
+            raise kind(
                 f"Image {image!r} is not on the engine and could not be pulled: {error.__cause__ or error}. "
                 f"Check the name, build it (`docker build -t {image} …`), or make sure its registry can be reached."
             ) from error
@@ -207,7 +210,7 @@ def _state(attributes: Mapping[str, Any]) -> ContainerState:
     return ContainerState(
         id=attributes["Id"],
         name=attributes["Name"].lstrip("/"),
-        image=config["Image"],
+        image=(config.get("Labels") or {}).get(IMAGE, config["Image"]),
         image_id=attributes["Image"],
         status=state["Status"],
         exit_code=state["ExitCode"],

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from drayage.engine import ContainerSpec, ContainerState, Engine, Mount, Output
@@ -10,7 +10,7 @@ from drayage.errors import EngineError, ImageChangedError
 from drayage.exchange.context_pipe import ContextPipe
 from drayage.exchange.directory import WORKLOAD_CONTEXT, WORKLOAD_IO, WORKLOAD_MESSAGES, Attempt
 from drayage.exchange.record import record_container
-from drayage.identity import EXCHANGE, FORWARD, KEEP, KEEP_S, SECRETS
+from drayage.identity import EXCHANGE, FORWARD, IMAGE, KEEP, KEEP_S, SECRETS
 from drayage.request import ContainerRequest, StepRequest
 from drayage.secrets import SECRETS_DIRECTORY
 from drayage.step.follower import Follower
@@ -93,7 +93,15 @@ class Launcher:
         self._on_created = on_created
         self._on_launched = on_launched
 
-    def launch(self, attempt: Attempt, logs: OutputLogs, *, bootstrap: Mapping[str, str], fingerprint: str) -> Launched:
+    def launch(
+        self,
+        attempt: Attempt,
+        logs: OutputLogs,
+        *,
+        bootstrap: Mapping[str, str],
+        fingerprint: str,
+        image_id: str | None = None,
+    ) -> Launched:
         """Create a container, start it and follow it.
 
         Args:
@@ -101,6 +109,7 @@ class Launcher:
             logs: Where its output goes.
             bootstrap: Pipes' own environment variables.
             fingerprint: Fingerprint of what the step asks for, for a retry that may adopt the container.
+            image_id: The image that the request's name was found to stand for; None takes the name again.
 
         Returns:
             The running container.
@@ -109,7 +118,7 @@ class Launcher:
             EngineError: The engine refuses, or does not answer.
         """
         created_at, created_at_s = time.monotonic(), time.time()
-        state, volume = self.create(attempt, bootstrap=bootstrap)
+        state, volume = self.create(attempt, bootstrap=bootstrap, image_id=image_id)
         record_container(attempt, self._request, bootstrap, state, fingerprint=fingerprint, created_at_s=created_at_s)
         follower = self._follower(state.id, logs, self._engine.output(state.id, from_start=False))
         launched = Launched(state, follower, created_at, started_at=time.monotonic())
@@ -118,12 +127,15 @@ class Launcher:
         follower.start()
         return launched
 
-    def create(self, attempt: Attempt, *, bootstrap: Mapping[str, str]) -> tuple[ContainerState, str | None]:
+    def create(
+        self, attempt: Attempt, *, bootstrap: Mapping[str, str], image_id: str | None = None
+    ) -> tuple[ContainerState, str | None]:
         """Create a container without starting it.
 
         Args:
             attempt: The container's exchange directory.
             bootstrap: Pipes' own environment variables.
+            image_id: As in :meth:`launch`.
 
         Returns:
             The container, and the name of the volume for its secrets; None if it has no secrets.
@@ -132,7 +144,9 @@ class Launcher:
             EngineError: The engine refuses, or does not answer.
         """
         volume = self._make_secrets_volume()
-        state = self._engine.create(spec_of(self._request, self._engine, attempt, bootstrap))
+        spec = spec_of(self._request, self._engine, attempt, bootstrap)
+        # The name may have moved to another image since; its label is what people are shown.
+        state = self._engine.create(replace(spec, image=image_id or spec.image))
         self._on_created(state.id)
         return state, volume
 
@@ -245,6 +259,7 @@ def spec_of(request: ContainerRequest, engine: Engine, attempt: Attempt, bootstr
         **settings.labels,
         **request.identity.labels(),
         EXCHANGE: attempt.name,
+        IMAGE: request.image,
         KEEP: settings.keep,
         KEEP_S: f"{settings.keep_s:g}",
         FORWARD: str(settings.forward_termination).lower(),

@@ -1,5 +1,6 @@
 """Chooses how a step starts: with a container that an interrupted run left, with one on standby, or with a new one."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -39,6 +40,7 @@ class Start:
 
     Args:
         request: What the step asks for.
+        image_id: Content address of its image.
         fingerprint: Fingerprint of the request, for a retry that may adopt the container.
         attempt: The exchange directory.
         context: The pipe on which a container may wait for its context.
@@ -48,6 +50,7 @@ class Start:
     """
 
     request: StepRequest
+    image_id: str
     fingerprint: str
     attempt: Attempt
     context: ContextPipe
@@ -78,7 +81,9 @@ class Start:
             state, ahead_s = launched.state, launched.started_at - self.standby.started_at
             log.info("container %s (%s) was started %.1f s ahead", state.short_id, state.name, ahead_s)
             return launched
-        launched = launcher.launch(self.attempt, logs, bootstrap=bootstrap, fingerprint=self.fingerprint)
+        launched = launcher.launch(
+            self.attempt, logs, bootstrap=bootstrap, fingerprint=self.fingerprint, image_id=self.image_id
+        )
         state = launched.state
         log.info("container %s (%s) of %s was started", state.short_id, state.name, self.request.image)
         return launched
@@ -99,6 +104,7 @@ def choose_start(request: StepRequest, image_id: str, host: StepHost) -> Start:
         DrayageError: The engine or the exchange root fails.
     """
     fingerprint, pool = request.fingerprint(image_id), host.standby_pool
+    start = functools.partial(Start, request, image_id, fingerprint)
     standby = pool.find(request, image_id)
     standby_id = standby.state.id if standby else None
     adopted = find_adoptable(
@@ -106,13 +112,13 @@ def choose_start(request: StepRequest, image_id: str, host: StepHost) -> Start:
     )
     if adopted:
         pool.discard(request.identity.run_id)
-        return Start(request, fingerprint, adopted.attempt, ContextPipe(adopted.attempt), adopted.lock, adopted=adopted)
+        return start(adopted.attempt, ContextPipe(adopted.attempt), adopted.lock, adopted=adopted)
     if standby:
         lock = _lock_own(standby.attempt)
         pool.take(standby, request, fingerprint)
-        return Start(request, fingerprint, standby.attempt, standby.context, lock, standby=standby)
+        return start(standby.attempt, standby.context, lock, standby=standby)
     attempt = host.exchange.create(request.identity.directory)
-    return Start(request, fingerprint, attempt, ContextPipe(attempt), _lock_own(attempt))
+    return start(attempt, ContextPipe(attempt), _lock_own(attempt))
 
 
 def _lock_own(attempt: Attempt) -> OwnerLock:

@@ -55,6 +55,7 @@ def adopt(status: str, settings: StepSettings, folder: Path) -> Launched:
         lock=lock,
     )
     with contextlib.ExitStack() as stack:
+        stack.callback(lock.release)
         logs = stack.enter_context(open_output_logs(attempt.stdout, attempt.stderr, Redactor(())))
         launched = launcher.adopt(adopted, logs, ContextPipe(attempt))
         launched.follower.stop("SIGKILL", grace_s=0)
