@@ -25,12 +25,14 @@ class Host:
     deployment: Deployment
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def start(self, job: str, retried: str | None = None) -> subprocess.Popen[bytes]:
+    def start(
+        self, job: str, retried: str | None = None, *, steps: str = "failed", **variables: str
+    ) -> subprocess.Popen[bytes]:
         root, name = str(self.deployment.exchange_root), self.deployment.name
         command = [sys.executable, str(HERE / "interrupted_host.py"), job, str(self.home), root, name]
-        environment = {**os.environ, "CONTRACT_SECRET": "hush-hush"}
+        environment = {**os.environ, "CONTRACT_SECRET": "hush-hush", **variables}
         process = subprocess.Popen(  # noqa: S603 - ours
-            [*command, *([retried] if retried else [])], cwd=HERE, env=environment
+            [*command, *([retried, steps] if retried else [])], cwd=HERE, env=environment
         )
         self.processes.append(process)
         return process

@@ -1,9 +1,14 @@
 """A Dagster host in its own process, for tests that interrupt or kill it.
 
-Usage: ``python interrupted_host.py <job> <dagster home> <exchange root> <deployment> [<run to retry>]``.
+Usage: ``python interrupted_host.py <job> <dagster home> <exchange root> <deployment> [<run to retry> [<steps>]]``.
+``steps`` is ``failed``, which continues the run, or ``all``. In the environment, ``CONTRACT_KILLED_AFTER`` is how many
+materializations are recorded before the process kills itself, and ``CONTRACT_ENV`` a variable of the workload.
 """
 
+import itertools
+import json
 import logging
+import os
 import signal
 import sys
 import threading
@@ -14,6 +19,7 @@ import dagster as dg
 from contract_steps import PIPES_SHELL
 
 from drayage import DrayageClient, EnvSecret, Mount
+from drayage.dagster_internals import RANGE_TAGS
 
 # Dagster imports this file a second time by its path, with the same arguments.
 _ROLE, _HOME, _ROOT, _DEPLOYMENT, *_RETRIED = sys.argv[1:]
@@ -66,6 +72,11 @@ AHEAD_SECOND = """
 cat /drayage/io/context.json; grep -q '"second"' /drayage/io/context.json
 opened; echo started; while [ ! -e /signals/second ]; do sleep 0.1; done
 send report_asset_materialization '{"asset_key":"second","metadata":{},"data_version":null}'; closed
+"""
+# Says which environment it has, and goes on when its own file exists.
+MARKED = """
+opened; echo started $MARK; while [ ! -e /go ]; do sleep 0.1; done
+report "{\\"mark\\":{\\"raw_value\\":\\"$MARK\\",\\"type\\":\\"text\\"}}"; closed
 """
 # A program without Pipes.
 PLAIN = """
@@ -197,6 +208,22 @@ def striking(_context: dg.InitLoggerContext) -> logging.Logger:
     return logger
 
 
+def _partitioned() -> dg.AssetsDefinition:
+    months = dg.StaticPartitionsDefinition([f"2019-0{number}" for number in range(1, 7)])
+
+    @dg.asset(name="report", partitions_def=months, backfill_policy=dg.BackfillPolicy.single_run())
+    def report(context: dg.AssetExecutionContext, drayage: dg.ResourceParam[DrayageClient]) -> object:
+        messages = [
+            {"kind": "partition_metadata", "partition_key": key, "metadata": {"part": int(key[-1])}}
+            for key in context.partition_keys
+        ]
+        custom = "".join(f"custom '{json.dumps(message)}'; " for message in messages)
+        script = f'opened; {custom} report \'{{"rows":{{"raw_value":3,"type":"__infer__"}}}}\'; closed'
+        yield from drayage.run(context=context, image=IMAGE, command=_command(script)).get_results()
+
+    return report
+
+
 def _job(*assets: dg.AssetsDefinition, config: dict[str, Any] | None = None) -> dg.JobDefinition:
     client = DrayageClient(
         exchange_root=_ROOT or None,
@@ -251,6 +278,14 @@ def streamed() -> dg.JobDefinition:
     return _job(_streamed())
 
 
+def marked() -> dg.JobDefinition:
+    return _job(_single(MARKED, env={"MARK": os.environ.get("CONTRACT_ENV", "none")}))
+
+
+def partitioned() -> dg.JobDefinition:
+    return _job(_partitioned())
+
+
 def pooled() -> dg.JobDefinition:
     return _job(_single("opened; sleep 6; report '{}'; closed", pool="engine"))
 
@@ -260,11 +295,37 @@ def crashing() -> dg.JobDefinition:
     return _job(_upstream(), _both("streamed", streaming=True), _both("collected", streaming=False))
 
 
+def _kill_after(materializations: int, instance: dg.DagsterInstance) -> None:
+    """Let this process kill itself as soon as the instance has stored so many materializations."""
+    store, stored = instance.handle_new_event, itertools.count(1)
+
+    def store_or_die(event: Any, **arguments: Any) -> None:
+        store(event, **arguments)
+        if event.dagster_event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and next(stored) == materializations:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    instance.handle_new_event = store_or_die  # type: ignore[method-assign]
+
+
+def _options(instance: dg.DagsterInstance) -> dg.ReexecutionOptions | None:
+    if not _RETRIED:
+        return None
+    if _RETRIED[1:] == ["all"]:
+        return dg.ReexecutionOptions(_RETRIED[0])
+    return dg.ReexecutionOptions.from_failure(_RETRIED[0], instance)
+
+
 if __name__ == "__main__":
     pools = {"concurrency": {"pools": {"granularity": "op", "default_limit": 1}}}
+    months = dict(zip(RANGE_TAGS, ("2019-01", "2019-06"), strict=True)) if _ROLE == "partitioned" else {}
     with dg.DagsterInstance.local_temp(_HOME, overrides=pools) as instance:
-        options = dg.ReexecutionOptions.from_failure(_RETRIED[0], instance) if _RETRIED else None
+        if killed_after := os.environ.get("CONTRACT_KILLED_AFTER"):
+            _kill_after(int(killed_after), instance)
         result = dg.execute_job(
-            dg.reconstructable(globals()[_ROLE]), instance, reexecution_options=options, raise_on_error=False
+            dg.reconstructable(globals()[_ROLE]),
+            instance,
+            reexecution_options=_options(instance),
+            raise_on_error=False,
+            tags=months,
         )
         sys.exit(0 if result.success else 1)

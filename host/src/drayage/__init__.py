@@ -21,9 +21,10 @@ The packages and modules, lowest layer first; the docstring of each package says
 - ``sweeper`` deletes expired containers and exchange directories; ``sensor`` does so on a schedule.
 - ``cli`` is the command line; ``finding`` is the result of one check of ``drayage doctor``.
 
-Below all of them: ``errors`` (every exception), ``identity`` (labels on a container), ``secrets`` and ``redaction``
-(which removes them from everything that is written), ``strangers`` (which opens files that a workload may have
-touched), ``promise``, ``settings``, ``interrupts``, and ``dagster_internals`` (every use of Dagster's non-public API).
+Below all of them: ``errors`` (every exception), ``identity`` (labels on a container), ``fingerprint`` (whether two
+requests are the same), ``secrets`` and ``redaction`` (which removes them from everything that is written),
+``strangers`` (which opens files that a workload may have touched), ``promise``, ``settings``, ``interrupts``, and
+``dagster_internals`` (every use of Dagster's non-public API).
 """
 
 from importlib import import_module

@@ -8,8 +8,13 @@
   Dagster every output again without recording a materialization or a check twice.
 - ``StateBackedDefinitionsLoader`` passes what a code server found out while loading (the images' ids, say) to its run
   workers, so that a worker's definitions are those with which the run was planned.
+- Of a materialization over several partitions, of which an interrupted run recorded some, the others' events are made
+  by Dagster's own function, since Dagster itself records all or none.
 - A run over a range of partitions is identified by two tags that have no public names.
 - Log messages are stored one at a time, at most some hundreds a second; tens of thousands may come at once.
+- Dagster's own record of what a Pipes client launched (``dagster/_core/pipes/reattach.py``) tells a retry from failure
+  which container its step had last. The tags of such a retry have no public names, and one that ``execute_job`` makes
+  has none: its plan takes over the state of its parent.
 - ``PipesClient._is_dagster_maintained`` is overridden in ``client.py``, because Dagster's telemetry reads it.
 
 ``tests/drayage/test_dagster_internals.py`` fails by name if Dagster moves one of them.
@@ -17,17 +22,21 @@
 
 import logging
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
 from dagster._core.definitions import definitions_load_context as load_context
+from dagster._core.definitions.assets.definition.asset_spec import AssetExecutionType
 from dagster._core.definitions.metadata import metadata_map_from_external
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from dagster._core.execution.context.invocation import BaseDirectExecutionContext
+from dagster._core.execution.plan.execute_step import _get_output_asset_events
 from dagster._core.instance.types import _EventListenerLogHandler
 from dagster._core.log_manager import DagsterLogHandler, DagsterLogManager
+from dagster._core.pipes import reattach
+from dagster._core.storage import tags as storage_tags
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
@@ -38,6 +47,8 @@ AnyContext = Context | dg.AssetCheckExecutionContext
 
 RANGE_TAGS = (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
 """The tags with which Dagster marks the first and last partition of a run over several partitions."""
+FROM_FAILURE_TAGS = (storage_tags.RESUME_RETRY_TAG, storage_tags.ASSET_RESUME_RETRY_TAG)
+"""The tags of a retry that skips what has succeeded, of which one is ``true``."""
 
 
 def partition_range(tags: Mapping[str, str]) -> tuple[str, str] | None:
@@ -180,6 +191,32 @@ def silent_materialization(asset_key: dg.AssetKey) -> dg.MaterializeResult[Any]:
     return dg.MaterializeResult(asset_key, metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True})
 
 
+def partitions_of(context: Context, asset_key: dg.AssetKey) -> Sequence[str]:
+    """Return the partitions of an asset that the executing step makes; empty if it has none."""
+    name = context.assets_def.get_output_name_for_asset_key(asset_key)
+    has_partitions = step_context(context).has_asset_partitions_for_output(name)
+    return op_context(context).asset_partition_keys_for_output(name) if has_partitions else ()
+
+
+def log_materializations(
+    context: Context, result: dg.MaterializeResult[Any], asset_key: dg.AssetKey, partitions: Collection[str]
+) -> None:
+    """Log the materializations of some of a result's partitions, as Dagster does for all when it gets the result."""
+    step, name = step_context(context), context.assets_def.get_output_name_for_asset_key(asset_key)
+    output = dg.Output(
+        None,
+        output_name=name,
+        metadata={**(result.metadata or {}), **(step.get_output_metadata(name) or {})},
+        data_version=result.data_version,
+        tags=result.tags,
+    )
+    output_def = step.op_def.output_def_named(name)
+    for event in _get_output_asset_events(
+        asset_key, partitions, output, output_def, {}, step, AssetExecutionType.MATERIALIZATION
+    ):
+        context.log_event(event)
+
+
 def silent_check(context: Context, key: dg.AssetCheckKey) -> dg.Output[None] | None:
     """Return an output that satisfies a check's output without logging an evaluation; None if none is expected."""
     if isinstance(context, DirectContext):
@@ -277,3 +314,37 @@ def _store(instance: dg.DagsterInstance, events: Sequence[dg.EventLogEntry]) -> 
     rows = [storage._event_to_row(event) for event in events]  # noqa: SLF001 - the form of a row is the storage's own
     with storage.run_connection(run_id) as connection:
         connection.execute(SqlEventLogStorageTable.insert(), rows)
+
+
+def record_launch(context: Context, client_name: str, launched: str) -> None:
+    """Record in Dagster's event log what the executing step launches, for a retry of the step to find."""
+    if not isinstance(context, DirectContext):
+        reattach.record_external_launch(op_context(context), client_name=client_name, external_run_id=launched)
+
+
+def last_launch(context: Context, client_name: str, run: dg.DagsterRun) -> str | None:
+    """Return what a run, or one that it continues, last recorded for the executing step with :func:`record_launch`."""
+    handle = reattach.find_latest_launch_handle_for_run(
+        instance=context.instance, run=run, step_key=step_key(context), client_name=client_name
+    )
+    return None if handle is None else handle.external_run_id
+
+
+def continued_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRun | None:
+    """Return the run that a run continues: its parent, if it is a retry from failure.
+
+    Args:
+        instance: Dagster's instance.
+        run: The run.
+
+    Returns:
+        The parent; None if the run does all steps again, or those that somebody selected, or is no retry.
+    """
+    if run.parent_run_id is None:
+        return None
+    from_failure = "true" in (run.tags.get(tag) for tag in FROM_FAILURE_TAGS)
+    if not from_failure and storage_tags.STEP_SELECTION_TAG not in run.tags and run.execution_plan_snapshot_id:
+        plan = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id)
+        known = plan.initial_known_state
+        from_failure = known is not None and known.parent_state is not None
+    return instance.get_run_by_id(run.parent_run_id) if from_failure else None

@@ -114,7 +114,7 @@ class ContainerState:
     Args:
         id: Full id.
         name: Name without a leading slash.
-        image: Name of the image, as it was requested.
+        image: Name of the image, as the step asked for it.
         image_id: Content address of the image.
         status: What it does.
         exit_code: Exit code once it has ended; 128 + n after signal n.

@@ -11,7 +11,8 @@
     └── EngineError              the container engine refused or failed
         ├── EngineUnavailableError   it does not answer
         ├── ImageMissingError        the image is not there and could not be pulled
-        │   └── ImageNotPulledError      the image is not there and must not be pulled
+        │   ├── ImageNotPulledError      the image is not there and must not be pulled
+        │   └── ImageRefusedError        the image is not there, and its registry has none of that name
         ├── ImageChangedError        the image is not the one that the step was defined for
         ├── EntrypointError          the image's command cannot be started
         ├── EngineDiskFullError      it has no space left
@@ -69,6 +70,12 @@ class ImageMissingError(EngineError):
 
 class ImageNotPulledError(ImageMissingError):
     """The image is not on the engine, and the pull policy is ``never``."""
+
+    retry_may_help = False
+
+
+class ImageRefusedError(ImageMissingError):
+    """The image is not on the engine, and its registry has none of that name for this account."""
 
     retry_may_help = False
 

@@ -14,6 +14,7 @@ EXCHANGE = "drayage/exchange"
 KEEP = "drayage/keep"
 KEEP_S = "drayage/keep_s"
 SECRETS = "drayage/secrets"
+IMAGE = "drayage/image"
 FORWARD = "drayage/forward_termination"
 
 _LONGEST_SLUG = 100

@@ -5,7 +5,6 @@ The command line creates containers without importing Dagster, which takes secon
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from drayage.errors import SettingsError
+from drayage.fingerprint import fingerprint_of
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -27,6 +27,16 @@ if TYPE_CHECKING:
 
 AdapterName = Literal["json_lines", "key_value"]
 """How metadata is read from the standard output of a program that does not use Pipes."""
+NOT_OF_THE_CONTAINER = frozenset(
+    {
+        # How it is shown, found and kept.
+        *("name", "pull", "keep", "keep_s"),
+        # How its host treats it: the host that adopts it does so by its own settings.
+        *("timeout_s", "start_timeout_s", "idle_timeout_s", "stop_signal", "stop_grace_s", "forward_termination"),
+        "standby",
+    }
+)
+"""The settings that a retry may change, and still adopt the container that an interrupted run left."""
 _SHOWN_CHARACTERS = 80
 
 
@@ -105,20 +115,34 @@ class StepRequest(ContainerRequest):
     def fingerprint(self, image_id: str) -> str:
         """Return a hash that shows whether a container left by an interrupted run does what this request asks for.
 
+        It covers all that the container is made of and is told: the image's id, command, environment, the names and
+        sources of secrets, ``container_kwargs``, adapter, extras, partitions, the selected assets and checks, and every
+        setting, the labels included, except those of :data:`NOT_OF_THE_CONTAINER`. It does not cover the values of
+        secrets, which could be guessed from a hash.
+
         Args:
             image_id: Content address of the image.
 
         Returns:
-            32 hexadecimal digits; equal for equal image, command, extras, partitions and environment.
+            32 hexadecimal digits.
         """
         context = self.context
-        partitions = None
-        if context.has_partition_key:
-            partitions = context.partition_key
-        elif context.has_partition_key_range:
-            partitions = list(context.partition_keys)
-        asked = [image_id, self.command, self.extras, partitions, sorted(self.environment.items())]
-        return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()[:32]
+        has_assets = context.has_assets_def
+        asked = {
+            "image_id": image_id,
+            "command": self.command,
+            "environment": self.environment,
+            "secrets": {name: self.secret_sources.get(name) for name in self.secrets},
+            "container_kwargs": self.container_kwargs,
+            "adapter": self.adapter,
+            "settings": self.settings.model_dump(exclude=set(NOT_OF_THE_CONTAINER)),
+            "extras": self.extras,
+            "partitions": self._partitions(),
+            "assets": {key.to_user_string() for key in context.selected_asset_keys} if has_assets else (),
+            "checks": {key.to_user_string() for key in context.selected_asset_check_keys} if has_assets else (),
+            "transport": [type(self.context_injector).__qualname__, type(self.message_reader).__qualname__],
+        }
+        return fingerprint_of(asked)
 
 
 def require_image(given: Any) -> None:

@@ -1,6 +1,9 @@
 """Dagster may move what it does not call public; these tests name the piece that moved."""
 
 import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -9,7 +12,7 @@ from drayage import dagster_internals
 
 
 def test_the_step_key_of_an_executing_step_is_still_where_it_was() -> None:
-    seen = []
+    seen: list[str | bool] = []
 
     @dg.asset(op_tags={"team": "a"})
     def one(context: dg.AssetExecutionContext) -> None:
@@ -176,3 +179,88 @@ def test_code_that_is_called_directly_has_a_run_of_its_own() -> None:
 def test_what_is_no_context_is_refused() -> None:
     with pytest.raises(TypeError, match="expected the context of an op, an asset or an asset check, got 5"):
         dagster_internals.executing(5)  # type: ignore[arg-type]
+
+
+@dg.asset
+def _first() -> None: ...
+
+
+@dg.asset(deps=[_first])
+def _second() -> None:
+    raise RuntimeError
+
+
+def _work() -> dg.JobDefinition:
+    return dg.Definitions(
+        assets=[_first, _second], jobs=[dg.define_asset_job("work", executor_def=dg.in_process_executor)]
+    ).resolve_job_def("work")
+
+
+def test_a_retry_from_failure_still_differs_from_a_run_of_all_steps(tmp_path: Path) -> None:
+    """``execute_job`` gives it no tag; the UI and automatic retries do."""
+    job = dg.reconstructable(_work)
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+
+        def continued(options: dg.ReexecutionOptions | None, **tags: str) -> str | None:
+            result = dg.execute_job(job, instance, reexecution_options=options, tags=tags)
+            run = instance.get_run_by_id(result.run_id)
+            assert run is not None
+            parent = dagster_internals.continued_run(instance, run)
+            return None if parent is None else parent.run_id
+
+        assert continued(None) is None
+        failed = instance.get_runs()[0].run_id
+        assert continued(dg.ReexecutionOptions.from_failure(failed, instance)) == failed, "parent_state has changed"
+        assert continued(dg.ReexecutionOptions(failed)) is None
+        for tag in dagster_internals.FROM_FAILURE_TAGS:
+            assert continued(dg.ReexecutionOptions(failed), **{tag: "true"}) == failed
+            assert continued(dg.ReexecutionOptions(failed), **{tag: "false"}) is None
+
+
+def test_what_a_step_launched_is_still_found_in_the_log() -> None:
+    found: list[str | None] = []
+
+    @dg.asset
+    def one(context: dg.AssetExecutionContext) -> None:
+        dagster_internals.record_launch(context, "a", "first")
+        dagster_internals.record_launch(context, "a", "second")
+        dagster_internals.record_launch(context, "b", "other")
+        found.extend(dagster_internals.last_launch(context, client, context.run) for client in ("a", "b", "c"))
+
+    assert dg.materialize([one]).success
+    assert found == ["second", "other", None], "record_external_launch or find_latest_launch_handle_for_run has changed"
+
+
+def test_materializations_of_some_partitions_are_still_logged_as_dagster_logs_them() -> None:
+    partitions = dg.StaticPartitionsDefinition(["x", "y", "z"])
+
+    @dg.asset(partitions_def=partitions, backfill_policy=dg.BackfillPolicy.single_run(), code_version="7")
+    def one(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        key = dg.AssetKey("one")
+        context.add_asset_metadata({"part": "of y"}, asset_key=key, partition_key="y")
+        assert list(dagster_internals.partitions_of(context, key)) == ["x", "y", "z"]
+        result: dg.MaterializeResult[Any] = dg.MaterializeResult(
+            asset_key=key, metadata={"rows": 3}, data_version=dg.DataVersion("v"), tags={"t": "u"}
+        )
+        if context.run.tags.get("some"):
+            dagster_internals.log_materializations(context, result, key, ["x", "y"])
+            yield dagster_internals.silent_materialization(key)
+        else:
+            yield result
+
+    tags = dict(zip(dagster_internals.RANGE_TAGS, ("x", "z"), strict=True))
+    logged = [
+        dg.materialize([one], tags={**tags, **more}).asset_materializations_for_node("one")
+        for more in ({}, {"some": "y"})
+    ]
+    whole, some = ({event.partition: (event.metadata, event.tags) for event in events} for events in logged)
+    assert whole.keys() == {"x", "y", "z"}
+    assert some == {key: whole[key] for key in ("x", "y")}, "_get_output_asset_events has changed"
+
+
+def test_an_asset_without_partitions_has_none() -> None:
+    @dg.asset
+    def one(context: dg.AssetExecutionContext) -> None:
+        assert list(dagster_internals.partitions_of(context, dg.AssetKey("one"))) == []
+
+    assert dg.materialize([one]).success

@@ -27,8 +27,9 @@ from drayage.errors import (
     EngineUnavailableError,
     ImageMissingError,
     ImageNotPulledError,
+    ImageRefusedError,
 )
-from drayage.identity import DEPLOYMENT
+from drayage.identity import DEPLOYMENT, IMAGE
 from drayage.mailbox import FolderMailbox
 
 # Paused and restarting containers go on.
@@ -76,7 +77,10 @@ class DockerEngine:
         except EngineUnavailableError:
             raise
         except EngineError as error:
-            raise ImageMissingError(
+            # A registry that cannot be reached may be back soon; one that has no such image says so at once.
+            is_refused = isinstance(error.__cause__, docker.errors.NotFound)
+            kind = ImageRefusedError if is_refused else ImageMissingError
+            raise kind(
                 f"Image {image!r} is not on the engine and could not be pulled: {error.__cause__ or error}. "
                 f"Check the name, build it (`docker build -t {image} …`), or make sure its registry can be reached."
             ) from error
@@ -253,7 +257,7 @@ def _found(entry: Mapping[str, Any]) -> Found:
     return Found(
         id=entry["Id"],
         name=names[0] if names else "",
-        image=entry["Image"],
+        image=(entry.get("Labels") or {}).get(IMAGE, entry["Image"]),
         status=_status(entry["State"]),
         created_at_s=float(entry["Created"]),
         labels=entry.get("Labels") or {},
@@ -269,7 +273,7 @@ def _state(attributes: Mapping[str, Any]) -> ContainerState:
     return ContainerState(
         id=attributes["Id"],
         name=attributes["Name"].lstrip("/"),
-        image=config["Image"],
+        image=(config.get("Labels") or {}).get(IMAGE, config["Image"]),
         image_id=attributes["Image"],
         status=_status(state["Status"]),
         exit_code=state["ExitCode"],

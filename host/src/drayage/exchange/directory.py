@@ -6,6 +6,7 @@ There is one directory per attempt, ``<root>/<run>/<step>/<attempt>``, and it st
     io/messages.jsonl   what the workload tells Dagster; writable to every user id
     stdout.log  stderr.log  container.json  verdict.json
     failure.txt         everything that was wrong, if it is too long to be shown
+    owners              the runs that have owned the container; locked while one follows it (``owner_lock.py``)
     context.pipe        exists while a standby container may wait for its context (``mailbox.py``)
 
 ``container.json`` records how the container was made, and ``verdict.json`` how the step was judged (``record.py``).

@@ -1,7 +1,16 @@
 """Finds the container that an interrupted run left behind, running or finished, so that its retry can adopt it.
 
-A retry after the host died must not start the same work a second time. Dagster's event log decides what has been
-logged already; the exchange directory decides what has been judged.
+A retry after the host died must not start the same work a second time. Four records decide, each about one thing:
+
+- Dagster's event log says which attempt the step launched last, in this run or in one that it continues. A run that
+  does all steps again continues none, so it adopts nothing.
+- The attempt's file of owners, and Dagster's record of these runs, say whether another run may still follow the
+  container, and the lock on that file whether another process does (``exchange/owner_lock.py``). Such a container is
+  left alone: it is neither adopted nor removed.
+- The exchange directory says whether the container has been judged, and what it was made for.
+- Dagster's event log says which of its results are recorded.
+
+Whatever else runs for the step, for runs that have ended, is removed: its work would meet that of the new container.
 """
 
 import time
@@ -11,8 +20,9 @@ from dataclasses import dataclass
 import dagster as dg
 
 from drayage.dagster_internals import metadata_from_pipes
-from drayage.engine import ContainerState, Engine
+from drayage.engine import ContainerState, Engine, Found
 from drayage.exchange.directory import Attempt, Exchange
+from drayage.exchange.owner_lock import OwnerLock, lock_attempt
 from drayage.exchange.record import ContainerRecord, VerdictRecord
 from drayage.identity import EXCHANGE, RUN, slug
 from drayage.request import StepRequest
@@ -31,6 +41,7 @@ class Adopted:
         already_logged: Results that must not be logged again.
         created_at_s: Time of creation, in seconds since the epoch.
         measures: The numbers that were recorded with its verdict, if it has one.
+        lock: The lock on the attempt, which this process holds.
     """
 
     attempt: Attempt
@@ -39,15 +50,16 @@ class Adopted:
     already_logged: AlreadyLogged
     created_at_s: float
     measures: Mapping[str, dg.MetadataValue]
+    lock: OwnerLock
 
 
 def find_adoptable(
     request: StepRequest, *, engine: Engine, exchange: Exchange, fingerprint: str, standby_id: str | None
 ) -> Adopted | None:
-    """Find a container that an earlier run in this chain of retries left for the same step.
+    """Find the container that this run, or a run that it continues, left for the same step, and take it over.
 
-    Remove containers of the step that cannot be adopted: those that never got a context, have failed since, or were
-    started for another request.
+    Remove containers of the step that cannot be adopted and that no other run may follow: those that never got a
+    context, have failed since, were started for another request, or belong to a run that this one does not continue.
 
     Args:
         request: What the step asks for now.
@@ -62,75 +74,144 @@ def find_adoptable(
     Raises:
         DrayageError: The engine does not answer, or a record cannot be read.
     """
-    identity, log = request.identity, request.context.log
-    lineage = Lineage(request.context, identity.step)
-    found = [engine.state(it.id) for it in engine.find(identity.lineage_labels()) if it.id != standby_id]
-    for state in sorted(found, key=lambda state: -state.started_at_s):
-        if state.status == "gone":
-            continue
-        attempt, run_id = exchange.open(state.labels.get(EXCHANGE, "")), state.labels[RUN]
-        if attempt is None and state.status == "created":
-            # It was created to hold secrets, or its directory is gone: it will never be started.
-            engine.remove(state.id)
-        if attempt is None or not _is_open(lineage, run_id, VerdictRecord.read(attempt)):
-            continue
-        obstacle = _adoption_obstacle(state, attempt, fingerprint)
-        if obstacle is None:
-            log.info("adopting container %s, which run %s started", state.short_id, run_id)
-            return _adopted(lineage, attempt, state, finished=False)
-        log.warning("container %s of run %s is not adopted: %s", state.short_id, run_id, obstacle)
-        engine.remove(state.id)
+    identity = request.identity
+    lineage = Lineage(request.context, identity)
+    found = [each for each in engine.find(identity.lineage_labels()) if each.id != standby_id]
+    has_begun = (exchange.root / identity.run_id / slug(identity.step)).exists()
+    # Most steps are new: for them, Dagster's log need not be read.
+    last = lineage.last_attempt() if found or has_begun or request.context.run.parent_run_id else None
+    search = _Search(request, engine, lineage, fingerprint)
+    left: Found | None = None
+    for each in found:
+        if last is not None and each.labels.get(EXCHANGE) == last:
+            left = each
+        else:
+            search.remove(exchange.open(each.labels.get(EXCHANGE, "")), each)
+    attempt = exchange.open(last) if last is not None else None
+    return None if attempt is None else search.take(attempt, left)
+
+
+class _Search:
+    """Decides about the containers that earlier attempts at a step left.
+
+    Args:
+        request: What the step asks for now.
+        engine: The engine that runs the containers.
+        lineage: What Dagster has recorded of the step.
+        fingerprint: Fingerprint of the request.
+    """
+
+    def __init__(self, request: StepRequest, engine: Engine, lineage: Lineage, fingerprint: str) -> None:
+        self._run_id = request.identity.run_id
+        self._log = request.context.log
+        self._engine = engine
+        self._lineage = lineage
+        self._fingerprint = fingerprint
+
+    def take(self, attempt: Attempt, found: Found | None) -> Adopted | None:
+        """Take an attempt over, if its container can be adopted; remove the container if it never can be.
+
+        Args:
+            attempt: The attempt.
+            found: Its container; None if it has been removed.
+        """
+        lock = self._lock(attempt)
+        if lock is None:
+            return None
+        adopted = None
+        try:
+            # Another run may have removed the container before the lock was taken.
+            state = None if found is None else self._present(found.id)
+            adopted = self._take_locked(attempt, lock, state)
+        finally:
+            if adopted is None:
+                lock.release()
+        return adopted
+
+    def remove(self, attempt: Attempt | None, found: Found) -> None:
+        """Remove a container that this run does not continue, unless it is kept, or another run may follow it."""
+        if attempt is None:
+            # It was created to hold secrets, or its directory is gone: nothing can follow it.
+            if found.status != "ended" and self._lineage.may_take([found.labels[RUN]]):
+                self._engine.remove(found.id)
+            return
+        lock = self._lock(attempt)
+        if lock is None:
+            return
+        try:
+            if VerdictRecord.read(attempt) is None:
+                self._refuse(attempt, found, f"run {self._run_id} does not continue it")
+        finally:
+            lock.release()
+
+    def _take_locked(self, attempt: Attempt, lock: OwnerLock, state: ContainerState | None) -> Adopted | None:
+        record, verdict = ContainerRecord.read(attempt), VerdictRecord.read(attempt)
+        created_at_s = record.created_at_s if record else 0.0
+        owners = lock.owners()
+        if not _is_open(self._lineage, owners, created_at_s, verdict):
+            return None
+        if state is not None:
+            obstacle = self._obstacle(state, attempt, record)
+            if obstacle is not None:
+                self._refuse(attempt, state, obstacle)
+                return None
+            self._log.info("adopting container %s, which run %s started", state.short_id, owners[0])
+            left = state
+        elif verdict is not None and verdict.state is not None and self._is_same(record):
+            # It was judged green, and removed before Dagster recorded the result.
+            left = verdict.state
+            self._log.info("adopting the finished work of container %s", left.short_id)
+        else:
+            return None
+        lock.add_owner(self._run_id)
+        return Adopted(
+            attempt=attempt,
+            state=left,
+            finished=state is None,
+            already_logged=self._lineage.already_logged(owners, left.id, created_at_s=created_at_s),
+            created_at_s=created_at_s,
+            measures=metadata_from_pipes(verdict.measures if verdict else {}),
+            lock=lock,
+        )
+
+    def _lock(self, attempt: Attempt) -> OwnerLock | None:
+        """Lock an attempt; None if it is another run's, or another process's."""
+        lock = lock_attempt(attempt)
+        if lock is not None and self._lineage.may_take(lock.owners()):
+            return lock
+        reason = "another process follows it" if lock is None else f"run {lock.owners()[-1]} has not ended"
+        self._log.info("the container of %s is left alone: %s", attempt.name, reason)
+        if lock is not None:
+            lock.release()
+        return None
+
+    def _present(self, container_id: str) -> ContainerState | None:
+        state = self._engine.state(container_id)
+        return None if state.status == "gone" else state
+
+    def _obstacle(self, state: ContainerState, attempt: Attempt, record: ContainerRecord | None) -> str | None:
+        if state.status == "created":
+            return "it was never started"
+        if attempt.awaits_context:
+            return "it was on standby, and its step never started"
+        if not self._is_same(record):
+            return "what the container is made of, or what its step asks for, has changed since"
+        if state.ended and state.exit_code != 0:
+            return f"it has failed since, with exit code {state.exit_code}"
+        return None
+
+    def _is_same(self, record: ContainerRecord | None) -> bool:
+        return record is not None and record.fingerprint == self._fingerprint
+
+    def _refuse(self, attempt: Attempt, found: Found | ContainerState, obstacle: str) -> None:
+        self._log.warning("container %s of %s is not adopted: %s", found.short_id, attempt.name, obstacle)
+        self._engine.remove(found.id)
         VerdictRecord(green=False, judged_at_s=time.time(), reasons=(f"not adopted: {obstacle}",)).write(attempt)
-    finished = _find_finished(lineage, exchange, slug(identity.step), call=identity.call, fingerprint=fingerprint)
-    if finished is not None:
-        log.info("adopting the finished work of container %s", finished.state.short_id)
-    return finished
 
 
-def _adoption_obstacle(state: ContainerState, attempt: Attempt, fingerprint: str) -> str | None:
-    if state.status == "created":
-        return "it was never started"
-    if attempt.awaits_context:
-        return "it was on standby, and its step never started"
-    record = ContainerRecord.read(attempt)
-    if record is None or record.fingerprint != fingerprint:
-        return "the step's image, command, extras, environment or partition has changed since"
-    if state.ended and state.exit_code != 0:
-        return f"it has failed since, with exit code {state.exit_code}"
-    return None
-
-
-def _is_open(lineage: Lineage, run_id: str, verdict: VerdictRecord | None) -> bool:
+def _is_open(lineage: Lineage, owners: tuple[str, ...], created_at_s: float, verdict: VerdictRecord | None) -> bool:
     """Return whether a container's result is still wanted: it is not red, and Dagster does not have it yet."""
     if verdict is not None and not verdict.green:
         return False
-    return lineage.is_open(run_id, judged_at_s=verdict.judged_at_s if verdict else None)
-
-
-def _find_finished(
-    lineage: Lineage, exchange: Exchange, step_folder: str, *, call: int, fingerprint: str
-) -> Adopted | None:
-    """Find an attempt that was judged green and whose container was removed before Dagster recorded the result."""
-    for run_id in lineage.earlier_runs():
-        for path in sorted((exchange.root / run_id / step_folder).glob("*")):
-            attempt = exchange.open(str(path.relative_to(exchange.root)))
-            record = ContainerRecord.read(attempt) if attempt else None
-            verdict = VerdictRecord.read(attempt) if attempt else None
-            if attempt is None or record is None or verdict is None or verdict.state is None:
-                continue
-            same = record.fingerprint == fingerprint and record.identity.call == call
-            if same and _is_open(lineage, run_id, verdict):
-                return _adopted(lineage, attempt, verdict.state, finished=True)
-    return None
-
-
-def _adopted(lineage: Lineage, attempt: Attempt, state: ContainerState, *, finished: bool) -> Adopted:
-    record, verdict = ContainerRecord.read(attempt), VerdictRecord.read(attempt)
-    return Adopted(
-        attempt=attempt,
-        state=state,
-        finished=finished,
-        already_logged=lineage.already_logged(state.labels[RUN], state.id),
-        created_at_s=record.created_at_s if record else state.started_at_s,
-        measures=metadata_from_pipes(verdict.measures if verdict else {}),
-    )
+    judged_at_s = verdict.judged_at_s if verdict else None
+    return lineage.is_open(owners, created_at_s=created_at_s, judged_at_s=judged_at_s)

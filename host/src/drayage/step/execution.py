@@ -9,7 +9,7 @@ import dagster as dg
 
 from drayage.dagster_internals import EventLogWriter
 from drayage.engine import ContainerState, remove_owned
-from drayage.errors import DrayageError
+from drayage.errors import DrayageError, EngineError
 from drayage.exchange.directory import Attempt
 from drayage.interrupts import between_yields, deliver
 from drayage.pipes.custom_messages import CustomMessages
@@ -54,7 +54,7 @@ class Execution:
         self._streamed = Reports(expected_of(request, streaming=True))
         self._start: Start | None = None
         self._verdict: Verdict | None = None
-        self._streaming = self._left_running = self._ended_early = False
+        self._streaming = self._left_running = self._ended_early = self._has_ended = False
         self._metadata: dict[str, dg.MetadataValue] = {}
         self.invocation: DrayageInvocation | None = None
 
@@ -114,7 +114,8 @@ class Execution:
             debug_text = ledger_reader.no_messages_debug_text()
             facts = runner.facts(state, broken_promises=breaches, debug_text=debug_text)
             self._judge(start, state, logs, session, facts)
-        except BaseException:
+        except BaseException as error:
+            self._refuse_another_time(start, error)
             # The next step may never start.
             self._host.standby_pool.discard(request.identity.run_id)
             # A step that ended before its verdict keeps its measures too, so that their plots have no gaps.
@@ -123,6 +124,7 @@ class Execution:
         finally:
             start.mailbox.collect()
             self._clean_up(start)
+            start.lock.release()
 
     def _log_lines(self, attempt: Attempt, reader: dg.PipesMessageReader) -> LogLines:
         in_file = isinstance(reader, MailboxReader)
@@ -134,6 +136,7 @@ class Execution:
 
     def _take_finished(self, adopted: Adopted) -> ContainerState:
         """Adopt the numbers of a container that an interrupted run judged green and removed."""
+        self._has_ended = True
         self._runner.container_id = adopted.state.id
         self._metadata |= adopted.measures
         return adopted.state
@@ -152,6 +155,7 @@ class Execution:
         except BaseException as error:
             self._end_early(error)
             raise
+        self._has_ended = True
         return runner.result(launched, logs)
 
     def _reported(self) -> Iterator[Any]:
@@ -245,6 +249,18 @@ class Execution:
         self._ended_early = True
         self._verdict = Verdict((Reason("exit", f"it was ended early ({type(error).__name__})"),))
         runner.stop(launched)
+
+    def _refuse_another_time(self, start: Start, error: BaseException) -> None:
+        """Judge a container whose step fails after its end: adopted again, it would make the step fail again."""
+        may_help = isinstance(error, EngineError | dg.DagsterExecutionInterruptedError | KeyboardInterrupt)
+        if may_help or not self._has_ended or self._verdict is not None:
+            return
+        what = " ".join(f"{type(error).__name__} {error}".split())
+        self._verdict = Verdict((Reason("exit", f"the step failed after its container had ended ({what})"),))
+        try:
+            self._runner.record(start.attempt, self._verdict, None, self._measured())
+        except (DrayageError, OSError) as problem:
+            self._note_leftover(problem)
 
     def _clean_up(self, start: Start) -> None:
         """Remove what is not kept; a failure to do so is left to the sweeper, and never masks the step's own error."""

@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from drayage.engine import START, ContainerSpec, ContainerState, Engine, Mailbox, Output
 from drayage.errors import ImageChangedError
 from drayage.exchange.directory import Attempt
 from drayage.exchange.record import record_container
-from drayage.identity import EXCHANGE, FORWARD, KEEP, KEEP_S
+from drayage.identity import EXCHANGE, FORWARD, IMAGE, KEEP, KEEP_S
 from drayage.request import ContainerRequest, StepRequest
 from drayage.step.follower import Follower
 from drayage.step.output import OutputLogs
@@ -97,6 +97,7 @@ class Launcher:
         *,
         bootstrap: Mapping[str, str],
         fingerprint: str,
+        image_id: str | None = None,
     ) -> Launched:
         """Create a container, start it and follow it.
 
@@ -106,6 +107,7 @@ class Launcher:
             logs: Where its output goes.
             bootstrap: Pipes' own environment variables.
             fingerprint: Fingerprint of what the step asks for, for a retry that may adopt the container.
+            image_id: The image that the request's name was found to stand for; None takes the name again.
 
         Returns:
             The running container.
@@ -114,7 +116,7 @@ class Launcher:
             EngineError: The engine refuses, or does not answer.
         """
         created_at, created_at_s = time.monotonic(), time.time()
-        state = self.create(attempt, mailbox, bootstrap=bootstrap)
+        state = self.create(attempt, mailbox, bootstrap=bootstrap, image_id=image_id)
         record_container(attempt, self._request, bootstrap, state, fingerprint=fingerprint, created_at_s=created_at_s)
         follower = self._follower(state.id, logs, self._engine.follow(state.id))
         launched = Launched(state, follower, created_at, started_at=time.monotonic())
@@ -123,18 +125,23 @@ class Launcher:
         follower.start()
         return launched
 
-    def create(self, attempt: Attempt, mailbox: Mailbox, *, bootstrap: Mapping[str, str]) -> ContainerState:
+    def create(
+        self, attempt: Attempt, mailbox: Mailbox, *, bootstrap: Mapping[str, str], image_id: str | None = None
+    ) -> ContainerState:
         """Create a container without starting it.
 
         Args:
             attempt: The container's exchange directory.
             mailbox: Its mailbox.
             bootstrap: Pipes' own environment variables.
+            image_id: As in :meth:`launch`.
 
         Raises:
             EngineError: The engine refuses, or does not answer.
         """
-        state = self._engine.create(spec_of(self._request, attempt, mailbox, bootstrap))
+        spec = spec_of(self._request, attempt, mailbox, bootstrap)
+        # The name may have moved to another image since; its label is what people are shown.
+        state = self._engine.create(replace(spec, image=image_id or spec.image))
         self._on_created(state.id)
         return state
 
@@ -214,6 +221,7 @@ def spec_of(
             **settings.labels,
             **request.identity.labels(),
             EXCHANGE: attempt.name,
+            IMAGE: request.image,
             KEEP: settings.keep,
             KEEP_S: f"{settings.keep_s:g}",
             FORWARD: str(settings.forward_termination).lower(),

@@ -1,14 +1,18 @@
 """Chooses how a step starts: with a container that an interrupted run left, with one on standby, or with a new one."""
 
+import functools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from drayage.engine import Engine, Mailbox
+from drayage.errors import ExchangeError
 from drayage.exchange.directory import Attempt, Exchange
+from drayage.exchange.owner_lock import OwnerLock, lock_attempt
 from drayage.request import StepRequest
 from drayage.step.adoption import Adopted, find_adoptable
 from drayage.step.launch import Launched, Launcher
+from drayage.step.lineage import record_attempt
 from drayage.step.output import OutputLogs
 from drayage.step.standby import Standby, StandbyPool
 
@@ -36,17 +40,21 @@ class Start:
 
     Args:
         request: What the step asks for.
+        image_id: Content address of its image.
         fingerprint: Fingerprint of the request, for a retry that may adopt the container.
         attempt: The exchange directory.
         mailbox: The container's mailbox.
         adopted: The container that an interrupted run left, if it is adopted.
+        lock: The lock on the attempt, which this process holds while it follows the container.
         standby: The container that was started ahead, if it is used.
     """
 
     request: StepRequest
+    image_id: str
     fingerprint: str
     attempt: Attempt
     mailbox: Mailbox
+    lock: OwnerLock
     adopted: Adopted | None = None
     standby: Standby | None = None
 
@@ -64,6 +72,7 @@ class Start:
         Raises:
             DrayageError: The engine refuses, or does not answer.
         """
+        record_attempt(self.request.context, self.attempt, call=self.request.identity.call)
         if self.adopted:
             return launcher.adopt(self.adopted, logs)
         log = self.request.context.log
@@ -73,7 +82,14 @@ class Start:
             state, ahead_s = launched.state, launched.started_at - self.standby.started_at
             log.info("container %s (%s) was started %.1f s ahead", state.short_id, state.name, ahead_s)
             return launched
-        launched = launcher.launch(self.attempt, self.mailbox, logs, bootstrap=bootstrap, fingerprint=self.fingerprint)
+        launched = launcher.launch(
+            self.attempt,
+            self.mailbox,
+            logs,
+            bootstrap=bootstrap,
+            fingerprint=self.fingerprint,
+            image_id=self.image_id,
+        )
         state = launched.state
         log.info("container %s (%s) of %s was started", state.short_id, state.name, self.request.image)
         return launched
@@ -94,6 +110,7 @@ def choose_start(request: StepRequest, image_id: str, host: StepHost) -> Start:
         DrayageError: The engine or the exchange root fails.
     """
     fingerprint, pool = request.fingerprint(image_id), host.standby_pool
+    start = functools.partial(Start, request, image_id, fingerprint)
     standby = pool.find(request, image_id)
     standby_id = standby.state.id if standby else None
     adopted = find_adoptable(
@@ -101,15 +118,30 @@ def choose_start(request: StepRequest, image_id: str, host: StepHost) -> Start:
     )
     if adopted:
         pool.discard(request.identity.run_id)
-        mailbox = _mailbox(host.engine, adopted.attempt, request)
-        return Start(request, fingerprint, adopted.attempt, mailbox, adopted=adopted)
+        return start(adopted.attempt, _mailbox(host.engine, adopted.attempt, request), adopted.lock, adopted=adopted)
     if standby:
+        lock = _lock_own(standby.attempt)
         pool.take(standby, request, fingerprint)
-        return Start(request, fingerprint, standby.attempt, standby.mailbox, standby=standby)
+        return start(standby.attempt, standby.mailbox, lock, standby=standby)
     attempt = host.exchange.create(request.identity.directory)
-    return Start(request, fingerprint, attempt, _mailbox(host.engine, attempt, request))
+    return start(attempt, _mailbox(host.engine, attempt, request), _lock_own(attempt))
 
 
 def _mailbox(engine: Engine, attempt: Attempt, request: StepRequest) -> Mailbox:
     # An adapter reports for a program that does not use Pipes: what that program says is in its output alone.
     return engine.mailbox(attempt.io, receives=request.adapter is None)
+
+
+def _lock_own(attempt: Attempt) -> OwnerLock:
+    """Lock an attempt that this process has made, before its container works.
+
+    Raises:
+        ExchangeError: Something else has taken the lock, or removed the directory.
+    """
+    lock = lock_attempt(attempt)
+    if lock is None:
+        raise ExchangeError(
+            f"{attempt.path} was just made for this step, and another process has taken or removed it. Let no other "
+            "program touch the exchange root, and run the step again."
+        )
+    return lock

@@ -1,13 +1,20 @@
 """Processes the results that a workload reported: judges them, keeps partial results, logs none of them twice."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from typing import Any
 
 import dagster as dg
 
-from drayage.dagster_internals import Context, declared_checks, silent_check, silent_materialization
+from drayage.dagster_internals import (
+    Context,
+    declared_checks,
+    log_materializations,
+    partitions_of,
+    silent_check,
+    silent_materialization,
+)
 from drayage.promise import Promise
 from drayage.request import StepRequest
 from drayage.verdict.own_metadata import beside_own
@@ -21,15 +28,15 @@ Reported = dg.AssetKey | dg.AssetCheckKey
 
 @dataclass(frozen=True)
 class AlreadyLogged:
-    """The events that an interrupted run had already logged for the step when it ended.
+    """The results of a container that are in Dagster's event log: those that an interrupted run had recorded.
 
     Args:
-        assets: Materialized assets.
-        checks: Evaluated checks.
+        assets: Materialized assets, each with its partition; None for an asset without partitions.
+        checks: Evaluated checks; a step evaluates each at most once, for all of its partitions.
     """
 
-    assets: frozenset[dg.AssetKey] = frozenset()
-    checks: frozenset[dg.AssetCheckKey] = frozenset()
+    assets: set[tuple[dg.AssetKey, str | None]] = field(default_factory=set)
+    checks: set[dg.AssetCheckKey] = field(default_factory=set)
 
 
 def promised_assets(context: Context, reports: Sequence[Reported] | None) -> dict[str, dict[str, Promise]]:
@@ -123,17 +130,22 @@ def in_order(context: Context, results: Iterable[Result]) -> list[Result]:
 def without_logged(context: Context, results: Iterable[Result], already_logged: AlreadyLogged) -> Iterator[Any]:
     """Yield the results, but replace those that an interrupted run already logged with outputs that log nothing.
 
+    Dagster records one materialization for each partition of the step. If it was interrupted among them, the missing
+    ones are logged here.
+
     Args:
         context: Dagster's context of the executing step.
         results: What the workload reported.
-        already_logged: What the interrupted run logged.
+        already_logged: What the interrupted run logged; what is logged here is added to it.
 
     Yields:
         One result or silent output for each reported result.
     """
+    logged = {asset for asset, _ in already_logged.assets}
     for result in results:
         key = None if result.asset_key is None else dg.AssetKey.from_coercible(result.asset_key)
-        if isinstance(result, dg.MaterializeResult) and key is not None and key in already_logged.assets:
+        if isinstance(result, dg.MaterializeResult) and key is not None and key in logged:
+            _log_missing(context, key, result, already_logged)
             yield silent_materialization(key)
         elif isinstance(result, dg.AssetCheckResult) and key is not None and result.check_name is not None:
             check = dg.AssetCheckKey(key, result.check_name)
@@ -141,6 +153,16 @@ def without_logged(context: Context, results: Iterable[Result], already_logged: 
             yield result if silent is None else silent
         else:
             yield result
+
+
+def _log_missing(
+    context: Context, key: dg.AssetKey, result: dg.MaterializeResult[Any], already_logged: AlreadyLogged
+) -> None:
+    """Log a materialization of each partition that Dagster has not recorded."""
+    missing = [part for part in partitions_of(context, key) if (key, part) not in already_logged.assets]
+    if missing:
+        log_materializations(context, result, key, missing)
+        already_logged.assets.update((key, partition) for partition in missing)
 
 
 def keep_as_observations(context: Context, results: Sequence[Result], metadata: Mapping[str, dg.MetadataValue]) -> None:

@@ -10,6 +10,7 @@ from fake_process import FakeImage, OutOfMemoryError, Process, Program
 
 from drayage.engine import ContainerSpec, ContainerState, Found, Status, Stream
 from drayage.errors import EntrypointError
+from drayage.identity import IMAGE
 
 KILLED = 128 + signals.SIGKILL
 _NOT_FOUND = 127
@@ -68,7 +69,7 @@ class FakeContainer:
         return ContainerState(
             id=self.id,
             name=self.name,
-            image=self.spec.image,
+            image=self.spec.labels.get(IMAGE, self.spec.image),
             image_id=self.image.id,
             status=self.status,
             exit_code=self._exit_code,

@@ -11,6 +11,7 @@ from fake_process import FakeImage, Process
 
 from drayage.engine import ContainerSpec
 from drayage.exchange.directory import Exchange
+from drayage.exchange.owner_lock import lock_attempt
 from drayage.identity import Identity
 from drayage.redaction import Redactor
 from drayage.request import ContainerRequest
@@ -31,6 +32,8 @@ def waits(_: Process) -> Generator[None, str, int]:
 
 def adopt(status: str, settings: StepSettings, folder: Path) -> Launched:
     attempt = Exchange(folder).create("run/step/0")
+    lock = lock_attempt(attempt)
+    assert lock is not None
     engine = FakeEngine({"image": FakeImage({"wait": waits}, ["wait"])}, clock=lambda: time.time() - AGE_S)
     container_id = engine.create(ContainerSpec("image")).id
     engine.start(container_id)
@@ -47,8 +50,10 @@ def adopt(status: str, settings: StepSettings, folder: Path) -> Launched:
         already_logged=AlreadyLogged(),
         created_at_s=time.time() - AGE_S,
         measures={},
+        lock=lock,
     )
     with contextlib.ExitStack() as stack:
+        stack.callback(lock.release)
         logs = stack.enter_context(open_output_logs(attempt.stdout, attempt.stderr, Redactor(())))
         launched = launcher.adopt(adopted, logs)
         launched.follower.stop("SIGKILL", grace_s=0)
