@@ -9,6 +9,7 @@
 - ``StateBackedDefinitionsLoader`` passes what a code server found out while loading (the images' ids, say) to its run
   workers, so that a worker's definitions are those with which the run was planned.
 - A run over a range of partitions is identified by two tags that have no public names.
+- No public property identifies an instance, or says in which folder the compute logs are.
 - ``PipesClient._is_dagster_maintained`` is overridden in ``client.py``, because Dagster's telemetry reads it.
 
 ``tests/drayage/test_dagster_internals.py`` fails by name if Dagster moves one of them.
@@ -16,18 +17,24 @@
 
 import uuid
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import dagster as dg
 from dagster._core.definitions import definitions_load_context as load_context
 from dagster._core.definitions.metadata import metadata_map_from_external
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from dagster._core.execution.context.invocation import BaseDirectExecutionContext
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 Context = dg.OpExecutionContext | dg.AssetExecutionContext
 AnyContext = Context | dg.AssetCheckExecutionContext
+
+_INSTANCE_KEY = "drayage/instance"
+_instance_ids: WeakKeyDictionary[dg.DagsterInstance, str] = WeakKeyDictionary()
 
 RANGE_TAGS = (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
 """The tags with which Dagster marks the first and last partition of a run over several partitions."""
@@ -202,3 +209,44 @@ def step_events(instance: dg.DagsterInstance, run_id: str, step: str) -> Iterato
     for entry in instance.all_logs(run_id, of_type=wanted):
         if entry.dagster_event is not None and entry.dagster_event.step_key == step:
             yield entry.timestamp, entry.dagster_event
+
+
+def instance_id(instance: dg.DagsterInstance) -> str:
+    """Return an id of a Dagster instance, the same in each of its processes on every machine.
+
+    It is kept in the storage of the runs, beside the daemon's cursors, which every storage has: whoever knows the runs
+    knows the id.
+
+    Args:
+        instance: Dagster's instance.
+    """
+    if instance not in _instance_ids:
+        storage = instance.daemon_cursor_storage
+        if _INSTANCE_KEY not in storage.get_cursor_values({_INSTANCE_KEY}):
+            storage.set_cursor_values({_INSTANCE_KEY: str(uuid.uuid4())})
+        # Read again: another process may have been faster.
+        _instance_ids[instance] = storage.get_cursor_values({_INSTANCE_KEY})[_INSTANCE_KEY]
+    return _instance_ids[instance]
+
+
+def recording_instance(context: Context) -> str | None:
+    """Return the id of the instance that has a record of the run; None if the run ends with this process.
+
+    Args:
+        context: Dagster's context of the executing step.
+    """
+    if isinstance(context, DirectContext) or context.instance.is_ephemeral:
+        return None
+    return instance_id(context.instance)
+
+
+def compute_logs_folder(instance: dg.DagsterInstance) -> Path | None:
+    """Return the folder with the compute logs of all runs; None if they are not kept on this machine.
+
+    Args:
+        instance: Dagster's instance.
+    """
+    manager = instance.compute_log_manager
+    if not isinstance(manager, LocalComputeLogManager):
+        return None
+    return Path(manager.get_captured_local_path(["log"], "out")).parent

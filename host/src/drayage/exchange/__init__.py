@@ -1,6 +1,6 @@
 """Keeps one directory per attempt on the host's disk, from the attempt's context to its verdict.
 
 Reading order: ``directory`` (the files of one attempt) → ``record`` (``container.json`` and ``verdict.json``) →
-``context_pipe`` (a context that is delivered late) → ``history`` (all attempts, for people) → ``trial_folder`` (where
-``drayage conform`` works).
+``context_pipe`` (a context that is delivered late) → ``process_lock`` (which processes still live) →
+``history`` (all attempts, for people) → ``trial_folder`` (where ``drayage conform`` works).
 """
