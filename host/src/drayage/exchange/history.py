@@ -1,6 +1,5 @@
 """Finds past attempts under the exchange root, and those of their containers that the engine still has."""
 
-import bisect
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -22,7 +21,7 @@ RESERVED = frozenset({REPLAYS, IMAGES, PROCESSES})
 """The folders below the exchange root that are no runs."""
 
 _NAMED = 10
-_SLACK_S = 60.0
+_LOOKED_BACK = 20
 
 
 @dataclass(frozen=True)
@@ -88,13 +87,13 @@ class History:
             limit: Read only the records of so many runs, the latest; None reads all.
         """
         found: list[list[PastAttempt]] = []
-        for changed_s, name in sorted(self._run_folders(), reverse=True):
-            # A run begins before the last change of its folder. The folder is made just before the time is recorded.
-            if limit is not None and len(found) >= limit and changed_s < found[limit - 1][0].created_at_s - _SLACK_S:
-                break
+        for _, name in sorted(self._run_folders(), reverse=True):
             if steps := self._steps(name):
-                bisect.insort(found, steps, key=lambda steps: -steps[0].created_at_s)
-        return found[:limit]
+                found.append(steps)
+            # A folder changes when a step of its run begins, so that an older run may stand before a younger one.
+            if limit is not None and len(found) == limit + _LOOKED_BACK:
+                break
+        return sorted(found, key=lambda steps: -steps[0].created_at_s)[:limit]
 
     def run(self, wanted: str) -> list[PastAttempt]:
         """Return the attempts of one run, in order of creation.

@@ -1,6 +1,8 @@
 """Sweeps the compute logs that Dagster keeps on this machine: what runs printed, for the UI to show."""
 
 import contextlib
+import os
+import stat
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -57,22 +59,23 @@ class ComputeLogSweep:
             # Assets have folders here too.
             if _is_run_id(run.run_id):
                 with contextlib.suppress(FileNotFoundError):
-                    path = run.path / _FOLDER
-                    if not path.is_symlink():
-                        yield Group(f"{run.name}/{_FOLDER}", path, run.run_id, path.lstat().st_mtime_ns)
+                    path = f"{run.path}/{_FOLDER}"
+                    status = os.lstat(path)
+                    if stat.S_ISDIR(status.st_mode):
+                        yield Group(f"{run.name}/{_FOLDER}", path, run.run_id, status.st_mtime_ns)
 
     def _sweep_run(self, logs: Group, *, for_age: bool) -> None:
         # A run that Dagster does not know may be another instance's with the same folder: its logs go by their age.
         is_due = self.runs.is_over(logs.run_id, "") if self.runs.is_known(logs.run_id) else for_age
         if not is_due:
             return
-        if problems := remove_tree(logs.path):
+        if problems := remove_tree(Path(logs.path)):
             self.report.fail(logs.name, problems[0])
             return
         self.report.compute_logs.append(logs.run_id)
         with contextlib.suppress(OSError):
             # An I/O manager may have stored something beside them.
-            logs.path.parent.rmdir()
+            Path(logs.path).parent.rmdir()
 
 
 def _is_run_id(name: str) -> bool:

@@ -77,7 +77,7 @@ class DirectorySweep:
                 yield group
 
     def _sweep_run(self, run: Group, *, for_age: bool) -> None:
-        attempts = {Attempt(found.path, found.name): found for found in self._attempts(run)}
+        attempts = {Attempt(Path(found.path), found.name): found for found in self._attempts(run)}
         if not attempts or not self._may_go(run, attempts, for_age=for_age):
             return
         for attempt in attempts:
@@ -88,7 +88,7 @@ class DirectorySweep:
                 self.report.fail(attempt.name, _summary(problems))
             else:
                 self.report.directories.append(attempt.name)
-        for folder in (*{attempt.path.parent for attempt in attempts}, run.path):
+        for folder in (*{attempt.path.parent for attempt in attempts}, Path(run.path)):
             # What is not an attempt, or in use, stays.
             with contextlib.suppress(OSError):
                 folder.rmdir()

@@ -19,7 +19,7 @@ _SETTLED_S = 3600.0
 _LONGEST_MEASURING_S = 2.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Group:
     """A folder that is kept or removed as a whole, such as that of a run.
 
@@ -31,7 +31,7 @@ class Group:
     """
 
     name: str
-    path: Path
+    path: str
     run_id: str
     changed_ns: int
 
@@ -56,7 +56,7 @@ class Sizes:
     report: SweepReport
     _known: dict[str, tuple[int, int]] = field(default_factory=dict)
     _seen: dict[str, tuple[int, int]] = field(default_factory=dict)
-    _deadline: float = field(default_factory=lambda: time.monotonic() + _LONGEST_MEASURING_S)
+    _left_s: float = field(default_factory=lambda: _LONGEST_MEASURING_S)
 
     def __post_init__(self) -> None:
         """Read the file; without it, or if something else wrote to it, everything is measured again."""
@@ -72,18 +72,20 @@ class Sizes:
             group: The folder.
             is_used: Whether a container may still write to it.
         """
-        known = self._known.get(str(group.path))
+        known = self._known.get(group.path)
         if known is not None and known[0] == group.changed_ns and not is_used:
-            self._seen[str(group.path)] = known
+            self._seen[group.path] = known
             return known[1]
-        if time.monotonic() > self._deadline:
+        if self._left_s <= 0:
             self.report.unmeasured += 1
             return None
+        began = time.monotonic()
         size = measure_tree(group.path)
+        self._left_s -= time.monotonic() - began
         for problem in size.problems:
             self.report.fail(f"{group.name} cannot be measured", problem)
         if not is_used and self.now_s - max(size.changed_s, group.changed_s) > _SETTLED_S:
-            self._seen[str(group.path)] = (group.changed_ns, size.size_bytes)
+            self._seen[group.path] = (group.changed_ns, size.size_bytes)
         return size.size_bytes
 
     def save(self) -> None:
@@ -134,7 +136,9 @@ def find_due(
     yield from reversed(due)
 
 
-def find_groups(root: Path, report: SweepReport, *, prefix: str = "", run_id: str | None = None) -> Iterator[Group]:
+def find_groups(
+    root: str | Path, report: SweepReport, *, prefix: str = "", run_id: str | None = None
+) -> Iterator[Group]:
     """Find the folders in a folder; links are none.
 
     Args:
@@ -152,7 +156,7 @@ def find_groups(root: Path, report: SweepReport, *, prefix: str = "", run_id: st
                 try:
                     if entry.is_dir(follow_symlinks=False):
                         changed_ns = entry.stat(follow_symlinks=False).st_mtime_ns
-                        yield Group(f"{prefix}{entry.name}", Path(entry.path), run_id or entry.name, changed_ns)
+                        yield Group(f"{prefix}{entry.name}", entry.path, run_id or entry.name, changed_ns)
                 except FileNotFoundError:
                     continue
     except FileNotFoundError:

@@ -33,7 +33,7 @@ class TreeSize:
     problems: list[OSError] = field(default_factory=list)
 
 
-def measure_tree(path: Path) -> TreeSize:
+def measure_tree(path: str | Path) -> TreeSize:
     """Measure a folder.
 
     Args:

@@ -105,19 +105,19 @@ def test_the_latest_runs_are_those_that_began_last(tmp_path: Path, limit: int) -
 def test_only_the_records_that_are_asked_for_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     exchange = Exchange(tmp_path)
     now_s = time.time()
-    for number in range(50):
+    for number in range(150):
         created_at_s = now_s - 1000 * number
-        attempt = exchange.create(f"run{number:02}/step/0")
+        attempt = exchange.create(f"run{number:03}/step/0")
         attempt.write_json("container.json", {**RECORD, "run_id": "r", "step": "step", "created_at_s": created_at_s})
-        os.utime(tmp_path / f"run{number:02}", (created_at_s, created_at_s))
+        os.utime(tmp_path / f"run{number:03}", (created_at_s, created_at_s))
     read = []
     monkeypatch.setattr(Attempt, "read_json", lambda _, name: read.append(name))
     history = History(exchange)
-    assert len(history.run("last")) == len(history.run("run33")) == 1
-    assert len(read) <= 6
-    with pytest.raises(DrayageError, match=r"several runs \(run00, .*run09 …\)"):
+    assert len(history.run("last")) == len(history.run("run133")) == 1
+    assert len(read) < 50
+    with pytest.raises(DrayageError, match=r"several runs \(run000, .*run009 …\)"):
         history.run("run")
-    assert len(read) <= 30
+    assert len(read) < 100
 
 
 def test_a_record_that_cannot_be_read_hides_no_other(tmp_path: Path, history: History) -> None:

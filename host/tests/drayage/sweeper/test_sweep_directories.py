@@ -199,7 +199,7 @@ def test_settled_sizes_are_remembered_and_others_measured_again(swept: Swept, mo
     swept.sweep()
     measured = []
     measure = retention.measure_tree
-    monkeypatch.setattr(retention, "measure_tree", lambda path: (measured.append(path.name), measure(path))[1])
+    monkeypatch.setattr(retention, "measure_tree", lambda path: (measured.append(Path(path).name), measure(path))[1])
     assert swept.sweep(attempts_bytes=int(1.5 * MIB)).directories == [f"{settled}/step/0"]
     assert measured == [fresh]
 
