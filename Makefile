@@ -68,6 +68,10 @@ benchmark-runner: ## Time one step bare, with the stock client and with drayage,
 	@.venv/bin/python benchmark/runner.py
 	@.venv/bin/python benchmark/idle_readers.py
 
+.PHONY: benchmark-scale
+benchmark-scale: ## Time listing and sweeping with 100,000 attempts under one exchange root, and write JSON
+	@.venv/bin/python benchmark/scale.py
+
 .PHONY: dev
 dev: up ## Run Dagster on this machine with SQLite, to work on the host's code
 	@bootstrap/dev.sh $(ENV_FILE)

@@ -53,7 +53,8 @@ class Deployment:
     events: "EngineEvents"
 
     def client(self, **arguments: Any) -> DrayageClient:
-        return DrayageClient(exchange_root=self.exchange_root, deployment=self.name, **{"network": "none", **arguments})
+        given = {"exchange_root": self.exchange_root, "network": "none", **arguments}
+        return DrayageClient(deployment=self.name, **given)
 
     def containers(self) -> list[Any]:
         return list(

@@ -1,14 +1,18 @@
 """What the sweeper removes, and what it leaves alone."""
 
 import contextlib
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import dagster as dg
 import docker.errors
 import pytest
 from contract_steps import GREEN, SHELL_IMAGE, Deployment, materialize, shell, step, wait_until
 
-from drayage import DrayageClient, SweepLimits
+from drayage import DrayageClient, EnvSecret, SweepLimits, SweepReport
 from drayage.exchange.trial_folder import trial_folder
 
 pytestmark = pytest.mark.engine
@@ -59,11 +63,64 @@ def test_the_sweeper_removes_what_a_killed_conform_left_but_not_a_running_one(
 def test_the_sweeper_stops_a_container_whose_run_is_over(
     instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient
 ) -> None:
-    labels = {"drayage/deployment": deployment.name, "drayage/run_id": "gone", "drayage/root_run_id": "gone"}
+    run = instance.create_run_for_job(dg.job(name="swept")(lambda: None))
+    instance.report_run_failed(run)
+    labels = {"drayage/deployment": deployment.name, "drayage/run_id": run.run_id}
     deployment.engine.containers.run("debian:trixie-slim", ["sleep", "600"], detach=True, labels=labels)
-    report = client.sweeper(instance).sweep()
+    report = client.sweeper(instance, SweepLimits(orphan_grace_s=-1)).sweep()
     assert len(report.stopped) == 1
     assert [container.status for container in deployment.containers()] == ["ended"]
+
+
+@pytest.mark.parametrize("is_shared", [True, False], ids=["one exchange root", "two exchange roots"])
+def test_two_instances_with_the_same_deployment_leave_each_other_alone(
+    instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient, tmp_path: Path, *, is_shared: bool
+) -> None:
+    """As two projects with all defaults on one engine have it: containers, volumes, run workers and directories."""
+    secrets = {"token": EnvSecret("PATH")}
+    materialize(instance, client, step(shell("exit 1"), keep_s=0, secrets=secrets))
+    (kept,) = deployment.containers()
+    (other_home := tmp_path / "other").mkdir()
+    other_client = client if is_shared else deployment.client(exchange_root=tmp_path / "other-exchange")
+    limits = SweepLimits(orphan_grace_s=-1, attempts_bytes=0, compute_logs_bytes=0)
+    with dg.DagsterInstance.local_temp(str(other_home)) as other:
+        script = f"while [ ! -e /go ]; do sleep 0.1; done; {GREEN}"
+        with ThreadPoolExecutor(1) as pool:
+            outcome = pool.submit(materialize, instance, client, step(shell(script), secrets=secrets, timeout_s=120))
+            wait_until(lambda: len(deployment.containers()) > 1, what="the step's container")
+            theirs = other_client.sweeper(other, limits).sweep()
+            deployment.release()
+            assert outcome.result().success, outcome.result().failure
+    assert theirs == SweepReport()
+    assert client.sweeper(instance, limits).sweep().removed == [kept.id]
+
+
+def test_a_killed_script_leaves_its_container_to_the_sweeper_and_a_living_one_does_not(
+    instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient
+) -> None:
+    """``dg.materialize`` without an instance keeps no record: the lock of its process shows when it is over."""
+    script = (
+        "import dagster as dg\n"
+        "from contract_steps import step, shell\n"
+        "from drayage import DrayageClient\n"
+        f"client = DrayageClient(exchange_root={str(deployment.exchange_root)!r}, deployment={deployment.name!r})\n"
+        "dg.materialize([step(shell('sleep 600'), keep_s=0)], resources={'drayage': client})\n"
+    )
+    command = [sys.executable, "-c", script]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as host:  # noqa: S603 - ours
+        try:
+            wait_until(
+                lambda: [it for it in deployment.containers() if it.status == "running"], what="the script's container"
+            )
+            sweeper = client.sweeper(instance, SweepLimits(orphan_grace_s=-1, attempts_bytes=0))
+            assert sweeper.sweep().stopped == []
+        finally:
+            host.kill()
+            host.wait()
+    assert len(sweeper.sweep().stopped) == 1
+    report = client.sweeper(instance, SweepLimits(orphan_grace_s=-1, attempts_bytes=0)).sweep()
+    assert (len(report.removed), len(report.directories)) == (1, 1)
 
 
 def test_the_sweeper_leaves_a_running_step_alone(

@@ -18,7 +18,7 @@ The packages and modules, lowest layer first; the docstring of each package says
 - ``replay`` runs a recorded step again, outside Dagster.
 - ``component`` declares a workload in YAML, ``conform`` checks an image against the workload contract, and
   ``scaffold`` writes a new workload.
-- ``sweeper`` deletes expired containers and exchange directories; ``sensor`` does so on a schedule.
+- ``sweeper`` deletes expired containers, exchange directories and compute logs; ``sensor`` does so on a schedule.
 - ``cli`` is the command line; ``finding`` is the result of one check of ``drayage doctor``.
 
 Below all of them: ``errors`` (every exception), ``identity`` (labels on a container), ``fingerprint`` (whether two
@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from drayage.sensor import build_sweeper_sensor
     from drayage.settings import ClientSettings, StepSettings
     from drayage.step.invocation import DrayageInvocation
-    from drayage.sweeper import Sweeper, SweepLimits, SweepReport
+    from drayage.sweeper.limits import SweepLimits, SweepReport
+    from drayage.sweeper.sweep import Sweeper
     from drayage.verdict.promises import promises
 
 __all__ = [
@@ -89,7 +90,8 @@ _HOMES = {
     "drayage.secrets": ("EnvSecret", "FileSecret"),
     "drayage.sensor": ("build_sweeper_sensor",),
     "drayage.settings": ("ClientSettings", "StepSettings"),
-    "drayage.sweeper": ("Sweeper", "SweepLimits", "SweepReport"),
+    "drayage.sweeper.limits": ("SweepLimits", "SweepReport"),
+    "drayage.sweeper.sweep": ("Sweeper",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -17,6 +17,7 @@ from drayage.engine import Engine
 from drayage.engines import default_engine
 from drayage.errors import DrayageError, SettingsError
 from drayage.exchange.directory import Exchange
+from drayage.exchange.process_lock import own_process
 from drayage.identity import Identity
 from drayage.pipes.values import require_extras
 from drayage.request import (
@@ -34,7 +35,8 @@ from drayage.step.execution import Execution
 from drayage.step.invocation import DrayageInvocation
 from drayage.step.standby import StandbyPool
 from drayage.step.start import StepHost
-from drayage.sweeper import Sweeper, SweepLimits
+from drayage.sweeper.limits import SweepLimits
+from drayage.sweeper.sweep import Sweeper
 from drayage.verdict.failure import error_failure
 from drayage.verdict.results import Reported, promised_assets, wanted_checks
 
@@ -255,6 +257,7 @@ class DrayageClient(PipesDockerClient):
             step=dagster_internals.step_key(context),
             attempt=context.retry_number,
             call=call,
+            instance=dagster_internals.recording_instance(context) or own_process(self._host.exchange.root),
         )
 
     def _step_settings(self, context: Context, overrides: Mapping[str, Any]) -> StepSettings:

@@ -15,6 +15,7 @@
 - Dagster's own record of what a Pipes client launched (``dagster/_core/pipes/reattach.py``) tells a retry from failure
   which container its step had last. The tags of such a retry have no public names, and one that ``execute_job`` makes
   has none: its plan takes over the state of its parent.
+- No public property identifies an instance, or says in which folder the compute logs are.
 - ``PipesClient._is_dagster_maintained`` is overridden in ``client.py``, because Dagster's telemetry reads it.
 
 ``tests/drayage/test_dagster_internals.py`` fails by name if Dagster moves one of them.
@@ -23,8 +24,10 @@
 import logging
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import dagster as dg
 from dagster._core.definitions import definitions_load_context as load_context
@@ -39,11 +42,15 @@ from dagster._core.pipes import reattach
 from dagster._core.storage import tags as storage_tags
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 from dagster._core.utils import coerce_valid_log_level
 
 Context = dg.OpExecutionContext | dg.AssetExecutionContext
 AnyContext = Context | dg.AssetCheckExecutionContext
+
+_INSTANCE_KEY = "drayage/instance"
+_instance_ids: WeakKeyDictionary[dg.DagsterInstance, str] = WeakKeyDictionary()
 
 RANGE_TAGS = (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
 """The tags with which Dagster marks the first and last partition of a run over several partitions."""
@@ -348,3 +355,44 @@ def continued_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.Dagste
         known = plan.initial_known_state
         from_failure = known is not None and known.parent_state is not None
     return instance.get_run_by_id(run.parent_run_id) if from_failure else None
+
+
+def instance_id(instance: dg.DagsterInstance) -> str:
+    """Return an id of a Dagster instance, the same in each of its processes on every machine.
+
+    It is kept in the storage of the runs, beside the daemon's cursors, which every storage has: whoever knows the runs
+    knows the id.
+
+    Args:
+        instance: Dagster's instance.
+    """
+    if instance not in _instance_ids:
+        storage = instance.daemon_cursor_storage
+        if _INSTANCE_KEY not in storage.get_cursor_values({_INSTANCE_KEY}):
+            storage.set_cursor_values({_INSTANCE_KEY: str(uuid.uuid4())})
+        # Read again: another process may have been faster.
+        _instance_ids[instance] = storage.get_cursor_values({_INSTANCE_KEY})[_INSTANCE_KEY]
+    return _instance_ids[instance]
+
+
+def recording_instance(context: Context) -> str | None:
+    """Return the id of the instance that has a record of the run; None if the run ends with this process.
+
+    Args:
+        context: Dagster's context of the executing step.
+    """
+    if isinstance(context, DirectContext) or context.instance.is_ephemeral:
+        return None
+    return instance_id(context.instance)
+
+
+def compute_logs_folder(instance: dg.DagsterInstance) -> Path | None:
+    """Return the folder with the compute logs of all runs; None if they are not kept on this machine.
+
+    Args:
+        instance: Dagster's instance.
+    """
+    manager = instance.compute_log_manager
+    if not isinstance(manager, LocalComputeLogManager):
+        return None
+    return Path(manager.get_captured_local_path(["log"], "out")).parent

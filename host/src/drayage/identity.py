@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 
 DEPLOYMENT = "drayage/deployment"
+INSTANCE = "drayage/instance"
 RUN = "drayage/run_id"
 ROOT_RUN = "drayage/root_run_id"
 STEP = "drayage/step"
@@ -32,6 +33,8 @@ class Identity:
         step: Dagster's step key.
         attempt: Dagster's retry number of the step within the run, from 0.
         call: Number of the client's call within the attempt, from 0.
+        instance: Id of the Dagster instance that has a record of the run, or name of the process that the run ends
+            with; empty in records of earlier versions.
     """
 
     deployment: str
@@ -40,13 +43,15 @@ class Identity:
     step: str
     attempt: int
     call: int
+    instance: str = ""
 
     def labels(self) -> dict[str, str]:
-        """Return the labels that identify the container: deployment, runs, step, attempt and call."""
+        """Return the labels that identify the container: deployment, instance, runs, step, attempt and call."""
         return {
             **self.lineage_labels(),
             RUN: self.run_id,
             ATTEMPT: str(self.attempt),
+            **({INSTANCE: self.instance} if self.instance else {}),
         }
 
     def lineage_labels(self) -> dict[str, str]:

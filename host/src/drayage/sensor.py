@@ -3,7 +3,7 @@
 import dagster as dg
 
 from drayage.client import DrayageClient
-from drayage.sweeper import SweepLimits
+from drayage.sweeper.limits import SweepLimits
 
 
 def build_sweeper_sensor(
@@ -30,7 +30,7 @@ def build_sweeper_sensor(
         evaluation_fn=sweep,
         minimum_interval_seconds=interval_s,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Removes containers, volumes and exchange directories of steps that are past their retention.",
+        description="Removes containers, exchange directories and compute logs that are past their retention.",
         # Dagster asks for a target; this sensor requests no run.
         asset_selection=dg.AssetSelection.all(),
     )

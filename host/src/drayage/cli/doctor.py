@@ -70,7 +70,7 @@ def _images(setup: Setup, asked: list[str]) -> list[Finding]:
     """Examine the images that are asked for, or those of the last run."""
     names = list(asked)
     if not names:
-        runs = setup.history.runs()
+        runs = setup.history.runs(limit=1)
         names = sorted({require_record(step).image for step in (runs[0] if runs else ()) if step.record})
 
     return [examine(f"image {name}", partial(_image, setup, name)) for name in names]

@@ -3,21 +3,40 @@
 import datetime as dt
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
-from drayage.cli.screen import AsJson, Run, Setup, print_json, print_table
+from drayage.cli.screen import AsJson, Run, Setup, note, print_json, print_table
 from drayage.engine import ContainerState
 from drayage.exchange.history import LAST, PastAttempt, states, status
 
-_WORST_FIRST = ("failed", "lost", "unjudged", "running", "paused", "restarting", "created", "waiting", "succeeded")
+_WORST_FIRST = (
+    "failed",
+    "unreadable",
+    "lost",
+    "unjudged",
+    "running",
+    "paused",
+    "restarting",
+    "created",
+    "waiting",
+    "succeeded",
+)
 
 
-def runs(ctx: typer.Context, *, as_json: AsJson = False) -> None:
-    """List the runs whose steps are recorded, latest first."""
+def runs(
+    ctx: typer.Context,
+    *,
+    limit: Annotated[int, typer.Option(min=1, help="List so many runs, the latest.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List the latest runs whose steps are recorded, latest first."""
     setup: Setup = ctx.obj
-    found = setup.history.runs()
+    found = setup.history.runs(limit + 1)
+    if len(found) > limit:
+        note(f"The latest {limit} runs; --limit lists more.")
+    found = found[:limit]
     present = states([step for steps in found for step in steps], setup.engine)
     rows = [_run_row([_step_row(step, present.get(step.attempt.name)) for step in steps]) for steps in found]
     if as_json:
@@ -62,7 +81,7 @@ def _step_row(step: PastAttempt, container: ContainerState | None) -> dict[str, 
         "peak_memory_mib": step.measure("peak_memory_mib"),
         "container": _presence(container),
         "container_id": container.id if container else None,
-        "reasons": list(step.verdict.reasons) if step.verdict else [],
+        "reasons": [step.problem] if step.problem else list(step.verdict.reasons) if step.verdict else [],
         "directory": str(step.attempt.path),
     }
 

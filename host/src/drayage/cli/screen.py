@@ -28,6 +28,9 @@ EXIT_INTERRUPTED = 130
 # Width of a table that is not printed to a terminal.
 _PLAIN_WIDTH = 160
 
+# Number of runs that a shell offers.
+_COMPLETED = 50
+
 
 def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the shell's completions of a run, latest first.
@@ -36,7 +39,7 @@ def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
         ctx: The command's context.
         incomplete: What has been typed.
     """
-    runs = [short_run_id(steps[0].run_id) for steps in _history(ctx).runs()]
+    runs = [short_run_id(steps[0].run_id) for steps in _history(ctx).runs(limit=_COMPLETED)]
     return [name for name in (LAST, *runs) if name.startswith(incomplete)]
 
 

@@ -18,9 +18,15 @@ def sweep(
     orphan_grace_s: Annotated[
         float, typer.Option(help="Keep containers this long after their run's end, for a retry to adopt, in seconds.")
     ] = 300.0,
+    max_log_age_days: Annotated[
+        float, typer.Option(help="Remove Dagster's compute logs on this machine older than this, in days.")
+    ] = 30.0,
+    max_log_gib: Annotated[
+        float, typer.Option(help="Remove the oldest of these compute logs beyond this total size, in GiB.")
+    ] = 10.0,
     as_json: AsJson = False,
 ) -> None:
-    """Remove containers, volumes, run workers and exchange directories that are past their retention.
+    """Remove containers, run workers, exchange directories and compute logs that are past their retention.
 
     Needs DAGSTER_HOME: Dagster knows which runs are over.
     """
@@ -28,11 +34,15 @@ def sweep(
     import dagster as dg  # noqa: PLC0415
 
     from drayage.client import DrayageClient  # noqa: PLC0415
-    from drayage.sweeper import SweepLimits  # noqa: PLC0415
+    from drayage.sweeper.limits import SweepLimits  # noqa: PLC0415
 
     setup: Setup = ctx.obj
     limits = SweepLimits(
-        attempt_age_s=max_age_days * 24 * 3600, attempts_bytes=int(max_gib * 2**30), orphan_grace_s=orphan_grace_s
+        attempt_age_s=max_age_days * 24 * 3600,
+        attempts_bytes=int(max_gib * 2**30),
+        orphan_grace_s=orphan_grace_s,
+        compute_log_age_s=max_log_age_days * 24 * 3600,
+        compute_logs_bytes=int(max_log_gib * 2**30),
     )
     client = DrayageClient(exchange_root=setup.settings.exchange_root, deployment=setup.settings.deployment)
     with dg.DagsterInstance.get() as instance:

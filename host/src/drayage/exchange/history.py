@@ -1,16 +1,27 @@
 """Finds past attempts under the exchange root, and those of their containers that the engine still has."""
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from drayage.engine import ContainerState, Engine
 from drayage.errors import ExchangeError, NotFoundError
 from drayage.exchange.directory import REPLAYS, Attempt, Exchange
+from drayage.exchange.process_lock import PROCESSES
 from drayage.exchange.record import CONTAINER_FILE, ContainerRecord, VerdictRecord
 from drayage.identity import EXCHANGE, RUN, Identity, short_run_id, slug
 
 LAST = "last"
+IMAGES = "images"
+"""The folder below the exchange root for copies of images' files."""
+
+RESERVED = frozenset({REPLAYS, IMAGES, PROCESSES})
+"""The folders below the exchange root that are no runs."""
+
+_NAMED = 10
+_LOOKED_BACK = 20
 
 
 @dataclass(frozen=True)
@@ -22,12 +33,14 @@ class PastAttempt:
         record: How its container was made; None if no container was made.
         verdict: How it was judged; None if it was not judged.
         created_at_s: When it began, in seconds since the epoch.
+        problem: Why its records cannot be read; empty if they can.
     """
 
     attempt: Attempt
     record: ContainerRecord | None
     verdict: VerdictRecord | None
     created_at_s: float
+    problem: str = ""
 
     @property
     def run_id(self) -> str:
@@ -67,16 +80,20 @@ class History:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
 
-    def runs(self) -> list[list[PastAttempt]]:
-        """Return the attempts of every run, the latest run first and each run's attempts in order of creation."""
-        by_run: dict[str, list[PastAttempt]] = {}
-        for io in self._exchange.root.glob("*/*/*/io"):
-            attempt = Attempt(io.parent, str(io.parent.relative_to(self._exchange.root)))
-            if io.parts[-4] != REPLAYS and not attempt.awaits_context:
-                step = read_step(attempt)
-                by_run.setdefault(step.run_id, []).append(step)
-        runs = [sorted(steps, key=lambda step: step.created_at_s) for steps in by_run.values()]
-        return sorted(runs, key=lambda steps: -steps[0].created_at_s)
+    def runs(self, limit: int | None = None) -> list[list[PastAttempt]]:
+        """Return the attempts of every run, the latest run first and each run's attempts in order of creation.
+
+        Args:
+            limit: Read only the records of so many runs, the latest; None reads all.
+        """
+        found: list[list[PastAttempt]] = []
+        for _, name in sorted(self._run_folders(), reverse=True):
+            if steps := self._steps(name):
+                found.append(steps)
+            # A folder changes when a step of its run begins, so that an older run may stand before a younger one.
+            if limit is not None and len(found) == limit + _LOOKED_BACK:
+                break
+        return sorted(found, key=lambda steps: -steps[0].created_at_s)[:limit]
 
     def run(self, wanted: str) -> list[PastAttempt]:
         """Return the attempts of one run, in order of creation.
@@ -87,21 +104,28 @@ class History:
         Raises:
             NotFoundError: No run matches, or several do.
         """
-        runs = self.runs()
-        if not runs:
+        if wanted == LAST:
+            for steps in self.runs(limit=1):
+                return steps
+        names = [name for _, name in self._run_folders()]
+        exact = [name for name in names if name == wanted]
+        begun = sorted(name for name in names if wanted and name.startswith(wanted))
+        found = []
+        for name in exact or begun:
+            if steps := self._steps(name):
+                found.append(steps)
+            if len(found) > _NAMED:
+                break
+        if len(found) == 1:
+            return found[0]
+        if found:
+            runs = ", ".join(steps[0].run_id for steps in found[:_NAMED]) + (" …" if len(found) > _NAMED else "")
+            raise NotFoundError(f"{wanted!r} is the beginning of several runs ({runs}): give more of the id.")
+        if not self.runs(limit=1):
             raise NotFoundError(
                 f"No step is recorded under {self._exchange.root}. Set --exchange-root or DRAYAGE_EXCHANGE_ROOT to the "
                 "root that the runs use."
             )
-        if wanted == LAST:
-            return runs[0]
-        found = [steps for steps in runs if steps[0].run_id.startswith(wanted)] if wanted else []
-        exact = [steps for steps in found if steps[0].run_id == wanted]
-        if len(exact or found) == 1:
-            return (exact or found)[0]
-        if found:
-            names = ", ".join(steps[0].run_id for steps in found)
-            raise NotFoundError(f"{wanted!r} is the beginning of several runs ({names}): give more of the id.")
         raise NotFoundError(
             f"No run begins with {wanted!r} under {self._exchange.root}: `drayage runs` lists those that are "
             "recorded. Older ones were swept."
@@ -130,6 +154,30 @@ class History:
             raise NotFoundError(f"Step {found[0].step} has no attempt {attempt!r}: it has {names}.")
         return chosen[-1]
 
+    def _run_folders(self) -> Iterator[tuple[float, str]]:
+        return ((changed_s, name) for changed_s, name in folders(self._exchange.root) if name not in RESERVED)
+
+    def _steps(self, run: str) -> list[PastAttempt]:
+        found = []
+        for io in sorted((self._exchange.root / run).glob("*/*/io")):
+            attempt = Attempt(io.parent, str(io.parent.relative_to(self._exchange.root)))
+            if not attempt.awaits_context:
+                found.append(_read_any(attempt))
+        return sorted(found, key=lambda step: step.created_at_s)
+
+
+def folders(root: Path) -> list[tuple[float, str]]:
+    """Return when each folder in a folder was last changed, in seconds since the epoch, and its name.
+
+    Args:
+        root: The folder; it need not exist.
+    """
+    try:
+        with os.scandir(root) as entries:
+            return [(it.stat().st_mtime, it.name) for it in entries if it.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return []
+
 
 def read_step(attempt: Attempt) -> PastAttempt:
     """Return an attempt as its directory records it.
@@ -140,6 +188,14 @@ def read_step(attempt: Attempt) -> PastAttempt:
     record = ContainerRecord.read(attempt)
     created_at_s = record.created_at_s if record else attempt.path.stat().st_mtime
     return PastAttempt(attempt, record, VerdictRecord.read(attempt), created_at_s)
+
+
+def _read_any(attempt: Attempt) -> PastAttempt:
+    """Return an attempt, also one whose records cannot be read: it must not hide the others."""
+    try:
+        return read_step(attempt)
+    except (ExchangeError, OSError) as error:
+        return PastAttempt(attempt, None, None, attempt.path.stat().st_mtime, problem=str(error))
 
 
 def last_record(exchange: Exchange, identity: Identity) -> ContainerRecord | None:
@@ -157,12 +213,13 @@ def last_record(exchange: Exchange, identity: Identity) -> ContainerRecord | Non
     """
     if (exchange.root / identity.run_id / slug(identity.step)).exists():
         return None
-    found = exchange.root.glob(f"*/{slug(identity.step)}/*/{CONTAINER_FILE}")
-    for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
-        record = ContainerRecord.read(Attempt(path.parent, str(path.parent.relative_to(exchange.root))))
-        made_for = record and (record.identity.deployment, record.identity.step, record.identity.call)
-        if made_for == (identity.deployment, identity.step, 0):
-            return record
+    for _, run in sorted(folders(exchange.root), reverse=True):
+        found = (exchange.root / run / slug(identity.step)).glob(f"*/{CONTAINER_FILE}")
+        for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
+            record = ContainerRecord.read(Attempt(path.parent, str(path.parent.relative_to(exchange.root))))
+            made_for = record and (record.identity.deployment, record.identity.step, record.identity.call)
+            if made_for == (identity.deployment, identity.step, 0):
+                return record
     return None
 
 
@@ -170,8 +227,10 @@ def require_record(step: PastAttempt) -> ContainerRecord:
     """Return how the attempt's container was made.
 
     Raises:
-        ExchangeError: No container was made.
+        ExchangeError: No container was made, or its record cannot be read.
     """
+    if step.problem:
+        raise ExchangeError(step.problem)
     if step.record is None:
         raise ExchangeError(
             f"Step {step.step} of run {short_run_id(step.run_id)} has had no container yet, so there is nothing to "
@@ -196,8 +255,11 @@ def status(step: PastAttempt, container: ContainerState | None) -> str:
 
     Returns:
         ``succeeded`` or ``failed`` once judged; else ``lost`` (the container is gone), ``waiting`` (no container was
-        made), ``unjudged`` (the container has ended) or the status of the container.
+        made), ``unjudged`` (the container has ended) or the status of the container; ``unreadable`` if its records
+        cannot be read.
     """
+    if step.problem:
+        return "unreadable"
     if step.verdict is not None:
         return "succeeded" if step.verdict.green else "failed"
     if container is None:

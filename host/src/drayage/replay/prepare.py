@@ -3,7 +3,7 @@
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ from drayage.errors import ExchangeError, ImageMissingError, SettingsError
 from drayage.exchange.directory import REPLAYS, Attempt, Exchange
 from drayage.exchange.history import PastAttempt, require_record
 from drayage.exchange.record import ContainerRecord
-from drayage.identity import Identity
 from drayage.redaction import Redactor
 from drayage.request import ContainerRequest
 from drayage.secrets import read_secrets
@@ -98,7 +97,7 @@ def prepare(
     run_id = f"replay-{uuid.uuid4().hex[:12]}"
     request = ContainerRequest(
         # A separate chain of runs, so that no retry in Dagster adopts this container.
-        identity=Identity(record.identity.deployment, run_id, run_id, record.identity.step, 0, 0),
+        identity=replace(record.identity, run_id=run_id, root_run_id=run_id, attempt=0, call=0),
         image=image,
         settings=_settings(record, overrides),
         command=record.requested_command,
@@ -154,7 +153,7 @@ def _settings(record: ContainerRecord, overrides: Overrides) -> Any:
     update: dict[str, Any] = {
         "mounts": (*mounts, *overrides.mounts),
         "pull": "never",
-        # To the sweeper, a replay's run is always over; without this, it would stop the container.
+        # Dagster knows no run of a replay; without this, the sweeper would stop the container in the end.
         "forward_termination": False,
         "name": f"replay-{record.settings.name or record.identity.step}",
     }

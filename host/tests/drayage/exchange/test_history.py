@@ -1,13 +1,15 @@
 """Finding the run and the step that a few letters stand for."""
 
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
 
 from drayage import DrayageError
-from drayage.exchange.directory import Exchange
-from drayage.exchange.history import History, PastAttempt, status
+from drayage.exchange.directory import Attempt, Exchange
+from drayage.exchange.history import History, PastAttempt, require_record, status
 
 RECORD = {
     "deployment": "d",
@@ -85,3 +87,49 @@ def test_an_empty_root_says_how_to_choose_another(tmp_path: Path) -> None:
 
 def test_a_step_without_container_and_verdict_was_lost(history: History) -> None:
     assert status(history.step("bb", "dbt_build"), None) == "lost"
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5])
+def test_the_latest_runs_are_those_that_began_last(tmp_path: Path, limit: int) -> None:
+    """Even if a step of an older run was the last to start."""
+    exchange = Exchange(tmp_path)
+    for number, run in enumerate(["aa", "bb", "cc", "dd"]):
+        attempt = exchange.create(f"{run}/step/0")
+        attempt.write_json("container.json", {**RECORD, "run_id": run, "step": "step", "created_at_s": 1000 * number})
+        os.utime(tmp_path / run, (1000 * number, 1000 * number))
+    os.utime(tmp_path / "aa", (9000, 9000))
+    found = [steps[0].run_id for steps in History(exchange).runs(limit)]
+    assert found == ["dd", "cc", "bb", "aa"][:limit]
+
+
+def test_only_the_records_that_are_asked_for_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exchange = Exchange(tmp_path)
+    now_s = time.time()
+    for number in range(150):
+        created_at_s = now_s - 1000 * number
+        attempt = exchange.create(f"run{number:03}/step/0")
+        attempt.write_json("container.json", {**RECORD, "run_id": "r", "step": "step", "created_at_s": created_at_s})
+        os.utime(tmp_path / f"run{number:03}", (created_at_s, created_at_s))
+    read = []
+    monkeypatch.setattr(Attempt, "read_json", lambda _, name: read.append(name))
+    history = History(exchange)
+    assert len(history.run("last")) == len(history.run("run133")) == 1
+    assert len(read) < 50
+    with pytest.raises(DrayageError, match=r"several runs \(run000, .*run009 …\)"):
+        history.run("run")
+    assert len(read) < 100
+
+
+def test_a_record_that_cannot_be_read_hides_no_other(tmp_path: Path, history: History) -> None:
+    (tmp_path / "aa22" / "dbt_build" / "0" / "container.json").write_text("not JSON")
+    steps = history.run("aa22")
+    assert [status(step, None) for step in steps] == ["lost", "unreadable"]
+    assert len(history.runs()) == 3
+    with pytest.raises(DrayageError, match="does not hold JSON"):
+        require_record(steps[1])
+
+
+def test_the_runners_own_folders_are_no_runs(tmp_path: Path, history: History) -> None:
+    for name in ("images", "processes", "replays"):
+        (tmp_path / name / "step" / "0" / "io").mkdir(parents=True)
+    assert {steps[0].run_id for steps in history.runs()} == {"aa11", "aa22", "bb"}

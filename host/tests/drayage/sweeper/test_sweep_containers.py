@@ -1,0 +1,160 @@
+"""Which containers the sweeper stops and removes, and whose it never touches."""
+
+import os
+import signal
+from typing import Any
+
+import dagster as dg
+import pytest
+from conftest import Swept
+
+from drayage.dagster_internals import instance_id
+from drayage.errors import EngineError
+from drayage.exchange.process_lock import own_process
+
+
+def test_a_container_of_an_ended_run_is_stopped_and_later_removed(swept: Swept) -> None:
+    container = swept.container(swept.run(), program="works")
+    assert swept.sweep().stopped == [container]
+    assert swept.sweep().removed == [container]
+    assert swept.engine.containers == {}
+
+
+def test_a_container_of_a_running_run_stays(swept: Swept) -> None:
+    run = swept.run(ended=False)
+    running, ended = swept.container(run, program="works"), swept.container(run)
+    report = swept.sweep()
+    assert (report.stopped, report.removed) == ([], [])
+    assert {running, ended} == swept.engine.containers.keys()
+
+
+@pytest.mark.parametrize("owner", ["", "another-instance", "process-of-another-root"])
+@pytest.mark.parametrize("program", ["works", "ends"])
+def test_what_another_instance_may_own_stays(swept: Swept, owner: str, program: str) -> None:
+    """An unknown run is not over, whatever the deployment's name is, and whatever an older version left out."""
+    container = swept.container("11111111-1111-1111-1111-111111111111", instance=owner, program=program)
+    swept.attempt("11111111-1111-1111-1111-111111111111").write_json("verdict.json", {"green": False})
+    report = swept.sweep()
+    assert (report.stopped, report.removed, report.errors) == ([], [], [])
+    assert container in swept.engine.containers
+
+
+def test_two_instances_have_two_ids_and_each_keeps_its_own(stored: Swept, tmp_path: Any) -> None:
+    (tmp_path / "other").mkdir()
+    with dg.DagsterInstance.local_temp(str(tmp_path / "other")) as other:
+        assert instance_id(other) != instance_id(stored.instance)
+        assert instance_id(other) == instance_id(other)
+        with dg.DagsterInstance.from_ref(other.get_ref()) as again:
+            assert instance_id(again) == instance_id(other), "a run worker must read the id that the daemon reads"
+
+
+def test_a_container_without_the_label_goes_with_its_known_run(swept: Swept) -> None:
+    """As those of earlier versions have none."""
+    container = swept.container(swept.run(), instance="")
+    assert swept.sweep().removed == [container]
+
+
+def test_a_container_whose_run_was_deleted_stays_until_it_is_very_old(swept: Swept) -> None:
+    run = swept.run()
+    working = swept.container(run, instance=instance_id(swept.instance), program="works")
+    swept.instance.delete_run(run)
+    assert swept.sweep().stopped == []
+    assert swept.sweep(attempt_age_s=-1).stopped == [working]
+
+
+def test_the_container_of_a_process_goes_when_the_process_has_ended(swept: Swept) -> None:
+    """A script's runs are in no storage: its lock tells when nobody waits for them any more."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writer, own_process(swept.root).encode())
+        signal.pause()
+    container = swept.container("unknown", instance=os.read(reader, 100).decode(), program="works")
+    assert swept.sweep().stopped == []
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert swept.sweep().stopped == [container]
+    assert swept.sweep().removed == [container]
+
+
+def test_a_retry_that_still_runs_keeps_the_containers_of_its_chain(swept: Swept) -> None:
+    first = swept.run()
+    swept.run(ended=False, root_run_id=first, parent_run_id=first, tags={"dagster/root_run_id": first})
+    swept.container(first)
+    assert swept.sweep().removed == []
+
+
+def test_a_refused_removal_and_a_bad_record_or_label_do_not_stop_the_rest(
+    swept: Swept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused, bad_label, bad_record, good = (
+        swept.container(swept.run(), **extra) for extra in ({}, {"drayage/keep_s": "soon"}, {}, {})
+    )
+    run = swept.engine.containers[bad_record].spec.labels["drayage/run_id"]
+    (swept.attempt(run).path / "verdict.json").write_text("not JSON")
+    remove = swept.engine.remove
+
+    def refuse(container_id: str) -> None:
+        if container_id == refused:
+            raise EngineError("permission denied")
+        remove(container_id)
+
+    monkeypatch.setattr(swept.engine, "remove", refuse)
+    report = swept.sweep()
+    assert report.removed == [good]
+    assert len(report.errors) == 3
+    assert {error.split(":")[0] for error in report.errors} == {it[:12] for it in (refused, bad_label, bad_record)}
+
+
+def test_an_engine_that_does_not_answer_is_an_error(swept: Swept) -> None:
+    swept.engine.is_unreachable = True
+    with pytest.raises(EngineError):
+        swept.sweep()
+
+
+def test_a_run_worker_goes_with_its_run_and_another_instances_stays(swept: Swept) -> None:
+    ended, running = swept.run(), swept.run(ended=False)
+    workers = [
+        swept.container(run, **{"dagster/run_id": run, "drayage/run_id": ""})
+        for run in (ended, running, "33333333-3333-3333-3333-333333333333")
+    ]
+    assert swept.sweep().run_workers == workers[:1]
+
+
+def test_the_engine_is_asked_a_constant_number_of_times(swept: Swept, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    for name in ("find", "state"):
+        method = getattr(swept.engine, name)
+
+        def count(*arguments: Any, name: str = name, method: Any = method) -> Any:
+            asked.append(name)
+            return method(*arguments)
+
+        monkeypatch.setattr(swept.engine, name, count)
+    for _ in range(20):
+        swept.container(swept.run(ended=False), program="works")
+    swept.sweep()
+    assert sorted(asked) == ["find", "find"]
+
+
+def test_dagster_is_asked_a_constant_number_of_times(swept: Swept, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(20):
+        run = swept.run()
+        swept.container(run)
+        swept.attempt(run, age_s=1e7)
+    asked = []
+    get_run_records = swept.instance.get_run_records
+
+    def count(*arguments: Any, **keywords: Any) -> Any:
+        asked.append(arguments)
+        return get_run_records(*arguments, **keywords)
+
+    monkeypatch.setattr(swept.instance, "get_run_records", count)
+    report = swept.sweep()
+    assert (len(report.removed), len(report.directories)) == (20, 20)
+    assert len(asked) == 3
+
+
+def test_the_sweeper_needs_no_exchange_root(swept: Swept) -> None:
+    assert not swept.root.exists()
+    assert str(swept.sweep()).startswith("stopped 0 containers")
