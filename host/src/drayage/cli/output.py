@@ -1,5 +1,6 @@
 """``drayage logs`` and ``drayage messages``: prints a step's output and messages, while it runs or afterwards."""
 
+import contextlib
 import json
 import sys
 import time
@@ -12,6 +13,7 @@ from typing import Annotated, Literal, TextIO
 import typer
 
 from drayage.cli.screen import AsJson, AttemptName, Follow, Run, Setup, Step
+from drayage.errors import DrayageError
 from drayage.exchange.directory import open_regular
 from drayage.exchange.history import PastAttempt, container_of, read_step
 from drayage.pipes.lines import LONGEST_MESSAGE_BYTES, LineSplitter
@@ -39,16 +41,26 @@ def logs(
     found = setup.history.step(run, step, attempt)
     over = _end_of(setup, found) if follow else _now
     files = {"stdout": (found.attempt.stdout, sys.stdout), "stderr": (found.attempt.stderr, sys.stderr)}
-    threads = []
+    threads: list[Thread] = []
+    errors: list[Exception] = []
+
+    def read(path: Path, show: Callable[[str], None]) -> None:
+        try:
+            _each_line(path, over, show)
+        except (DrayageError, OSError) as error:
+            errors.append(error)
+
     for name, (path, target) in files.items():
         if stream in {None, name}:
             # The files contain no secrets: they were removed when the files were written.
             show = partial(_print_json, name) if as_json else partial(_print, target)
-            threads.append(Thread(target=_each_line, args=(path, over, show), daemon=True))
+            threads.append(Thread(target=read, args=(path, show), daemon=True))
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    if errors:
+        raise errors[0]
 
 
 def messages(
@@ -85,7 +97,7 @@ def _print_json(stream: str, line: str) -> None:
 def _readable(line: str) -> str:
     try:
         return described(json.loads(line))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return f"NOT UNDERSTOOD {line}"
 
 
@@ -117,10 +129,12 @@ def _each_line(path: Path, over: Callable[[], bool], show: Callable[[str], None]
 
 
 def _chunks(path: Path, over: Callable[[], bool]) -> Iterator[bytes]:
-    if not path.exists():
-        return
     pause = Event()
-    with open_regular(path) as file:
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(open_regular(path))
+        except FileNotFoundError:
+            return
         while True:
             # The order matters: what was written before the end must be read before the loop ends.
             last = over()
