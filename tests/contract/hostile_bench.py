@@ -68,7 +68,13 @@ class HostileBench:
         self._secret = (folder / "secret").read_text(encoding="ascii")
         self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._before = self._facts()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    def end(self) -> None:
+        """End the host."""
+        self._process.kill()
+        self._listener.join()
 
     def await_start(self) -> None:
         """Wait until the host takes attacks."""
@@ -171,19 +177,22 @@ def hostile_bench(deployment: str, uid: int, *, log: Path) -> Iterator[HostileBe
         str(uid),
         str(gid),
     ]
-    with log.open("wb") as said:
-        process = subprocess.Popen(  # noqa: S603 - ours
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True, env=environment
-        )
-        try:
+    try:
+        with (
+            log.open("wb") as said,
+            subprocess.Popen(  # noqa: S603 - ours
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True, env=environment
+            ) as process,
+        ):
             bench = HostileBench(folder, process, as_root=uid == 0)
-            bench.await_start()
-            yield bench
-        finally:
-            process.kill()
-            process.wait()
-            _remove_everything(deployment)
-            shutil.rmtree(folder)
+            try:
+                bench.await_start()
+                yield bench
+            finally:
+                bench.end()
+    finally:
+        _remove_everything(deployment)
+        shutil.rmtree(folder)
 
 
 def _remove_everything(deployment: str) -> None:
