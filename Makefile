@@ -11,6 +11,7 @@ SIZES ?= 100000 1000000
 DATA ?=
 ROUNDS ?= 50
 CHAOS_ROUNDS ?= 20
+HOSTILE_CONTAINERS ?= 200
 export DATA
 # The environment may forbid Python to write bytecode, as images often do: every process would then compile its imports
 # for seconds.
@@ -100,13 +101,14 @@ test: ## Set up what the tests need, and run them all
 	@tests/run
 
 .PHONY: soak
-soak: ## Kill a Dagster host ROUNDS times, and each part of the stack CHAOS_ROUNDS times, at random moments
+soak: ## Kill a host ROUNDS times, run HOSTILE_CONTAINERS attacks, kill parts of the stack CHAOS_ROUNDS times
 	@mkdir -p .drayage
 	bootstrap/programs.sh
 	bootstrap/engine.sh
 	bootstrap/base_image.sh
 	DEVELOPMENT=1 bootstrap/python.sh
 	SOAK_ROUNDS=$(ROUNDS) .venv/bin/python -m pytest tests/faults/test_crash.py
+	tests/soak hostile --containers $(HOSTILE_CONTAINERS)
 	CHAOS_ROUNDS=$(CHAOS_ROUNDS) tests/soak
 
 .PHONY: conformance

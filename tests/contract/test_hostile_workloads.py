@@ -1,8 +1,11 @@
-"""What a workload that runs as root tries against its host, and cannot do."""
+"""What a workload that runs as root tries against its host, and cannot do, whether the host is root or not."""
 
 import json
+import os
 import resource
 import tarfile
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -10,6 +13,8 @@ import pytest
 from command_line import CommandLine
 from contract_steps import GREEN, Deployment, materialize, shell, step
 from dagster_docker.pipes import PipesDockerLogsMessageReader
+from hostile_attacks import ATTACKS, Attack
+from hostile_bench import NOBODY, HostileBench, hostile_bench
 
 from drayage import DrayageClient, EnvSecret
 
@@ -178,3 +183,21 @@ def test_a_capsule_of_an_honest_step_has_its_files(
         context = capsule.extractfile("io/context.json")
         assert context is not None
         assert json.load(context)["asset_keys"] == ["report"]
+
+
+USERS = [os.geteuid(), NOBODY] if os.geteuid() == 0 else [os.geteuid()]
+
+
+@pytest.fixture(scope="module", params=USERS, ids=lambda uid: f"user {uid}")
+def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostileBench]:
+    """A host as each user that it can run as here."""
+    with hostile_bench(
+        f"contract-{uuid.uuid4().hex[:8]}", request.param, log=tmp_path_factory.mktemp("log") / "log"
+    ) as it:
+        yield it
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
+def test_an_attack_is_harmless_and_its_step_judged_rightly(bench: HostileBench, attack: Attack) -> None:
+    """The host's files are as they were, its secrets in no file, and its memory and time bounded."""
+    assert bench.run(attack, "contract").violations == []

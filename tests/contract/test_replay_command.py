@@ -1,6 +1,7 @@
 """`drayage replay` and `drayage capsule`: the step again, with the same context or with changes."""
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -136,3 +137,111 @@ def test_a_capsule_is_replayed_where_the_run_is_unknown(
     (tmp_path / "other").write_text("no capsule")
     assert "is not a capsule" in cli("replay", str(tmp_path / "other"), "--yes", exits=2)
     assert "There is no capsule" in cli("replay", str(tmp_path / "none"), "--yes", exits=2)
+
+
+def capsule_of(cli: CommandLine, path: Path) -> str:
+    """Write the last step to a capsule."""
+    cli("capsule", "last", "report", "-o", str(path))
+    return str(path)
+
+
+def test_a_capsule_is_shown_before_it_runs(
+    instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient, cli: CommandLine, tmp_path: Path
+) -> None:
+    materialize(instance, client, step(shell(GREEN), env={"PLAIN": "1"}, user="1000"))
+    file, starts = capsule_of(cli, tmp_path / "step.tar.gz"), deployment.starts()
+    said = cli("replay", file, answer="n\n", exits=2)
+    assert "image: sha256:" in said
+    assert "which the capsule calls debian:trixie-slim" in said
+    assert "messages=/drayage/io/messages.jsonl" in said, "the command"
+    assert "user: 1000" in said
+    assert 'networks: ["none"]' in said
+    assert "PLAIN" in said
+    assert deployment.starts() == starts
+    assert "The replay is green" in cli("replay", file, answer="y\n")
+
+
+def test_a_capsule_gets_of_this_machine_what_is_named_and_nothing_else(
+    instance: dg.DagsterInstance,
+    deployment: Deployment,
+    cli: CommandLine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The refusal prints the command line that allows everything: pasted, it runs."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "file").write_text("of-the-host")
+    monkeypatch.setenv("SOME_PASSWORD", HIDDEN)
+    script = """
+    opened; grep -q of-the-host /data/file; test "$SOME_API_KEY" = from-here; test -s /run/secrets/password
+    log "capabilities $(grep CapEff /proc/self/status | tr -d '\\t')"; report '{}'; closed
+    """
+    client = deployment.client(secrets={"password": EnvSecret("SOME_PASSWORD")})
+    outcome = materialize(
+        instance,
+        client,
+        step(
+            shell(script),
+            secrets=["password"],
+            env={"SOME_API_KEY": "from-here"},
+            mounts=[{"source": f"{tmp_path}/data", "target": "/data"}],
+            container_kwargs={"cap_add": ["SYS_PTRACE"]},
+        ),
+    )
+    assert outcome.success, outcome.failure
+    file, starts = capsule_of(cli, tmp_path / "step.tar.gz"), deployment.starts()
+    before = sorted(deployment.exchange_root.rglob("*"))
+    refused = cli("replay", file, "--yes", exits=2, SOME_API_KEY="from-here")
+    assert deployment.starts() == starts
+    assert sorted(deployment.exchange_root.rglob("*")) == before
+    words = shlex.split(refused.partition("with all of this: ")[2])
+    assert words[words.index(file) + 1 :] == [
+        "--yes",
+        "--mount",
+        f"{tmp_path}/data:/data:ro",
+        "--env",
+        "SOME_API_KEY",
+        "--secret",
+        "password=env:SOME_PASSWORD",
+        "--allow",
+        'cap_add=["SYS_PTRACE"]',
+    ]
+    said = cli(*words[words.index("replay") :], SOME_API_KEY="from-here")
+    assert "The replay is green" in said
+    assert "CapEff" in said
+    assert HIDDEN not in said
+    for left_out in ("--mount", "--env", "--secret", "--allow"):
+        at = words.index(left_out)
+        less = [*words[:at], *words[at + 2 :]]
+        again = cli(*less[less.index("replay") :], exits=2, SOME_API_KEY="from-here")
+        assert f"{left_out} {shlex.quote(words[at + 1])}" in again
+    assert deployment.left_behind() == []
+
+
+def test_labels_of_a_capsule_order_nothing(
+    instance: dg.DagsterInstance, deployment: Deployment, cli: CommandLine, tmp_path: Path
+) -> None:
+    """A container's label of another's volume would have the volume removed with the container."""
+    victim = deployment.engine.volumes.create(labels={"drayage/deployment": deployment.name})
+    labels = {"drayage/secrets": victim.name, "drayage/deployment": "another", "dagster/run_id": "x"}
+    client = deployment.client()
+    materialize(instance, client, step(shell(GREEN)))
+    (record,) = deployment.exchange_root.glob("*/report/*/container.json")
+    content = json.loads(record.read_text())
+    content["settings"]["labels"] = labels
+    content["container_kwargs"] = {"labels": labels, "name": "taken"}
+    record.write_text(json.dumps(content))
+    assert "The replay is green" in cli("replay", capsule_of(cli, tmp_path / "step.tar.gz"), "--yes")
+    assert [volume.name for volume in deployment.volumes()] == [victim.name]
+
+
+def test_options_of_a_wrong_type_are_refused_in_words(
+    instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient, cli: CommandLine, tmp_path: Path
+) -> None:
+    materialize(instance, client, step(shell(GREEN)))
+    (record,) = deployment.exchange_root.glob("*/report/*/container.json")
+    content = json.loads(record.read_text())
+    for name, value in {"tmpfs": 5, "environment": 5}.items():
+        record.write_text(json.dumps({**content, "container_kwargs": {name: value}}))
+        cli("replay", capsule_of(cli, tmp_path / f"{name}.tar.gz"), "--yes", exits=2)
+    assert deployment.left_behind() == []

@@ -20,7 +20,10 @@ def open_regular(path: Path, *, write: bool = False) -> BinaryIO:
         ExchangeError: It is a link, a pipe or another special file, or has another name elsewhere.
         FileNotFoundError: It does not exist.
     """
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except NotADirectoryError as error:
+        raise _not_regular(path.parent) from error
     try:
         flags = (os.O_RDWR if write else os.O_RDONLY) | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(path.name, flags, dir_fd=folder)

@@ -1,5 +1,6 @@
 """``drayage logs`` and ``drayage messages``: prints a step's output and messages, while it runs or afterwards."""
 
+import contextlib
 import json
 import sys
 import time
@@ -109,7 +110,7 @@ def _print_json(stream: str, line: str) -> None:
 def _readable(line: str) -> str:
     try:
         return described(json.loads(line))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return f"NOT UNDERSTOOD {line}"
 
 
@@ -141,10 +142,12 @@ def _each_line(path: Path, over: Callable[[], bool], show: Callable[[str], None]
 
 
 def _chunks(path: Path, over: Callable[[], bool]) -> Iterator[bytes]:
-    if not path.exists():
-        return
     pause = Event()
-    with open_regular(path) as file:
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(open_regular(path))
+        except FileNotFoundError:
+            return
         while True:
             # The order matters: what was written before the end must be read before the loop ends.
             last = over()

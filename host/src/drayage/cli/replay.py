@@ -1,21 +1,23 @@
 """``drayage replay``: runs a step again with the very same context, outside Dagster."""
 
 import contextlib
-import shutil
+import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from drayage.cli.overrides import read_overrides
 from drayage.cli.screen import EXIT_BAD, AsJson, AttemptName, Setup, complete_run, complete_step, note, print_json
 from drayage.errors import NotFoundError, SettingsError
-from drayage.exchange.history import PastAttempt
+from drayage.exchange.history import PastAttempt, require_record
 from drayage.replay.capsule import open_capsule
+from drayage.replay.consent import consented, shown
 from drayage.replay.debugpy_hook import DEBUGPY_PORT, debugged, has_waited
-from drayage.replay.prepare import PreparedReplay, prepare, read_overrides
+from drayage.replay.prepare import Overrides, PreparedReplay, prepare
 from drayage.verdict.judge import Verdict
 
 
@@ -39,9 +41,21 @@ def replay(
         typer.Option("--mount", help="Mount such as ./src:/app/src[:ro], or volume:/path; can be repeated."),
     ] = None,
     environment: Annotated[
-        list[str] | None, typer.Option("--env", help="Environment variable as NAME=value; can be repeated.")
+        list[str] | None,
+        typer.Option("--env", help="Environment variable as NAME=value, or NAME for its value here; can be repeated."),
     ] = None,
-    network: Annotated[str | None, typer.Option(help="Join this network instead of the recorded ones.")] = None,
+    networks: Annotated[
+        list[str] | None,
+        typer.Option("--network", help="Join this network instead of the recorded ones; can be repeated."),
+    ] = None,
+    secrets: Annotated[
+        list[str] | None,
+        typer.Option("--secret", help="Secret as name=env:VARIABLE or name=file:/path; can be repeated."),
+    ] = None,
+    allowed: Annotated[
+        list[str] | None,
+        typer.Option("--allow", help="Option of the engine that a capsule may use, as name=value; can be repeated."),
+    ] = None,
     debugpy: Annotated[
         bool, typer.Option("--debugpy", help="Make the step's Python wait for a debugger before it starts.")
     ] = False,
@@ -58,9 +72,18 @@ def replay(
     """
     setup: Setup = ctx.obj
     overrides = read_overrides(
-        image=image, extras=extras or [], mounts=mounts or [], environment=environment or [], network=network
+        image=image,
+        extras=extras or [],
+        mounts=mounts or [],
+        environment=environment or [],
+        networks=networks or [],
+        secrets=secrets or [],
+        allowed=allowed or [],
     )
-    with _found(setup, run, step, attempt) as found:
+    if allowed and step is not None:
+        raise SettingsError("--allow is for capsules: a step of this machine has the options that it ran with.")
+    with _found(setup, run, step, attempt) as recorded:
+        found = recorded if step is not None else _consented(setup, recorded, overrides, command=_repeated(ctx))
         _confirm(found, yes=yes)
         prepared = prepare(found, overrides, engine=setup.engine, exchange=setup.exchange)
         for text in prepared.notes:
@@ -112,14 +135,34 @@ def _found(setup: Setup, run: str, step: str | None, attempt: str | None) -> Ite
         raise NotFoundError(
             f"There is no capsule {run}: name a file that `drayage capsule` wrote, or a run and a step."
         )
-    capsule = open_capsule(Path(run), setup.exchange)
-    try:
-        yield replace(
-            capsule,
-            record=capsule.record and capsule.record.of_deployment(setup.settings.deployment),
-        )
-    finally:
-        shutil.rmtree(capsule.attempt.path)
+    with open_capsule(Path(run)) as capsule:
+        yield capsule
+
+
+def _consented(setup: Setup, capsule: PastAttempt, overrides: Overrides, *, command: str) -> PastAttempt:
+    """Show what a capsule will run, and refuse what it asks for beyond what the command line names."""
+    asked = require_record(capsule).of_deployment(setup.settings.deployment)
+    record = consented(asked, overrides, engine=setup.engine, command=command)
+    note("The capsule will run:")
+    for name, value in shown(record, overrides):
+        note(f"  {name}: {value}")
+    return replace(capsule, record=record)
+
+
+def _repeated(ctx: typer.Context) -> str:
+    """Return the command line, as far as it has been given."""
+    setup: Setup = ctx.obj
+    words = [*shlex.split(setup.settings.command_line), "replay", ctx.params["run"]]
+    for option in ctx.command.params:
+        given = ctx.params[option.name] if option.name else None
+        if option.param_type_name == "option" and given and given != option.get_default(ctx):
+            values = given if isinstance(given, list | tuple) else [given]
+            words += [word for value in values for word in _as_words(option.opts[0], value)]
+    return shlex.join(words)
+
+
+def _as_words(option: str, value: Any) -> list[str]:
+    return [option] if value is True else [option, str(value)]
 
 
 def _confirm(step: PastAttempt, *, yes: bool) -> None:

@@ -32,6 +32,7 @@ from drayage.strangers import open_regular, write_whole
 # The folder below the root for what `drayage replay` and `drayage shell` make, in the same layout one level deeper.
 # The folders of `drayage conform` in it are separate exchange roots.
 REPLAYS = "replays"
+_LONGEST_RECORD_BYTES = 2**24
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,13 @@ class Attempt:
                 messages.seek(0)
                 shutil.copyfileobj(copy, messages)
                 messages.truncate()
+        except PermissionError as error:
+            # Root in the container can take the file away from the host's own user, but not its name.
+            self.messages.unlink()
+            raise ExchangeError(
+                f"{self.messages} could not be opened ({error.strerror}): the workload changed its owner or mode. It "
+                "was removed, because secrets may be in it. Let the workload only append to it."
+            ) from error
         finally:
             clean.unlink(missing_ok=True)
 
@@ -126,13 +134,14 @@ class Attempt:
             name: ``container.json`` or ``verdict.json``.
 
         Raises:
-            ExchangeError: The file does not hold JSON.
+            ExchangeError: The file is no regular file, or does not hold JSON.
         """
         try:
-            record: dict[str, Any] = json.loads((self.path / name).read_bytes())
+            with open_regular(self.path / name) as file:
+                record: dict[str, Any] = json.loads(file.read(_LONGEST_RECORD_BYTES))
         except FileNotFoundError:
             return None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ExchangeError(
                 f"{self.path / name} does not hold JSON ({error}). Something else wrote to it: remove the "
                 "directory to start the step from scratch."

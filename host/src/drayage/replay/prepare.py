@@ -4,7 +4,6 @@ import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from drayage.engine import Engine, Mount
@@ -14,7 +13,7 @@ from drayage.exchange.history import PastAttempt, require_record
 from drayage.exchange.record import ContainerRecord
 from drayage.redaction import Redactor
 from drayage.request import ContainerRequest
-from drayage.secrets import read_secrets
+from drayage.secrets import Secret, read_secrets
 
 _PIPES = "DAGSTER_PIPES_"
 
@@ -28,14 +27,18 @@ class Overrides:
         extras: Extras of the context that are replaced or added.
         mounts: Mounts that are added; a recorded mount with the same target is replaced.
         environment: Environment variables that are replaced or added.
-        network: The only network to join, in place of the recorded ones.
+        networks: The networks to join in place of the recorded ones; if empty, the recorded ones.
+        secrets: Sources of secrets that are replaced or added.
+        allowed: The engine's options that a capsule may use, with their values (``consent.py``).
     """
 
     image: str | None = None
     extras: Mapping[str, Any] = field(default_factory=dict)
     mounts: tuple[Mount, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
-    network: str | None = None
+    networks: tuple[str, ...] = ()
+    secrets: Mapping[str, Secret] = field(default_factory=dict)
+    allowed: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,16 +87,17 @@ def prepare(
             "or pass --env NAME=value."
         )
     notes += [f"{name} is not set here, so the container does not get it" for name in missing]
-    secrets = {}
+    secrets: dict[str, bytes] = {}
+    sources = {**record.secrets, **overrides.secrets}
     try:
-        secrets = read_secrets(record.secrets, record.secrets)
+        secrets = read_secrets(sources, sources)
     except SettingsError as error:
         if require_all:
             raise
         notes.append(f"the container gets no secrets: {error}")
     if record.not_recorded:
         notes.append(f"not recorded, because they have no JSON form: {', '.join(record.not_recorded)}")
-    image = overrides.image or _same_image(record, engine, notes)
+    image = _named_image(overrides.image, engine) if overrides.image else _same_image(record, engine, notes)
     run_id = f"replay-{uuid.uuid4().hex[:12]}"
     request = ContainerRequest(
         # A separate chain of runs, so that no retry in Dagster adopts this container.
@@ -103,7 +107,7 @@ def prepare(
         command=record.requested_command,
         environment={name: value for name, value in environment.items() if not name.startswith(_PIPES)},
         secrets=secrets,
-        secret_sources={name: record.secrets[name] for name in secrets},
+        secret_sources={name: sources[name] for name in secrets},
         container_kwargs=_container_kwargs(record, overrides),
         promised=record.promised,
         adapter=record.adapter,
@@ -138,6 +142,11 @@ def redactor(step: PastAttempt) -> Redactor:
         ) from error
 
 
+def _named_image(image: str, engine: Engine) -> str:
+    engine.resolve(image, pull="missing")
+    return image
+
+
 def _same_image(record: ContainerRecord, engine: Engine, notes: list[str]) -> str:
     try:
         return engine.resolve(record.image_id, pull="never")
@@ -157,14 +166,14 @@ def _settings(record: ContainerRecord, overrides: Overrides) -> Any:
         "forward_termination": False,
         "name": f"replay-{record.settings.name or record.identity.step}",
     }
-    if overrides.network is not None:
-        update["networks"] = (overrides.network,)
+    if overrides.networks:
+        update["networks"] = overrides.networks
     return record.settings.overridden(update, source="command line")
 
 
 def _container_kwargs(record: ContainerRecord, overrides: Overrides) -> dict[str, Any]:
     # A name can be used only once, and the labels would assign the container to the original run.
-    dropped = {"name", "labels", *(("network", "network_mode", "network_disabled") if overrides.network else ())}
+    dropped = {"name", "labels", *(("network", "network_mode", "network_disabled") if overrides.networks else ())}
     return {name: value for name, value in record.container_kwargs.items() if name not in dropped}
 
 
@@ -180,55 +189,3 @@ def _context(step: PastAttempt, overrides: Overrides) -> bytes | None:
     context = json.loads(recorded)
     context["extras"] = {**(context.get("extras") or {}), **overrides.extras}
     return json.dumps(context).encode()
-
-
-def read_overrides(
-    *, image: str | None, extras: list[str], mounts: list[str], environment: list[str], network: str | None
-) -> Overrides:
-    """Parse the overrides given as options of a command.
-
-    Args:
-        image: Another image.
-        extras: Extras as ``key=value``; a value that is not valid JSON is taken as text.
-        mounts: Mounts as ``source:target`` or ``source:target:ro``; a relative source starts in the working directory.
-        environment: Environment variables as ``NAME=value``.
-        network: Name of a network.
-
-    Returns:
-        The overrides.
-
-    Raises:
-        SettingsError: An option is malformed, or the source of a mount does not exist.
-    """
-    return Overrides(
-        image=image,
-        extras={name: _json_or_text(value) for name, value in _pairs(extras, "--set")},
-        mounts=tuple(map(_mount, mounts)),
-        environment=dict(_pairs(environment, "--env")),
-        network=network,
-    )
-
-
-def _pairs(words: list[str], option: str) -> list[tuple[str, str]]:
-    for word in words:
-        if "=" not in word.lstrip("="):
-            raise SettingsError(f"{option} {word}: expected name=value, such as {option} limit=100.")
-    return [(name, value) for name, _, value in (word.partition("=") for word in words)]
-
-
-def _mount(word: str) -> Mount:
-    source, *rest = word.split(":")
-    if not rest or not source or not rest[0].startswith("/") or rest[1:] not in ([], ["ro"], ["rw"]):
-        raise SettingsError(f"--mount {word}: expected source:/target or source:/target:ro.")
-    is_path = "/" in source or source.startswith(".")
-    if is_path and not Path(source).exists():
-        raise SettingsError(f"--mount {word}: {Path(source).absolute()} does not exist.")
-    where = str(Path(source).resolve()) if is_path else source
-    return Mount(where, rest[0], read_only=rest[1:] == ["ro"], kind="local" if is_path else "volume")
-
-
-def _json_or_text(value: str) -> Any:
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value

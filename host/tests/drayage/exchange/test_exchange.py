@@ -99,7 +99,7 @@ def test_a_file_in_a_linked_folder_is_not_opened(attempt: Attempt, tmp_path: Pat
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "messages.jsonl").touch()
     attempt.io.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OSError, match="Not a directory"):
+    with pytest.raises(ExchangeError, match="not a regular file"):
         open_regular(attempt.messages)
 
 
