@@ -212,6 +212,9 @@ def test_a_retry_from_failure_still_differs_from_a_run_of_all_steps(tmp_path: Pa
         failed = instance.get_runs()[0].run_id
         assert continued(dg.ReexecutionOptions.from_failure(failed, instance)) == failed, "parent_state has changed"
         assert continued(dg.ReexecutionOptions(failed)) is None
+        # As the UI does where somebody selected steps.
+        selected = {"dagster/step_selection": "_second"}
+        assert continued(dg.ReexecutionOptions.from_failure(failed, instance), **selected) is None
         for tag in dagster_internals.FROM_FAILURE_TAGS:
             assert continued(dg.ReexecutionOptions(failed), **{tag: "true"}) == failed
             assert continued(dg.ReexecutionOptions(failed), **{tag: "false"}) is None

@@ -153,6 +153,7 @@ class _Queue:
         if self._left_out:
             text = f"{_messages(self._left_out)} left out here, because they came faster than Dagster's event log "
             self._lines.append(LogLine("WARNING", f"{text}stores them; {self._where}", time.time()))
+            self._waiting_bytes += len(self._lines[-1].text)
             self._left_out = 0
 
 

@@ -124,6 +124,25 @@ def test_after_a_gap_all_goes_on(lines: LogLines, store: Store, monkeypatch: pyt
     assert store.texts[3:] == ["fourth"]
 
 
+def test_one_warning_stands_for_many_however_slowly_they_are_stored(
+    lines: LogLines, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise each message that is stored would make room for one more, and a warning before it."""
+    monkeypatch.setattr(log_lines, "_MOST_WAITING", 2)
+    monkeypatch.setattr(log_lines, "_MOST_AT_ONCE", 1)
+    queue = lines._queue  # noqa: SLF001 - no thread, so that nothing depends on the time
+    for number in range(4):
+        queue.put(LogLine("INFO", str(number), 0.0))
+    assert [line.text for line in queue.take()] == ["0"]
+    queue.put(LogLine("INFO", "4", 0.0))
+    queue.close()
+    assert [line.text for line in queue.take()] == ["1"]
+    (warning,) = queue.take()
+    assert warning.text.startswith("3 log messages were left out here")
+    assert not queue.take()
+    store.released.set()
+
+
 def test_a_step_that_ends_early_leaves_the_rest_out_and_says_so(
     lines: LogLines, store: Store, problems: list[str]
 ) -> None:
