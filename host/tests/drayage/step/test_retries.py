@@ -14,7 +14,7 @@ from fake_process import FakeImage, Process, Program
 from drayage import DrayageClient, promises
 from drayage.engine import ContainerSpec, ContainerState
 from drayage.errors import EngineError, EntrypointError, ImageMissingError, ImageNotPulledError, ImageRefusedError
-from drayage.exchange.directory import WORKLOAD_MESSAGES
+from drayage.mailbox import WORKLOAD_MESSAGES
 
 
 class Rows(pydantic.BaseModel):
