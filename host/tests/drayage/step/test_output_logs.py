@@ -334,6 +334,14 @@ def test_a_consumer_that_fails_is_a_loss_and_the_stream_is_read_on(role: str) ->
     assert log.file.content == (b"one\nthree\n" if role == "redact" else b"one\nbad\nthree\n")
 
 
+def test_a_failure_outside_any_line_is_a_loss_too() -> None:
+    """A state that is overwritten is redacted before there is a line."""
+    log = Log(redact=Fails())
+    log.feed(b"bad\r", b"good\n")
+    assert log.losses.first == ("4 bytes for stdout.log were not all read (RuntimeError: oh)",)
+    assert log.file.content == b"good\n"
+
+
 class Reads(Fails):
     """An adapter."""
 
