@@ -6,8 +6,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from drayage.mailbox import MESSAGES_FILE, FolderMailbox
 from drayage.pipes.ledger import Ledger
-from drayage.pipes.reader import MessageFileReader
+from drayage.pipes.reader import MailboxReader
 
 
 class Silent:
@@ -25,9 +26,11 @@ def main() -> None:
     options = arguments.parse_args()
     with tempfile.TemporaryDirectory() as root, contextlib.ExitStack() as stack:
         for number in range(options.steps):
-            path = Path(root) / f"{number}.jsonl"
-            path.touch()
-            reader = MessageFileReader(path, workload_path="/drayage/io/messages.jsonl")
+            folder = Path(root) / str(number)
+            folder.mkdir()
+            mailbox = FolderMailbox(folder)
+            stack.callback(mailbox.collect)
+            reader = MailboxReader(mailbox, kept_in=folder / MESSAGES_FILE)
             stack.enter_context(reader.read_messages(Ledger().over(Silent())))  # type: ignore[arg-type]  # a stand-in
         time.sleep(options.silent_s)
         before_s = time.process_time()

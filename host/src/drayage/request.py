@@ -33,6 +33,7 @@ NOT_OF_THE_CONTAINER = frozenset(
         *("name", "pull", "keep", "keep_s"),
         # How its host treats it: the host that adopts it does so by its own settings.
         *("timeout_s", "start_timeout_s", "idle_timeout_s", "stop_signal", "stop_grace_s", "forward_termination"),
+        *("message_bytes", "messages_bytes", "output_bytes"),
         "standby",
     }
 )

@@ -34,6 +34,9 @@ CHANGED_SETTINGS: Mapping[str, Any] = {
     "timeout_s": 60.0,
     "start_timeout_s": 60.0,
     "idle_timeout_s": 60.0,
+    "message_bytes": 2**20,
+    "messages_bytes": 2**20,
+    "output_bytes": 2**20,
     "stop_signal": "SIGINT",
     "stop_grace_s": 60.0,
     "forward_termination": False,
@@ -112,7 +115,8 @@ def test_a_setting_counts_if_the_container_is_made_of_it(name: str) -> None:
     same = replace(request(), settings=settings).fingerprint("sha256:1") == request().fingerprint("sha256:1")
     kept = {"name", "pull", "keep", "keep_s", "standby"}
     times = {"timeout_s", "start_timeout_s", "idle_timeout_s", "stop_signal", "stop_grace_s", "forward_termination"}
-    assert same == (name in kept | times)
+    sizes = {"message_bytes", "messages_bytes", "output_bytes"}
+    assert same == (name in kept | times | sizes)
 
 
 @pytest.mark.parametrize("name", CHANGED_ARGUMENTS)

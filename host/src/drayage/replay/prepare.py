@@ -125,9 +125,13 @@ def redactor(step: PastAttempt) -> Redactor:
         step: The step.
 
     Raises:
+        ExchangeError: The step's records cannot be read.
         SettingsError: The step has no verdict yet, so its messages may still contain secrets, and a secret's source
             cannot be read here, so its value would not be recognised.
     """
+    if step.problem:
+        # Which secrets it had is not known, so none could be removed.
+        raise ExchangeError(step.problem)
     if step.record is None:
         return Redactor(())
     try:

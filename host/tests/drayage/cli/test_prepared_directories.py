@@ -48,7 +48,8 @@ def never_waits() -> Iterator[None]:
 @pytest.fixture
 def attempt(tmp_path: Path) -> Attempt:
     attempt = Exchange(tmp_path / "exchange").create("run/step/0")
-    attempt.write_context('{"asset_keys": ["a"]}')
+    attempt.context.write_text('{"asset_keys": ["a"]}')
+    attempt.messages.touch()
     attempt.write_json("container.json", RECORD)
     attempt.write_json("verdict.json", {"format_version": 1, "green": True, "judged_at_s": 1.0})
     for path in (attempt.stdout, attempt.stderr):

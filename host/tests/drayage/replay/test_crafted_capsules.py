@@ -101,7 +101,7 @@ def test_a_capsule_in_order_is_opened_and_its_directory_removed(tmp_path: Path) 
 
 def test_what_is_written_can_be_opened(tmp_path: Path) -> None:
     attempt = Exchange(tmp_path / "exchange").create("run/step/0")
-    attempt.write_context('{"asset_keys": ["a"]}')
+    attempt.context.write_text('{"asset_keys": ["a"]}')
     attempt.write_json("container.json", RECORD)
     attempt.messages.write_bytes(b'{"method":"opened"}\n' * 100_000)
     attempt.stdout.write_bytes(b"x" * 3_000_000)

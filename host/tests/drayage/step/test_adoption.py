@@ -239,7 +239,7 @@ def test_a_container_of_another_request_is_removed(world: World) -> None:
 
 def test_a_container_that_has_failed_since_is_removed(world: World) -> None:
     left = world.leave()
-    world.engine.signal(left.state.id, "SIGKILL")
+    world.engine.stop(left.state.id, "SIGKILL", 0)
     assert world.find(left.run_id) is None
     assert not world.is_there(left)
 

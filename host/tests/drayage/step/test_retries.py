@@ -134,12 +134,12 @@ def test_what_nobody_but_the_author_can_mend_is_not_tried_again(
 def test_an_image_that_is_refused_is_not_tried_again(
     engine: FakeEngine, tmp_path: Path, refusal: type[EngineError]
 ) -> None:
-    engine.refusals["image_id"] = refusal("There is no such image, or it cannot be used.")
+    engine.refusals["resolve"] = refusal("There is no such image, or it cannot be used.")
     assert attempts(engine, tmp_path, "green", image="nowhere") == 1
 
 
 def test_a_registry_that_does_not_answer_is_tried_again(engine: FakeEngine, tmp_path: Path) -> None:
-    engine.refusals["image_id"] = ImageMissingError("The registry does not answer.")
+    engine.refusals["resolve"] = ImageMissingError("The registry does not answer.")
     assert attempts(engine, tmp_path, "green", image="nowhere") == 3
 
 

@@ -45,6 +45,7 @@ class Swept:
         """Make the exchange directory of an attempt that was last changed some time ago."""
         attempt = Exchange(self.root).create(f"{prefix}{run_id}/{step}/0")
         attempt.stdout.write_bytes(b"x" * size_bytes)
+        attempt.messages.touch()
         changed_s = time.time() - age_s
         for path in (*attempt.path.rglob("*"), attempt.path, attempt.path.parent, attempt.path.parent.parent):
             os.utime(path, (changed_s, changed_s))
