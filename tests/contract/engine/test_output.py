@@ -95,6 +95,20 @@ def test_an_output_goes_on_where_another_was_cut(bench: Bench) -> None:
     assert second.lost is None
 
 
+def test_a_log_that_is_bounded_says_what_it_may_have_dropped(bench: Bench) -> None:
+    """What is read while it comes is whole in any case."""
+    container = bench.create(scripts.prints_much, log_bytes=2**16)
+    followed = bench.follow(container.id, from_start=False)
+    bench.engine.start(container.id)
+    assert followed.whole() == {"stdout": scripts.long_lines(3000), "stderr": scripts.long_lines(300)}
+    bench.end_of(container.id)
+    late = bench.engine.follow(container.id, START)
+    read = sum(len(chunk) for _, chunk in late)
+    whole = len(scripts.long_lines(3000)) + len(scripts.long_lines(300))
+    assert (late.lost is None) == (read == whole)
+    assert 2**15 < read <= whole
+
+
 def test_an_output_has_caught_up_when_it_has_read_what_was_there(bench: Bench) -> None:
     container_id = bench.run_until(b"ready", scripts.obeys_signals)
     assert bench.engine.follow(container_id).caught_up

@@ -102,6 +102,12 @@ class Adapter:
             exception = {"name": "AdapterError", "message": self._problem, "stack": [], "cause": None, "context": None}
         self._send("closed", {"exception": exception} if exception else {})
 
+    def abandon(self) -> None:
+        """Report nothing, after some of the output was lost: what was collected may be wrong."""
+        if not self._lines:
+            self._send("opened", {"extras": {}})
+        self._send("closed", {})
+
     def _send(self, method: str, params: dict[str, Any]) -> None:
         message = {"__dagster_pipes_version": "0.1", "method": method, "params": params}
         self._messages.write(json.dumps(message).encode() + b"\n")

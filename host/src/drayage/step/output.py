@@ -235,10 +235,13 @@ class OutputLogs:
         The adapter reports nothing if output was lost: what it has read may be wrong.
         """
         self.finish()
-        if self._adapter is None or self._losses.count:
+        if self._adapter is None:
             return
         try:
-            self._adapter.end(exit_code)
+            if self._losses.count:
+                self._adapter.abandon()
+            else:
+                self._adapter.end(exit_code)
         except OSError as error:
             self.lose(f"the adapter failed ({type(error).__name__}: {error})")
 
