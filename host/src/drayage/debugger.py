@@ -55,6 +55,15 @@ class Debugger(Protocol):
     def has_program(self, image: str, names: Sequence[str]) -> bool:
         """Return whether an image has one of these programs on its ``PATH``, without running anything."""
 
+    def create_beside(self, container_id: str, image: str, command: Sequence[str]) -> str:
+        """Create a container beside a running one, which sees its processes, network and volumes; return the id.
+
+        Args:
+            container_id: A running container.
+            image: Id of the image of the new one.
+            command: What runs in place of the image's entrypoint, at a terminal if this process has one.
+        """
+
     def commit(self, container_id: str) -> str:
         """Make an image from a container's file system, and return the image's id."""
 

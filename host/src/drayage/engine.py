@@ -57,8 +57,12 @@ class ContainerSpec:
         cap_drop: Capabilities to drop; ``("ALL",)`` drops all of them.
         log_bytes: How much of its output the engine keeps at least, in bytes; at most twice as much. None leaves it to
             the engine.
+        published_ports: Ports on the engine's 127.0.0.1, by the container's port that each leads to.
+        entrypoint: Replaces the image's entrypoint; None keeps it.
+        terminal: Whether the container has a terminal, and an open standard input.
         secrets: Contents of the files under ``/run/secrets``, by name; the engine keeps them in memory alone.
-        options: The engine's own keyword arguments, which no one else reads; they override everything above.
+        options: The engine's own keyword arguments, which no one else reads; they override everything above but
+            entrypoint and terminal.
     """
 
     image: str
@@ -77,6 +81,9 @@ class ContainerSpec:
     no_new_privileges: bool = False
     cap_drop: Sequence[str] = ()
     log_bytes: int | None = None
+    published_ports: Mapping[int, int] = field(default_factory=dict)
+    entrypoint: Sequence[str] | None = None
+    terminal: bool = False
     secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -163,6 +170,25 @@ class Usage:
 
     memory_bytes: int
     cpu_s: float
+
+
+@dataclass(frozen=True)
+class OptionFacts:
+    """What an engine's own keyword arguments mean, for those to whom they are opaque.
+
+    Args:
+        networks: The networks that they let a container join; ``none`` takes its network away.
+        reaching: Those that are not known to stay inside the container, by name.
+        copied: Those that another container can have as well.
+        copied_without_networks: The same, without those that decide about networks.
+        guarded: All of them, and what keeps this machine's own settings out of the container.
+    """
+
+    networks: Sequence[str]
+    reaching: Mapping[str, Any]
+    copied: Mapping[str, Any]
+    copied_without_networks: Mapping[str, Any]
+    guarded: Mapping[str, Any]
 
 
 class Output(Protocol):
@@ -293,6 +319,9 @@ class Engine(Protocol):
         Raises:
             ExchangeError: The mailbox cannot be made.
         """
+
+    def explain(self, options: Mapping[str, Any]) -> OptionFacts:
+        """Say what the engine's own keyword arguments mean, without asking the engine."""
 
     def read_file(self, image: str, path: str) -> bytes:
         """Read one file out of an image without running it."""

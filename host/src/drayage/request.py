@@ -54,6 +54,7 @@ class ContainerRequest:
         secrets: Names and values of the files under ``/run/secrets``.
         secret_sources: Source of each secret, so that a replay can read it again.
         container_kwargs: The engine's own keyword arguments for creating a container.
+        published_ports: Ports on the engine's 127.0.0.1, by the container's port that each leads to.
         promised: The promises of the assets that this call must report, by asset key as Pipes writes it.
         adapter: How metadata is read from the standard output of a program that does not use Pipes.
     """
@@ -66,6 +67,7 @@ class ContainerRequest:
     secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     secret_sources: Mapping[str, Secret] = field(default_factory=dict)
     container_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    published_ports: Mapping[int, int] = field(default_factory=dict)
     promised: Mapping[str, Mapping[str, Promise]] = field(default_factory=dict)
     adapter: AdapterName | None = None
 
@@ -135,6 +137,7 @@ class StepRequest(ContainerRequest):
             "environment": self.environment,
             "secrets": {name: self.secret_sources.get(name) for name in self.secrets},
             "container_kwargs": self.container_kwargs,
+            "published_ports": self.published_ports,
             "adapter": self.adapter,
             "settings": self.settings.model_dump(exclude=set(NOT_OF_THE_CONTAINER)),
             "extras": self.extras,

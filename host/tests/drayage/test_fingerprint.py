@@ -50,6 +50,7 @@ CHANGED_ARGUMENTS: Mapping[str, Any] = {
     "secrets": {"key": b"k", "token": b"t"},
     "secret_sources": {"key": FileSecret("/key")},
     "container_kwargs": {"devices": ["/dev/fuse"]},
+    "published_ports": {1: 2},
     "adapter": "key_value",
     "extras": {"rows": 4},
     "context_injector": dg.PipesTempFileContextInjector(),

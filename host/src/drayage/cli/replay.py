@@ -118,7 +118,7 @@ def _run(setup: Setup, prepared: PreparedReplay) -> Verdict:
 
 
 def _run_debugged(setup: Setup, prepared: PreparedReplay, port: int) -> Verdict:
-    with debugged(prepared, port=port, debugger=setup.debugger) as waiting:
+    with debugged(prepared, port=port, engine=setup.engine, debugger=setup.debugger) as waiting:
         note(f"Attach a debugger to 127.0.0.1:{port} when the step prints that it is waiting; Ctrl-C ends the replay.")
         verdict = _run(setup, waiting)
     if not has_waited(prepared):

@@ -3,17 +3,17 @@
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from drayage.cli.screen import AttemptName, Run, Setup, Step, note
 from drayage.debugger import is_terminal
-from drayage.engine import ContainerSpec, ContainerState
+from drayage.engine import ContainerState
 from drayage.errors import SettingsError
 from drayage.exchange.history import PastAttempt, container_of, require_record
 from drayage.replay.prepare import Overrides, prepare
-from drayage.step.launch import Launcher
+from drayage.step.launch import spec_of
 
 _SHELL = "/bin/sh"
 
@@ -60,25 +60,12 @@ class _Shell:
             return self.setup.debugger.execute(container.id, self.words)
         toolbox = self._require_toolbox(container.image)
         note(f"It has no shell: {toolbox} beside it sees its processes, network and volumes (its files: /proc/1/root).")
-        beside = f"container:{container.id}"
-        spec = ContainerSpec(
-            image=self.setup.engine.resolve(toolbox, pull="missing"),
-            # Without the step's own labels, so that nothing mistakes it for the step.
-            labels={"drayage/toolbox": container.id},
-            init=False,
-            options={
-                **self._process(),
-                "pid_mode": beside,
-                "network_mode": beside,
-                "volumes_from": [container.id],
-                "cap_add": ["SYS_PTRACE"],
-            },
-        )
-        created = self.setup.engine.create(spec)
+        image = self.setup.engine.resolve(toolbox, pull="missing")
+        created = self.setup.debugger.create_beside(container.id, image, self.words)
         try:
-            return self.setup.debugger.attach(created.id, lambda: self.setup.engine.start(created.id))
+            return self.setup.debugger.attach(created, lambda: self.setup.engine.start(created))
         finally:
-            self.setup.engine.remove(created.id)
+            self.setup.engine.remove(created)
 
     def in_copy(self, found: PastAttempt, container: ContainerState | None) -> int:
         """Run it in a copy of the kept container, or in a new one of the same image; return the exit code.
@@ -117,14 +104,16 @@ class _Shell:
                 prepared.request,
                 command=None,
                 settings=prepared.request.settings.overridden({"init": False}, source="shell"),
-                container_kwargs={**prepared.request.container_kwargs, **self._process()},
             )
-            launcher = Launcher(request, setup.engine, on_created=created.append)
             mailbox = setup.engine.mailbox(prepared.attempt.io)
-            if prepared.context is not None:
-                mailbox.put_context(prepared.context)
-            state = launcher.create(prepared.attempt, mailbox, bootstrap=prepared.bootstrap)
-            mailbox.collect()
+            try:
+                if prepared.context is not None:
+                    mailbox.put_context(prepared.context)
+                spec = spec_of(request, prepared.attempt, mailbox, prepared.bootstrap)
+                state = setup.engine.create(replace(spec, entrypoint=self.words, terminal=is_terminal()))
+            finally:
+                mailbox.collect()
+            created.append(state.id)
             if not self.setup.debugger.has_file(state.id, _SHELL):
                 return None
             return self.setup.debugger.attach(state.id, lambda: setup.engine.start(state.id))
@@ -132,10 +121,6 @@ class _Shell:
             for container_id in created:
                 setup.engine.remove(container_id)
             shutil.rmtree(prepared.attempt.path)
-
-    def _process(self) -> dict[str, Any]:
-        at_terminal = is_terminal()
-        return {"entrypoint": list(self.words), "tty": at_terminal, "stdin_open": at_terminal}
 
     def _require_toolbox(self, image: str) -> str:
         if self.toolbox is None:

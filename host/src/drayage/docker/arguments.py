@@ -68,6 +68,7 @@ def create_arguments(spec: ContainerSpec, host_path: Callable[[Path], str]) -> d
         "read_only": spec.read_only_root or None,
         "security_opt": ["no-new-privileges"] if spec.no_new_privileges else None,
         "cap_drop": list(spec.cap_drop) or None,
+        "ports": {f"{inside}/tcp": ("127.0.0.1", port) for inside, port in spec.published_ports.items()} or None,
         "log_config": None if spec.log_bytes is None else _log(spec.log_bytes),
     }
     if "network_mode" in options or "network_disabled" in options:
@@ -75,7 +76,10 @@ def create_arguments(spec: ContainerSpec, host_path: Callable[[Path], str]) -> d
     if "mem_limit" in options:
         optional["memswap_limit"] = None
     arguments.update({name: value for name, value in optional.items() if value is not None})
-    return {**arguments, **options}
+    # Only the host's own tools set an entrypoint, and then know what they run.
+    own = {} if spec.entrypoint is None else {"entrypoint": list(spec.entrypoint)}
+    terminal = {"tty": True, "stdin_open": True} if spec.terminal else {}
+    return {**arguments, **options, **own, **terminal}
 
 
 def _labels(labels: Mapping[str, str] | Sequence[str]) -> dict[str, str]:

@@ -103,6 +103,30 @@ class DockerDebugger:
             with engine_errors(f"remove container {container[:12]}"):
                 self._api.remove_container(container, force=True, v=True)
 
+    def create_beside(self, container_id: str, image: str, command: Sequence[str]) -> str:
+        """Create a container beside a running one, which sees its processes, network and volumes; return the id.
+
+        Args:
+            container_id: A running container.
+            image: Id of the image of the new one.
+            command: What runs in place of the image's entrypoint, at a terminal if this process has one.
+        """
+        beside, at_terminal = f"container:{container_id}", is_terminal()
+        with engine_errors(f"create a container beside {container_id[:12]}"):
+            host = self._api.create_host_config(
+                pid_mode=beside, network_mode=beside, volumes_from=[container_id], cap_add=["SYS_PTRACE"]
+            )
+            created = self._api.create_container(
+                image,
+                entrypoint=list(command),
+                # Without the step's own labels, so that nothing mistakes it for the step.
+                labels={"drayage/toolbox": container_id},
+                host_config=host,
+                tty=at_terminal,
+                stdin_open=at_terminal,
+            )
+        return str(created["Id"])
+
     def commit(self, container_id: str) -> str:
         """Make an image from a container's file system, and return the image's id."""
         with engine_errors(f"make an image from container {container_id[:12]}"):

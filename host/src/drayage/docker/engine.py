@@ -18,9 +18,10 @@ from drayage.docker import files as docker_files
 from drayage.docker.arguments import create_arguments
 from drayage.docker.connections import open_client
 from drayage.docker.errors import engine_errors
+from drayage.docker.options import explain
 from drayage.docker.output import AttachedOutput, open_log
 from drayage.docker.secrets import HeldSecrets
-from drayage.engine import ContainerSpec, ContainerState, Found, Mailbox, Output, Status, Usage, gone
+from drayage.engine import ContainerSpec, ContainerState, Found, Mailbox, OptionFacts, Output, Status, Usage, gone
 from drayage.errors import (
     ContainerGoneError,
     EngineError,
@@ -242,6 +243,10 @@ class DockerEngine:
     def mailbox(self, folder: Path, *, waits: bool = False, receives: bool = True) -> Mailbox:
         """Open the mailbox of one attempt, which is made of files of this machine."""
         return FolderMailbox(folder, waits=waits, receives=receives)
+
+    def explain(self, options: Mapping[str, Any]) -> OptionFacts:
+        """Say what docker-py's keyword arguments mean."""
+        return explain(options)
 
     def read_file(self, image: str, path: str) -> bytes:
         """Read one file out of an image without running it."""

@@ -20,50 +20,8 @@ from drayage.secrets import EnvSecret, Secret
 
 _SHOWN_CHARACTERS = 2000
 _SHOWN_WISHES = 40
-# They change nothing outside the container, or only take something away from it. Source: docker-py 7.
-_HARMLESS_OPTIONS = frozenset(
-    {
-        "auto_remove",
-        "cap_drop",
-        "cpu_count",
-        "cpu_percent",
-        "cpu_period",
-        "cpu_quota",
-        "cpu_shares",
-        "cpuset_cpus",
-        "cpuset_mems",
-        "detach",
-        "domainname",
-        "entrypoint",
-        "environment",
-        "healthcheck",
-        "hostname",
-        "init",
-        "labels",
-        "mem_limit",
-        "mem_reservation",
-        "mem_swappiness",
-        "memswap_limit",
-        "name",
-        "nano_cpus",
-        "network_disabled",
-        "pids_limit",
-        "platform",
-        "read_only",
-        "shm_size",
-        "stdin_open",
-        "stop_signal",
-        "tmpfs",
-        "tty",
-        "user",
-        "working_dir",
-    }
-)
-_NETWORK_OPTIONS = ("network", "network_mode")
 # They lead to nothing on this machine but what it shows to everyone.
 _OWN_NETWORKS = frozenset({"none", "bridge", "default"})
-# Docker's client would tell the container which proxies its user has, passwords included.
-_WITHHELD = {"use_config_proxy": False}
 
 
 @dataclass(frozen=True)
@@ -115,7 +73,7 @@ def consented(record: ContainerRecord, overrides: Overrides, *, engine: Engine, 
             "settings": record.settings.overridden(settings, source="capsule"),
             "environment": {name: value for name, value in record.environment.items() if value is not None},
             "secrets": {},
-            "container_kwargs": {**_WITHHELD, **record.container_kwargs},
+            "container_kwargs": dict(engine.explain(record.container_kwargs).guarded),
         }
     )
 
@@ -127,18 +85,17 @@ def shown(record: ContainerRecord, overrides: Overrides) -> Iterator[tuple[str, 
         record: How its container will be made.
         overrides: What the command line names.
     """
-    settings, kwargs = record.settings, record.container_kwargs
+    settings = record.settings
     mounts = [*settings.mounts, *overrides.mounts]
     rows = {
         "image": overrides.image or f"{record.image_id}, which the capsule calls {record.image}",
-        "entrypoint": kwargs.get("entrypoint", "the image's own"),
         "command": "the image's own" if record.command is None else record.requested_command,
-        "user": kwargs.get("user") or settings.user or "the image's own",
-        "networks": overrides.networks or _networks(record) or "the engine's own",
+        "user": settings.user or "the image's own",
+        "networks": overrides.networks or settings.networks or "the engine's own",
         "mounts": [_as_option(mount) if mount.kind != "tmpfs" else f"tmpfs:{mount.target}" for mount in mounts],
         "environment": sorted({*record.environment, *overrides.environment}),
         "secrets": {name: _source(secret) for name, secret in overrides.secrets.items()},
-        "options": {name: value for name, value in kwargs.items() if name not in _WITHHELD},
+        "options": record.container_kwargs,
     }
     for name, value in rows.items():
         if value not in ([], {}):
@@ -152,7 +109,8 @@ def _wishes(record: ContainerRecord, overrides: Overrides, engine: Engine) -> It
         if mount.kind != "tmpfs" and mount.target not in named_targets:
             what = "the path" if mount.kind in {"bind", "local"} else "the volume"
             yield Wish(f"{what} {_printable(mount.source)}", ("--mount", _as_option(mount)))
-    for network in _networks(record):
+    facts = engine.explain(record.container_kwargs)
+    for network in dict.fromkeys((*record.settings.networks, *facts.networks)):
         if not overrides.networks and network not in _OWN_NETWORKS:
             yield Wish(f"the network {_printable(network)}", ("--network", network))
     for name, value in record.environment.items():
@@ -162,13 +120,8 @@ def _wishes(record: ContainerRecord, overrides: Overrides, engine: Engine) -> It
         if name not in overrides.secrets:
             source = _source(secret)
             yield Wish(f"the secret {_printable(name)} from {_printable(source)}", ("--secret", f"{name}={source}"))
-    for name, value in record.container_kwargs.items():
+    for name, value in facts.reaching.items():
         yield from _option_wish(name, value, overrides.allowed)
-
-
-def _networks(record: ContainerRecord) -> list[str]:
-    named = [value for name, value in record.container_kwargs.items() if name in _NETWORK_OPTIONS and value]
-    return list(dict.fromkeys(map(str, (*record.settings.networks, *named))))
 
 
 def _image_wish(record: ContainerRecord, overrides: Overrides, engine: Engine) -> Iterator[Wish]:
@@ -186,8 +139,6 @@ def _image_wish(record: ContainerRecord, overrides: Overrides, engine: Engine) -
 
 
 def _option_wish(name: str, value: Any, allowed: Mapping[str, Any]) -> Iterator[Wish]:
-    if name in _HARMLESS_OPTIONS or name in _NETWORK_OPTIONS or value in (None, False, [], {}, ""):
-        return
     if name not in allowed or allowed[name] != value:
         text = f"{name}={json.dumps(value)}"
         yield Wish(f"the engine's option {_printable(text)}", ("--allow", text))

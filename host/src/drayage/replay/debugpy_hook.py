@@ -16,7 +16,7 @@ from importlib import util
 from pathlib import Path
 
 from drayage.debugger import Debugger
-from drayage.engine import Mount
+from drayage.engine import Engine, Mount
 from drayage.errors import SettingsError
 from drayage.replay.prepare import PreparedReplay
 
@@ -46,7 +46,7 @@ if os.environ.pop("DRAYAGE_DEBUGPY", None):
 
 
 @contextlib.contextmanager
-def debugged(prepared: PreparedReplay, *, port: int, debugger: Debugger) -> Iterator[PreparedReplay]:
+def debugged(prepared: PreparedReplay, *, port: int, engine: Engine, debugger: Debugger) -> Iterator[PreparedReplay]:
     """Yield the same replay, changed so that its first Python process waits for a debugger.
 
     The directory that is mounted for this is removed at the end.
@@ -54,6 +54,7 @@ def debugged(prepared: PreparedReplay, *, port: int, debugger: Debugger) -> Iter
     Args:
         prepared: The replay.
         port: The port on the engine's 127.0.0.1 that the debugger connects to.
+        engine: The engine that will run the container.
         debugger: Inspects the container's image.
 
     Yields:
@@ -68,8 +69,7 @@ def debugged(prepared: PreparedReplay, *, port: int, debugger: Debugger) -> Iter
             f"Image {request.image} has no {' or '.join(_PYTHONS)} on its PATH, and --debugpy works only with Python. "
             "For another language, mount its debugger with --mount, or inspect the step with `drayage shell`."
         )
-    mode = request.container_kwargs.get("network_mode")
-    if "none" in {mode, *request.settings.networks[:1]} or request.container_kwargs.get("network_disabled"):
+    if "none" in {*request.settings.networks[:1], *engine.explain(request.container_kwargs).networks}:
         raise SettingsError("The step has no network, so no debugger can reach it: use --network, such as bridge.")
     directory = prepared.attempt.path / "debugpy"
     directory.mkdir()
@@ -95,7 +95,7 @@ def debugged(prepared: PreparedReplay, *, port: int, debugger: Debugger) -> Iter
                     "PYTHONPATH": _python_path(prepared, debugger),
                     "DRAYAGE_DEBUGPY": "1",
                 },
-                container_kwargs={**request.container_kwargs, "ports": {f"{DEBUGPY_PORT}/tcp": ("127.0.0.1", port)}},
+                published_ports={DEBUGPY_PORT: port},
             ),
         )
     finally:

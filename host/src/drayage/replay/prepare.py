@@ -97,6 +97,7 @@ def prepare(
         notes.append(f"the container gets no secrets: {error}")
     if record.not_recorded:
         notes.append(f"not recorded, because they have no JSON form: {', '.join(record.not_recorded)}")
+    facts = engine.explain(record.container_kwargs)
     image = _named_image(overrides.image, engine) if overrides.image else _same_image(record, engine, notes)
     run_id = f"replay-{uuid.uuid4().hex[:12]}"
     request = ContainerRequest(
@@ -108,7 +109,7 @@ def prepare(
         environment={name: value for name, value in environment.items() if not name.startswith(_PIPES)},
         secrets=secrets,
         secret_sources={name: sources[name] for name in secrets},
-        container_kwargs=_container_kwargs(record, overrides),
+        container_kwargs=facts.copied_without_networks if overrides.networks else facts.copied,
         promised=record.promised,
         adapter=record.adapter,
     )
@@ -173,12 +174,6 @@ def _settings(record: ContainerRecord, overrides: Overrides) -> Any:
     if overrides.networks:
         update["networks"] = overrides.networks
     return record.settings.overridden(update, source="command line")
-
-
-def _container_kwargs(record: ContainerRecord, overrides: Overrides) -> dict[str, Any]:
-    # A name can be used only once, and the labels would assign the container to the original run.
-    dropped = {"name", "labels", *(("network", "network_mode", "network_disabled") if overrides.networks else ())}
-    return {name: value for name, value in record.container_kwargs.items() if name not in dropped}
 
 
 def _context(step: PastAttempt, overrides: Overrides) -> bytes | None:

@@ -238,6 +238,7 @@ def spec_of(
         no_new_privileges=settings.no_new_privileges,
         cap_drop=settings.cap_drop,
         log_bytes=max(settings.output_bytes, _LEAST_LOG_BYTES),
+        published_ports=request.published_ports,
         secrets=request.secrets,
         options=request.container_kwargs,
     )

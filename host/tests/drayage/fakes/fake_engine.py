@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from threading import Condition
-from typing import Concatenate, Literal, ParamSpec, TypeVar
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from fake_container import KILLED, FakeContainer, FakeOutput
 from fake_process import FakeImage
 
-from drayage.engine import ContainerSpec, ContainerState, Engine, Found, Mailbox, Output, Usage, gone
+from drayage.engine import ContainerSpec, ContainerState, Engine, Found, Mailbox, OptionFacts, Output, Usage, gone
 from drayage.errors import (
     ContainerGoneError,
     EngineError,
@@ -180,6 +180,10 @@ class FakeEngine:
     def mailbox(self, folder: Path, *, waits: bool = False, receives: bool = True) -> Mailbox:
         """Open the mailbox in a folder, whose files its containers have as they are."""
         return FolderMailbox(folder, waits=waits, receives=receives)
+
+    def explain(self, options: Mapping[str, Any]) -> OptionFacts:
+        """Say that the fake's own keyword arguments, fields of a specification, stay inside their container."""
+        return OptionFacts((), {}, options, options, options)
 
     @_answers
     def read_file(self, image: str, path: str) -> bytes:

@@ -1,6 +1,7 @@
 """What a capsule asks of this machine is refused unless it is named, and the refusal says how to name it."""
 
 import shlex
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ from fake_engine import FakeEngine
 from fake_process import FakeImage
 
 from drayage import EnvSecret, FileSecret, Mount, SettingsError
+from drayage.docker.options import explain
+from drayage.engine import OptionFacts
 from drayage.exchange.record import ContainerRecord
 from drayage.identity import Identity
 from drayage.replay.consent import consented, shown
@@ -31,8 +34,16 @@ def record(**update: Any) -> ContainerRecord:
     return made.model_copy(update=update)
 
 
+class EngineWithOptions(FakeEngine):
+    """The fake engine, to which Docker's options mean what they mean to Docker."""
+
+    def explain(self, options: Mapping[str, Any]) -> OptionFacts:
+        return explain(options)
+
+
 def consent(asked: ContainerRecord, **named: Any) -> ContainerRecord:
-    return consented(asked, Overrides(**named), engine=FakeEngine({"image": FakeImage({}, [])}), command=COMMAND)
+    engine = EngineWithOptions({"image": FakeImage({}, [])})
+    return consented(asked, Overrides(**named), engine=engine, command=COMMAND)
 
 
 def refused(asked: ContainerRecord, **named: Any) -> list[str]:
@@ -62,6 +73,8 @@ def test_host_paths_and_volumes_are_refused_unless_named() -> None:
     asked = record(settings=StepSettings(mounts=(MOUNT, VOLUME)))
     assert refused(asked) == ["--mount", "/srv/data:/data:ro", "--mount", "postgres:/pg"]
     assert refused(asked, mounts=(MOUNT,)) == ["--mount", "postgres:/pg"]
+    own = Mount("/etc", "/host", read_only=False, kind="local")
+    assert refused(record(settings=StepSettings(mounts=(own,)))) == ["--mount", "/etc:/host"]
     # The recorded ones are never used: the command line's own take their place.
     assert consent(asked, mounts=(MOUNT, VOLUME)).settings.mounts == ()
 
@@ -163,12 +176,12 @@ def test_everything_that_runs_is_shown_on_one_line_each() -> None:
     assert all(value.isprintable() for value in rows.values())
     assert rows["image"] == "image, which the capsule calls image"
     assert "harmless" in rows["command"]
-    assert rows["entrypoint"] == '["/bin/sh"]'
     assert rows["user"] == "0"
     assert rows["networks"] == '["none"]'
     assert rows["mounts"] == '["/srv/data:/data:ro"]'
     assert rows["environment"] == '["A"]'
     assert rows["secrets"] == '{"t": "env:T"}'
+    assert '"entrypoint": ["/bin/sh"]' in rows["options"]
     assert "hostname" in rows["options"]
 
 
