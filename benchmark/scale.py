@@ -1,12 +1,14 @@
 """Times the commands that list and sweep, with many attempts under one exchange root.
 
 The attempts are like those of green steps, each with its six files; Dagster knows none of their runs, and no container
-is left of them. Every command is timed from its start, imports included, as a person waits for it.
+is left of them. Every command is timed from its start, imports included, as a person waits for it, and beside it the
+same command with an empty root. Processor seconds tell more than seconds where something else is running.
 """
 
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -38,13 +40,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root, home = Path(folder) / "exchange", Path(folder) / "home"
         home.mkdir()
-        # With the events of Dagster 1.13 in SQLite, as in a project of one machine.
         (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
         began = time.monotonic()
         runs = [_make_run(root, options.steps, age_s=number) for number in range(options.attempts // options.steps)]
         print(
             f"{options.attempts:,} attempts in {len(runs):,} runs made in {time.monotonic() - began:.0f} s", flush=True
         )
+        empty = Path(folder) / "empty"
         commands = {
             "runs": ("runs",),
             "steps last": ("steps", "last"),
@@ -53,7 +55,13 @@ def main() -> None:
             "second sweep": ("sweep",),
             "third sweep": ("sweep",),
         }
-        seconds = {what: _time(what, root, home, words) for what, words in commands.items()}
+        seconds = {
+            **{
+                f"{words[0]}, empty root": _time(f"{words[0]}, empty root", empty, home, words)
+                for words in (("runs",), ("sweep",))
+            },
+            **{what: _time(what, root, home, words) for what, words in commands.items()},
+        }
     result = {"machine": describe_machine(), "attempts": options.attempts, "runs": len(runs), "seconds": seconds}
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"scale-{time.strftime('%Y%m%dT%H%M%S')}.json"
@@ -84,15 +92,17 @@ def _make_run(root: Path, steps: int, *, age_s: float) -> str:
     return run_id
 
 
-def _time(what: str, root: Path, home: Path, words: tuple[str, ...]) -> float:
+def _time(what: str, root: Path, home: Path, words: tuple[str, ...]) -> dict[str, float]:
     command = [sys.executable, "-m", "drayage.cli", "--exchange-root", str(root), *words]
     environment = {**os.environ, "DAGSTER_HOME": str(home)}
-    began = time.monotonic()
+    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)  # noqa: S603 - ours
-    taken_s = round(time.monotonic() - began, 2)
-    said = done.stdout.strip().splitlines()[-1:] if words[0] == "sweep" else []
-    print(f"{what:24} {taken_s:6.2f} s  {' '.join(said)}", flush=True)
-    return taken_s
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    taken = {"wall_s": round(time.monotonic() - began, 2), "processor_s": round(processor_s, 2)}
+    said = done.stdout.strip().split("; ")[-1:] if words[0] == "sweep" else []
+    print(f"{what:24} {taken['wall_s']:6.2f} s, processor {taken['processor_s']:6.2f} s  {' '.join(said)}", flush=True)
+    return taken
 
 
 if __name__ == "__main__":

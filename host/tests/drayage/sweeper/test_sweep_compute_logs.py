@@ -4,8 +4,8 @@ import os
 import time
 from pathlib import Path
 
-from conftest import Swept
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
+from swept_deployment import Swept
 
 from drayage.dagster_internals import compute_logs_folder
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from conftest import Swept
+from swept_deployment import Swept
 
 from drayage.dagster_internals import instance_id
 from drayage.errors import EngineError

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Swept
+from swept_deployment import Swept
 
 from drayage.dagster_internals import instance_id
 from drayage.exchange.process_lock import own_process
