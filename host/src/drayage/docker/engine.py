@@ -45,8 +45,9 @@ class DockerEngine:
     """The Docker engine that the environment names (``DOCKER_HOST`` and related variables)."""
 
     def __init__(self) -> None:
-        # Of containers that are created and not started yet.
+        # Of containers that this process created and has not started yet.
         self._secrets: dict[str, Mapping[str, bytes]] = {}
+        self._with_terminal: dict[str, bool] = {}
 
     @cached_property
     def _client(self) -> docker.DockerClient:
@@ -112,6 +113,7 @@ class DockerEngine:
             raise
         if spec.secrets:
             self._secrets[state.id] = spec.secrets
+        self._with_terminal[state.id] = bool(container.attrs["Config"]["Tty"])
         return state
 
     def _free_name(self, arguments: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
@@ -130,6 +132,7 @@ class DockerEngine:
 
     def start(self, container_id: str) -> None:
         """Put the secrets of a created container in place, and start it."""
+        self._with_terminal.pop(container_id, None)
         secrets = self._secrets.pop(container_id, None)
         if secrets is None:
             self._start(container_id)
@@ -153,6 +156,8 @@ class DockerEngine:
     def follow(self, container_id: str, cursor: str | None = None) -> Output:
         """Follow a container's output, from a position on or from now on."""
         with engine_errors(f"follow the output of container {container_id[:12]}"):
+            if cursor is None and container_id in self._with_terminal:
+                return AttachedOutput(self._api, container_id, tty=self._with_terminal[container_id])
             container = self._api.inspect_container(container_id)
             if cursor is None:
                 return AttachedOutput(self._api, container_id, tty=container["Config"]["Tty"])
@@ -226,6 +231,7 @@ class DockerEngine:
     def remove(self, container_id: str) -> None:
         """Remove a container, running or not, and its secrets; do nothing if it is gone."""
         self._secrets.pop(container_id, None)
+        self._with_terminal.pop(container_id, None)
         with contextlib.suppress(ContainerGoneError), engine_errors(f"remove container {container_id[:12]}"):
             try:
                 self._api.remove_container(container_id, force=True, v=True)
