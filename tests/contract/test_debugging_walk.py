@@ -72,6 +72,8 @@ INLINE = {
     "--image": (f"{REPLAY} --image {SHELL_IMAGE}", 1, "max_fare is negative"),
     "--mount ./src:/app/src": (f"{REPLAY} --mount ./src:/app/src", 1, "max_fare is negative"),
     "--env NAME=value": (f"{REPLAY} --env NAME=value", 1, "max_fare is negative"),
+    "--env NAME": (f"{REPLAY} --env NAME", 2, "NAME is not set here"),
+    "--secret NAME=env:VARIABLE": (f"{REPLAY} --secret NAME=env:VARIABLE", 2, "VARIABLE"),
     "--network": (f"{REPLAY} --network none", 1, "max_fare is negative"),
     "drayage capsule RUN STEP -o FILE": ("drayage capsule RUN STEP -o FILE", 0, "To run it elsewhere"),
     "drayage replay FILE": ("drayage replay FILE --yes", 1, "max_fare is negative"),

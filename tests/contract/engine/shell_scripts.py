@@ -195,6 +195,15 @@ def reads_secrets_twice(process: Process) -> _Steps:
     return 0
 
 
+@_script(f"touch {SECRETS_TARGET}/other 2> /dev/null || echo refused")
+def writes_among_secrets(process: Process) -> int:
+    try:
+        process.write(f"{SECRETS_TARGET}/other", b"")
+    except OSError:
+        process.emit("stdout", b"refused\n")
+    return 0
+
+
 @_script(f"cat {SECRETS_TARGET}/* | wc -c")
 def sizes_of_secrets(process: Process) -> int:
     size_bytes = sum(len(process.read(path)) for path in process.list(SECRETS_TARGET))

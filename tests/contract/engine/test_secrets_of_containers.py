@@ -21,6 +21,10 @@ def test_the_secrets_are_there_from_the_start_to_the_end(bench: Bench, spec: dic
     assert followed.whole()["stdout"] == WHOLE + WHOLE
 
 
+def test_the_secrets_are_read_only(bench: Bench) -> None:
+    assert bench.output_of(scripts.writes_among_secrets, secrets=FILES) == "refused\n"
+
+
 @pytest.mark.parametrize("size_bytes", [0, 1, 3 * 2**20])
 def test_a_secret_of_any_size_fits(bench: Bench, size_bytes: int) -> None:
     container = bench.create(scripts.sizes_of_secrets, secrets={"one": b"s" * size_bytes})

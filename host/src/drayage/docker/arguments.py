@@ -11,22 +11,23 @@ from docker.models.containers import RUN_CREATE_KWARGS, RUN_HOST_CONFIG_KWARGS
 from drayage.engine import ContainerSpec, Mount
 from drayage.errors import SettingsError
 from drayage.request import plain_environment
-from drayage.secrets import SECRETS_DIRECTORY
 
 # Those that `containers.create` takes apart itself. Source: `_create_container_args` of docker-py 7.
 _SPLIT_ARGUMENTS = ("network", "networking_config", "ports", "volumes")
 # Those that the call itself has, which the stock client refuses too.
 _OWN_ARGUMENTS = {"image", "command", "detach", "version"}
-_SECRETS_OVERHEAD_BYTES = 2**20
 _LOG_FILES = 3
 
 
-def create_arguments(spec: ContainerSpec, host_path: Callable[[Path], str]) -> dict[str, Any]:
+def create_arguments(
+    spec: ContainerSpec, host_path: Callable[[Path], str], *, volumes_from: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return the keyword arguments with which docker-py creates a container.
 
     Args:
         spec: What the container is made of.
         host_path: Returns the engine's own path for one of this process.
+        volumes_from: The containers whose volumes it has, besides those that the options name.
 
     Raises:
         ExchangeError: The engine does not see a path of this process.
@@ -48,9 +49,9 @@ def create_arguments(spec: ContainerSpec, host_path: Callable[[Path], str]) -> d
         "init": spec.init,
         "mounts": [
             *(_mount(mount, host_path) for mount in spec.mounts),
-            *([_secrets(spec)] if spec.secrets else ()),
             *options.pop("mounts", ()),
         ],
+        "volumes_from": [*volumes_from, *(options.pop("volumes_from", None) or ())] or None,
         "environment": {
             **spec.environment,
             **plain_environment(options.pop("environment", None), of="container_kwargs['environment']"),
@@ -94,20 +95,6 @@ def _mount(mount: Mount, host_path: Callable[[Path], str]) -> docker.types.Mount
         type="bind" if mount.kind == "local" else mount.kind,
         read_only=mount.read_only if mount.kind != "tmpfs" else False,
         tmpfs_size=mount.size_bytes or None if mount.kind == "tmpfs" else None,
-    )
-
-
-def _secrets(spec: ContainerSpec) -> docker.types.Mount:
-    """Return the mount for the secrets: a volume in memory without a name, which goes when its last container goes."""
-    size_bytes = 2 * sum(map(len, spec.secrets.values())) + _SECRETS_OVERHEAD_BYTES
-    options = {"type": "tmpfs", "device": "tmpfs", "o": f"size={size_bytes},mode=0755,nosuid,nodev,noexec"}
-    return docker.types.Mount(
-        target=SECRETS_DIRECTORY,
-        source=None,
-        type="volume",
-        no_copy=True,
-        labels=dict(spec.labels),
-        driver_config=docker.types.DriverConfig("local", options),
     )
 
 

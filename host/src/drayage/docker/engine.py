@@ -46,7 +46,7 @@ class DockerEngine:
 
     def __init__(self) -> None:
         # Of containers that this process created and has not started yet.
-        self._secrets: dict[str, Mapping[str, bytes]] = {}
+        self._secrets: dict[str, HeldSecrets] = {}
         self._with_terminal: dict[str, bool] = {}
 
     @cached_property
@@ -94,9 +94,21 @@ class DockerEngine:
 
     def create(self, spec: ContainerSpec) -> ContainerState:
         """Create a container, and return its state; one that was kept gives up its name."""
+        if not spec.secrets:
+            return self._create(spec, volumes_from=())
+        held = HeldSecrets(self._client, spec)
+        try:
+            state = self._create(spec, volumes_from=[held.volumes_from])
+        except BaseException:
+            self._release(held)
+            raise
+        self._secrets[state.id] = held
+        return state
+
+    def _create(self, spec: ContainerSpec, *, volumes_from: Sequence[str]) -> ContainerState:
         given = "settings, command, env or container_kwargs"
         with engine_errors(f"create a container of image {spec.image!r}", given=given):
-            arguments = create_arguments(spec, self._host_path)
+            arguments = create_arguments(spec, self._host_path, volumes_from=volumes_from)
             try:
                 container = self._client.containers.create(**arguments)
             except docker.errors.APIError as error:
@@ -111,8 +123,6 @@ class DockerEngine:
         except BaseException:
             self.remove(state.id)
             raise
-        if spec.secrets:
-            self._secrets[state.id] = spec.secrets
         self._with_terminal[state.id] = bool(container.attrs["Config"]["Tty"])
         return state
 
@@ -133,21 +143,22 @@ class DockerEngine:
     def start(self, container_id: str) -> None:
         """Put the secrets of a created container in place, and start it."""
         self._with_terminal.pop(container_id, None)
-        secrets = self._secrets.pop(container_id, None)
-        if secrets is None:
+        held = self._secrets.pop(container_id, None)
+        if held is None:
             self._start(container_id)
             return
-        held = HeldSecrets(self._client, container_id, secrets)
         try:
-            held.wait_until_seen()
+            held.fill(container_id)
             self._start(container_id)
         finally:
-            try:
-                held.release()
-            except EngineError as error:
-                # The container is running, or its start raised an error: this error must not stop the one or hide the
-                # other.
-                _log.warning("clean-up is left to the sweeper: %s", error)
+            self._release(held)
+
+    def _release(self, held: HeldSecrets) -> None:
+        try:
+            held.release()
+        except EngineError as error:
+            # The container is running, or an error is on its way: this one must not stop the one or hide the other.
+            _log.warning("clean-up is left to the sweeper: %s", error)
 
     def _start(self, container_id: str) -> None:
         with engine_errors(f"start container {container_id[:12]}"):
@@ -230,7 +241,8 @@ class DockerEngine:
 
     def remove(self, container_id: str) -> None:
         """Remove a container, running or not, and its secrets; do nothing if it is gone."""
-        self._secrets.pop(container_id, None)
+        if held := self._secrets.pop(container_id, None):
+            self._release(held)
         self._with_terminal.pop(container_id, None)
         with contextlib.suppress(ContainerGoneError), engine_errors(f"remove container {container_id[:12]}"):
             try:

@@ -1,6 +1,7 @@
 """Puts secrets into a volume in memory, which loses its content as soon as no container holds it.
 
-The volume has no name of its own: the engine removes it together with the last container that has it.
+A container that is never started has the volume, and the step's own takes it from there, read-only. The volume has no
+name of its own: the engine removes it together with the last container that has it.
 """
 
 import contextlib
@@ -12,56 +13,76 @@ from queue import SimpleQueue
 from threading import Thread
 
 import docker
+import docker.types
 
 from drayage.docker.errors import engine_errors
+from drayage.engine import ContainerSpec
 from drayage.errors import ContainerGoneError, EngineError
 from drayage.identity import EXCHANGE
 from drayage.secrets import SECRETS_DIRECTORY
 
+_OVERHEAD_BYTES = 2**20
 _FILL_DEADLINE_S = 30.0
 _PROBE_INTERVAL_S = 0.02
 
 
 class HeldSecrets:
-    """The secrets of a container that is about to start.
-
-    A second container that is never started has the same volume, and an unfinished archive is being streamed into it.
+    """The secrets of a container that is about to start, in a second container that is never started.
 
     Args:
         client: Client of the engine.
-        container_id: Id of a created container that has a volume for its secrets.
-        files: Contents by file name; readable to every user id.
+        spec: The specification of the container that gets the secrets.
 
     Raises:
         EngineError: The engine refuses the second container.
     """
 
-    def __init__(self, client: docker.DockerClient, container_id: str, files: Mapping[str, bytes]) -> None:
+    def __init__(self, client: docker.DockerClient, spec: ContainerSpec) -> None:
         self._client = client
-        self._owner_id = container_id
-        self._files = files
+        self._files = spec.secrets
         self._chunks: SimpleQueue[bytes | None] = SimpleQueue()
         self._error: BaseException | None = None
-        with engine_errors(f"create a container that holds the secrets of container {container_id[:12]}"):
-            owner = client.api.inspect_container(container_id)
+        self._thread: Thread | None = None
+        size_bytes = 2 * sum(map(len, self._files.values())) + _OVERHEAD_BYTES
+        # The owner's labels let the sweeper find both if this process is killed. The container has no attempt.
+        labels = {name: value for name, value in spec.labels.items() if name != EXCHANGE}
+        volume = docker.types.Mount(
+            target=SECRETS_DIRECTORY,
+            source=None,
+            type="volume",
+            no_copy=True,
+            labels=labels,
+            driver_config=docker.types.DriverConfig(
+                "local",
+                {"type": "tmpfs", "device": "tmpfs", "o": f"size={size_bytes},mode=0755,nosuid,nodev,noexec"},
+            ),
+        )
+        with engine_errors(f"create a container of image {spec.image!r} that holds secrets"):
             self._container = client.api.create_container(
-                owner["Image"],
+                spec.image,
                 command=["-"],
                 entrypoint=["-"],
-                # The owner's labels let the sweeper find it if this process is killed. It has no attempt of its own.
-                labels={name: value for name, value in owner["Config"]["Labels"].items() if name != EXCHANGE},
-                host_config=client.api.create_host_config(volumes_from=[container_id]),
+                labels=labels,
+                host_config=client.api.create_host_config(mounts=[volume]),
             )["Id"]
-        self._chunks.put(_tar(files))
-        self._thread = Thread(target=self._stream, name="drayage-secrets", daemon=True)
-        self._thread.start()
 
-    def wait_until_seen(self) -> None:
-        """Poll until the engine shows every file at its full size.
+    @property
+    def volumes_from(self) -> str:
+        """What the container that gets the secrets takes its volume from, in the engine's words."""
+        return f"{self._container}:ro"
+
+    def fill(self, container_id: str) -> None:
+        """Write the secrets, and wait until the container that gets them has them.
+
+        Args:
+            container_id: Id of that container, which is created and not started.
 
         Raises:
-            EngineError: The files did not arrive within 30 s.
+            EngineError: They did not arrive within 30 s.
         """
+        self._chunks.put(_tar(self._files))
+        self._thread = Thread(target=self._stream, name="drayage-secrets", daemon=True)
+        self._thread.start()
         deadline = time.monotonic() + _FILL_DEADLINE_S
         missing = set(self._files)
         while missing:
@@ -69,7 +90,7 @@ class HeldSecrets:
                 raise EngineError(f"The engine did not accept the secrets: {self._error}") from self._error
             for name in list(missing):
                 with contextlib.suppress(ContainerGoneError), engine_errors(f"inspect secret {name}"):
-                    chunks, stat = self._client.api.get_archive(self._owner_id, f"{SECRETS_DIRECTORY}/{name}")
+                    chunks, stat = self._client.api.get_archive(container_id, f"{SECRETS_DIRECTORY}/{name}")
                     chunks.close()
                     if stat["size"] == len(self._files[name]):
                         missing.discard(name)
@@ -85,7 +106,8 @@ class HeldSecrets:
         """End the stream, and remove the second container."""
         self._chunks.put(bytes(2 * tarfile.BLOCKSIZE))
         self._chunks.put(None)
-        self._thread.join(_FILL_DEADLINE_S)
+        if self._thread is not None:
+            self._thread.join(_FILL_DEADLINE_S)
         with contextlib.suppress(ContainerGoneError), engine_errors(f"remove container {self._container[:12]}"):
             self._client.api.remove_container(self._container, force=True, v=True)
 

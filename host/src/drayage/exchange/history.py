@@ -175,7 +175,7 @@ def folders(root: Path) -> list[tuple[float, str]]:
     try:
         with os.scandir(root) as entries:
             return [(it.stat().st_mtime, it.name) for it in entries if it.is_dir(follow_symlinks=False)]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 

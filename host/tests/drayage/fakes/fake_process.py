@@ -116,6 +116,8 @@ class Process:
             OSError: Its file system is read-only or full.
         """
         files, name, mount = self._find(path)
+        if files is self.secrets:
+            raise OSError(errno.EROFS, "Read-only file system", path)
         if self.spec.read_only_root if mount is None else mount.read_only and mount.kind != "tmpfs":
             raise OSError(errno.EROFS, "Read-only file system", path)
         if mount is not None and mount.kind == "tmpfs" and mount.size_bytes:
