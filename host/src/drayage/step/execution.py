@@ -153,7 +153,10 @@ class Execution:
                 if self._streaming:
                     yield from self._reported()
         except BaseException as error:
-            self._end_early(error)
+            try:
+                self._end_early(error)
+            except DrayageError as problem:
+                self._note_leftover(problem)
             raise
         self._has_ended = True
         return runner.result(launched, logs)
