@@ -207,7 +207,9 @@ class Output(Protocol):
         """Whether everything was read that the container wrote before it was followed."""
 
     def __iter__(self) -> Iterator[tuple[Stream, bytes]]:
-        """Yield chunks as they arrive, split at arbitrary points; an empty one when it has caught up.
+        """Yield chunks as they arrive, split at arbitrary points.
+
+        Empty ones are signs of progress: it has caught up, or has skipped what was read before.
 
         Raises:
             EngineError: The connection was cut. The output goes on from ``cursor``.

@@ -16,8 +16,7 @@
         ├── ImageChangedError        the image is not the one that the step was defined for
         ├── EntrypointError          the image's command cannot be started
         ├── EngineDiskFullError      it has no space left
-        ├── ContainerGoneError       the container was removed by something else, or never existed
-        └── VolumeInUseError         the volume is still used by another container
+        └── ContainerGoneError       the container was removed by something else, or never existed
 
 Inside a step, each of them becomes a :class:`dagster.Failure` with the same text.
 """
@@ -98,7 +97,3 @@ class EngineDiskFullError(EngineError):
 
 class ContainerGoneError(EngineError):
     """The container does not exist, or no longer does."""
-
-
-class VolumeInUseError(EngineError):
-    """The volume cannot be removed, because another container still refers to it."""

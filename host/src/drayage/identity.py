@@ -14,7 +14,6 @@ CALL = "drayage/call"
 EXCHANGE = "drayage/exchange"
 KEEP = "drayage/keep"
 KEEP_S = "drayage/keep_s"
-SECRETS = "drayage/secrets"
 IMAGE = "drayage/image"
 FORWARD = "drayage/forward_termination"
 

@@ -10,6 +10,7 @@ import typer
 from drayage.cli.screen import AsJson, Run, Setup, note, print_json, print_table
 from drayage.engine import ContainerState
 from drayage.exchange.history import LAST, PastAttempt, states, status
+from drayage.identity import short_run_id
 
 _WORST_FIRST = (
     "failed",
@@ -43,7 +44,7 @@ def runs(
         print_json(rows)
     else:
         columns = ("run", "started", "steps", "status", "seconds", "failed")
-        print_table([{**row, "run": row["run"][:8]} for row in rows], columns=columns)
+        print_table([{**row, "run": short_run_id(row["run"])} for row in rows], columns=columns)
 
 
 def steps(

@@ -18,7 +18,6 @@ from drayage.errors import (
     EntrypointError,
     ImageMissingError,
     SettingsError,
-    VolumeInUseError,
 )
 
 _ENTRYPOINT_SIGNS = (
@@ -124,8 +123,6 @@ def _api_error(error: docker.errors.APIError, doing: str) -> EngineError:
         return ContainerGoneError(
             f"The engine could not {doing}: {explanation}. Either something else removed it, or it never existed."
         )
-    if "volume is in use" in lower:
-        return VolumeInUseError(f"The engine could not {doing}: {explanation}. Remove that container first.")
     if any(sign in lower for sign in _ENTRYPOINT_SIGNS):
         hint = (
             "The engine's own init is not installed: install `tini`, or set init=False."

@@ -17,6 +17,7 @@ _NOTHING_KEPT = "the engine's log driver `none` keeps no output, so what was not
 # Source: jsonlog of Docker Engine 20.10.
 _BYTES_PER_LINE = 100
 _PLAIN = bytes(byte for byte in range(0x20, 0x7F) if byte not in b'"\\<>&') + b"\n"
+_POLL_S = 0.25
 _SIZE_UNITS = {"k": 1000, "m": 1000**2, "g": 1000**3}
 # What the engine sets for a driver whose options are not given: size of a file, and number of files.
 _UNBOUNDED = {"json-file": ("-1", "1"), "local": ("20m", "5")}
@@ -106,7 +107,11 @@ class LoggedOutput:
                 self.caught_up = True
                 yield "stdout", b""
             if goes_on:
+                before = self.cursor
                 yield from self._unread(follow=True)
+                if self.cursor == before:
+                    # Between two starts of a container that a restart policy starts again, the log ends at once.
+                    self._closed.wait(_POLL_S)
 
     def close(self) -> None:
         """End the stream; may be called from another thread."""
@@ -140,6 +145,8 @@ class LoggedOutput:
                 if begin < len(chunk):
                     self._read[stream] = seen[stream]
                     yield stream, chunk[max(0, begin) :]
+                else:
+                    yield stream, b""
         finally:
             body.close()
         if logged_bytes > self._capacity_bytes:

@@ -113,7 +113,7 @@ class HeldSecrets:
 
     def _stream(self) -> None:
         try:
-            # This request stays open until the hold is released, while the engine answers others.
+            # This request stays open until `release`, while the engine answers others.
             self._client.api.put_archive(self._container, SECRETS_DIRECTORY, self._body())
         except Exception as error:  # noqa: BLE001 - handed to the waiting thread, which raises it
             self._error = error

@@ -147,8 +147,6 @@ def open_adapter(
             "make the program speak Pipes. Nothing was started."
         )
     (asset,) = assets
-    # Opened before the workload runs, because the workload could replace it with a link to make the host write
-    # elsewhere.
     with open_regular(messages, write=True) as file:
         file.truncate()
         yield Adapter(form, asset=asset, messages=file, redact=redact)

@@ -108,7 +108,8 @@ class _Queue:
     def __init__(self, where: str) -> None:
         self._where = where
         self._changed = Condition()
-        self._lines: deque[LogLine] = deque()
+        # Each with the number of log messages that it stands for: a warning stands for those that were left out.
+        self._lines: deque[tuple[LogLine, int]] = deque()
         self._waiting_bytes = 0
         self._left_out = 0
         self._closed = False
@@ -121,8 +122,7 @@ class _Queue:
                 self._left_out += 1
                 return
             self._warn()
-            self._lines.append(line)
-            self._waiting_bytes += len(line.text)
+            self._append(line, 1)
             self._changed.notify()
 
     def take(self) -> Sequence[LogLine]:
@@ -132,7 +132,7 @@ class _Queue:
             taken: list[LogLine] = []
             taken_bytes = 0
             while self._lines and len(taken) < _MOST_AT_ONCE and taken_bytes < _MOST_BYTES_AT_ONCE:
-                taken.append(self._lines.popleft())
+                taken.append(self._lines.popleft()[0])
                 taken_bytes += len(taken[-1].text)
             self._waiting_bytes -= taken_bytes
             return taken
@@ -145,16 +145,19 @@ class _Queue:
 
     def leave_out_rest(self) -> None:
         with self._changed:
-            self._left_out += len(self._lines)
+            self._left_out += sum(count for _, count in self._lines)
             self._lines.clear()
             self._warn()
 
     def _warn(self) -> None:
         if self._left_out:
             text = f"{_messages(self._left_out)} left out here, because they came faster than Dagster's event log "
-            self._lines.append(LogLine("WARNING", f"{text}stores them; {self._where}", time.time()))
-            self._waiting_bytes += len(self._lines[-1].text)
+            self._append(LogLine("WARNING", f"{text}stores them; {self._where}", time.time()), self._left_out)
             self._left_out = 0
+
+    def _append(self, line: LogLine, count: int) -> None:
+        self._lines.append((line, count))
+        self._waiting_bytes += len(line.text)
 
 
 def _messages(count: int) -> str:

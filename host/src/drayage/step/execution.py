@@ -153,7 +153,10 @@ class Execution:
                 if self._streaming:
                     yield from self._reported()
         except BaseException as error:
-            self._end_early(error)
+            try:
+                self._end_early(error)
+            except DrayageError as problem:
+                self._note_leftover(problem)
             raise
         self._has_ended = True
         return runner.result(launched, logs)
@@ -268,7 +271,7 @@ class Execution:
             if self._ended_early and self._verdict is not None:
                 self._runner.record(start.attempt, self._verdict, None, self._measured())
             # Without a verdict, it was left running on purpose, or the engine cannot be reached. A retry adopts it.
-            if self._left_running or (self._verdict is None and self._runner.was_started()):
+            if self._left_running or (self._verdict is None and (start.adopted or self._runner.was_started())):
                 return
         except (DrayageError, OSError) as error:
             self._note_leftover(error)

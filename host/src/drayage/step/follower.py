@@ -237,14 +237,14 @@ class OutputReading:
         is_whole = error is None and ended.wait(_END_DEADLINE_S) and not self._is_cut
         deadline = time.monotonic() + _ENGINE_DEADLINE_S
         while not is_whole and not self._is_let_go:
-            read_before = self._last_chunk_at
+            read_before = self._output.cursor
             try:
-                self._output = self._engine.follow(self._container_id, self._output.cursor)
+                self._output = self._engine.follow(self._container_id, read_before)
                 error = self._read_on()
                 is_whole = error is None
             except EngineError as refusal:
                 error = refusal
-            if self._last_chunk_at > read_before:
+            if self._output.cursor != read_before:
                 deadline = time.monotonic() + _ENGINE_DEADLINE_S
             if error is not None:
                 if time.monotonic() > deadline:
@@ -255,6 +255,9 @@ class OutputReading:
     def _read_on(self) -> EngineError | None:
         """Read until the output ends; return the error if it was cut."""
         output = self._output
+        if self._is_let_go:
+            # While the engine answered; what was closed was the output before this one.
+            output.close()
         try:
             for stream, chunk in output:
                 self._last_chunk_at = time.monotonic()

@@ -3,7 +3,7 @@
 import socket
 import struct
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import docker
 import pytest
 
+from drayage.docker import output as output_module
 from drayage.docker.output import LoggedOutput
 from drayage.docker.stream import Body, frames
 from drayage.errors import EngineUnavailableError
@@ -58,9 +59,11 @@ def api() -> Iterator[docker.APIClient]:
     thread.join()
 
 
-def followed(api: docker.APIClient, log: Mapping[str, Any], cursor: str = "") -> LoggedOutput:
+def followed(
+    api: docker.APIClient, log: Mapping[str, Any], cursor: str = "", is_running: Callable[[], bool] = lambda: False
+) -> LoggedOutput:
     container = {"Id": "a-container", "Config": {"Tty": False}, "HostConfig": {"LogConfig": log}}
-    return LoggedOutput(api, container, cursor, is_running=lambda: False)
+    return LoggedOutput(api, container, cursor, is_running=is_running)
 
 
 def test_a_replay_includes_what_came_with_the_response_headers(api: docker.APIClient) -> None:
@@ -74,6 +77,34 @@ def test_it_goes_on_from_a_cursor(api: docker.APIClient) -> None:
     output = followed(api, {"Type": "json-file"}, cursor="6:10")
     assert [chunk for chunk in output if chunk[1]] == [("stdout", b"1\n")]
     assert output.lost is None
+
+
+def test_skipping_what_was_read_before_is_progress(api: docker.APIClient) -> None:
+    """Skipping millions of lines takes minutes, in which whoever waits for the end must not give up."""
+    output = followed(api, {"Type": "json-file"}, cursor="8:10")
+    assert sorted(output) == [("stderr", b""), ("stdout", b""), ("stdout", b"")]
+    assert output.lost is None
+
+
+def test_a_container_between_two_starts_is_not_asked_for_its_log_without_pause(
+    api: docker.APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restart policy waits up to a minute, and the engine ends the log of what does not run at once."""
+    monkeypatch.setattr(output_module, "_POLL_S", 60)
+    asked = threading.Semaphore(0)
+
+    def is_running() -> bool:
+        asked.release()
+        return True
+
+    output = followed(api, {"Type": "json-file"}, is_running=is_running)
+    reading = threading.Thread(target=lambda: list(output))
+    reading.start()
+    assert asked.acquire(timeout=30)
+    assert not asked.acquire(timeout=0.5)
+    output.close()
+    reading.join(timeout=30)
+    assert not reading.is_alive()
 
 
 def test_a_log_that_became_shorter_is_a_loss(api: docker.APIClient) -> None:

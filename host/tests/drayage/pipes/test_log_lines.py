@@ -143,6 +143,20 @@ def test_one_warning_stands_for_many_however_slowly_they_are_stored(
     store.released.set()
 
 
+def test_a_warning_that_is_left_out_itself_is_counted_in_the_next(
+    lines: LogLines, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_lines, "_MOST_WAITING", 2)
+    queue = lines._queue  # noqa: SLF001 - as above
+    for number in range(5):
+        queue.put(LogLine("INFO", str(number), 0.0))
+    queue.close()
+    queue.leave_out_rest()
+    (warning,) = queue.take()
+    assert warning.text.startswith("5 log messages were left out here")
+    store.released.set()
+
+
 def test_a_step_that_ends_early_leaves_the_rest_out_and_says_so(
     lines: LogLines, store: Store, problems: list[str]
 ) -> None:

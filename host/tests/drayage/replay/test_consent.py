@@ -161,7 +161,7 @@ def test_an_image_that_would_be_pulled_is_refused_unless_named() -> None:
 
 def test_labels_are_dropped() -> None:
     """The sweeper, and whatever else watches over containers, would take them for orders."""
-    settings = StepSettings(labels={"drayage/secrets": "postgres", "dagster/run_id": "x"})
+    settings = StepSettings(labels={"drayage/deployment": "another", "dagster/run_id": "x"})
     assert consent(record(settings=settings)).settings.labels == {}
 
 

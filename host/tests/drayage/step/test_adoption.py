@@ -1,5 +1,6 @@
 """Which container a step adopts, which it removes, and which it leaves alone."""
 
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -16,18 +17,21 @@ from fake_process import FakeImage, Process
 from drayage import StepSettings
 from drayage.dagster_internals import executing
 from drayage.engine import ContainerSpec, ContainerState
+from drayage.errors import EngineUnavailableError
 from drayage.exchange.directory import Attempt, Exchange
 from drayage.exchange.owner_lock import OwnerLock, lock_attempt
 from drayage.exchange.record import VerdictRecord, record_container
 from drayage.identity import EXCHANGE, Identity
 from drayage.request import StepRequest
 from drayage.step.adoption import Adopted, find_adoptable
+from drayage.step.execution import Execution
 from drayage.step.lineage import record_attempt
+from drayage.step.standby import StandbyPool
+from drayage.step.start import StepHost
 
 FROM_FAILURE = {"dagster/is_resume_retry": "true"}
 FROM_ASSET_FAILURE = {"dagster/is_asset_resume_retry": "true"}
 ALL_STEPS: dict[str, str] = {}
-IMAGE_ID = "sha256:1"
 
 
 def waits(_process: Process) -> Generator[None, str, int]:
@@ -57,6 +61,7 @@ class World:
 
     def __init__(self, folder: Path, instance: dg.DagsterInstance) -> None:
         self.engine = FakeEngine({"image": FakeImage({"wait": waits}, ["wait"])})
+        self.image_id = self.engine.images["image"].id
         self.exchange = Exchange(folder)
         self.instance = instance
         self.adopted: list[Adopted] = []
@@ -101,7 +106,7 @@ class World:
     def start(self, request: StepRequest, attempt: Attempt) -> Left:
         labels = {**request.identity.labels(), EXCHANGE: attempt.name}
         state = self.engine.create(ContainerSpec("image", labels=labels))
-        fingerprint = request.fingerprint(IMAGE_ID)
+        fingerprint = request.fingerprint(self.image_id)
         record_container(attempt, request, {}, state, fingerprint=fingerprint, created_at_s=time.time())
         self.engine.start(state.id)
         return Left(attempt, self.engine.state(state.id), request.identity.run_id)
@@ -111,7 +116,7 @@ class World:
         found: list[Adopted | None] = []
 
         def body(request: StepRequest) -> None:
-            fingerprint = request.fingerprint(IMAGE_ID)
+            fingerprint = request.fingerprint(self.image_id)
             found.append(
                 find_adoptable(
                     request, engine=self.engine, exchange=self.exchange, fingerprint=fingerprint, standby_id=None
@@ -229,6 +234,28 @@ def test_a_sibling_keeps_its_container_while_its_run_goes_on(
     container = world.engine.create(ContainerSpec("image", labels=labels))
     assert world.find(left.run_id) is not None
     assert (container.id in world.engine.containers) == (not has_ended)
+
+
+def test_a_container_that_cannot_be_followed_now_is_left_for_another_retry(world: World) -> None:
+    """An engine that fails for a moment must not cost the work of hours."""
+    left = world.leave()
+    host = StepHost(world.engine, world.exchange, StandbyPool(world.engine, world.exchange), "drayage")
+    world.engine.refusals["follow"] = EngineUnavailableError("The engine does not answer.")
+
+    def body(request: StepRequest) -> None:
+        list(Execution(request, host).results(streaming=False))
+
+    retry = world.run(body, parent=left.run_id, tags=FROM_FAILURE)
+    for thread in threading.enumerate():
+        if thread.name == "drayage-removal":
+            thread.join()
+    lock = left.lock()
+    assert len(lock.owners()) == 2, "the retry adopted it"
+    lock.release()
+    assert world.is_there(left)
+    adopted = world.find(retry)
+    assert adopted is not None
+    assert adopted.state.id == left.state.id
 
 
 def test_a_container_of_another_request_is_removed(world: World) -> None:

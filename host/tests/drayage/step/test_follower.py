@@ -117,6 +117,42 @@ def test_output_that_goes_on_after_the_end_is_read_as_long_as_it_comes(
     assert losses.count == 0
 
 
+def test_skipping_what_was_read_before_the_cut_is_waited_for(tmp_path: Path, logs: OutputLogs, losses: Losses) -> None:
+    skipping: list[Part] = [part for _ in range(12) for part in (lambda: time.sleep(0.1), b"")]
+    engine = CutEngine(Parts([*skipping, b"two\n"], cursor="4"))
+    assert followed(engine, logs, Parts([b"one\n", EngineUnavailableError("cut")])).result().exit_code == 0
+    assert kept(tmp_path, logs) == b"one\ntwo\n"
+    assert losses.count == 0
+
+
+def test_a_log_that_is_cut_whenever_it_is_skipped_is_a_loss(
+    logs: OutputLogs, losses: Losses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower_module, "_ENGINE_DEADLINE_S", 0.05)
+    cuts = [Parts([b"", EngineUnavailableError("it stays away")], cursor="0") for _ in range(100)]
+    followed(CutEngine(*cuts), logs, Parts([EngineUnavailableError("cut")])).result()
+    assert losses.first == ("it stays away",)
+
+
+def test_an_output_that_was_let_go_while_it_was_asked_for_is_closed(logs: OutputLogs) -> None:
+    closed: list[bool] = []
+    later = Parts([lambda: closed.append(later.is_closed)])
+    engine = CutEngine(later)
+    answer = engine.follow
+    follower: list[Follower] = []
+
+    def follow(container_id: str, cursor: str | None = None) -> Any:
+        follower[0].let_go()
+        return answer(container_id, cursor)
+
+    engine.follow = follow  # type: ignore[method-assign]
+    begins = threading.Event()
+    follower.append(followed(engine, logs, Parts([lambda: begins.wait(30), EngineUnavailableError("cut")])))
+    begins.set()
+    follower[0].result()
+    assert closed == [True]
+
+
 def test_output_that_stops_coming_before_its_end_is_a_loss(logs: OutputLogs, losses: Losses) -> None:
     released = threading.Event()
     output = Parts([b"one\n", lambda: released.wait(30), b"two\n"])

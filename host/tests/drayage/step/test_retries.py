@@ -1,6 +1,7 @@
 """A retry policy runs a step again only where that can help; and what a failed attempt left is never followed again."""
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,32 @@ def test_a_step_that_fails_after_its_container_ended_is_judged_red(engine: FakeE
     assert not json.loads(first.read_bytes())["green"]
     assert "ended" in json.loads(first.read_bytes())["reasons"][0]
     assert json.loads(second.read_bytes())["green"]
+
+
+class CancelledEngine(FakeEngine):
+    """An engine that does not answer any more when the run of its first container is cancelled."""
+
+    def start(self, container_id: str) -> None:
+        """Start the container."""
+        super().start(container_id)
+        self.is_unreachable = True
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_a_cancel_stays_one_if_the_engine_does_not_answer(tmp_path: Path) -> None:
+    engine = CancelledEngine({"image": FakeImage(PROGRAMS)})
+
+    @dg.asset(name="report")
+    def step(context: dg.AssetExecutionContext) -> Any:
+        client = DrayageClient(engine=engine, exchange_root=tmp_path)
+        return client.run(context=context, image="image", command=["waits"]).get_results()
+
+    (failure,) = dg.materialize([step], raise_on_error=False).get_step_failure_events()
+    assert failure.step_failure_data.error is not None
+    assert failure.step_failure_data.error.cls_name == "DagsterExecutionInterruptedError"
+    engine.is_unreachable = False
+    for container_id in list(engine.containers):
+        engine.remove(container_id)
 
 
 class MovingEngine(FakeEngine):
