@@ -239,6 +239,13 @@ class Mailbox(Protocol):
             ExchangeError: It cannot be written.
         """
 
+    def size_bytes(self) -> int:
+        """Return how much has been written as messages, as far as is known here, read or not.
+
+        Raises:
+            ExchangeError: The messages cannot be read.
+        """
+
     def read(self, offset: int, *, timeout_s: float) -> bytes:
         """Return messages from an offset in bytes on; empty if none arrive within the time, in seconds.
 

@@ -91,6 +91,13 @@ class FolderMailbox:
                 "Free some space there, and run the step again."
             ) from error
 
+    def size_bytes(self) -> int:
+        """Return the size of the messages."""
+        try:
+            return os.fstat(self._file.fileno()).st_size
+        except OSError as error:
+            raise ExchangeError(f"{self._messages} cannot be read: {error.strerror}") from error
+
     def read(self, offset: int, *, timeout_s: float) -> bytes:
         """Return at most 1 MiB of messages from an offset on."""
         deadline = time.monotonic() + timeout_s
@@ -101,7 +108,7 @@ class FolderMailbox:
                     return chunk
                 self._require_whole(offset)
             except OSError as error:
-                raise ExchangeError(f"{self._messages} cannot be read: {error.strerror}.") from error
+                raise ExchangeError(f"{self._messages} cannot be read: {error.strerror}") from error
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 return b""

@@ -42,6 +42,7 @@ def create_arguments(
                 f"container_kwargs: expected keyword arguments of docker-py's `containers.create`, got {name!r}"
                 f"{f' (did you mean {near[0]}?)' if near else ''}. Nothing was started."
             )
+    _require_possible(spec)
     arguments: dict[str, Any] = {
         "image": spec.image,
         "command": spec.command,
@@ -81,6 +82,21 @@ def create_arguments(
     own = {} if spec.entrypoint is None else {"entrypoint": list(spec.entrypoint)}
     terminal = {"tty": True, "stdin_open": True} if spec.terminal else {}
     return {**arguments, **options, **own, **terminal}
+
+
+def _require_possible(spec: ContainerSpec) -> None:
+    if spec.options.get("auto_remove"):
+        raise SettingsError(
+            "container_kwargs: expected no auto_remove, got True. A container must stay until its step is judged, and "
+            "is removed then: leave it out, and set keep='never'. Nothing was started."
+        )
+    policy = spec.options.get("restart_policy") or {}
+    if spec.secrets and isinstance(policy, Mapping) and policy.get("Name", "no") not in {"", "no"}:
+        raise SettingsError(
+            f"container_kwargs: expected no restart_policy in a step with secrets, got {policy!r}. Its secrets are "
+            "gone when the container ends, so a restarted one would lack them: use a RetryPolicy of Dagster. Nothing was "
+            "started."
+        )
 
 
 def _labels(labels: Mapping[str, str] | Sequence[str]) -> dict[str, str]:

@@ -4,7 +4,6 @@ import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +20,8 @@ from drayage.docker.errors import engine_errors
 from drayage.docker.options import explain
 from drayage.docker.output import AttachedOutput, open_log
 from drayage.docker.secrets import HeldSecrets
-from drayage.engine import ContainerSpec, ContainerState, Found, Mailbox, OptionFacts, Output, Status, Usage, gone
+from drayage.docker.states import read_found, read_state
+from drayage.engine import ContainerSpec, ContainerState, Found, Mailbox, OptionFacts, Output, Usage, gone
 from drayage.errors import (
     ContainerGoneError,
     EngineError,
@@ -30,13 +30,12 @@ from drayage.errors import (
     ImageNotPulledError,
     ImageRefusedError,
 )
-from drayage.identity import DEPLOYMENT, IMAGE
+from drayage.identity import DEPLOYMENT
 from drayage.mailbox import FolderMailbox
 
-# Paused and restarting containers go on.
-_STATUSES: Mapping[str, Status] = {"created": "created", "exited": "ended", "dead": "ended", "removing": "gone"}
 _KILL = "SIGKILL"
 _POLL_S = 0.25
+_REMOVAL_DEADLINE_S = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -115,7 +114,7 @@ class DockerEngine:
                 if error.status_code != requests.codes.conflict or not self._free_name(arguments, spec.labels):
                     raise
                 container = self._client.containers.create(**arguments)
-        state = _state(container.attrs)
+        state = read_state(container.attrs)
         try:
             with engine_errors(f"connect container {state.short_id} to its networks", given=given):
                 for network in spec.networks[1:]:
@@ -127,18 +126,29 @@ class DockerEngine:
         return state
 
     def _free_name(self, arguments: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-        """Rename the container that has a name, if it is one of ours that has ended and was kept to be looked into."""
-        if "name" not in arguments:
-            return False
-        try:
-            holder = _state(self._api.inspect_container(arguments["name"]))
-        except docker.errors.NotFound:
-            # Whatever had the name has just been removed.
-            return True
-        if not holder.ended or holder.labels.get(DEPLOYMENT) != labels.get(DEPLOYMENT):
-            return False
-        self._api.rename(holder.id, f"{holder.name}-{holder.short_id}")
-        return True
+        """Free the name of a container that is going, or of one of ours that has ended and was kept to be looked into.
+
+        The kept one is renamed; one that is being removed, as a former attempt's may be, is waited for.
+        """
+        deadline = time.monotonic() + _REMOVAL_DEADLINE_S
+        while "name" in arguments:
+            try:
+                attributes = self._api.inspect_container(arguments["name"])
+                holder = read_state(attributes)
+                if holder.labels.get(DEPLOYMENT) != labels.get(DEPLOYMENT):
+                    return False
+                if holder.ended:
+                    self._api.rename(holder.id, f"{holder.name}-{holder.short_id}")
+                    return True
+            except docker.errors.APIError as error:
+                if isinstance(error, docker.errors.NotFound):
+                    # Whatever had the name has just been removed.
+                    return True
+                holder = None
+            if (holder is not None and holder.status != "gone") or time.monotonic() > deadline:
+                return False
+            time.sleep(_POLL_S)
+        return False
 
     def start(self, container_id: str) -> None:
         """Put the secrets of a created container in place, and start it."""
@@ -209,7 +219,7 @@ class DockerEngine:
         """Return a container's current state; of one that the engine does not know, with the status ``gone``."""
         try:
             with engine_errors(f"inspect container {container_id[:12]}"):
-                return _state(self._api.inspect_container(container_id))
+                return read_state(self._api.inspect_container(container_id))
         except ContainerGoneError:
             return gone(container_id)
 
@@ -256,7 +266,7 @@ class DockerEngine:
         """Return the containers, running or not, that carry all these labels; an empty value matches any value."""
         wanted = [f"{name}={value}" if value else name for name, value in owner.items()]
         with engine_errors("list containers"):
-            return [_found(entry) for entry in self._api.containers(all=True, filters={"label": wanted})]
+            return [read_found(entry) for entry in self._api.containers(all=True, filters={"label": wanted})]
 
     def mailbox(self, folder: Path, *, waits: bool = False, receives: bool = True) -> Mailbox:
         """Open the mailbox of one attempt, which is made of files of this machine."""
@@ -272,47 +282,3 @@ class DockerEngine:
 
     def _host_path(self, path: Path) -> str:
         return docker_files.host_path(self._own_container, path)
-
-
-def _found(entry: Mapping[str, Any]) -> Found:
-    # A name with a second slash is that of a link from another container.
-    names = [name.lstrip("/") for name in entry.get("Names") or () if name.count("/") == 1]
-    return Found(
-        id=entry["Id"],
-        name=names[0] if names else "",
-        image=(entry.get("Labels") or {}).get(IMAGE, entry["Image"]),
-        status=_status(entry["State"]),
-        created_at_s=float(entry["Created"]),
-        labels=entry.get("Labels") or {},
-    )
-
-
-def _status(word: str) -> Status:
-    return _STATUSES.get(word, "running")
-
-
-def _state(attributes: Mapping[str, Any]) -> ContainerState:
-    state, config = attributes["State"], attributes["Config"]
-    return ContainerState(
-        id=attributes["Id"],
-        name=attributes["Name"].lstrip("/"),
-        image=(config.get("Labels") or {}).get(IMAGE, config["Image"]),
-        image_id=attributes["Image"],
-        status=_status(state["Status"]),
-        exit_code=state["ExitCode"],
-        oom_killed=bool(state["OOMKilled"]),
-        error=state["Error"],
-        memory_limit_bytes=attributes["HostConfig"].get("Memory") or 0,
-        started_at_s=_seconds(state["StartedAt"]),
-        finished_at_s=_seconds(state["FinishedAt"]),
-        labels=config.get("Labels") or {},
-        restarts=attributes.get("RestartCount") or 0,
-    )
-
-
-def _seconds(timestamp: str) -> float:
-    """Return one of Docker's nanosecond timestamps in seconds since the epoch, and 0 for 0001-01-01 ("never")."""
-    if timestamp.startswith("0001"):
-        return 0.0
-    whole, _, fraction = timestamp.rstrip("Z").partition(".")
-    return datetime.fromisoformat(f"{whole}+00:00").timestamp() + float(f"0.{fraction or 0}")

@@ -158,9 +158,30 @@ class LoggedOutput:
             self.lost = f"the engine's log of it holds {_cursor(seen)} bytes, and {self.cursor} were read before"
 
 
+class NoOutput:
+    """The output of a container that has ended, where the engine kept none of it.
+
+    Args:
+        lost: Why it cannot be read.
+    """
+
+    cursor = ""
+    caught_up = True
+
+    def __init__(self, lost: str) -> None:
+        self.lost: str | None = lost
+
+    def __iter__(self) -> Iterator[tuple[Stream, bytes]]:
+        """Yield nothing."""
+        return iter(())
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
 def open_log(
     api: Any, container: Mapping[str, Any], cursor: str, *, is_running: Callable[[], bool]
-) -> AttachedOutput | LoggedOutput:
+) -> "AttachedOutput | LoggedOutput | NoOutput":
     """Open a container's output from a position on; if the engine keeps none of it, from now on.
 
     Args:
@@ -170,6 +191,8 @@ def open_log(
         is_running: Returns whether the container still runs.
     """
     if container["HostConfig"]["LogConfig"]["Type"] == "none":
+        if not is_running():
+            return NoOutput(_NOTHING_KEPT)
         return AttachedOutput(api, container["Id"], tty=container["Config"]["Tty"], lost=_NOTHING_KEPT)
     return LoggedOutput(api, container, cursor, is_running=is_running)
 

@@ -6,6 +6,7 @@ most one message in memory.
 """
 
 import contextlib
+import hashlib
 import json
 import re
 import time
@@ -88,7 +89,8 @@ class _Following:
         self._limits = limits
         self._handler = handler
         self._closing, self._abandoned, self._done = Event(), Event(), Event()
-        self._taken_bytes = 0
+        self._read_bytes = self._taken_bytes = 0
+        self._digest = _digest()
         self._is_over_limit = False
 
     def start(self) -> None:
@@ -137,32 +139,53 @@ class _Following:
         # What is over the limit cuts a line, and has been reported.
         if rest is not None and not self._is_over_limit:
             _deliver_rest(rest, self._handler)
+        if not self._abandoned.is_set():
+            self._require_unchanged()
 
     def _chunks(self) -> Iterator[bytes]:
-        read_bytes, most_bytes = 0, self._limits.messages_bytes
+        most_bytes = self._limits.messages_bytes
         active_at = time.monotonic()
         while not self._abandoned.is_set():
             # Order matters: `closing` is checked before the messages are, so all that came before it was set is read.
             last = self._closing.is_set()
-            chunk = self._mailbox.read(read_bytes, timeout_s=0)
+            # Not what was read of them: messages may be written much faster than they are understood.
+            if not self._is_over_limit and self._mailbox.size_bytes() > most_bytes:
+                self._is_over_limit = True
+                self._handler.reach_limit(self._limits.exceeded())
+            chunk = self._mailbox.read(self._read_bytes, timeout_s=0)[: most_bytes - self._read_bytes]
             if chunk:
-                yield chunk[: most_bytes - read_bytes]
-                read_bytes += len(chunk)
+                self._read_bytes += len(chunk)
+                self._digest.update(chunk)
                 active_at = time.monotonic()
-                if read_bytes > most_bytes:
-                    self._is_over_limit = True
-                    self._handler.reach_limit(self._limits.exceeded())
-                    return
-            elif last:
+                yield chunk
+            elif last or self._is_over_limit:
                 return
             else:
                 self._closing.wait(poll_s(time.monotonic() - active_at))
+
+    def _require_unchanged(self) -> None:
+        """Report a workload that wrote over what had been read: what is kept would not be what was judged."""
+        digest, offset = _digest(), 0
+        while offset < self._read_bytes and not self._abandoned.is_set():
+            chunk = self._mailbox.read(offset, timeout_s=0)[: self._read_bytes - offset]
+            if not chunk:
+                break
+            digest.update(chunk)
+            offset += len(chunk)
+        if digest.digest() != self._digest.digest() and not self._abandoned.is_set():
+            self._handler.report_problem(
+                f"the workload changed {WORKLOAD_MESSAGES} after writing to it: a Pipes library must append to it"
+            )
 
     def _report_unread(self, within_s: float) -> None:
         self._handler.report_problem(
             f"the messages after the first {self._taken_bytes} bytes were not read: none was taken within "
             f"{within_s:g} s. Something that handles them hangs, or the disk does"
         )
+
+
+def _digest() -> "hashlib.blake2b":
+    return hashlib.blake2b(digest_size=16)
 
 
 def poll_s(silent_s: float) -> float:

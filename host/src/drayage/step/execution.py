@@ -1,5 +1,6 @@
 """Runs one step, from its exchange directory to its verdict; ``client.py`` passes the request in."""
 
+import contextlib
 import time
 from collections.abc import Generator, Iterator, Mapping
 from threading import Thread
@@ -122,9 +123,11 @@ class Execution:
             keep_as_observations(request.context, runner.ledger.take_results(), self._measured_metadata())
             raise
         finally:
-            start.mailbox.collect()
-            self._clean_up(start)
-            start.lock.release()
+            # Each of them even if the one before fails, the last one first.
+            with contextlib.ExitStack() as last:
+                last.callback(start.lock.release)
+                last.callback(self._clean_up, start)
+                last.callback(start.mailbox.collect)
 
     def _log_lines(self, attempt: Attempt, reader: dg.PipesMessageReader) -> LogLines:
         in_file = isinstance(reader, MailboxReader)

@@ -1,5 +1,6 @@
 """Chooses how a step starts: with a container that an interrupted run left, with one on standby, or with a new one."""
 
+import contextlib
 import functools
 import time
 from collections.abc import Mapping
@@ -117,14 +118,22 @@ def choose_start(request: StepRequest, image_id: str, host: StepHost) -> Start:
         request, engine=host.engine, exchange=host.exchange, fingerprint=fingerprint, standby_id=standby_id
     )
     if adopted:
-        pool.discard(request.identity.run_id)
-        return start(adopted.attempt, _mailbox(host.engine, adopted.attempt, request), adopted.lock, adopted=adopted)
-    if standby:
-        lock = _lock_own(standby.attempt)
-        pool.take(standby, request, fingerprint)
-        return start(standby.attempt, standby.mailbox, lock, standby=standby)
-    attempt = host.exchange.create(request.identity.directory)
-    return start(attempt, _mailbox(host.engine, attempt, request), _lock_own(attempt))
+        attempt, lock = adopted.attempt, adopted.lock
+    else:
+        attempt = standby.attempt if standby else host.exchange.create(request.identity.directory)
+        lock = _lock_own(attempt)
+    with contextlib.ExitStack() as on_error:
+        on_error.callback(lock.release)
+        if adopted:
+            pool.discard(request.identity.run_id)
+            chosen = start(attempt, _mailbox(host.engine, attempt, request), lock, adopted=adopted)
+        elif standby:
+            pool.take(standby, request, fingerprint)
+            chosen = start(attempt, standby.mailbox, lock, standby=standby)
+        else:
+            chosen = start(attempt, _mailbox(host.engine, attempt, request), lock)
+        on_error.pop_all()
+    return chosen
 
 
 def _mailbox(engine: Engine, attempt: Attempt, request: StepRequest) -> Mailbox:

@@ -5,7 +5,7 @@ import json
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from threading import Thread
@@ -146,6 +146,44 @@ def test_a_file_truncated_while_it_is_read_is_reported(tmp_path: Path) -> None:
         assert seen.wait(30)
         path.write_bytes(b"")
     assert "truncated or replaced" in sink.problems[0]
+
+
+def overwrite(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(b'{"a":2}')
+
+
+def rewrite(path: Path) -> None:
+    path.write_bytes(b'{"a":2}\n{"b":1}\n')
+
+
+@pytest.mark.parametrize("harm", [overwrite, rewrite])
+def test_messages_that_are_changed_after_they_were_read_are_reported(
+    tmp_path: Path, harm: Callable[[Path], object]
+) -> None:
+    """What is kept would not be what was judged: a retry, a replay or a capsule would read something else."""
+    path = tmp_path / MESSAGES_FILE
+    path.write_bytes(b'{"a":1}\n')
+    sink, seen = Sink(), threading.Event()
+    sink.handle_message = lambda _message: seen.set()  # type: ignore[method-assign]  # a fake at the boundary
+    with following(tmp_path, sink):
+        assert seen.wait(30)
+        harm(path)
+    assert [problem for problem in sink.problems if "changed /drayage/io/messages.jsonl" in problem]
+
+
+def test_a_flood_is_over_the_limit_before_it_is_understood(tmp_path: Path) -> None:
+    """Messages can be written much faster than they are read, and would fill the disk meanwhile."""
+    (tmp_path / MESSAGES_FILE).write_bytes(b'{"a":1}\n' * 100)
+    sink, reached = Sink(), []
+
+    def take(_message: Any) -> None:
+        reached.append(bool(sink.limits))
+
+    sink.handle_message = take  # type: ignore[method-assign]  # a fake at the boundary
+    with following(tmp_path, sink, limits=MessageLimits(100, 400)):
+        pass
+    assert reached == [True] * 50
 
 
 def test_a_reader_that_fails_is_reported_and_the_session_closes(tmp_path: Path) -> None:
