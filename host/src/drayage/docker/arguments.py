@@ -94,7 +94,7 @@ def _require_possible(spec: ContainerSpec) -> None:
     if spec.secrets and isinstance(policy, Mapping) and policy.get("Name", "no") not in {"", "no"}:
         raise SettingsError(
             f"container_kwargs: expected no restart_policy in a step with secrets, got {policy!r}. Its secrets are "
-            "gone when the container ends, so a restarted one would lack them: use a RetryPolicy of Dagster. Nothing was "
+            "gone when the container ends, and a restarted one would lack them: use Dagster's RetryPolicy. Nothing was "
             "started."
         )
 
