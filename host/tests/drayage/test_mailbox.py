@@ -164,11 +164,12 @@ def test_every_user_may_read_it_while_it_is_held_back(folder: Path) -> None:
 
 def test_collecting_stops_waiting_for_readers(waiting: FolderMailbox) -> None:
     waiting.put_context(CONTEXT)
+    (thread,) = (thread for thread in threading.enumerate() if thread.name == "drayage-context")
+    thread.join(0.2)
+    assert thread.is_alive(), "it has looked for a reader meanwhile, and there is none"
     waiting.collect()
-    for thread in threading.enumerate():
-        if thread.name == "drayage-context":
-            thread.join(DEADLINE_S)
-            assert not thread.is_alive()
+    thread.join(DEADLINE_S)
+    assert not thread.is_alive()
 
 
 def test_a_stalled_reader_blocks_nothing(folder: Path, waiting: FolderMailbox) -> None:
