@@ -76,6 +76,16 @@ def test_a_container_has_the_two_files_and_may_write_to_one(folder: Path, mailbo
     assert modes == {"context.json": 0o644, "messages.jsonl": 0o666}, "the workload may run as any user"
 
 
+def test_every_user_may_read_the_context_whatever_the_hosts_own_mask_is(folder: Path, opened: Opening) -> None:
+    mask = os.umask(0o077)
+    try:
+        opened().put_context(CONTEXT)
+    finally:
+        os.umask(mask)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+    assert modes == {"context.json": 0o644, "messages.jsonl": 0o666}
+
+
 def test_one_that_waits_has_the_folder_which_it_cannot_write_to(waiting: FolderMailbox) -> None:
     assert mounts(waiting) == {WORKLOAD_FOLDER: True, WORKLOAD_MESSAGES: False}
 
@@ -164,11 +174,12 @@ def test_every_user_may_read_it_while_it_is_held_back(folder: Path) -> None:
 
 def test_collecting_stops_waiting_for_readers(waiting: FolderMailbox) -> None:
     waiting.put_context(CONTEXT)
+    (thread,) = (thread for thread in threading.enumerate() if thread.name == "drayage-context")
+    thread.join(0.2)
+    assert thread.is_alive(), "it has looked for a reader meanwhile, and there is none"
     waiting.collect()
-    for thread in threading.enumerate():
-        if thread.name == "drayage-context":
-            thread.join(DEADLINE_S)
-            assert not thread.is_alive()
+    thread.join(DEADLINE_S)
+    assert not thread.is_alive()
 
 
 def test_a_stalled_reader_blocks_nothing(folder: Path, waiting: FolderMailbox) -> None:

@@ -66,6 +66,13 @@ def test_a_missing_network_is_an_error(bench: Bench) -> None:
         bench.run(scripts.exits(0), networks=["contract-no-such-network"])
 
 
+def test_a_container_that_cannot_join_its_second_network_is_not_left_behind(bench: Bench) -> None:
+    """A step that never had its container has none to clean up."""
+    with pytest.raises(EngineError):
+        bench.create(scripts.exits(0), networks=[bench.rig.create_network(), "contract-no-such-network"])
+    assert list(bench.engine.find(bench.rig.labels)) == []
+
+
 def test_the_environment_arrives_unchanged(bench: Bench) -> None:
     odd = "a=b 'c' \"d\" $e\té\n€"
     printed = bench.output_of(scripts.prints_environment, environment={"PLAIN": "1", "ODD": odd, "EMPTY": ""})

@@ -1,8 +1,10 @@
 """A container's output arrives whole even if the engine sends it together with the response headers."""
 
+import contextlib
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -137,20 +139,34 @@ def chunked(*parts: bytes) -> bytes:
     return b"".join(f"{len(part):x}\r\n".encode() + part + b"\r\n" for part in parts)
 
 
-class Response:
-    """A response whose body arrives in pieces of a given size."""
+class Pieces:
+    """A buffer that gives out at most a few bytes at a time, however many have arrived."""
 
-    def __init__(self, body: bytes, piece_bytes: int) -> None:
+    def __init__(self, near: socket.socket, piece_bytes: int) -> None:
+        self._file = near.makefile("rb")
+        self._piece_bytes = piece_bytes
+        self.raw = self._file.raw  # type: ignore[attr-defined]  # a buffered reader has it
+        self.close = self._file.close
+
+    def read1(self, size_bytes: int) -> bytes:
+        return self._file.read1(min(size_bytes, self._piece_bytes))  # type: ignore[attr-defined]  # as above
+
+
+class Response:
+    """A response whose body arrives in pieces of a given size, after a time of silence."""
+
+    def __init__(self, body: bytes, piece_bytes: int, silent_s: float = 0.0) -> None:
         self.near, self.far = socket.socketpair()
         self.raw = self
         self.chunked = True
         self._fp = self
-        self.fp = self.near.makefile("rb")
+        self.fp = Pieces(self.near, piece_bytes)
 
         def send() -> None:
-            for start in range(0, len(body), piece_bytes):
-                self.far.sendall(body[start : start + piece_bytes])
-            self.far.close()
+            time.sleep(silent_s)
+            # It may have been closed already.
+            with self.far, contextlib.suppress(OSError):
+                self.far.sendall(body)
 
         threading.Thread(target=send, daemon=True).start()
 
@@ -179,3 +195,65 @@ def test_a_body_without_its_last_chunk_is_a_cut(kept_bytes: int) -> None:
     with pytest.raises(EngineUnavailableError, match="was cut"):
         list(frames(body.parts()))
     body.close()
+
+
+def test_a_container_may_be_silent_for_longer_than_an_answer_may_take() -> None:
+    response = Response(chunked(WHOLE) + b"0\r\n\r\n", 1000, silent_s=0.3)
+    response.near.settimeout(0.05)
+    body = Body(response)
+    assert b"".join(body.parts()) == WHOLE
+    body.close()
+
+
+def test_a_body_that_this_process_closes_is_no_cut() -> None:
+    body = Body(Response(chunked(WHOLE, WHOLE), 1000))
+    parts = body.parts()
+    assert next(parts).startswith(WHOLE)
+    body.close()
+    assert list(parts) == []
+
+
+def test_output_that_ends_within_a_line_is_a_cut() -> None:
+    """A proxy may end a body properly when the engine behind it dies."""
+    with pytest.raises(EngineUnavailableError, match="within a line"):
+        list(frames(iter([WHOLE, WHOLE[:-1]])))
+
+
+class EngineOfOneLog:
+    """The client of an engine, whose output can be closed while the engine answers."""
+
+    def __init__(self) -> None:
+        self.close_output: Callable[[], None] = lambda: None
+        self.printed = WHOLE
+
+    def _url(self, path: str, container_id: str) -> str:
+        return path.format(container_id)
+
+    def _get(self, _url: str, **_options: object) -> Response:
+        self.close_output()
+        return Response(chunked(self.printed) + b"0\r\n\r\n", 1000)
+
+    def _raise_for_status(self, response: Response) -> None:
+        """Find no fault."""
+
+
+def test_an_output_that_is_closed_while_the_engine_answers_is_not_read() -> None:
+    """Otherwise a step that is let go would read on until its container ends."""
+    engine = EngineOfOneLog()
+    container = {"Id": "a-container", "Config": {"Tty": False}, "HostConfig": {"LogConfig": {"Type": "json-file"}}}
+    output = LoggedOutput(engine, container, "", is_running=lambda: True)
+    engine.close_output = output.close
+    assert [chunk for chunk in output if chunk[1]] == []
+    assert output.lost is None
+
+
+@pytest.mark.parametrize(("printed", "is_lost"), [(b"x" * 100, False), (b"\x00" * 100, True)], ids=["plain", "escaped"])
+def test_what_the_engine_escapes_takes_more_of_its_log(printed: bytes, *, is_lost: bool) -> None:
+    """A NUL is six bytes in the engine's log: a log that seems large enough may have dropped its beginning."""
+    engine = EngineOfOneLog()
+    engine.printed = struct.pack(">BxxxL", 1, len(printed)) + printed
+    log = {"Type": "json-file", "Config": {"max-size": "400", "max-file": "2"}}
+    container = {"Id": "a-container", "Config": {"Tty": False}, "HostConfig": {"LogConfig": log}}
+    output = LoggedOutput(engine, container, "", is_running=lambda: False)
+    assert [chunk for chunk in output if chunk[1]] == [("stdout", printed)]
+    assert (output.lost is not None) is is_lost

@@ -205,6 +205,18 @@ def test_output_that_cannot_be_followed_again_is_a_loss(
     assert losses.first == ("it stays away",)
 
 
+def test_an_output_that_goes_on_between_many_cuts_is_no_loss(
+    tmp_path: Path, logs: OutputLogs, losses: Losses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The deadline is for an engine that stays away, not for a connection that is bad for hours."""
+    monkeypatch.setattr(follower_module, "_ENGINE_DEADLINE_S", 0.5)
+    cut = EngineUnavailableError("cut")
+    outputs = [Parts([lambda: time.sleep(0.1), b"on\n", cut], cursor=str(3 * number)) for number in range(12)]
+    followed(CutEngine(*outputs[1:], Parts([b"end\n"])), logs, outputs[0]).result()
+    assert kept(tmp_path, logs) == 12 * b"on\n" + b"end\n"
+    assert losses.first == ()
+
+
 def test_the_death_of_the_reading_thread_is_a_loss(logs: OutputLogs, losses: Losses) -> None:
     followed(CutEngine(), logs, Parts([b"one\n", KeyError("a fault")])).result()
     assert "a fault" in losses.first[0]

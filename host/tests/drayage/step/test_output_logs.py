@@ -348,6 +348,10 @@ class Reads(Fails):
     def __init__(self) -> None:
         super().__init__()
         self.exit_codes: list[int] = []
+        self.is_abandoned = False
+
+    def abandon(self) -> None:
+        self.is_abandoned = True
 
     def end(self, exit_code: int) -> None:
         if exit_code == 99:
@@ -363,7 +367,7 @@ def test_an_adapter_that_failed_reports_nothing(line: bytes, reported: list[int]
     with open_output_logs(tmp_path / "out", tmp_path / "err", Redactor(()), losses=losses, adapter=adapter) as logs:
         logs.feed("stdout", b"rows=1\n" + line)
         logs.end(0)
-    assert adapter.exit_codes == reported
+    assert (adapter.exit_codes, adapter.is_abandoned) == (reported, not reported)
     assert losses.count == (0 if reported else 1)
 
 
