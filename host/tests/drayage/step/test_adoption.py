@@ -1,5 +1,7 @@
 """Which container a step adopts, which it removes, and which it leaves alone."""
 
+import fcntl
+import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -264,6 +266,29 @@ def test_a_container_of_another_request_is_removed(world: World) -> None:
     assert not world.is_there(left)
 
 
+def test_a_container_that_was_never_started_is_removed(world: World) -> None:
+    left = world.leave()
+    world.engine.remove(left.state.id)
+    created = world.engine.create(ContainerSpec("image", labels=left.state.labels))
+    assert world.find(left.run_id) is None
+    assert created.id not in world.engine.containers
+
+
+def test_finished_work_of_another_request_is_done_again(world: World) -> None:
+    left = world.leave()
+    left.judge(green=True, at_s=time.time())
+    world.engine.remove(left.state.id)
+    assert world.find(left.run_id, memory=2**30) is None
+
+
+def test_a_container_that_still_waits_for_its_context_is_removed(world: World) -> None:
+    """It was on standby: whoever adopted it would wait for ever."""
+    left = world.leave()
+    os.mkfifo(left.attempt.context)
+    assert world.find(left.run_id) is None
+    assert not world.is_there(left)
+
+
 def test_a_container_that_has_failed_since_is_removed(world: World) -> None:
     left = world.leave()
     world.engine.stop(left.state.id, "SIGKILL", 0)
@@ -303,6 +328,20 @@ def test_a_lock_whose_attempt_was_swept_is_no_lock(world: World) -> None:
     for file in attempt.path.iterdir():
         file.unlink()
     attempt.path.rmdir()
+    assert lock_attempt(attempt) is None
+
+
+def test_a_lock_whose_attempt_is_swept_while_it_is_taken_is_no_lock(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempt = world.exchange.create("run/report/0")
+    flock = fcntl.flock
+
+    def sweep_first(descriptor: int, operation: int) -> None:
+        (attempt.path / "owners").unlink()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", sweep_first)
     assert lock_attempt(attempt) is None
 
 

@@ -10,7 +10,7 @@ import pytest
 from fake_engine import FakeEngine
 from fake_process import FakeImage, Process
 
-from drayage.engine import ContainerSpec, ContainerState, Stream
+from drayage.engine import ContainerSpec, ContainerState, Stream, Usage
 from drayage.errors import ContainerGoneError, EngineError, EngineUnavailableError
 from drayage.redaction import Redactor
 from drayage.step import follower as follower_module
@@ -217,6 +217,49 @@ def test_an_output_that_goes_on_between_many_cuts_is_no_loss(
     assert losses.first == ()
 
 
+def test_reading_that_is_let_go_does_not_try_again(logs: OutputLogs, losses: Losses) -> None:
+    away = [EngineUnavailableError("it stays away") for _ in range(100_000)]
+    threads_before = set(threading.enumerate())
+    follower = followed(CutEngine(*away), logs, Parts([EngineUnavailableError("cut")]))
+    (reading,) = (each for each in set(threading.enumerate()) - threads_before if each.name == "drayage-output")
+    follower.let_go()
+    reading.join(20)
+    assert not reading.is_alive()
+    assert losses.first == ()
+
+
+def test_an_output_has_caught_up_only_when_it_says_so(logs: OutputLogs) -> None:
+    """Until then, a container that was adopted has no limit on its start or its silence."""
+    engine = CutEngine()
+    container = engine.create(ContainerSpec("image"))
+    engine.start(container.id)
+    seen: list[float | None] = []
+
+    def look() -> None:
+        seen.append(follower.caught_up_at)
+
+    def catch_up() -> None:
+        output.caught_up = True
+
+    output = Parts([look, b"before\n", look, catch_up, b"now\n", look])
+    output.caught_up = False
+    follower = Follower(engine, container.id, logs=logs, output=output, on_change=lambda: None)
+    follower.start()
+    follower.result()
+    assert seen[:2] == [None, None]
+    assert seen[2] is not None
+
+
+def test_an_engine_may_be_away_for_a_while_more_than_once(logs: OutputLogs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follower_module, "_ENGINE_DEADLINE_S", 0.2)
+    engine = CutEngine(Parts([]))
+    engine.ends = [EngineUnavailableError("restarting"), lambda: time.sleep(0.4), EngineUnavailableError("again")]
+    follower = followed(engine, logs, Parts([]))
+    while not follower.ended:
+        time.sleep(0.01)
+    assert follower.result().exit_code == 0
+
+
 def test_the_death_of_the_reading_thread_is_a_loss(logs: OutputLogs, losses: Losses) -> None:
     followed(CutEngine(), logs, Parts([b"one\n", KeyError("a fault")])).result()
     assert "a fault" in losses.first[0]
@@ -234,6 +277,27 @@ def test_a_container_that_someone_removed_is_an_error(logs: OutputLogs) -> None:
     engine.ends = [engine.state("nowhere")]
     with pytest.raises(ContainerGoneError, match="removed by someone else"):
         followed(engine, logs, Parts([])).result()
+
+
+def test_an_engine_that_does_not_come_back_is_an_error(logs: OutputLogs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follower_module, "_ENGINE_DEADLINE_S", 0.05)
+    engine = CutEngine(*[EngineUnavailableError("away") for _ in range(100)])
+    engine.ends = [EngineUnavailableError("away") for _ in range(100)]
+    follower = followed(engine, logs, Parts([]))
+    while not follower.ended:
+        time.sleep(0.01)
+    with pytest.raises(EngineUnavailableError, match="away"):
+        follower.result()
+
+
+def test_the_peak_of_memory_is_the_largest_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = FakeEngine()
+    samples = [Usage(2 * 2**20, 1.0), Usage(5 * 2**20, 2.0), None, Usage(3 * 2**20, 3.0)]
+    monkeypatch.setattr(engine, "usage", lambda _: samples.pop(0))
+    meter = follower_module.UsageMeter(engine, "container")
+    while samples:
+        meter.sample()
+    assert meter.measures() == {"peak_memory_mib": 5.0, "cpu_s": 3.0}
 
 
 def waits(process: Process) -> Any:
@@ -254,6 +318,24 @@ def test_a_container_is_stopped_first_by_its_signal_then_by_force(
     follower = Follower(engine, container.id, logs=logs, output=engine.follow(container.id), on_change=lambda: None)
     follower.stop(signal, grace_s=0.2)
     assert follower.result().exit_code == exit_code
+
+
+class RefusingEngine(FakeEngine):
+    """An engine that refuses every signal but one."""
+
+    def stop(self, container_id: str, signal: str, grace_s: float) -> None:
+        if signal != "SIGKILL":
+            raise EngineError(f"{signal} is refused")
+        super().stop(container_id, signal, grace_s)
+
+
+def test_a_container_whose_signal_the_engine_refuses_is_stopped_by_force(logs: OutputLogs) -> None:
+    engine = RefusingEngine({"image": FakeImage({"waits": waits}, ["waits"])})
+    container = engine.create(ContainerSpec("image"))
+    engine.start(container.id)
+    follower = Follower(engine, container.id, logs=logs, output=engine.follow(container.id), on_change=lambda: None)
+    follower.stop("SIGNOSUCH", grace_s=0.2)
+    assert follower.result().exit_code == 137
 
 
 def test_a_container_that_waits_is_measured_ever_more_rarely(monkeypatch: pytest.MonkeyPatch) -> None:

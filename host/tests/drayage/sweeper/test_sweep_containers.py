@@ -11,6 +11,7 @@ from swept_deployment import Swept
 from drayage.dagster_internals import instance_id
 from drayage.errors import EngineError
 from drayage.exchange.process_lock import own_process
+from drayage.identity import DEPLOYMENT, FORWARD
 
 
 def test_a_container_of_an_ended_run_is_stopped_and_later_removed(swept: Swept) -> None:
@@ -18,6 +19,19 @@ def test_a_container_of_an_ended_run_is_stopped_and_later_removed(swept: Swept) 
     assert swept.sweep().stopped == [container]
     assert swept.sweep().removed == [container]
     assert swept.engine.containers == {}
+
+
+def test_a_container_stays_while_its_run_can_still_be_retried(swept: Swept) -> None:
+    """The retry adopts it."""
+    working, ended = (swept.container(swept.run(), program=program) for program in ("works", "ends"))
+    report = swept.sweep(orphan_grace_s=3600.0)
+    assert (report.stopped, report.removed) == ([], [])
+    assert {working, ended} == swept.engine.containers.keys()
+
+
+def test_a_replay_outlives_its_run(swept: Swept) -> None:
+    swept.container(swept.run(), program="works", **{FORWARD: "false"})
+    assert swept.sweep().stopped == []
 
 
 def test_a_container_of_a_running_run_stays(swept: Swept) -> None:
@@ -34,7 +48,8 @@ def test_what_another_instance_may_own_stays(swept: Swept, owner: str, program: 
     """An unknown run is not over, whatever the deployment's name is, and whatever an older version left out."""
     container = swept.container("11111111-1111-1111-1111-111111111111", instance=owner, program=program)
     swept.attempt("11111111-1111-1111-1111-111111111111").write_json("verdict.json", {"green": False})
-    report = swept.sweep()
+    # However old it is.
+    report = swept.sweep(attempt_age_s=-1)
     assert (report.stopped, report.removed, report.errors) == ([], [], [])
     assert container in swept.engine.containers
 
@@ -70,7 +85,8 @@ def test_the_container_of_a_process_goes_when_the_process_has_ended(swept: Swept
         os.write(writer, own_process(swept.root).encode())
         signal.pause()
     container = swept.container("unknown", instance=os.read(reader, 100).decode(), program="works")
-    assert swept.sweep().stopped == []
+    # However old it is.
+    assert swept.sweep(attempt_age_s=-1).stopped == []
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     assert swept.sweep().stopped == [container]
@@ -119,6 +135,14 @@ def test_a_run_worker_goes_with_its_run_and_another_instances_stays(swept: Swept
         for run in (ended, running, "33333333-3333-3333-3333-333333333333")
     ]
     assert swept.sweep().run_workers == workers[:1]
+
+
+def test_a_run_worker_of_another_deployment_stays(swept: Swept) -> None:
+    run = swept.run()
+    labels = {"dagster/run_id": run, "drayage/run_id": ""}
+    own, other = swept.container(run, **labels), swept.container(run, **labels, **{DEPLOYMENT: "other"})
+    assert swept.sweep().run_workers == [own]
+    assert other in swept.engine.containers
 
 
 def test_the_engine_is_asked_a_constant_number_of_times(swept: Swept, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,8 @@ def test_green_needs_exit_code_zero_and_a_complete_session() -> None:
         ({"exception": EXCEPTION}, "exception", "the workload failed with KeyError: 'x'"),
         ({"problems": ["no JSON"], "problem_count": 1}, "message", "a message was not understood: no JSON"),
         ({"problems": ["a"] * 20, "problem_count": 99}, "message", "and 94 more"),
+        ({"disorder": ["a report came after the last close"], "disorder_count": 1}, "pipes", "after the last close"),
+        ({"disorder": ["a"] * 5, "disorder_count": 6}, "pipes", "and 1 more"),
         ({"lost": ["the disk is full"], "lost_count": 1}, "output", "some of its output was lost: the disk is full"),
         ({"lost": ["a"] * 5, "lost_count": 7}, "output", "and 2 more"),
         ({"lost": ["a"], "lost_count": 1, "closed": False}, "output", "lost"),
