@@ -1,9 +1,11 @@
 """Sweeps an engine: stops containers that nobody waits for, and removes those that are past their time."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from drayage.engine import Engine, Found
+from drayage.errors import ExchangeError
 from drayage.exchange.directory import Attempt, Exchange
 from drayage.exchange.record import VerdictRecord
 from drayage.identity import DEPLOYMENT, EXCHANGE, FORWARD, INSTANCE, KEEP, KEEP_S, RUN
@@ -97,7 +99,7 @@ class EngineSweep:
             return over
         if verdict is not None and verdict.green and step.labels.get(KEEP) != "always":
             return over
-        return self.now_s - self.engine.state(step.id).finished_at_s > float(step.labels.get(KEEP_S, 0))
+        return self.now_s - self.engine.state(step.id).finished_at_s > _keep_s(step)
 
     def _remove(self, container: Found) -> None:
         self.engine.remove(container.id)
@@ -118,3 +120,18 @@ class EngineSweep:
     def _remove_worker(self, worker: Found) -> None:
         self.engine.remove(worker.id)
         self.report.run_workers.append(worker.id)
+
+
+def _keep_s(step: Found) -> float:
+    """Return how long a container is kept after its end, in seconds; infinite if for ever."""
+    label = step.labels.get(KEEP_S, "0")
+    try:
+        keep_s = float(label)
+    except ValueError:
+        keep_s = math.nan
+    if not keep_s >= 0:
+        raise ExchangeError(
+            f"the label {KEEP_S} says how long the container is kept: expected seconds, 0 or more, got {label!r}. "
+            "Something else than drayage wrote it: remove the container by hand."
+        )
+    return keep_s

@@ -150,8 +150,9 @@ def in_batches(due: Iterable[tuple[Group, bool]]) -> Iterator[list[tuple[Group, 
 
 
 def _owner(attempt: Attempt) -> str:
-    identity = (attempt.read_json(CONTAINER_FILE) or {}).get("identity") or {}
-    return str(identity.get("instance", ""))
+    identity = (attempt.read_json(CONTAINER_FILE) or {}).get("identity")
+    owner = identity.get("instance") if isinstance(identity, dict) else None
+    return owner if isinstance(owner, str) else ""
 
 
 def _summary(problems: list[OSError]) -> str:

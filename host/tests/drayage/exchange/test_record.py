@@ -150,7 +150,6 @@ def test_a_verdict_of_0_1_0_is_read(
     [
         (ContainerRecord, {**OLD_CONTAINER, "format_version": 2}, "format_version"),
         (ContainerRecord, {"image": "my/image"}, "identity.deployment"),
-        (ContainerRecord, [], "dict"),
         (VerdictRecord, {"reasons": []}, "green"),
         (VerdictRecord, {"format_version": 1, "green": True}, "judged_at_s"),
         (VerdictRecord, {"format_version": 2, "green": True, "judged_at_s": 1.0}, "format_version"),
@@ -161,6 +160,17 @@ def test_another_form_is_refused_by_name(
 ) -> None:
     (attempt.path / record.file).write_text(json.dumps(content))
     with pytest.raises(ExchangeError, match=says) as error:
+        record.read(attempt)
+    assert str(attempt.path / record.file) in str(error.value)
+
+
+@pytest.mark.parametrize("content", ['"x"', "[]", "[1]", "1", "null", "true"])
+@pytest.mark.parametrize("record", [ContainerRecord, VerdictRecord])
+def test_json_that_is_no_object_is_refused_by_name(
+    attempt: Attempt, record: type[ContainerRecord] | type[VerdictRecord], content: str
+) -> None:
+    (attempt.path / record.file).write_text(content)
+    with pytest.raises(ExchangeError, match="does not hold a JSON object: expected one, got ") as error:
         record.read(attempt)
     assert str(attempt.path / record.file) in str(error.value)
 

@@ -106,6 +106,30 @@ def test_a_refused_removal_and_a_bad_record_or_label_do_not_stop_the_rest(
     assert {error.split(":")[0] for error in report.errors} == {it[:12] for it in (refused, bad_label, bad_record)}
 
 
+@pytest.mark.parametrize("keep_s", ["nan", "-1", "-inf", "", "soon"])
+def test_a_label_that_says_no_time_is_an_error(swept: Swept, keep_s: str) -> None:
+    bad, good = swept.container(swept.run(), **{"drayage/keep_s": keep_s}), swept.container(swept.run())
+    report = swept.sweep()
+    assert report.removed == [good]
+    assert len(report.errors) == 1
+    assert bad[:12] in report.errors[0]
+    assert f"got {keep_s!r}" in report.errors[0]
+
+
+def test_a_container_can_be_kept_for_ever(swept: Swept) -> None:
+    swept.container(swept.run(), **{"drayage/keep_s": "inf"})
+    report = swept.sweep()
+    assert (report.removed, report.errors) == ([], [])
+
+
+@pytest.mark.parametrize("label", ["instance", "exchange", "keep", "forward_termination"])
+@pytest.mark.parametrize("value", ["x" * 5000, "a\0b", "caf\udce9", "../..", "/", "process-\0", "process-" + "x" * 300])
+def test_a_label_of_any_form_does_not_stop_the_rest(swept: Swept, label: str, value: str) -> None:
+    swept.container("unknown", **{f"drayage/{label}": value})
+    good = swept.container(swept.run())
+    assert swept.sweep().removed == [good]
+
+
 def test_an_engine_that_does_not_answer_is_an_error(swept: Swept) -> None:
     swept.engine.is_unreachable = True
     with pytest.raises(EngineError):
