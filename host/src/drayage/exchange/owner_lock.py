@@ -43,8 +43,11 @@ class OwnerLock:
             ExchangeError: It cannot be recorded.
         """
         try:
-            self._file.seek(0, os.SEEK_END)
-            self._file.write(f"{run_id}\n".encode())
+            self._file.seek(0)
+            content = self._file.read()
+            # Half of a line, which a killed host left, must not become the beginning of this one.
+            begin = b"\n" if content and not content.endswith(b"\n") else b""
+            self._file.write(begin + f"{run_id}\n".encode())
             self._file.flush()
         except OSError as error:
             raise _unusable(self._attempt.path / OWNERS_FILE, error) from error
