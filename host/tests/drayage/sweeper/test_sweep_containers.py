@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterable
 from typing import Any
 
 import dagster as dg
@@ -10,7 +11,9 @@ from swept_deployment import Swept
 
 from drayage.dagster_internals import instance_id
 from drayage.errors import EngineError
+from drayage.exchange.owner_lock import lock_attempt
 from drayage.exchange.process_lock import own_process
+from drayage.sweeper.runs import Runs
 
 
 def test_a_container_of_an_ended_run_is_stopped_and_later_removed(swept: Swept) -> None:
@@ -161,9 +164,11 @@ def test_the_engine_is_asked_a_constant_number_of_times(swept: Swept, monkeypatc
     assert sorted(asked) == ["find", "find"]
 
 
-def test_dagster_is_asked_a_constant_number_of_times(swept: Swept, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dagster_is_asked_a_constant_number_of_times_about_what_stays(
+    swept: Swept, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for _ in range(20):
-        run = swept.run()
+        run = swept.run(ended=False)
         swept.container(run)
         swept.attempt(run, age_s=1e7)
     asked = []
@@ -175,8 +180,58 @@ def test_dagster_is_asked_a_constant_number_of_times(swept: Swept, monkeypatch: 
 
     monkeypatch.setattr(swept.instance, "get_run_records", count)
     report = swept.sweep()
-    assert (len(report.removed), len(report.directories)) == (20, 20)
+    assert (report.removed, report.directories) == ([], [])
     assert len(asked) == 3
+
+
+@pytest.mark.parametrize("program", ["works", "ends"])
+def test_a_container_that_another_process_follows_stays_with_its_directory(swept: Swept, program: str) -> None:
+    """Its run may look ended to Dagster while a retry on another host has just adopted it."""
+    run = swept.run()
+    container, attempt = swept.container(run, program=program), swept.attempt(run, age_s=1e7)
+    lock = lock_attempt(attempt)
+    assert lock is not None
+    report = swept.sweep()
+    assert (report.stopped, report.removed, report.directories, report.errors) == ([], [], [], [])
+    lock.release()
+    report = swept.sweep()
+    assert [*report.stopped, *report.removed] == [container]
+    swept.engine.remove(container)
+    old = swept.attempt(swept.run(), age_s=1e7)
+    lock = lock_attempt(old)
+    assert lock is not None
+    os.utime(old.path, (0, 0))
+    report = swept.sweep()
+    assert old.name not in report.directories
+    assert report.errors == []
+    lock.release()
+    assert old.name in swept.sweep().directories
+
+
+@pytest.mark.parametrize("what", ["a container", "a directory"])
+def test_what_a_retry_took_since_dagster_was_asked_stays(
+    swept: Swept, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    run = swept.run()
+    if what == "a container":
+        swept.container(run, program="works")
+    lock = lock_attempt(swept.attempt(run, age_s=1e7))
+    assert lock is not None
+    lock.release()
+    for path in (swept.root / run).glob("step/*"):
+        os.utime(path, (0, 0))
+    load = Runs.load
+
+    def load_then_retry(self: Runs, run_ids: Iterable[str]) -> None:
+        wanted = [*run_ids]
+        load(self, wanted)
+        if run in wanted:
+            monkeypatch.setattr(Runs, "load", load)
+            swept.run(ended=False, root_run_id=run, parent_run_id=run, tags={"dagster/root_run_id": run})
+
+    monkeypatch.setattr(Runs, "load", load_then_retry)
+    report = swept.sweep()
+    assert (report.stopped, report.directories, report.errors) == ([], [], [])
 
 
 def test_the_sweeper_needs_no_exchange_root(swept: Swept) -> None:
