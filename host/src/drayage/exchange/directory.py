@@ -19,6 +19,7 @@ import contextlib
 import errno
 import json
 import os
+import reprlib
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -134,11 +135,11 @@ class Attempt:
             name: ``container.json`` or ``verdict.json``.
 
         Raises:
-            ExchangeError: The file is no regular file, or does not hold JSON.
+            ExchangeError: The file is no regular file, or does not hold a JSON object.
         """
         try:
             with open_regular(self.path / name) as file:
-                record: dict[str, Any] = json.loads(file.read(_LONGEST_RECORD_BYTES))
+                record = json.loads(file.read(_LONGEST_RECORD_BYTES))
         except FileNotFoundError:
             return None
         except (ValueError, RecursionError) as error:
@@ -146,6 +147,11 @@ class Attempt:
                 f"{self.path / name} does not hold JSON ({error}). Something else wrote to it: remove the "
                 "directory to start the step from scratch."
             ) from error
+        if not isinstance(record, dict):
+            raise ExchangeError(
+                f"{self.path / name} does not hold a JSON object: expected one, got {reprlib.repr(record)}. Something "
+                "else wrote to it: remove the directory to start the step from scratch."
+            )
         return record
 
 

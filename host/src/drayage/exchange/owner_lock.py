@@ -5,8 +5,11 @@ ends, however it ends, so that a container whose host was killed is free at once
 owned the container; a run that adopts it adds itself.
 """
 
+import errno
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -43,8 +46,11 @@ class OwnerLock:
             ExchangeError: It cannot be recorded.
         """
         try:
-            self._file.seek(0, os.SEEK_END)
-            self._file.write(f"{run_id}\n".encode())
+            self._file.seek(0)
+            content = self._file.read()
+            # Half of a line, which a killed host left, must not become the beginning of this one.
+            begin = b"\n" if content and not content.endswith(b"\n") else b""
+            self._file.write(begin + f"{run_id}\n".encode())
             self._file.flush()
         except OSError as error:
             raise _unusable(self._attempt.path / OWNERS_FILE, error) from error
@@ -89,14 +95,41 @@ def lock_attempt(attempt: Attempt) -> OwnerLock | None:
     return OwnerLock(attempt, file)
 
 
+@contextmanager
+def ownership(attempt: Attempt | None) -> Iterator[bool]:
+    """Keep every other process from following or adopting the container of an attempt, for what must not meet that.
+
+    Args:
+        attempt: The attempt; None if its directory is gone, so that nothing can follow its container.
+
+    Yields:
+        Whether this process owns the container now; False if another process does.
+
+    Raises:
+        ExchangeError: The file system refuses locks.
+    """
+    # A step locks its attempt before it makes the container. To make the file here would need space on a full disk,
+    # and make the directory look new.
+    if attempt is None or not os.path.lexists(attempt.path / OWNERS_FILE):
+        yield True
+        return
+    lock = lock_attempt(attempt)
+    try:
+        yield lock is not None
+    finally:
+        if lock is not None:
+            lock.release()
+
+
 def starting_run(attempt: Attempt) -> str:
     """Return the id of the run that made an attempt."""
     return attempt.name.split("/", 1)[0]
 
 
 def _unusable(path: Path, error: OSError) -> ExchangeError:
+    advice = "Free some space there, or set" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Set"
     return ExchangeError(
         f"The lock {path}, which decides between hosts that could adopt one container, cannot be used: "
-        f"{error.strerror}. Free some space there, or set DRAYAGE_EXCHANGE_ROOT to a directory of a file system that "
+        f"{error.strerror}. {advice} DRAYAGE_EXCHANGE_ROOT to a directory of a file system that "
         "has locks (`flock`)."
     )

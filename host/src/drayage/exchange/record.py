@@ -7,6 +7,7 @@ that variable too.
 Each file has a ``format_version``. The first files had none and can still be read; a newer format is refused.
 """
 
+import errno
 import json
 import os
 import platform
@@ -75,9 +76,17 @@ class _Record(pydantic.BaseModel, frozen=True, extra="ignore"):
             attempt.write_json(self.file, self.model_dump(mode="json"))
         except OSError as error:
             raise ExchangeError(
-                f"{attempt.path / self.file} cannot be written: {error.strerror}. Free some space there, and run the "
-                "step again."
+                f"{attempt.path / self.file} cannot be written: {error.strerror}. {_remedy(error)}, and run the step "
+                "again."
             ) from error
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return "Free some space there"
+    if error.errno == errno.ENOENT:
+        return "The directory was removed while the step ran: let nothing but `drayage sweep` remove it"
+    return "Let the user of this process write there"
 
 
 class ContainerRecord(_Record, frozen=True):

@@ -177,12 +177,14 @@ class _Search:
     def _lock(self, attempt: Attempt) -> OwnerLock | None:
         """Lock an attempt; None if it is another run's, or another process's."""
         lock = lock_attempt(attempt)
-        if lock is not None and self._lineage.may_take(lock.owners()):
-            return lock
-        reason = "another process follows it" if lock is None else f"run {lock.owners()[-1]} has not ended"
-        self._log.info("the container of %s is left alone: %s", attempt.name, reason)
+        reason = "another process follows it"
         if lock is not None:
+            owner = self._lineage.present_owner(lock.owners())
+            if owner is None:
+                return lock
+            reason = f"run {owner} has not ended"
             lock.release()
+        self._log.info("the container of %s is left alone: %s", attempt.name, reason)
         return None
 
     def _present(self, container_id: str) -> ContainerState | None:

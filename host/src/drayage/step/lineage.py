@@ -57,6 +57,14 @@ class Lineage:
     def may_take(self, owners: Iterable[str]) -> bool:
         """Return whether the executing run may adopt or remove a container.
 
+        Args:
+            owners: Ids of the runs that have owned the container.
+        """
+        return self.present_owner(owners) is None
+
+    def present_owner(self, owners: Iterable[str]) -> str | None:
+        """Return the id of the first run that may still follow a container; None if there is none.
+
         A run that Dagster does not know, or that it considers running, may have a host that still follows it.
 
         Args:
@@ -66,8 +74,8 @@ class Lineage:
             if run_id != self._identity.run_id:
                 run = self._context.instance.get_run_by_id(run_id)
                 if run is None or not run.is_finished:
-                    return False
-        return True
+                    return run_id
+        return None
 
     def is_open(self, owners: Collection[str], *, created_at_s: float, judged_at_s: float | None) -> bool:
         """Return whether Dagster still lacks the result of a container.

@@ -57,12 +57,18 @@ class ComputeLogSweep:
     def _groups(self) -> Iterator[Group]:
         for run in find_groups(self.root, self.report):
             # Assets have folders here too.
-            if _is_run_id(run.run_id):
-                with contextlib.suppress(FileNotFoundError):
-                    path = f"{run.path}/{_FOLDER}"
-                    status = os.lstat(path)
-                    if stat.S_ISDIR(status.st_mode):
-                        yield Group(f"{run.name}/{_FOLDER}", path, run.run_id, status.st_mtime_ns)
+            if not _is_run_id(run.run_id):
+                continue
+            path = f"{run.path}/{_FOLDER}"
+            try:
+                status = os.lstat(path)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                self.report.fail(f"{run.name}/{_FOLDER}", error)
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                yield Group(f"{run.name}/{_FOLDER}", path, run.run_id, status.st_mtime_ns)
 
     def _sweep_run(self, logs: Group, *, for_age: bool) -> None:
         # A run that Dagster does not know may be another instance's with the same folder: its logs go by their age.

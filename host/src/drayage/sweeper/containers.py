@@ -1,10 +1,13 @@
 """Sweeps an engine: stops containers that nobody waits for, and removes those that are past their time."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from drayage.engine import Engine, Found
+from drayage.errors import ExchangeError
 from drayage.exchange.directory import Attempt, Exchange
+from drayage.exchange.owner_lock import ownership
 from drayage.exchange.record import VerdictRecord
 from drayage.identity import DEPLOYMENT, EXCHANGE, FORWARD, INSTANCE, KEEP, KEEP_S, RUN
 from drayage.sweeper.limits import SweepReport
@@ -73,16 +76,27 @@ class EngineSweep:
         run_id, owner = step.labels[RUN], step.labels.get(INSTANCE, "")
         if not self.runs.is_ours(run_id, owner):
             return
-        over = self._is_over(step, run_id, owner)
         attempt = self.exchange.open(step.labels[EXCHANGE]) if step.labels.get(EXCHANGE) else None
+        if not self._is_due(step, attempt):
+            return
+        with ownership(attempt) as is_owner:
+            # A retry may have adopted it since Dagster was asked.
+            self.runs.forget(run_id)
+            if not is_owner or not self._is_due(step, attempt):
+                return
+            if step.status == "running":
+                self.engine.stop(step.id, "SIGKILL", 0)
+                self.report.stopped.append(step.id)
+            else:
+                self._remove(step)
+
+    def _is_due(self, step: Found, attempt: Attempt | None) -> bool:
+        over = self._is_over(step, step.labels[RUN], step.labels.get(INSTANCE, ""))
         stands_by = attempt is not None and attempt.awaits_context
         if step.status == "running":
             # A replay outlives its run on purpose.
-            if over and (stands_by or step.labels.get(FORWARD) != "false"):
-                self.engine.stop(step.id, "SIGKILL", 0)
-                self.report.stopped.append(step.id)
-        elif self._is_past_its_time(step, attempt, over=over, never_worked=stands_by or step.status == "created"):
-            self._remove(step)
+            return over and (stands_by or step.labels.get(FORWARD) != "false")
+        return self._is_past_its_time(step, attempt, over=over, never_worked=stands_by or step.status == "created")
 
     def _is_over(self, step: Found, run_id: str, owner: str) -> bool:
         if self.runs.is_over(run_id, owner):
@@ -97,7 +111,7 @@ class EngineSweep:
             return over
         if verdict is not None and verdict.green and step.labels.get(KEEP) != "always":
             return over
-        return self.now_s - self.engine.state(step.id).finished_at_s > float(step.labels.get(KEEP_S, 0))
+        return self.now_s - self.engine.state(step.id).finished_at_s > _keep_s(step)
 
     def _remove(self, container: Found) -> None:
         self.engine.remove(container.id)
@@ -118,3 +132,18 @@ class EngineSweep:
     def _remove_worker(self, worker: Found) -> None:
         self.engine.remove(worker.id)
         self.report.run_workers.append(worker.id)
+
+
+def _keep_s(step: Found) -> float:
+    """Return how long a container is kept after its end, in seconds; infinite if for ever."""
+    label = step.labels.get(KEEP_S, "0")
+    try:
+        keep_s = float(label)
+    except ValueError:
+        keep_s = math.nan
+    if not keep_s >= 0:
+        raise ExchangeError(
+            f"the label {KEEP_S} says how long the container is kept: expected seconds, 0 or more, got {label!r}. "
+            "Something else than drayage wrote it: remove the container by hand."
+        )
+    return keep_s

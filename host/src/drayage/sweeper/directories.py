@@ -9,6 +9,7 @@ from pathlib import Path
 
 from drayage.exchange.directory import REPLAYS, Attempt
 from drayage.exchange.history import IMAGES, RESERVED
+from drayage.exchange.owner_lock import ownership
 from drayage.exchange.process_lock import PROCESSES, is_locked
 from drayage.exchange.record import CONTAINER_FILE
 from drayage.exchange.trial_folder import TRIAL_PREFIX
@@ -80,14 +81,10 @@ class DirectorySweep:
         attempts = {Attempt(Path(found.path), found.name): found for found in self._attempts(run)}
         if not attempts or not self._may_go(run, attempts, for_age=for_age):
             return
-        for attempt in attempts:
+        for attempt, found in attempts.items():
             if attempt.name in self.in_use:
                 continue
-            problems = remove_tree(attempt.path)
-            if problems:
-                self.report.fail(attempt.name, _summary(problems))
-            else:
-                self.report.directories.append(attempt.name)
+            self.report.attempt(partial(self._remove, attempt, found, run, for_age=for_age), attempt.name)
         for folder in (*{attempt.path.parent for attempt in attempts}, Path(run.path)):
             # What is not an attempt, or in use, stays.
             with contextlib.suppress(OSError):
@@ -95,6 +92,17 @@ class DirectorySweep:
         with contextlib.suppress(FileNotFoundError):
             # What stays must not look new because something else in it was removed.
             os.utime(run.path, ns=(run.changed_ns, run.changed_ns))
+
+    def _remove(self, attempt: Attempt, found: Group, run: Group, *, for_age: bool) -> None:
+        with ownership(attempt) as is_owner:
+            # A retry may have adopted its container since Dagster was asked.
+            self.runs.forget(run.run_id)
+            if not is_owner or not self._may_go(run, {attempt: found}, for_age=for_age):
+                return
+            if problems := remove_tree(attempt.path):
+                self.report.fail(attempt.name, _summary(problems))
+            else:
+                self.report.directories.append(attempt.name)
 
     def _may_go(self, run: Group, attempts: dict[Attempt, Group], *, for_age: bool) -> bool:
         is_old = all(found.changed_s < self._oldest_s for found in attempts.values())
@@ -150,8 +158,9 @@ def in_batches(due: Iterable[tuple[Group, bool]]) -> Iterator[list[tuple[Group, 
 
 
 def _owner(attempt: Attempt) -> str:
-    identity = (attempt.read_json(CONTAINER_FILE) or {}).get("identity") or {}
-    return str(identity.get("instance", ""))
+    identity = (attempt.read_json(CONTAINER_FILE) or {}).get("identity")
+    owner = identity.get("instance") if isinstance(identity, dict) else None
+    return owner if isinstance(owner, str) else ""
 
 
 def _summary(problems: list[OSError]) -> str:

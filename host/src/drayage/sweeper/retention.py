@@ -61,8 +61,10 @@ class Sizes:
     def __post_init__(self) -> None:
         """Read the file; without it, or if something else wrote to it, everything is measured again."""
         try:
-            self._known = {str(name): (int(at), int(size)) for name, (at, size) in self._read().items()}
-        except (OSError, ValueError, TypeError, AttributeError):
+            self._known = {name: (int(at), int(size)) for name, (at, size) in self._read().items()}
+        except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+            self._known = {}
+        if any(size < 0 for _, size in self._known.values()):
             self._known = {}
 
     def of(self, group: Group, *, is_used: bool) -> int | None:
@@ -159,6 +161,8 @@ def find_groups(
                         yield Group(f"{prefix}{entry.name}", entry.path, run_id or entry.name, changed_ns)
                 except FileNotFoundError:
                     continue
+                except OSError as error:
+                    report.fail(f"{prefix}{entry.name}", error)
     except FileNotFoundError:
         return
     except OSError as error:

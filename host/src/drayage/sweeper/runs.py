@@ -75,6 +75,14 @@ class Runs:
                 root = root_of.get(run_id)
                 self._chains[run_id] = None if root is None else _chain(chains[root])
 
+    def forget(self, run_id: str) -> None:
+        """Ask Dagster again about a run: it may have been retried since.
+
+        Args:
+            run_id: Id of the run.
+        """
+        self._chains.pop(run_id, None)
+
     def is_known(self, run_id: str) -> bool:
         """Return whether Dagster has a record of a run."""
         return self._chain(run_id) is not None

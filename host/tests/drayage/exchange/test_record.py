@@ -1,6 +1,8 @@
 """``container.json`` and ``verdict.json``: one form is written, older ones are read, any other is refused by name."""
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +152,6 @@ def test_a_verdict_of_0_1_0_is_read(
     [
         (ContainerRecord, {**OLD_CONTAINER, "format_version": 2}, "format_version"),
         (ContainerRecord, {"image": "my/image"}, "identity.deployment"),
-        (ContainerRecord, [], "dict"),
         (VerdictRecord, {"reasons": []}, "green"),
         (VerdictRecord, {"format_version": 1, "green": True}, "judged_at_s"),
         (VerdictRecord, {"format_version": 2, "green": True, "judged_at_s": 1.0}, "format_version"),
@@ -165,7 +166,39 @@ def test_another_form_is_refused_by_name(
     assert str(attempt.path / record.file) in str(error.value)
 
 
+@pytest.mark.parametrize("content", ['"x"', "[]", "[1]", "1", "null", "true"])
+@pytest.mark.parametrize("record", [ContainerRecord, VerdictRecord])
+def test_json_that_is_no_object_is_refused_by_name(
+    attempt: Attempt, record: type[ContainerRecord] | type[VerdictRecord], content: str
+) -> None:
+    (attempt.path / record.file).write_text(content)
+    with pytest.raises(ExchangeError, match="does not hold a JSON object: expected one, got ") as error:
+        record.read(attempt)
+    assert str(attempt.path / record.file) in str(error.value)
+
+
 def test_invalid_json_is_refused_by_name(attempt: Attempt) -> None:
     (attempt.path / "verdict.json").write_text("{")
     with pytest.raises(ExchangeError, match=r"verdict\.json"):
         VerdictRecord.read(attempt)
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "Free some space there, and run"),
+        (errno.EDQUOT, "Free some space there, and run"),
+        (errno.ENOENT, "The directory was removed while the step ran"),
+        (errno.EACCES, "Let the user of this process write there, and run"),
+        (errno.EROFS, "Let the user of this process write there, and run"),
+    ],
+)
+def test_a_record_that_cannot_be_written_says_what_to_do(
+    attempt: Attempt, monkeypatch: pytest.MonkeyPatch, number: int, advice: str
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    with pytest.raises(ExchangeError, match=rf"{os.strerror(number)}\. {advice}"):
+        VerdictRecord(green=True, judged_at_s=1.0).write(attempt)

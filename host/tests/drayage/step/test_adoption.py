@@ -216,6 +216,35 @@ def test_a_container_whose_owner_may_come_back_is_left_alone(world: World, tags:
     left.lock().release()
 
 
+def test_the_owner_that_has_not_ended_is_named(world: World) -> None:
+    left = world.leave()
+
+    @dg.job
+    def other() -> None: ...
+
+    working, ended = world.create_run(other).run_id, world.create_run(other)
+    world.instance.report_run_failed(ended)
+    lock = left.lock()
+    lock.add_owner(working)
+    lock.add_owner(ended.run_id)
+    lock.release()
+    assert world.find(left.run_id) is None
+    (retry,) = world.instance.get_runs(dg.RunsFilter(tags=FROM_FAILURE))
+    said = [entry.user_message for entry in world.instance.all_logs(retry.run_id)]
+    assert f"the container of {left.attempt.name} is left alone: run {working} has not ended" in said
+
+
+def test_an_owner_is_not_glued_to_half_a_line(world: World) -> None:
+    attempt = world.exchange.create("run/report/0")
+    (attempt.path / "owners").write_bytes(b"first\nsec")
+    lock = lock_attempt(attempt)
+    assert lock is not None
+    lock.add_owner("third")
+    lock.add_owner("fourth")
+    assert lock.owners() == ("run", "first", "sec", "third", "fourth")
+    lock.release()
+
+
 @pytest.mark.parametrize("has_ended", [False, True])
 @pytest.mark.parametrize("has_directory", [False, True])
 def test_a_sibling_keeps_its_container_while_its_run_goes_on(

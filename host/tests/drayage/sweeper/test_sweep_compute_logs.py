@@ -4,6 +4,7 @@ import os
 import time
 from pathlib import Path
 
+import pytest
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from swept_deployment import Swept
 
@@ -74,3 +75,21 @@ def test_a_link_in_their_place_is_left_alone(stored: Swept, tmp_path: Path) -> N
 def test_an_instance_that_keeps_no_logs_here_has_none_to_sweep(swept: Swept) -> None:
     assert compute_logs_folder(swept.instance) is None
     assert swept.sweep(compute_log_age_s=-1).compute_logs == []
+
+
+def test_a_folder_that_nobody_may_search_does_not_stop_the_rest(stored: Swept, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad, good = stored.run(), stored.run()
+    closed = logs(stored, bad, age_s=31 * DAY_S)
+    logs(stored, good, age_s=31 * DAY_S)
+    lstat = os.lstat
+
+    def refuse(path: object, **arguments: int) -> os.stat_result:
+        # As for another user than root, who runs these tests too.
+        if str(path) == str(closed):
+            raise PermissionError(13, "Permission denied", str(path))
+        return lstat(path, **arguments)  # type: ignore[call-overload, no-any-return]
+
+    monkeypatch.setattr(os, "lstat", refuse)
+    report = stored.sweep()
+    assert report.compute_logs == [good]
+    assert [error.split(":")[0] for error in report.errors] == [f"{bad}/compute_logs"]

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterable
 from typing import Any
 
 import dagster as dg
@@ -10,8 +11,10 @@ from swept_deployment import Swept
 
 from drayage.dagster_internals import instance_id
 from drayage.errors import EngineError
+from drayage.exchange.owner_lock import lock_attempt
 from drayage.exchange.process_lock import own_process
 from drayage.identity import DEPLOYMENT, FORWARD
+from drayage.sweeper.runs import Runs
 
 
 def test_a_container_of_an_ended_run_is_stopped_and_later_removed(swept: Swept) -> None:
@@ -122,6 +125,30 @@ def test_a_refused_removal_and_a_bad_record_or_label_do_not_stop_the_rest(
     assert {error.split(":")[0] for error in report.errors} == {it[:12] for it in (refused, bad_label, bad_record)}
 
 
+@pytest.mark.parametrize("keep_s", ["nan", "-1", "-inf", "", "soon"])
+def test_a_label_that_says_no_time_is_an_error(swept: Swept, keep_s: str) -> None:
+    bad, good = swept.container(swept.run(), **{"drayage/keep_s": keep_s}), swept.container(swept.run())
+    report = swept.sweep()
+    assert report.removed == [good]
+    assert len(report.errors) == 1
+    assert bad[:12] in report.errors[0]
+    assert f"got {keep_s!r}" in report.errors[0]
+
+
+def test_a_container_can_be_kept_for_ever(swept: Swept) -> None:
+    swept.container(swept.run(), **{"drayage/keep_s": "inf"})
+    report = swept.sweep()
+    assert (report.removed, report.errors) == ([], [])
+
+
+@pytest.mark.parametrize("label", ["instance", "exchange", "keep", "forward_termination"])
+@pytest.mark.parametrize("value", ["x" * 5000, "a\0b", "caf\udce9", "../..", "/", "process-\0", "process-" + "x" * 300])
+def test_a_label_of_any_form_does_not_stop_the_rest(swept: Swept, label: str, value: str) -> None:
+    swept.container("unknown", **{f"drayage/{label}": value})
+    good = swept.container(swept.run())
+    assert swept.sweep().removed == [good]
+
+
 def test_an_engine_that_does_not_answer_is_an_error(swept: Swept) -> None:
     swept.engine.is_unreachable = True
     with pytest.raises(EngineError):
@@ -161,9 +188,11 @@ def test_the_engine_is_asked_a_constant_number_of_times(swept: Swept, monkeypatc
     assert sorted(asked) == ["find", "find"]
 
 
-def test_dagster_is_asked_a_constant_number_of_times(swept: Swept, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dagster_is_asked_a_constant_number_of_times_about_what_stays(
+    swept: Swept, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for _ in range(20):
-        run = swept.run()
+        run = swept.run(ended=False)
         swept.container(run)
         swept.attempt(run, age_s=1e7)
     asked = []
@@ -175,8 +204,58 @@ def test_dagster_is_asked_a_constant_number_of_times(swept: Swept, monkeypatch: 
 
     monkeypatch.setattr(swept.instance, "get_run_records", count)
     report = swept.sweep()
-    assert (len(report.removed), len(report.directories)) == (20, 20)
+    assert (report.removed, report.directories) == ([], [])
     assert len(asked) == 3
+
+
+@pytest.mark.parametrize("program", ["works", "ends"])
+def test_a_container_that_another_process_follows_stays_with_its_directory(swept: Swept, program: str) -> None:
+    """Its run may look ended to Dagster while a retry on another host has just adopted it."""
+    run = swept.run()
+    container, attempt = swept.container(run, program=program), swept.attempt(run, age_s=1e7)
+    lock = lock_attempt(attempt)
+    assert lock is not None
+    report = swept.sweep()
+    assert (report.stopped, report.removed, report.directories, report.errors) == ([], [], [], [])
+    lock.release()
+    report = swept.sweep()
+    assert [*report.stopped, *report.removed] == [container]
+    swept.engine.remove(container)
+    old = swept.attempt(swept.run(), age_s=1e7)
+    lock = lock_attempt(old)
+    assert lock is not None
+    os.utime(old.path, (0, 0))
+    report = swept.sweep()
+    assert old.name not in report.directories
+    assert report.errors == []
+    lock.release()
+    assert old.name in swept.sweep().directories
+
+
+@pytest.mark.parametrize("what", ["a container", "a directory"])
+def test_what_a_retry_took_since_dagster_was_asked_stays(
+    swept: Swept, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    run = swept.run()
+    if what == "a container":
+        swept.container(run, program="works")
+    lock = lock_attempt(swept.attempt(run, age_s=1e7))
+    assert lock is not None
+    lock.release()
+    for path in (swept.root / run).glob("step/*"):
+        os.utime(path, (0, 0))
+    load = Runs.load
+
+    def load_then_retry(self: Runs, run_ids: Iterable[str]) -> None:
+        wanted = [*run_ids]
+        load(self, wanted)
+        if run in wanted:
+            monkeypatch.setattr(Runs, "load", load)
+            swept.run(ended=False, root_run_id=run, parent_run_id=run, tags={"dagster/root_run_id": run})
+
+    monkeypatch.setattr(Runs, "load", load_then_retry)
+    report = swept.sweep()
+    assert (report.stopped, report.directories, report.errors) == ([], [], [])
 
 
 def test_the_sweeper_needs_no_exchange_root(swept: Swept) -> None:

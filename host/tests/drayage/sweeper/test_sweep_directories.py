@@ -1,5 +1,6 @@
 """Which exchange directories the sweeper removes, by age and by size."""
 
+import json
 import os
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ from swept_deployment import Swept
 from drayage.dagster_internals import instance_id
 from drayage.exchange.process_lock import own_process
 from drayage.sweeper import retention
+from drayage.sweeper.limits import SweepReport
 from drayage.sweeper.retention import SIZES
 
 DAY_S = 24 * 3600.0
@@ -74,6 +76,33 @@ def test_the_attempts_of_an_ended_process_go_by_size_too(swept: Swept, owner: st
     attempt = swept.attempt("unknown", age_s=DAY_S, size_bytes=MIB)
     attempt.write_json("container.json", {"identity": {"instance": names.get(owner, owner)}})
     assert swept.sweep(attempts_bytes=0).directories == (["unknown/step/0"] if goes else [])
+
+
+@pytest.mark.parametrize(
+    ("content", "errors"),
+    [
+        *((json.dumps({"identity": it}), 0) for it in ("x", [1], 1, None, {"instance": 1}, {"instance": {"a": 1}})),
+        *((it, 1) for it in ('"x"', "[1]", "1", "{", "[" * 100_000)),
+    ],
+    ids=lambda it: str(it)[:30],
+)
+def test_a_record_of_any_content_does_not_stop_the_rest(swept: Swept, content: str, errors: int) -> None:
+    bad = swept.attempt("unknown", age_s=DAY_S, size_bytes=MIB)
+    (bad.path / "container.json").write_text(content)
+    good = swept.run()
+    swept.attempt(good, size_bytes=MIB)
+    report = swept.sweep(attempts_bytes=0)
+    assert report.directories == [f"{good}/step/0"]
+    assert [error.split(":")[0] for error in report.errors] == ["unknown"] * errors
+
+
+def test_an_exception_that_nobody_thought_of_is_an_error_of_the_report() -> None:
+    def fail() -> None:
+        raise KeyError("identity")
+
+    report = SweepReport()
+    assert not report.attempt(fail, "run")
+    assert report.errors == ["run: KeyError: 'identity'"]
 
 
 def test_a_workload_cannot_keep_or_doom_its_directory_by_a_files_time_or_size(swept: Swept) -> None:
@@ -204,12 +233,20 @@ def test_settled_sizes_are_remembered_and_others_measured_again(swept: Swept, mo
     assert measured == [fresh]
 
 
-@pytest.mark.parametrize("content", ["", "not JSON", "[]", '{"a": 1}', '{"a": ["x", "y"]}', "null"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "not JSON", "[]", '{"a": 1}', '{"a": ["x", "y"]}', "null", "1", '"x"', '{"a": "12"}', '{"a": [null, 1]}'),
+        *('{"a": [1, Infinity]}', '{"a": [1, NaN]}', '{"a": [1, -1e30]}', "[" * 100_000),
+    ],
+    ids=lambda content: content[:20],
+)
 def test_a_file_of_sizes_that_something_else_wrote_is_replaced(swept: Swept, content: str) -> None:
     run = swept.run()
     swept.attempt(run, age_s=DAY_S, size_bytes=MIB)
-    (swept.root / SIZES).write_text(content)
+    (swept.root / SIZES).write_text(content.replace('"a"', json.dumps(str(swept.root / run))))
     assert swept.sweep(attempts_bytes=0).directories == [f"{run}/step/0"]
+    assert json.loads((swept.root / SIZES).read_text()).keys() == {str(swept.root / run)}
 
 
 def test_without_time_to_measure_the_report_says_so_and_age_still_counts(
