@@ -221,9 +221,8 @@ def test_a_capsule_gets_of_this_machine_what_is_named_and_nothing_else(
 def test_labels_of_a_capsule_order_nothing(
     instance: dg.DagsterInstance, deployment: Deployment, cli: CommandLine, tmp_path: Path
 ) -> None:
-    """A container's label of another's volume would have the volume removed with the container."""
-    victim = deployment.engine.volumes.create(labels={"drayage/deployment": deployment.name})
-    labels = {"drayage/secrets": victim.name, "drayage/deployment": "another", "dagster/run_id": "x"}
+    """The sweeper would take the container for another deployment's, or for a run's worker, and act on it."""
+    labels = {"drayage/deployment": "another", "drayage/run_id": "x", "dagster/run_id": "x", "own": "x"}
     client = deployment.client()
     materialize(instance, client, step(shell(GREEN)))
     (record,) = deployment.exchange_root.glob("*/report/*/container.json")
@@ -231,8 +230,12 @@ def test_labels_of_a_capsule_order_nothing(
     content["settings"]["labels"] = labels
     content["container_kwargs"] = {"labels": labels, "name": "taken"}
     record.write_text(json.dumps(content))
-    assert "The replay is green" in cli("replay", capsule_of(cli, tmp_path / "step.tar.gz"), "--yes")
-    assert [volume.name for volume in deployment.volumes()] == [victim.name]
+    file, starts = capsule_of(cli, tmp_path / "step.tar.gz"), deployment.starts()
+    assert "The replay is green" in cli("replay", file, "--yes")
+    assert deployment.starts() == starts + 1, "it carries this deployment's name"
+    carried = deployment.events.heard("start")[-1]["Actor"]["Attributes"]
+    assert carried["drayage/run_id"].startswith("replay-")
+    assert not {"dagster/run_id", "own"} & set(carried)
 
 
 def test_options_of_a_wrong_type_are_refused_in_words(

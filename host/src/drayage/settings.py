@@ -90,7 +90,8 @@ class StepSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
         init: Whether a minimal init runs as process 1, to forward signals and reap zombies.
         labels: Labels in addition to drayage's own.
         pull: When to pull the image.
-        timeout_s: Time limit for the whole step, in seconds.
+        timeout_s: Time limit from the container's start (a standby container: its step's) to its end, in seconds.
+            Reading the rest of its messages afterwards is not limited by it.
         start_timeout_s: Time limit until the workload opens Pipes, in seconds from the start of the container, or, for
             a standby container, from the start of its step.
         idle_timeout_s: Time limit without any message or log line, in seconds.

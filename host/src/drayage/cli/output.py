@@ -15,7 +15,7 @@ import typer
 from drayage.cli.screen import AsJson, AttemptName, Follow, Run, Setup, Step
 from drayage.exchange.history import PastAttempt, container_of, read_step
 from drayage.pipes.lines import LONGEST_MESSAGE_BYTES, LineSplitter
-from drayage.pipes.transcript import described
+from drayage.pipes.transcript import described, escaped_json, on_one_line
 from drayage.replay.prepare import redactor
 from drayage.strangers import open_regular
 
@@ -67,7 +67,7 @@ def messages(
 
     def show(line: str) -> None:
         clean = redact.line(line.encode("utf-8", "surrogateescape")).decode("utf-8", "backslashreplace")
-        _print(sys.stdout, clean if as_json else _readable(clean))
+        _print(sys.stdout, escaped_json(clean) if as_json else _readable(clean))
 
     _each_line(found.attempt.messages, _end_of(setup, found) if follow else _now, show)
 
@@ -111,7 +111,7 @@ def _readable(line: str) -> str:
     try:
         return described(json.loads(line))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return f"NOT UNDERSTOOD {line}"
+        return on_one_line(f"NOT UNDERSTOOD {line}")
 
 
 def _now() -> bool:

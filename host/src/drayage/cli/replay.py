@@ -104,7 +104,7 @@ def _show(verdict: Verdict) -> None:
     if verdict.green:
         typer.secho("The replay is green.", fg="green")
         return
-    first, *others = [reason.text for reason in verdict.reasons]
+    first, *others = verdict.clauses
     typer.secho(f"The replay is red: {first}.", fg="red")
     for text in others:
         typer.echo(f"Also: {text}.")

@@ -274,7 +274,7 @@ def _message_start(line: bytes) -> int:
 def _deliver(line: bytes, handler: MessageSink) -> None:
     if isinstance(line, OverlongLine):
         handler.report_problem(
-            f"a message of {line.size_bytes} bytes is longer than the {len(line)} bytes allowed", line
+            f"a message of {line.size_bytes} bytes is longer than the {len(line)} bytes allowed (message_bytes)", line
         )
         return
     if not line.strip():

@@ -1,6 +1,7 @@
 """Formats messages for people, one line each."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,9 @@ from drayage.verdict.exception import read_exception
 from drayage.verdict.judge import exception_line
 
 _SHOWN_CHARACTERS = 160
+_LINE_CHARACTERS = 2000
+# What steers a terminal, begins another line, or changes the order in which text is read. Source: ECMA-48, UAX #9.
+_STEERING = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 def described(message: Any) -> str:
@@ -21,8 +25,25 @@ def described(message: Any) -> str:
         text = _described(message)
     except (AttributeError, KeyError, TypeError):
         text = f"NOT UNDERSTOOD {shown(message, _SHOWN_CHARACTERS)}"
+    return on_one_line(text)
+
+
+def on_one_line(text: str) -> str:
+    """Return text on one line that a terminal shows as it is: escapes for what steers it, and no more than fits."""
+    rest = len(text) - _LINE_CHARACTERS
     # A terminal cannot show a lone surrogate.
-    return text.encode("utf-8", "backslashreplace").decode()
+    encodable = text[:_LINE_CHARACTERS].encode("utf-8", "backslashreplace").decode()
+    line = _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), encodable)
+    return line if rest <= 0 else f"{line}… and {rest} more characters"
+
+
+def escaped_json(line: str) -> str:
+    """Return a line of JSON with the same meaning and with escapes for what steers a terminal.
+
+    Args:
+        line: The line; what is no JSON is escaped too. Its carriage returns stay, as they may be between values.
+    """
+    return _STEERING.sub(lambda found: found[0] if found[0] == "\r" else f"\\u{ord(found[0]):04x}", line)
 
 
 def _described(message: Any) -> str:

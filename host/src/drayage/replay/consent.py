@@ -66,10 +66,15 @@ def consented(record: ContainerRecord, overrides: Overrides, *, engine: Engine, 
     unused = [name for name in overrides.allowed if name not in record.container_kwargs]
     if unused:
         raise SettingsError(f"--allow {', '.join(unused)}: the capsule does not ask for that. Nothing was started.")
-    settings = {"labels": {}, "mounts": tuple(each for each in record.settings.mounts if each.kind == "tmpfs")}
+    settings = {
+        # A label may be an order to whatever watches over this machine's containers, the sweeper included.
+        "labels": {},
+        "mounts": tuple(each for each in record.settings.mounts if each.kind == "tmpfs"),
+        # An image that is here under its name only may be newer at its registry, and ``--image`` has not named it.
+        "pull": "never",
+    }
     return record.model_copy(
         update={
-            # A label may be an order to whatever watches over this machine's containers, the sweeper included.
             "settings": record.settings.overridden(settings, source="capsule"),
             "environment": {name: value for name, value in record.environment.items() if value is not None},
             "secrets": {},

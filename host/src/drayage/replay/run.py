@@ -16,7 +16,7 @@ from drayage.mailbox import WORKLOAD_MESSAGES
 from drayage.pipes.limits import MessageLimits
 from drayage.pipes.reader import LogMessageReader, MailboxReader
 from drayage.pipes.schema import is_runner_message
-from drayage.pipes.transcript import described
+from drayage.pipes.transcript import described, on_one_line
 from drayage.promise import Promise
 from drayage.replay.prepare import PreparedReplay
 from drayage.step.output import OutputLogs
@@ -165,7 +165,7 @@ class ReplayHandler:
 
     def report_pipes_framework_exception(self, origin: str, exc_info: Any) -> None:
         """Print a reader's own error; the ledger records it."""
-        self._show(f"{origin}: {exc_info[1]}")
+        self._show(on_one_line(f"{origin}: {exc_info[1]}"))
 
     def broken_promises(self) -> list[str]:
         """Return every promise that was not kept, including those of assets that were not reported."""

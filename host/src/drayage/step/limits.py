@@ -1,4 +1,4 @@
-"""Defines when a step reaches a time limit: for the whole step, for its start, or for its silence."""
+"""Defines when a step reaches a time limit: for its container's life, for its start, or for its silence."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,8 @@ class TimeLimits:
         Args:
             now: Current time.
             caught_up_at: Since when output is read as it comes; None while what was written before is read. Until
-                then nothing is known of the workload's start or silence, and only the whole step's limit counts.
+                then nothing is known of the workload's start or silence, and only the limit of the container's life
+                counts.
             opened_at: When the workload opened Pipes; None if it has not yet.
             last_activity_at: When the last message or output line arrived; None if none has yet.
         """

@@ -22,7 +22,7 @@ from drayage.step.launch import Launched, Launcher
 from drayage.step.losses import Losses
 from drayage.step.output import OutputLogs, open_output_logs
 from drayage.step.watch import Watch
-from drayage.verdict.failure import shortened
+from drayage.verdict.failure import plain, shortened
 from drayage.verdict.judge import Facts, LimitReached, Reason, SizeReached, Verdict, judge
 
 
@@ -144,9 +144,8 @@ class Runner:
         return replace(facts, lost=self.losses.first, lost_count=self.losses.count)
 
     def judge(self, facts: Facts) -> Verdict:
-        """Judge the container, as :func:`drayage.verdict.judge.judge` does, and remove secrets from the reasons."""
-        verdict = judge(facts)
-        return Verdict(tuple(replace(reason, text=self.redactor.text(reason.text)) for reason in verdict.reasons))
+        """Judge the container, as :func:`drayage.verdict.judge.judge` does, in plain text without secrets."""
+        return Verdict(tuple(replace(reason, text=self._shown(reason.text)) for reason in judge(facts).reasons))
 
     def record(
         self,
@@ -169,8 +168,8 @@ class Runner:
         record = VerdictRecord(
             green=verdict.green,
             judged_at_s=time.time(),
-            reasons=tuple(shortened(self.redactor.text(reason.text)) for reason in verdict.reasons),
-            notes=tuple(shortened(self.redactor.text(note)) for note in self.losses.notes),
+            reasons=tuple(shortened(self._shown(reason.text)) for reason in verdict.reasons),
+            notes=tuple(shortened(self._shown(note)) for note in self.losses.notes),
             state=state,
             measures=dict(measures or {}),
         )
@@ -185,6 +184,9 @@ class Runner:
         if self.redactor:
             longest_bytes = self._request.settings.message_bytes
             attempt.scrub_messages(partial(self.redactor.lines, longest_bytes=longest_bytes))
+
+    def _shown(self, text: str) -> str:
+        return plain(self.redactor.text(text))
 
     def _note_container(self, container_id: str) -> None:
         self.container_id = container_id

@@ -148,6 +148,11 @@ class Verdict:
         """Whether nothing was wrong."""
         return not self.reasons
 
+    @property
+    def clauses(self) -> Sequence[str]:
+        """The reasons' texts without a full stop at the end, which a workload's or an error's own text may have."""
+        return tuple(reason.text.rstrip(".") for reason in self.reasons)
+
 
 def judge(facts: Facts) -> Verdict:
     """Judge a step.

@@ -122,7 +122,7 @@ def test_the_splitter_puts_any_cut_back_together(lines: list[bytes], cuts: list[
 def test_a_message_that_is_too_long_is_reported_and_the_next_one_read() -> None:
     sink = read([b'{"a":"' + b"x" * 100 + b'"}\n{"b":1}\n'], longest=50)
     assert sink.messages == [{"b": 1}]
-    assert "a message of 108 bytes is longer than the 50 bytes allowed" in sink.problems[0]
+    assert "a message of 108 bytes is longer than the 50 bytes allowed (message_bytes)" in sink.problems[0]
 
 
 def test_an_unfinished_last_line_is_reported() -> None:

@@ -2,6 +2,8 @@
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +13,12 @@ from fake_process import FakeImage
 from drayage import EnvSecret, FileSecret, Mount, SettingsError
 from drayage.docker.options import explain
 from drayage.engine import OptionFacts
+from drayage.exchange.directory import Exchange
+from drayage.exchange.history import read_step
 from drayage.exchange.record import ContainerRecord
 from drayage.identity import Identity
 from drayage.replay.consent import consented, shown
-from drayage.replay.prepare import Overrides
+from drayage.replay.prepare import Overrides, prepare
 from drayage.settings import StepSettings
 
 COMMAND = "drayage replay step.tar.gz"
@@ -61,7 +65,7 @@ def test_a_capsule_that_asks_for_nothing_runs() -> None:
     asked = record(environment={"A": "1"}, settings=settings, container_kwargs=options)
     given = consent(asked)
     assert given.environment == {"A": "1"}
-    assert given.settings == settings
+    assert given.settings == settings.overridden({"pull": "never"}, source="test")
     assert {**given.container_kwargs} == {**options, "use_config_proxy": False}
 
 
@@ -157,6 +161,17 @@ def test_an_image_that_would_be_pulled_is_refused_unless_named() -> None:
     asked = record(image="registry.example/stranger", image_id="sha256:2")
     assert refused(asked) == ["--image", "registry.example/stranger"]
     consent(asked, image="registry.example/stranger")
+
+
+def test_an_image_that_is_here_by_its_name_is_not_pulled(tmp_path: Path) -> None:
+    """The capsule's own ``pull`` would have the registry that it names asked."""
+    asked = record(image_id="sha256:2", settings=StepSettings(pull="always"))
+    step = replace(read_step(Exchange(tmp_path).create("run/step/0")), record=consent(asked))
+    engine = FakeEngine({"image": FakeImage({}, [])})
+    engine.registry["image"] = FakeImage({}, ["stranger"])
+    prepared = prepare(step, Overrides(), engine=engine, exchange=Exchange(tmp_path))
+    assert prepared.request.image == "image"
+    assert engine.images["image"] is not engine.registry["image"]
 
 
 def test_labels_are_dropped() -> None:

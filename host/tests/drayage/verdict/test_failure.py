@@ -90,7 +90,7 @@ def test_a_cause_that_is_text_is_shown(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "code",
-    ["\x1b[1;31m", "\x9b0m", "\x1b]0;title\x07", "\x1b]8;;http://x\x1b\\", "\x1b(B", "\x1bc", "\x1bPq\x1b\\"],
+    ["\x1b[1;31m", "\x9b0m", "\x1b]0;title\x07", "\x1b]8;;http://x\x1b\\", "\x1b(B", "\x1bc", "\x1bPq\x1b\\", "\u202e"],
 )
 def test_no_code_of_a_terminal_is_in_a_failure(tmp_path: Path, code: str) -> None:
     failure = failed(
@@ -100,7 +100,7 @@ def test_no_code_of_a_terminal_is_in_a_failure(tmp_path: Path, code: str) -> Non
         page=f"http://x/{code}y",
     )
     assert all(text in texts(failure) for text in ("E: ab", "fg", "cd", "lm", "http://x/y"))
-    assert not set(texts(failure)) & set("\x1b\x9b\0\x07")
+    assert not set(texts(failure)) & set("\x1b\x9b\0\x07\u202e")
 
 
 def test_nul_is_written_out(tmp_path: Path) -> None:

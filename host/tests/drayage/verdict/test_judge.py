@@ -4,10 +4,18 @@ import dataclasses
 
 import pytest
 
-from drayage.verdict.judge import Ending, Facts, LimitReached, exception_line, judge
+from drayage.verdict.judge import Ending, Facts, LimitReached, Reason, Verdict, exception_line, judge
 
 GREEN = Facts(ending=Ending(0), opened=True, closed=True)
 EXCEPTION = {"name": "KeyError", "message": "KeyError: 'x'\n", "stack": [], "cause": None, "context": None}
+
+
+def test_a_clause_leaves_the_full_stop_to_its_sentence() -> None:
+    """Most texts of errors and exceptions are sentences."""
+    assert Verdict((Reason("exception", "it failed with E: no disk."), Reason("exit", "it exited"))).clauses == (
+        "it failed with E: no disk",
+        "it exited",
+    )
 
 
 def test_green_needs_exit_code_zero_and_a_complete_session() -> None:
