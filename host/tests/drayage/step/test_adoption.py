@@ -146,9 +146,12 @@ def test_a_retry_from_failure_adopts_and_owns_the_container(world: World, tags: 
     assert adopted is not None
     assert (adopted.state.id, adopted.finished) == (left.state.id, False)
     assert lock_attempt(left.attempt) is None, "its host holds the lock"
+    # Its host may be killed at any time.
+    on_disk = tuple((left.attempt.path / "owners").read_text().split())
     adopted_owners = adopted.lock.owners()
     assert adopted_owners[0] == left.run_id
     assert len(adopted_owners) == 2
+    assert on_disk == adopted_owners[1:]
     adopted.lock.release()
     again = left.lock()
     assert again.owners() == adopted_owners
