@@ -298,6 +298,23 @@ def test_finished_work_on_which_the_assets_own_code_failed_is_done_again(world: 
     assert world.find(left.run_id) is None
 
 
+def test_every_owner_is_remembered_also_after_half_of_a_line(world: World) -> None:
+    """A host that was killed while it wrote must not make the attempt unusable, or hide an owner."""
+    attempt = world.exchange.create("first/report/0")
+    for owner in ("second", "third"):
+        lock = lock_attempt(attempt)
+        assert lock is not None
+        lock.add_owner(owner)
+        assert lock.owners()[-1] == owner
+        lock.release()
+    with (attempt.path / "owners").open("ab") as file:
+        file.write("é".encode()[:1])
+    lock = lock_attempt(attempt)
+    assert lock is not None
+    assert lock.owners() == ("first", "second", "third", "\N{REPLACEMENT CHARACTER}")
+    lock.release()
+
+
 def test_a_lock_whose_attempt_was_swept_is_no_lock(world: World) -> None:
     attempt = world.exchange.create("run/report/0")
     attempt.io.rename(attempt.path.parent / "moved")
