@@ -236,6 +236,17 @@ def test_a_sibling_keeps_its_container_while_its_run_goes_on(
     assert (container.id in world.engine.containers) == (not has_ended)
 
 
+def test_an_ended_container_without_a_directory_is_left_to_the_sweeper(world: World) -> None:
+    """It does no work any more, and may be kept for inspection."""
+    left = world.leave()
+    labels = {name: value for name, value in left.state.labels.items() if name != EXCHANGE}
+    bare = world.engine.create(ContainerSpec("image", labels=labels))
+    world.engine.start(bare.id)
+    world.engine.stop(bare.id, "SIGKILL", 0)
+    assert world.find(left.run_id) is not None
+    assert bare.id in world.engine.containers
+
+
 def test_a_container_of_another_request_is_removed(world: World) -> None:
     left = world.leave()
     assert world.find(left.run_id, memory=2**30) is None
