@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import os
 from collections.abc import Callable, Generator, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -162,7 +163,10 @@ class _Directory(MutableMapping[str, bytes]):
         return file.read_bytes()
 
     def __setitem__(self, name: str, content: bytes) -> None:
-        (self._path / name).write_bytes(content)
+        # Never shorter in between: the host reads while a program appends, and takes a truncated file for an attack.
+        with os.fdopen(os.open(self._path / name, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as file:
+            file.write(content)
+            file.truncate()
 
     def __delitem__(self, name: str) -> None:
         (self._path / name).unlink()

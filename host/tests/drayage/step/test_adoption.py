@@ -151,9 +151,12 @@ def test_a_retry_from_failure_adopts_and_owns_the_container(world: World, tags: 
     assert adopted is not None
     assert (adopted.state.id, adopted.finished) == (left.state.id, False)
     assert lock_attempt(left.attempt) is None, "its host holds the lock"
+    # Its host may be killed at any time.
+    on_disk = tuple((left.attempt.path / "owners").read_text().split())
     adopted_owners = adopted.lock.owners()
     assert adopted_owners[0] == left.run_id
     assert len(adopted_owners) == 2
+    assert on_disk == adopted_owners[1:]
     adopted.lock.release()
     again = left.lock()
     assert again.owners() == adopted_owners
@@ -289,6 +292,17 @@ def test_a_container_that_cannot_be_followed_now_is_left_for_another_retry(world
     assert adopted.state.id == left.state.id
 
 
+def test_an_ended_container_without_a_directory_is_left_to_the_sweeper(world: World) -> None:
+    """It does no work any more, and may be kept for inspection."""
+    left = world.leave()
+    labels = {name: value for name, value in left.state.labels.items() if name != EXCHANGE}
+    bare = world.engine.create(ContainerSpec("image", labels=labels))
+    world.engine.start(bare.id)
+    world.engine.stop(bare.id, "SIGKILL", 0)
+    assert world.find(left.run_id) is not None
+    assert bare.id in world.engine.containers
+
+
 def test_a_container_of_another_request_is_removed(world: World) -> None:
     left = world.leave()
     assert world.find(left.run_id, memory=2**30) is None
@@ -349,6 +363,23 @@ def test_finished_work_on_which_the_assets_own_code_failed_is_done_again(world: 
     left.judge(green=True, at_s=time.time() - 60)
     world.engine.remove(left.state.id)
     assert world.find(left.run_id) is None
+
+
+def test_every_owner_is_remembered_also_after_half_of_a_line(world: World) -> None:
+    """A host that was killed while it wrote must not make the attempt unusable, or hide an owner."""
+    attempt = world.exchange.create("first/report/0")
+    for owner in ("second", "third"):
+        lock = lock_attempt(attempt)
+        assert lock is not None
+        lock.add_owner(owner)
+        assert lock.owners()[-1] == owner
+        lock.release()
+    with (attempt.path / "owners").open("ab") as file:
+        file.write("é".encode()[:1])
+    lock = lock_attempt(attempt)
+    assert lock is not None
+    assert lock.owners() == ("first", "second", "third", "\N{REPLACEMENT CHARACTER}")
+    lock.release()
 
 
 def test_a_lock_whose_attempt_was_swept_is_no_lock(world: World) -> None:

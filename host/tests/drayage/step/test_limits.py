@@ -16,6 +16,8 @@ from drayage.step.limits import TimeLimits
         ("idle_timeout_s", 101.0, 104.0, 108.9, False),
         ("idle_timeout_s", 101.0, 104.0, 109.0, True),
         ("idle_timeout_s", None, None, 105.0, True),
+        # What it printed on standby was before its step began.
+        ("idle_timeout_s", None, 90.0, 104.9, False),
     ],
 )
 def test_each_limit_counts_from_its_own_event(

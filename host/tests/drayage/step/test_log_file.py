@@ -43,3 +43,28 @@ def test_the_mark_of_the_limit_comes_after_what_was_kept() -> None:
     assert [log.keep(b"one\n"), log.keep(b"two\n")] == [True, False]
     log.mark_limit()
     assert file.getvalue().startswith(b"one\n[drayage: the output is longer than output_bytes, 5 bytes")
+
+
+def test_what_the_file_takes_in_parts_is_written_whole() -> None:
+    """A disk that is nearly full takes a part of what it is given."""
+
+    class Short(io.BytesIO):
+        def write(self, content: Any) -> int:
+            return super().write(content[:3])
+
+    file, losses = Short(), Losses()
+    log = LogFile(file, "stdout.log", allowance=Allowance(100), losses=losses)
+    log.keep(b"a longer line\n")
+    log.flush()
+    assert file.getvalue() == b"a longer line\n"
+    assert losses.count == 0
+
+
+def test_many_losses_are_all_counted_and_the_first_ones_are_told() -> None:
+    losses = Losses()
+    for number in range(1000):
+        losses.add(f"loss {number}")
+        losses.note(f"note {number}")
+    assert losses.count == 1000
+    assert losses.first == tuple(f"loss {number}" for number in range(20))
+    assert losses.notes == tuple(f"note {number}" for number in range(20))

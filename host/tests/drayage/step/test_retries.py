@@ -1,6 +1,7 @@
 """A retry policy runs a step again only where that can help; and what a failed attempt left is never followed again."""
 
 import json
+import logging
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,6 +67,14 @@ def waits(_process: Process) -> Iterator[Any]:
         yield
 
 
+def prints_much(process: Process) -> int:
+    process.emit("stdout", 100 * b"a line\n")
+    send(process, "opened", extras={})
+    report(process)
+    send(process, "closed")
+    return 0
+
+
 PROGRAMS: dict[str, Any] = {
     "green": session("report"),
     "fails": session("report", exit_code=3),
@@ -77,6 +86,7 @@ PROGRAMS: dict[str, Any] = {
     "not finite": session("report", x={"raw_value": float("nan"), "type": "float"}),
     "hungry": hungry,
     "waits": waits,
+    "prints much": prints_much,
 }
 
 
@@ -215,3 +225,16 @@ def test_a_container_is_made_of_the_image_that_was_found(tmp_path: Path) -> None
     assert attempts(engine, tmp_path, "green", None) == 1
     (record,) = (json.loads(path.read_bytes()) for path in tmp_path.rglob("container.json"))
     assert (record["image"], record["image_id"]) == ("image", found), "people are shown the name that was asked for"
+
+
+def test_what_was_left_out_of_the_output_is_a_warning_of_a_green_step(engine: FakeEngine, tmp_path: Path) -> None:
+    @dg.asset(name="report")
+    def step(context: dg.AssetExecutionContext) -> Any:
+        client = DrayageClient(engine=engine, exchange_root=tmp_path)
+        yield from client.run(context=context, image="image", command=["prints much"], output_bytes=70).get_results()
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize([step], instance=instance)
+        warnings = [it.user_message for it in instance.all_logs(result.run_id) if it.level == logging.WARNING]
+    assert result.success
+    assert [text for text in warnings if "90 lines, 630 bytes, were left out" in text]
