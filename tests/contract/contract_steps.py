@@ -84,7 +84,9 @@ class Deployment:
 
     def remove_everything(self) -> None:
         for container in self.containers():
-            container.remove(force=True, v=True)
+            # The step's own removal in the background may be faster.
+            with contextlib.suppress(docker.errors.NotFound):
+                container.remove(force=True, v=True)
         for volume in self.volumes():
             volume.remove(force=True)
 

@@ -120,7 +120,8 @@ ATTACKS = (
         "leak-raw", fixed(f"opened; cat /run/secrets/{SECRET_NAME} >> $messages; echo >> $messages"), red="not JSON"
     ),
     Attack("truncated", fixed(f"{_HONEST}; sleep 1; : > /drayage/io/messages.jsonl"), red=TRUNCATED),
-    Attack("hole", hole, red=TOO_LONG),
+    # Either limit, whichever the hole passes.
+    Attack("hole", hole, red=rf"{TOO_LONG}|\(messages_bytes\)"),
     Attack(
         "rough-hole",
         fixed("opened; for i in $(seq 200); do truncate -s 2G $messages; : > $messages; done; send dance '{}'; exit 1"),

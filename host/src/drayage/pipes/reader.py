@@ -139,7 +139,7 @@ class _Following:
         # What is over the limit cuts a line, and has been reported.
         if rest is not None and not self._is_over_limit:
             _deliver_rest(rest, self._handler)
-        if not self._abandoned.is_set():
+        if not (self._abandoned.is_set() or self._is_over_limit):
             self._require_unchanged()
 
     def _chunks(self) -> Iterator[bytes]:

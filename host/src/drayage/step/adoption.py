@@ -29,6 +29,8 @@ from drayage.request import StepRequest
 from drayage.step.lineage import Lineage
 from drayage.verdict.results import AlreadyLogged
 
+_STOOD_BY = "it was on standby, and its step never started"
+
 
 @dataclass(frozen=True)
 class Adopted:
@@ -140,7 +142,9 @@ class _Search:
             return
         try:
             if VerdictRecord.read(attempt) is None:
-                self._refuse(attempt, found, f"run {self._run_id} does not continue it")
+                self._refuse(
+                    attempt, found, _STOOD_BY if attempt.awaits_context else f"run {self._run_id} does not continue it"
+                )
         finally:
             lock.release()
 
@@ -195,7 +199,7 @@ class _Search:
         if state.status == "created":
             return "it was never started"
         if attempt.awaits_context:
-            return "it was on standby, and its step never started"
+            return _STOOD_BY
         if not self._is_same(record):
             return "what the container is made of, or what its step asks for, has changed since"
         if state.ended and state.exit_code != 0:
