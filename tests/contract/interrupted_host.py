@@ -84,6 +84,12 @@ echo early=1; echo started
 i=0; while [ ! -e /go ] && [ $i -lt 600 ]; do i=$((i+1)); sleep 0.1; done
 printf rows=3
 """
+# A program without Pipes whose result is in the last of many lines, half of which no host sees as they come.
+FLOOD = """
+seq 1 100000 | sed s/^/rows=/; echo started
+while [ ! -e /go ]; do sleep 0.1; done
+seq 100001 200000 | sed s/^/rows=/
+"""
 IMAGE = "debian:trixie-slim"
 
 
@@ -264,6 +270,10 @@ def unforwarded() -> dg.JobDefinition:
 
 def plain() -> dg.JobDefinition:
     return _job(_single(PLAIN, adapter="key_value"))
+
+
+def flooding() -> dg.JobDefinition:
+    return _job(_single(FLOOD, adapter="key_value"))
 
 
 def chain() -> dg.JobDefinition:

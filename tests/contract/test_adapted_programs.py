@@ -68,6 +68,16 @@ def test_what_a_failed_program_printed_is_kept_as_an_observation(
     assert (observation["rows"], observation["exit_code"], observation["drayage/partial"]) == (3, 4, True)
 
 
+@pytest.mark.parametrize("harm", [": > $m", "echo '{}' >> $m", "rm $m", "ln -sf /etc/passwd $m", "mv $m $m.old"])
+def test_a_program_cannot_touch_the_messages_that_its_adapter_writes(
+    instance: dg.DagsterInstance, client: DrayageClient, harm: str
+) -> None:
+    script = f"m=/drayage/io/messages.jsonl; if ( {harm} ) 2> /dev/null; then echo rows=1; else echo rows=0; fi"
+    outcome = materialize(instance, client, step(plain(script), adapter="key_value"))
+    assert outcome.success, outcome.failure
+    assert outcome.materializations[-1]["rows"] == 0, "it was let"
+
+
 def test_a_replay_reads_the_output_the_same_way(
     instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient
 ) -> None:

@@ -146,6 +146,19 @@ def test_partitions_that_a_killed_host_did_not_record_are_recorded_by_the_retry(
     assert host.deployment.left_behind() == []
 
 
+def test_the_output_of_an_adopted_container_is_read_to_its_end(host: Host) -> None:
+    """It takes the engine long to tell it again; a number from the midst of it would be wrong, and green."""
+    process = host.start("flooding")
+    host.wait_for_output("started")
+    killed = host.kill(process)
+    host.deployment.release()
+    outcome = host.finish(host.start("flooding", retried=killed))
+    assert outcome.success, outcome.failure
+    assert outcome.materializations[-1]["rows"] == 200_000
+    assert host.deployment.starts() == 1
+    assert host.deployment.left_behind() == []
+
+
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
     folder = tmp_path / "program"
