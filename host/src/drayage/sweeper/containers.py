@@ -73,8 +73,8 @@ class EngineSweep:
                 self._remove(container)
 
     def _sweep_step(self, step: Found) -> None:
-        run_id, owner = step.labels[RUN], step.labels.get(INSTANCE, "")
-        if not self.runs.is_ours(run_id, owner):
+        run_id, origin = step.labels[RUN], step.labels.get(INSTANCE, "")
+        if not self.runs.is_ours(run_id, origin):
             return
         attempt = self.exchange.open(step.labels[EXCHANGE]) if step.labels.get(EXCHANGE) else None
         if not self._is_due(step, attempt):
@@ -98,11 +98,11 @@ class EngineSweep:
             return over and (stands_by or step.labels.get(FORWARD) != "false")
         return self._is_past_its_time(step, attempt, over=over, never_worked=stands_by or step.status == "created")
 
-    def _is_over(self, step: Found, run_id: str, owner: str) -> bool:
-        if self.runs.is_over(run_id, owner):
+    def _is_over(self, step: Found, run_id: str, origin: str) -> bool:
+        if self.runs.is_over(run_id, origin):
             return True
         # Its run was deleted in Dagster, so that nothing will ever tell when it is over.
-        lost = not self.runs.is_known(run_id) and owner == self.runs.instance_id
+        lost = not self.runs.is_known(run_id) and origin == self.runs.instance_id
         return lost and self.now_s - step.created_at_s > self.lost_age_s
 
     def _is_past_its_time(self, step: Found, attempt: Attempt | None, *, over: bool, never_worked: bool) -> bool:

@@ -32,7 +32,7 @@ class DirectorySweep:
         limits: Retention limits.
         report: Gets what was removed, and what could not be.
         in_use: Names of the attempts that a container refers to.
-        owners: The instances and processes that containers belong to.
+        origins: The instances and processes that containers belong to.
     """
 
     root: Path
@@ -41,7 +41,7 @@ class DirectorySweep:
     limits: SweepLimits
     report: SweepReport
     in_use: frozenset[str]
-    owners: frozenset[str]
+    origins: frozenset[str]
 
     def sweep(self, sizes: Sizes) -> None:
         """Remove what is due.
@@ -62,7 +62,7 @@ class DirectorySweep:
             for group, for_age in groups:
                 self.report.attempt(partial(self._sweep_run, group, for_age=for_age), group.name)
         self._sweep_files(IMAGES, self.report.cached, is_kept=lambda _: False)
-        self._sweep_files(PROCESSES, [], is_kept=lambda path: path.name in self.owners or bool(is_locked(path)))
+        self._sweep_files(PROCESSES, [], is_kept=lambda path: path.name in self.origins or bool(is_locked(path)))
 
     @property
     def _oldest_s(self) -> float:
@@ -111,7 +111,7 @@ class DirectorySweep:
         if self.runs.is_known(run.run_id):
             return self.runs.is_over(run.run_id, "")
         # Another instance may know the run, and nothing tells when it is over: its directory goes by its age alone.
-        return is_old or all(self.runs.is_over(run.run_id, _owner(attempt)) for attempt in attempts)
+        return is_old or all(self.runs.is_over(run.run_id, _origin(attempt)) for attempt in attempts)
 
     def _attempts(self, run: Group) -> Iterator[Group]:
         for step in find_groups(run.path, self.report, prefix=f"{run.name}/", run_id=run.run_id):
@@ -157,10 +157,10 @@ def in_batches(due: Iterable[tuple[Group, bool]]) -> Iterator[list[tuple[Group, 
         yield waiting[start : start + _AT_ONCE]
 
 
-def _owner(attempt: Attempt) -> str:
+def _origin(attempt: Attempt) -> str:
     identity = (attempt.read_json(CONTAINER_FILE) or {}).get("identity")
-    owner = identity.get("instance") if isinstance(identity, dict) else None
-    return owner if isinstance(owner, str) else ""
+    origin = identity.get("instance") if isinstance(identity, dict) else None
+    return origin if isinstance(origin, str) else ""
 
 
 def _summary(problems: list[OSError]) -> str:

@@ -87,37 +87,37 @@ class Runs:
         """Return whether Dagster has a record of a run."""
         return self._chain(run_id) is not None
 
-    def is_ours(self, run_id: str, owner: str) -> bool:
+    def is_ours(self, run_id: str, origin: str) -> bool:
         """Return whether what a run left may be removed by this instance.
 
         Args:
             run_id: Id of the run.
-            owner: Id of the instance, or name of the process, that the run belongs to; empty if not recorded.
+            origin: Id of the instance, or name of the process, that the run belongs to; empty if not recorded.
         """
-        return self.is_known(run_id) or owner == self.instance_id or self._has_ended(owner) is not None
+        return self.is_known(run_id) or origin == self.instance_id or self._has_ended(origin) is not None
 
-    def is_over(self, run_id: str, owner: str) -> bool:
+    def is_over(self, run_id: str, origin: str) -> bool:
         """Return whether every run of the chain has ended, and the time for a retry has passed.
 
         Args:
             run_id: Id of the run.
-            owner: As in :meth:`is_ours`.
+            origin: As in :meth:`is_ours`.
         """
         chain = self._chain(run_id)
         if chain is not None:
             return chain.finished and self._clock() - chain.ended_s > self._grace_s
-        return self._has_ended(owner) is True
+        return self._has_ended(origin) is True
 
     def has_finished(self, run_id: str) -> bool:
         """Return whether Dagster knows that a run, with every run of its chain, has ended."""
         chain = self._chain(run_id)
         return chain is not None and chain.finished
 
-    def _has_ended(self, owner: str) -> bool | None:
-        if owner not in self._ended_processes:
-            ended = has_ended(self._exchange_root, owner) if is_process(owner) else None
-            self._ended_processes[owner] = ended
-        return self._ended_processes[owner]
+    def _has_ended(self, origin: str) -> bool | None:
+        if origin not in self._ended_processes:
+            ended = has_ended(self._exchange_root, origin) if is_process(origin) else None
+            self._ended_processes[origin] = ended
+        return self._ended_processes[origin]
 
     def _chain(self, run_id: str) -> _Chain | None:
         self.load([run_id])

@@ -85,7 +85,7 @@ class Sweeper:
             limits=self._limits,
             report=report,
             in_use=frozenset(it.labels.get(EXCHANGE, "") for it in present),
-            owners=frozenset(it.labels.get(INSTANCE, "") for it in present),
+            origins=frozenset(it.labels.get(INSTANCE, "") for it in present),
         ).sweep(sizes)
         for folder in trial_folders(root):
             report.attempt(lambda folder=folder: _sweep_trial(folder, containers, present), folder.name)  # type: ignore[misc]
