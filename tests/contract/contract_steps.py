@@ -84,8 +84,8 @@ class Deployment:
 
     def remove_everything(self) -> None:
         for container in self.containers():
-            # The step's own removal in the background may be faster.
-            with contextlib.suppress(docker.errors.NotFound):
+            # The step's own removal in the background may be faster, or under way.
+            with contextlib.suppress(docker.errors.APIError):
                 container.remove(force=True, v=True)
         for volume in self.volumes():
             volume.remove(force=True)
