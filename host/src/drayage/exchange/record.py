@@ -8,6 +8,7 @@ Each file has a ``format_version``. The first files had none and can still be re
 """
 
 import errno
+import functools
 import json
 import os
 import platform
@@ -243,6 +244,7 @@ def record_container(
     ).write(attempt)
 
 
+@functools.cache
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that make containers here, by name."""
     names = ("drayage", "dagster", "dagster-docker", "dagster-pipes", "docker")
