@@ -2,6 +2,6 @@
 
 Reading order: ``declared`` (what its definitions say) → ``execution`` (the whole step) → ``runner`` (the part shared
 with a replay) → ``start``, ``adoption``, ``lineage``, ``standby`` (choose the container) → ``launch`` (create and start
-it) → ``follower``, ``output``, ``log_file``, ``console``, ``losses`` (follow it while it runs, and keep its output) →
-``watch``, ``limits`` (stop it at a time limit) → ``invocation`` (what the asset gets back).
+it) → ``follower``, ``usage`` (follow it while it runs) → ``output``, ``log_file``, ``console``, ``losses`` (keep its
+output) → ``watch``, ``limits`` (stop it at a time limit) → ``invocation`` (what the asset gets back).
 """

@@ -17,6 +17,7 @@ from drayage.step import follower as follower_module
 from drayage.step.follower import Follower
 from drayage.step.losses import Losses
 from drayage.step.output import OutputLogs, open_output_logs
+from drayage.step.usage import UsageMeter
 
 Part = bytes | Exception | Callable[[], None]
 
@@ -294,7 +295,7 @@ def test_the_peak_of_memory_is_the_largest_sample(monkeypatch: pytest.MonkeyPatc
     engine = FakeEngine()
     samples = [Usage(2 * 2**20, 1.0), Usage(5 * 2**20, 2.0), None, Usage(3 * 2**20, 3.0)]
     monkeypatch.setattr(engine, "usage", lambda _: samples.pop(0))
-    meter = follower_module.UsageMeter(engine, "container")
+    meter = UsageMeter(engine, "container")
     while samples:
         meter.sample()
     assert meter.measures() == {"peak_memory_mib": 5.0, "cpu_s": 3.0}
@@ -352,9 +353,9 @@ def test_a_container_that_waits_is_measured_ever_more_rarely(monkeypatch: pytest
             return now[0] > 3600
 
     now = [0.0]
-    monkeypatch.setattr(follower_module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     ended = Ended()
-    follower_module.UsageMeter(FakeEngine(), "none").sample_until(ended)
+    UsageMeter(FakeEngine(), "none").sample_until(ended)
     assert ended.waits_s[0] == pytest.approx(0.1)
     assert max(ended.waits_s) == pytest.approx(10.0)
     assert sum(wait_s <= 1.0 for wait_s in ended.waits_s) < 30
