@@ -96,7 +96,7 @@ def garbage(moments: random.Random, _victim: str) -> str:
 
 
 def results(moments: random.Random, victim: str) -> str:
-    """Report what nobody asked for, or what cannot be stored."""
+    """Report what was not declared, or what cannot be stored."""
     key = '"asset_key":"report","data_version":null'
     said = moments.choice(
         [

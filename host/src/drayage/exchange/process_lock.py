@@ -1,7 +1,7 @@
 """Shows whether a process still lives, by a lock that the kernel releases when the process ends.
 
 A run of which Dagster keeps no record, such as that of ``dg.materialize`` in a script, belongs to its process: when the
-process has ended, nobody waits for the run's containers any more.
+process has ended, the run's containers are orphans.
 """
 
 import fcntl

@@ -1,4 +1,4 @@
-"""Sweeps an engine: stops containers that nobody waits for, and removes those that are past their time."""
+"""Sweeps an engine: stops orphaned containers, and removes those that are past their time."""
 
 import math
 from collections.abc import Sequence

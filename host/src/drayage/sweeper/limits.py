@@ -67,7 +67,7 @@ class SweepReport:
         except (DrayageError, OSError) as error:
             self.fail(name, error)
             return False
-        except Exception as error:  # noqa: BLE001 - strangers can write what is read here, in forms nobody thought of
+        except Exception as error:  # noqa: BLE001 - strangers can write what is read here, in unexpected forms
             self.fail(name, f"{type(error).__name__}: {error}")
             return False
         return True

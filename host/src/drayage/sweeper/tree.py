@@ -1,7 +1,7 @@
 """Measures and removes folders that a stranger may have prepared.
 
-No link is followed, whatever it points to. What this user owns is removed even from folders that nobody may search, at
-any depth and with any name. What cannot be removed is reported, and the rest is removed nevertheless.
+No link is followed, whatever it points to. What this user owns is removed even from folders without search permission,
+at any depth and with any name. What cannot be removed is reported, and the rest is removed nevertheless.
 """
 
 import os

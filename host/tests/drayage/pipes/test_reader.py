@@ -268,7 +268,7 @@ def test_what_is_beyond_the_limit_of_all_messages_is_not_read() -> None:
     sink = read([b'{"a":1}\n' * 6, b'{"a":1}\n' * 6], most=36)
     assert len(sink.messages) == 4
     assert sink.limits == {SizeReached("messages_bytes", 36, "it sent messages of")}
-    assert not sink.problems, "that the limit cuts a line is no fault of the workload's"
+    assert not sink.problems, "the workload did not cut the line: the limit did"
 
 
 def test_messages_up_to_the_limit_are_read() -> None:

@@ -203,7 +203,7 @@ def test_a_sparse_file_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK])
 def test_a_header_of_a_gibibyte_is_refused(tmp_path: Path, kind: bytes) -> None:
-    """Headers are read at once: their size is nobody's word to be taken for."""
+    """Headers are read at once, so the size that they claim must be checked first."""
     path = tmp_path / "capsule"
     with gzip.open(path, "wb", compresslevel=1) as file:
         member = tarfile.TarInfo("header")

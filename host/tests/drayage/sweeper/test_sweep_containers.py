@@ -81,7 +81,7 @@ def test_a_container_whose_run_was_deleted_stays_until_it_is_very_old(swept: Swe
 
 
 def test_the_container_of_a_process_goes_when_the_process_has_ended(swept: Swept) -> None:
-    """A script's runs are in no storage: its lock tells when nobody waits for them any more."""
+    """A script's runs are in no storage: its lock tells when they are orphans."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
