@@ -72,6 +72,7 @@ def running_step(
     with ThreadPoolExecutor(1) as pool:
         outcome = pool.submit(materialize, instance, client, step(shell(script), timeout_s=120, **run))
         try:
+            wait_until(deployment.running, what="the step's container")
             wait_until(lambda: "opened" in messages_of(deployment), what="the step's first message")
             yield ended
         finally:

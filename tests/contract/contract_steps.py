@@ -76,19 +76,31 @@ class Deployment:
         """Return how many containers of this deployment were started, according to the engine."""
         return len(self.events.heard("start"))
 
+    def running(self) -> list[Any]:
+        return [container for container in self.containers() if container.status == "running"]
+
     def release(self) -> None:
-        """Let the steps continue that wait for the file ``/go`` in their containers."""
-        for container in self.containers():
-            if container.status == "running":
-                container.exec_run(["touch", "/go"])
+        """Let the steps continue that wait for the file ``/go``, once a container runs and none is about to start."""
+        for container in wait_until(self._started, what="a running container to release"):
+            go_on(container)
+
+    def _started(self) -> list[Any]:
+        # The engine lists a container before it runs; one that holds secrets has no attempt, and never does.
+        starting = [c for c in self.containers() if c.status == "created" and "drayage/exchange" in c.labels]
+        return [] if starting else self.running()
 
     def remove_everything(self) -> None:
+        # The steps' own removal in the background may be faster, or under way.
         for container in self.containers():
-            # The step's own removal in the background may be faster, or under way.
             with contextlib.suppress(docker.errors.APIError):
                 container.remove(force=True, v=True)
+        wait_until(self._has_no_volumes, what="the removal of the volumes")
+
+    def _has_no_volumes(self) -> bool:
         for volume in self.volumes():
-            volume.remove(force=True)
+            with contextlib.suppress(docker.errors.APIError):
+                volume.remove(force=True)
+        return not self.volumes()
 
 
 class EngineEvents:
@@ -239,6 +251,17 @@ def wait_until(condition: Callable[[], Any], *, what: str, deadline_s: float = 1
         assert time.monotonic() < deadline, f"{what}: not within {deadline_s} s"
         time.sleep(0.05)
     return found
+
+
+def go_on(container: Any) -> None:
+    """Create the file ``/go`` in a container, unless it has ended meanwhile."""
+    try:
+        container.exec_run(["touch", "/go"])
+    except docker.errors.APIError:
+        with contextlib.suppress(docker.errors.NotFound):
+            container.reload()
+            if container.status == "running":
+                raise
 
 
 def empty_project(root: Path, package: str) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from contract_steps import Deployment, StepOutcome, outcome_of, wait_until
+from contract_steps import Deployment, StepOutcome, go_on, outcome_of, wait_until
 
 HERE = Path(__file__).parent
 # Only a failing test waits this long; the machine may be building images meanwhile.
@@ -67,6 +67,17 @@ class Host:
             if not run.is_finished:
                 self.instance.report_run_failed(run)
 
+    def release_until_over(self, *processes: subprocess.Popen[bytes], but: str = "") -> None:
+        """Let all containers continue but the one with this id, until all hosts have ended."""
+
+        def are_over() -> bool:
+            for container in self.deployment.running():
+                if container.id != but:
+                    go_on(container)
+            return all(process.poll() is not None for process in processes)
+
+        wait_until(are_over, what="the hosts' end", deadline_s=DEADLINE_S)
+
     def finish(self, process: subprocess.Popen[bytes]) -> StepOutcome:
         process.wait(timeout=DEADLINE_S)
         return outcome_of(self.instance, self.last_run().run_id)
@@ -74,10 +85,7 @@ class Host:
 
 def is_standing_by(deployment: Deployment) -> bool:
     """Return whether the second step has a running container; it stands by while the first step goes on."""
-    return any(
-        container.labels["drayage/step"] == "second" and container.status == "running"
-        for container in deployment.containers()
-    )
+    return any(container.labels["drayage/step"] == "second" for container in deployment.running())
 
 
 def wait_for(condition: Callable[[], Any], what: str) -> None:

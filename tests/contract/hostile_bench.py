@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -199,7 +199,9 @@ def _remove_everything(deployment: str) -> None:
     """Remove what the host left on the engine."""
     engine, filters = docker.from_env(), {"label": f"drayage/deployment={deployment}"}
     for container in engine.containers.list(all=True, filters=filters, ignore_removed=True):
-        container.remove(force=True, v=True)
+        # The host's own removal in the background may be under way.
+        with suppress(docker.errors.APIError):
+            container.remove(force=True, v=True)
     for volume in engine.volumes.list(filters=filters):
         volume.remove(force=True)
     engine.close()

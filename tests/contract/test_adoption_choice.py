@@ -1,7 +1,5 @@
 """Which run may have the container that an interrupted run left: one alone, and only one that continues that run."""
 
-import contextlib
-import subprocess
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +20,7 @@ pytestmark = pytest.mark.engine
 
 def running(deployment: Deployment) -> dict[str, str]:
     """Return the ids of the running containers, by the run that started them."""
-    return {c.labels["drayage/run_id"]: c.id for c in deployment.containers() if c.status == "running"}
+    return {container.labels["drayage/run_id"]: container.id for container in deployment.running()}
 
 
 def interrupt(host: Host) -> tuple[str, str]:
@@ -33,18 +31,16 @@ def interrupt(host: Host) -> tuple[str, str]:
     return killed, running(host.deployment)[killed]
 
 
-def release_until_over(host: Host, *processes: subprocess.Popen[bytes], but: str = "") -> None:
-    """Let the containers go on, until all hosts have ended."""
-    while any(process.poll() is None for process in processes):
-        for container_id in running(host.deployment).values():
-            # It may end meanwhile.
-            if container_id != but:
-                with contextlib.suppress(docker.errors.APIError):
-                    host.deployment.engine.containers.get(container_id).exec_run(["touch", "/go"])
-
-
 def marks(outcome: StepOutcome) -> list[tuple[str, str]]:
     return [(found["mark"], found["container_id"]) for found in outcome.materializations]
+
+
+def has_begun(container: Any) -> bool:
+    try:
+        return "started" in container.logs().decode()
+    except docker.errors.NotFound:
+        # The one that was left has been removed since it was listed.
+        return False
 
 
 def retry_twice(host: Host, killed: str, environments: tuple[str, str]) -> list[StepOutcome]:
@@ -58,10 +54,8 @@ def retry_twice(host: Host, killed: str, environments: tuple[str, str]) -> list[
         return len(owners - {killed}) == 2 and len(running(host.deployment)) == 2
 
     wait_until(both_started, what="both retries at work", deadline_s=DEADLINE_S)
-    wait_until(
-        lambda: all("started" in c.logs().decode() for c in host.deployment.containers()), what="both containers' start"
-    )
-    release_until_over(host, *processes)
+    wait_until(lambda: all(map(has_begun, host.deployment.containers())), what="both containers' start")
+    host.release_until_over(*processes)
     runs = [run.run_id for run in host.instance.get_runs() if run.run_id != killed]
     assert len(runs) == 2
     return [outcome_of(host.instance, run) for run in runs]
@@ -97,7 +91,7 @@ def test_doing_all_steps_again_starts_a_new_container_and_ends_the_old_one(host:
         what="the new container in place of the old one",
         deadline_s=DEADLINE_S,
     )
-    release_until_over(host, process)
+    host.release_until_over(process)
     outcome = host.finish(process)
     assert outcome.success, outcome.failure
     ((_, container),) = marks(outcome)
@@ -117,7 +111,7 @@ def test_a_run_that_has_not_ended_keeps_its_container(host: Host) -> None:
     retry = host.start("marked", retried=begun, steps="all", CONTRACT_ENV="first")
     wait_until(lambda: len(running(host.deployment)) == 2, what="the new container", deadline_s=DEADLINE_S)
     assert running(host.deployment)[begun] == left
-    release_until_over(host, retry, but=left)
+    host.release_until_over(retry, but=left)
     assert host.finish(retry).success
     assert running(host.deployment) == {begun: left}
 

@@ -262,15 +262,9 @@ def test_the_keep_policy_says_which_containers_stay(
 def test_a_container_that_someone_removes_is_reported_as_gone(
     instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient
 ) -> None:
-    def remove() -> None:
-        while not any(container.status == "running" for container in deployment.containers()):
-            done.wait(0.1)
-        for container in deployment.containers():
-            container.remove(force=True)
-
-    done = threading.Event()
-    thread = threading.Thread(target=remove)
-    thread.start()
-    outcome = materialize(instance, client, step(shell("opened; sleep 600")))
-    thread.join()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(materialize, instance, client, step(shell("opened; sleep 600"), timeout_s=120))
+        (container,) = wait_until(deployment.running, what="the step's container")
+        container.remove(force=True)
+        outcome = running.result()
     assert not outcome.success

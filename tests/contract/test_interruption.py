@@ -4,14 +4,10 @@ import signal
 import time
 
 import pytest
-from contract_steps import Deployment, outcome_of, wait_until
+from contract_steps import outcome_of, wait_until
 from host_process import DEADLINE_S, Host
 
 pytestmark = pytest.mark.engine
-
-
-def running(deployment: Deployment) -> list[str]:
-    return [container.id for container in deployment.containers() if container.status == "running"]
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
@@ -76,7 +72,7 @@ def test_without_forwarding_a_cancel_leaves_the_container_running(host: Host) ->
     host.wait_for_output("started")
     process.terminate()
     host.finish(process)
-    assert len(running(host.deployment)) == 1
+    assert len(host.deployment.running()) == 1
 
 
 @pytest.mark.parametrize("meanwhile", ["running", "finished"])
@@ -84,16 +80,17 @@ def test_a_retry_adopts_the_container_of_a_killed_host(host: Host, meanwhile: st
     process = host.start("chain")
     host.wait_for_output("started")
     killed = host.kill(process)
-    (container,) = running(host.deployment)
+    (container,) = host.deployment.running()
     if meanwhile == "finished":
         host.deployment.release()
-        wait_until(lambda: not running(host.deployment), what="the container's end")
+        wait_until(lambda: not host.deployment.running(), what="the container's end")
     retry = host.start("chain", retried=killed)
     wait_until(lambda: host.last_run().run_id != killed, what="the retry", deadline_s=DEADLINE_S)
-    host.deployment.release()
+    if meanwhile == "running":
+        host.deployment.release()
     outcome = host.finish(retry)
     assert outcome.success, outcome.failure
-    assert outcome.materializations[0]["container_id"] == container
+    assert outcome.materializations[0]["container_id"] == container.id
     assert outcome.materializations[0]["rows"] == 3
     assert outcome.checks == [("whole", True)]
     assert host.deployment.starts() == 2, "one for each of the two steps"
@@ -108,10 +105,11 @@ def test_a_retry_reads_a_plain_programs_output_from_its_start(host: Host, meanwh
     killed = host.kill(process)
     if meanwhile == "finished":
         host.deployment.release()
-        wait_until(lambda: not running(host.deployment), what="the container's end")
+        wait_until(lambda: not host.deployment.running(), what="the container's end")
     retry = host.start("plain", retried=killed)
     wait_until(lambda: host.last_run().run_id != killed, what="the retry", deadline_s=DEADLINE_S)
-    host.deployment.release()
+    if meanwhile == "running":
+        host.deployment.release()
     outcome = host.finish(retry)
     assert outcome.success, outcome.failure
     (metadata,) = outcome.materializations
@@ -150,10 +148,7 @@ def test_the_moment_of_the_kill_does_not_matter(host: Host) -> None:
     attempt = wait_until(
         lambda: next(iter(host.deployment.exchange_root.glob("*/report/*/io")), None), what="the exchange directory"
     )
-    deadline = time.monotonic() + DEADLINE_S
-    while retry.poll() is None and time.monotonic() < deadline:
-        host.deployment.release()
-        time.sleep(0.1)
+    host.release_until_over(retry)
     assert attempt.exists()
     outcome = host.finish(retry)
     assert outcome.success, outcome.failure

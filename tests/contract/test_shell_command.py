@@ -109,13 +109,12 @@ def test_an_image_without_a_shell_gets_a_toolbox_beside_it(
     asset = step(["/usr/bin/sleep", "600"], image=shell_less_image, timeout_s=120)
     with ThreadPoolExecutor(1) as pool:
         outcome = pool.submit(materialize, instance, client, asset)
-        wait_until(lambda: [c for c in deployment.containers() if c.status == "running"], what="the container")
+        (container,) = wait_until(deployment.running, what="the container")
         refused = cli("shell", "last", "report", "-c", "true", exits=2)
         assert "--toolbox" in refused
         said = cli("shell", "last", "report", "--toolbox", SHELL_IMAGE, "-c", "cat /proc/*/cmdline | tr '\\0' ' '")
         assert "/usr/bin/sleep 600" in said
-        for container in deployment.containers():
-            container.kill()
+        container.kill()
         assert not outcome.result().success
     assert "--toolbox" in cli("shell", "last", "report", "-c", "true", exits=2)
     assert "beside" in cli("shell", "last", "report", "-c", "echo beside", DRAYAGE_TOOLBOX_IMAGE=SHELL_IMAGE)

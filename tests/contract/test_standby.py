@@ -1,5 +1,8 @@
 """The next step's container is started ahead, waits for its context, and is never left behind."""
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +47,20 @@ def run_both(
 def ran_before(deployment: Deployment, run_id: str) -> bool:
     """Return whether an earlier run had the second step, so that its container can stand by in this one."""
     return any(step.parent.name != run_id for step in deployment.exchange_root.glob("*/second"))
+
+
+@contextmanager
+def failing_once_another_stands_by(deployment: Deployment) -> Iterator[str]:
+    """Return a script of the first step that fails as soon as the second step's container stands by."""
+
+    def end_it() -> None:
+        wait_for(lambda: is_standing_by(deployment), "the container that stands by")
+        deployment.release()
+
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(end_it)
+        yield "opened; while [ ! -e /go ]; do sleep 0.1; done; exit 3"
+        ended.result()
 
 
 def test_a_step_takes_the_container_that_stands_by(
@@ -151,9 +168,10 @@ def test_a_container_that_stands_by_in_vain_is_removed(
     instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment
 ) -> None:
     assert run_both(instance, client).success
-    outcome = run_both(instance, client, first="opened; sleep 1; exit 3")
+    with failing_once_another_stands_by(deployment) as first:
+        outcome = run_both(instance, client, first=first)
     assert not outcome.success
-    wait_for(lambda: deployment.starts() == 4, "the start of what stands by")
+    assert deployment.starts() == 4
     (failed,) = deployment.left_behind()
     assert "first" in failed, "it is kept for debugging"
     assert not (deployment.exchange_root / outcome.run_id / "second").exists()
@@ -171,7 +189,8 @@ def test_a_step_that_still_runs_after_a_failure_starts_its_own_container(
         return materialize(instance, client, asset("first", first), asset("second", SECOND, secrets=secrets))
 
     assert run(FIRST).success
-    outcome = run("opened; sleep 1; exit 3")
+    with failing_once_another_stands_by(deployment) as first:
+        outcome = run(first)
     assert [event.step_key for event in outcome.events if event.event_type_value == "STEP_SUCCESS"] == ["second"]
     assert deployment.starts() == 5
     wait_for(lambda: deployment.volumes() == [], "the removal of the secrets")
@@ -185,8 +204,8 @@ def test_a_step_does_without_a_standby_that_someone_removed(
         if ran_before(deployment, context.run_id):
             wait_for(lambda: is_standing_by(deployment), "the container that stands by")
         for container in deployment.containers():
-            # The first one is being removed in the background.
-            if container.labels["drayage/step"] == "second":
+            # The first step's is being removed in the background, and so may be those of the run before.
+            if container.labels["drayage/step"] == "second" and container.labels["drayage/run_id"] == context.run_id:
                 container.remove(force=True)
         run = {"image": SHELL_IMAGE, "command": shell(SECOND), "extras": {"wanted": True}, "standby": True}
         yield from drayage.run(context=context, **run).get_results()

@@ -87,7 +87,7 @@ def test_two_instances_with_the_same_deployment_leave_each_other_alone(
         script = f"while [ ! -e /go ]; do sleep 0.1; done; {GREEN}"
         with ThreadPoolExecutor(1) as pool:
             outcome = pool.submit(materialize, instance, client, step(shell(script), secrets=secrets, timeout_s=120))
-            wait_until(lambda: len(deployment.containers()) > 1, what="the step's container")
+            wait_until(deployment.running, what="the step's container")
             theirs = other_client.sweeper(other, limits).sweep()
             deployment.release()
             assert outcome.result().success, outcome.result().failure
@@ -110,9 +110,7 @@ def test_a_killed_script_leaves_its_container_to_the_sweeper_and_a_living_one_do
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as host:  # noqa: S603 - ours
         try:
-            wait_until(
-                lambda: [it for it in deployment.containers() if it.status == "running"], what="the script's container"
-            )
+            wait_until(deployment.running, what="the script's container")
             sweeper = client.sweeper(instance, SweepLimits(orphan_grace_s=-1, attempts_bytes=0))
             assert sweeper.sweep().stopped == []
         finally:
@@ -130,7 +128,7 @@ def test_the_sweeper_leaves_a_running_step_alone(
     script = f"while [ ! -e /go ]; do sleep 0.1; done; {GREEN}"
     with ThreadPoolExecutor(1) as pool:
         outcome = pool.submit(materialize, instance, client, step(shell(script), timeout_s=120))
-        wait_until(lambda: [c for c in deployment.containers() if c.status == "running"], what="the step's container")
+        wait_until(deployment.running, what="the step's container")
         report = client.sweeper(instance, SweepLimits(orphan_grace_s=-1, attempt_age_s=-1, attempts_bytes=0)).sweep()
         deployment.release()
         assert outcome.result().success, outcome.result().failure

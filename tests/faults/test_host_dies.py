@@ -42,11 +42,14 @@ def wait_for_step(stack: Stack, run_id: str) -> Any:
     """Wait until the step's container runs and has reported something; return it."""
     filters = {"label": [f"drayage/deployment={stack.project}", f"drayage/root_run_id={run_id}"]}
 
-    def running() -> list[Any]:
-        return list(stack.engine.containers.list(ignore_removed=True, filters=filters))
+    seen: list[Any] = []
 
-    wait_until(lambda: bool(running()), what="the step", timeout_s=60)
-    return running()[0]
+    def is_running() -> bool:
+        seen.extend(stack.engine.containers.list(ignore_removed=True, filters=filters))
+        return bool(seen)
+
+    wait_until(is_running, what="the step", timeout_s=60)
+    return seen[0]
 
 
 def materializations(stack: Stack, month: str) -> list[str]:
