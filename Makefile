@@ -73,7 +73,7 @@ benchmark-scale: ## Time listing and sweeping with 100,000 attempts under one ex
 	@.venv/bin/python benchmark/scale.py
 
 .PHONY: benchmark-idle
-benchmark-idle: ## Measure the processors that idle steps take, here and in the engine, with 100 containers, and write JSON
+benchmark-idle: ## Measure the processors that idle steps take, with 100 containers, and write JSON
 	@.venv/bin/python benchmark/idle_steps.py
 
 .PHONY: dev
