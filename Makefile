@@ -67,11 +67,14 @@ benchmark: up ## Time EVENTS three times, next to the old way and to bare steps,
 .PHONY: benchmark-runner
 benchmark-runner: ## Time one step bare, with the stock client and with drayage, and write JSON
 	@.venv/bin/python benchmark/runner.py
-	@.venv/bin/python benchmark/idle_readers.py
 
 .PHONY: benchmark-scale
 benchmark-scale: ## Time listing and sweeping with 100,000 attempts under one exchange root, and write JSON
 	@.venv/bin/python benchmark/scale.py
+
+.PHONY: benchmark-idle
+benchmark-idle: ## Measure the processors that idle steps take, with 100 containers, and write JSON
+	@.venv/bin/python benchmark/idle_steps.py
 
 .PHONY: dev
 dev: up ## Run Dagster on this machine with SQLite, to work on the host's code

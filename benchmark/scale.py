@@ -47,6 +47,8 @@ def main() -> None:
             f"{options.attempts:,} attempts in {len(runs):,} runs made in {time.monotonic() - began:.0f} s", flush=True
         )
         empty = Path(folder) / "empty"
+        # The first command that asks Dagster makes its databases.
+        _time("sweep, new DAGSTER_HOME", empty, home, ("sweep",))
         commands = {
             "runs": ("runs",),
             "steps last": ("steps", "last"),

@@ -100,4 +100,5 @@ def test_an_engine_that_is_down_is_reported_in_one_sentence(
     instance: dg.DagsterInstance, client: DrayageClient, cli: CommandLine
 ) -> None:
     materialize(instance, client, step(shell(GREEN)))
-    assert "systemctl start docker" in cli("runs", exits=2, DOCKER_HOST="unix:///no/such/socket")
+    assert "systemctl start docker" in cli("steps", exits=2, DOCKER_HOST="unix:///no/such/socket")
+    assert "succeeded" in cli("runs", DOCKER_HOST="unix:///no/such/socket"), "what was judged is all recorded"

@@ -38,7 +38,9 @@ def runs(
     if len(found) > limit:
         note(f"The latest {limit} runs; --limit lists more.")
     found = found[:limit]
-    present = states([step for steps in found for step in steps], setup.engine)
+    unjudged = [step for steps in found for step in steps if step.verdict is None]
+    # Of the others all is recorded, and the engine need not be asked: loading its client alone takes 0.2 s.
+    present = states(unjudged, setup.engine) if unjudged else {}
     rows = [_run_row([_step_row(step, present.get(step.attempt.name)) for step in steps]) for steps in found]
     if as_json:
         print_json(rows)

@@ -33,8 +33,8 @@ def sweep(
     # Only the commands that need Dagster import it, because that takes seconds.
     import dagster as dg  # noqa: PLC0415
 
-    from drayage.client import DrayageClient  # noqa: PLC0415
     from drayage.sweeper.limits import SweepLimits  # noqa: PLC0415
+    from drayage.sweeper.sweep import Sweeper  # noqa: PLC0415
 
     setup: Setup = ctx.obj
     limits = SweepLimits(
@@ -44,9 +44,14 @@ def sweep(
         compute_log_age_s=max_log_age_days * 24 * 3600,
         compute_logs_bytes=int(max_log_gib * 2**30),
     )
-    client = DrayageClient(exchange_root=setup.settings.exchange_root, deployment=setup.settings.deployment)
     with dg.DagsterInstance.get() as instance:
-        report = client.sweeper(instance, limits).sweep()
+        report = Sweeper(
+            engine=setup.engine,
+            exchange=setup.exchange,
+            deployment=setup.settings.deployment,
+            instance=instance,
+            limits=limits,
+        ).sweep()
     if as_json:
         print_json(asdict(report))
     else:

@@ -1,5 +1,7 @@
 """Finds past attempts under the exchange root, and those of their containers that the engine still has."""
 
+import contextlib
+import heapq
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -87,8 +89,8 @@ class History:
             limit: Read only the records of so many runs, the latest; None reads all.
         """
         found: list[list[PastAttempt]] = []
-        for _, name in sorted(self._run_folders(), reverse=True):
-            if steps := self._steps(name):
+        for name in latest_first(self._exchange.root):
+            if name not in RESERVED and (steps := self._steps(name)):
                 found.append(steps)
             # A folder changes when a step of its run begins, so that an older run may stand before a younger one.
             if limit is not None and len(found) == limit + _LOOKED_BACK:
@@ -107,7 +109,7 @@ class History:
         if wanted == LAST:
             for steps in self.runs(limit=1):
                 return steps
-        names = [name for _, name in self._run_folders()]
+        names = [folder.name for folder in _folders(self._exchange.root) if folder.name not in RESERVED]
         exact = [name for name in names if name == wanted]
         begun = sorted(name for name in names if wanted and name.startswith(wanted))
         found = []
@@ -154,9 +156,6 @@ class History:
             raise NotFoundError(f"Step {found[0].step} has no attempt {attempt!r}: it has {names}.")
         return chosen[-1]
 
-    def _run_folders(self) -> Iterator[tuple[float, str]]:
-        return ((changed_s, name) for changed_s, name in folders(self._exchange.root) if name not in RESERVED)
-
     def _steps(self, run: str) -> list[PastAttempt]:
         found = []
         for io in sorted((self._exchange.root / run).glob("*/*/io")):
@@ -166,17 +165,30 @@ class History:
         return sorted(found, key=lambda step: step.created_at_s)
 
 
-def folders(root: Path) -> list[tuple[float, str]]:
-    """Return when each folder in a folder was last changed, in seconds since the epoch, and its name.
+def latest_first(root: Path) -> Iterator[str]:
+    """Yield the names of the folders in a folder, the one that was changed last first.
 
     Args:
         root: The folder; it need not exist.
     """
-    try:
-        with os.scandir(root) as entries:
-            return [(it.stat().st_mtime, it.name) for it in entries if it.is_dir(follow_symlinks=False)]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+    waiting = []
+    for folder in _folders(root):
+        try:
+            waiting.append((-folder.stat(follow_symlinks=False).st_mtime_ns, folder.name))
+        except FileNotFoundError:
+            # A sweep has just removed it.
+            continue
+    # Mostly few of many are asked for, so that sorting all of them would be in vain.
+    heapq.heapify(waiting)
+    while waiting:
+        yield heapq.heappop(waiting)[1]
+
+
+def _folders(root: Path) -> Iterator["os.DirEntry[str]"]:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(root) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield entry
 
 
 def read_step(attempt: Attempt) -> PastAttempt:
@@ -213,7 +225,7 @@ def last_record(exchange: Exchange, identity: Identity) -> ContainerRecord | Non
     """
     if (exchange.root / identity.run_id / slug(identity.step)).exists():
         return None
-    for _, run in sorted(folders(exchange.root), reverse=True):
+    for run in latest_first(exchange.root):
         found = (exchange.root / run / slug(identity.step)).glob(f"*/{CONTAINER_FILE}")
         for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
             record = ContainerRecord.read(Attempt(path.parent, str(path.parent.relative_to(exchange.root))))

@@ -1,8 +1,11 @@
 """Finding the run and the step that a few letters stand for."""
 
+import contextlib
 import json
 import os
+import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -109,15 +112,33 @@ def test_only_the_records_that_are_asked_for_are_read(tmp_path: Path, monkeypatc
         created_at_s = now_s - 1000 * number
         attempt = exchange.create(f"run{number:03}/step/0")
         attempt.write_json("container.json", {**RECORD, "run_id": "r", "step": "step", "created_at_s": created_at_s})
-        os.utime(tmp_path / f"run{number:03}", (created_at_s, created_at_s))
+        for folder in (attempt.path, tmp_path / f"run{number:03}"):
+            os.utime(folder, (created_at_s, created_at_s))
     read = []
     monkeypatch.setattr(Attempt, "read_json", lambda _, name: read.append(name))
     history = History(exchange)
-    assert len(history.run("last")) == len(history.run("run133")) == 1
+    assert [history.run(name)[0].run_id for name in ("last", "run133")] == ["run000", "run133"]
     assert len(read) < 50
     with pytest.raises(DrayageError, match=r"several runs \(run000, .*run009 …\)"):
         history.run("run")
     assert len(read) < 100
+
+
+def test_a_run_that_is_swept_meanwhile_hides_no_other(
+    tmp_path: Path, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan = os.scandir
+
+    @contextlib.contextmanager
+    def scan_and_sweep(path: Path) -> Iterator[Iterator["os.DirEntry[str]"]]:
+        with scan(path) as entries:
+            found = list(entries)
+        if path == tmp_path:
+            shutil.rmtree(tmp_path / "aa22")
+        yield iter(found)
+
+    monkeypatch.setattr(os, "scandir", scan_and_sweep)
+    assert [steps[0].run_id for steps in history.runs(50)] == ["bb", "aa11"]
 
 
 def test_a_record_that_cannot_be_read_hides_no_other(tmp_path: Path, history: History) -> None:
@@ -133,3 +154,5 @@ def test_the_runners_own_folders_are_no_runs(tmp_path: Path, history: History) -
     for name in ("images", "processes", "replays"):
         (tmp_path / name / "step" / "0" / "io").mkdir(parents=True)
     assert {steps[0].run_id for steps in history.runs()} == {"aa11", "aa22", "bb"}
+    with pytest.raises(DrayageError, match="No run begins with 'images'"):
+        history.run("images")
