@@ -4,7 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from functools import partial
-from threading import Thread
+from threading import Timer
 from typing import Any
 
 import dagster as dg
@@ -38,6 +38,8 @@ from drayage.verdict.results import (
     with_metadata,
     without_logged,
 )
+
+_REMOVAL_DELAY_S = 0.02
 
 
 class Execution:
@@ -290,8 +292,11 @@ class Execution:
                 "secrets may be left in the messages of %s: %s", start.attempt.path, error
             )
         if not self._is_kept():
-            # In the background: the step has its results. The process ends only after this thread.
-            Thread(target=self._remove, args=(start,), name="drayage-removal").start()
+            # In the background, and only when the step has its results: the thread would take the interpreter from it.
+            # The process ends only after this thread.
+            removal = Timer(_REMOVAL_DELAY_S, self._remove, (start,))
+            removal.name = "drayage-removal"
+            removal.start()
 
     def _is_kept(self) -> bool:
         """Return whether to keep the container for inspection: not after a cancel, which is not a failure."""
