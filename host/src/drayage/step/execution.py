@@ -149,9 +149,7 @@ class Execution:
         self._metadata |= adopted.measures
         return adopted.state
 
-    def _run_container(
-        self, launch: Callable[[], Launched], logs: OutputLogs
-    ) -> Generator[Any, None, ContainerState]:
+    def _run_container(self, launch: Callable[[], Launched], logs: OutputLogs) -> Generator[Any, None, ContainerState]:
         """Run the container to its end, yielding results as they come; return its last state."""
         runner = self._runner
         try:

@@ -64,7 +64,8 @@ class Start:
     def creating(self, launcher: Launcher) -> Iterator[Future[Created] | None]:
         """Let the engine create the container while the host opens Pipes and records the launch.
 
-        A host that is killed meanwhile leaves a container that was never started, which a retry removes.
+        The container is started after both. A host that is killed before leaves no container, or one that was never
+        started, which a retry removes; killed from then on, it leaves one that its records name, which a retry adopts.
 
         Args:
             launcher: The launcher for the request.
