@@ -36,7 +36,7 @@ class WatchedEngine(FakeEngine):
 
     def __init__(self) -> None:
         super().__init__({"image": FakeImage({"green": green}, ["green"])})
-        self.recorded = threading.Event()
+        self.asked, self.recorded = threading.Event(), threading.Event()
         self.created_in_time = False
         self.at_start: list[tuple[bool, bool]] = []
         self.specs: list[ContainerSpec] = []
@@ -45,6 +45,7 @@ class WatchedEngine(FakeEngine):
     def create(self, spec: ContainerSpec) -> ContainerState:
         """Create the container, with an answer that comes only when the launch has been recorded."""
         self.specs.append(spec)
+        self.asked.set()
         state = super().create(spec)
         # On a full disk the launch is never recorded.
         self.created_in_time = self.recorded.wait(0 if self.disk_is_full else DEADLINE_S)
@@ -82,7 +83,7 @@ class World:
         self.engine = WatchedEngine()
         self.root = folder
         self.launched: list[str | None] = []
-        self.storage_fails = False
+        self.storage_fails = self.asked_before = False
 
     def materialize(self, **client: Any) -> bool:
         @dg.asset(name="report")
@@ -100,6 +101,7 @@ class World:
                 if self.storage_fails:
                     self.engine.recorded.set()
                     raise RuntimeError("the storage fails")
+                self.asked_before = self.engine.asked.wait(DEADLINE_S)
                 event = report(message, *arguments, **keywords)
                 self.engine.recorded.set()
                 return event
@@ -120,6 +122,7 @@ def world(tmp_path: Path) -> World:
 def test_the_launch_is_recorded_while_the_engine_creates_the_container(world: World) -> None:
     """The host's own work costs a step no time, and a host that is killed has no container at work without record."""
     assert world.materialize()
+    assert world.asked_before, "the launch was recorded before the engine was asked for the container"
     assert world.engine.created_in_time, "the engine's answer was waited for before the launch was recorded"
     assert world.engine.at_start == [(True, True)], "it was started before its launch was recorded, or its context put"
     assert world.launched[0] is not None
@@ -136,6 +139,7 @@ def test_the_environment_that_a_container_is_created_with_is_that_of_its_pipes_s
 
 def test_an_environment_that_only_pipes_knows_is_waited_for(world: World) -> None:
     """An injector of the step's own decides what the container is told."""
+    world.engine.asked.set()
     world.engine.recorded.set()
     assert world.materialize(context_injector=Injector())
     (record,) = (json.loads(path.read_bytes()) for path in world.root.rglob("container.json"))
