@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import requests
 from contract_steps import GREEN, Deployment, StepOutcome, materialize, outcome_of, python, shell, step, wait_until
 from dagster_docker import PipesDockerClient
 
@@ -234,6 +235,20 @@ def test_no_connection_is_closed_under_a_thread_that_reads_from_it() -> None:
     for number in range(100):
         assert adapter.get_connection(f"{engine.api.base_url}/containers/{number}/json") is create
     assert create.pool is not None
+    assert engine.ping()
+    engine.close()
+
+
+def test_what_the_environment_says_of_other_hosts_is_not_looked_up_for_the_engines_socket(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Proxies and passwords of others do not concern the engine, and looking them up takes time at every request."""
+    passwords = tmp_path / "netrc"
+    passwords.write_text("machine localhost login somebody password hush-hush\n")
+    monkeypatch.setenv("NETRC", str(passwords))
+    engine = open_client()
+    request = engine.api.prepare_request(requests.Request("GET", f"{engine.api.base_url}/info"))
+    assert "Authorization" not in request.headers
     assert engine.ping()
     engine.close()
 

@@ -232,6 +232,15 @@ class Mailbox(Protocol):
     def spec_part(self) -> Sequence[Mount]:
         """Return what a container's specification needs so that the container has this mailbox."""
 
+    def reserve_context(self) -> None:
+        """Make a place for the context, so that the container can be made before the context is known.
+
+        The context must be put in before the container is started.
+
+        Raises:
+            ExchangeError: It cannot be made.
+        """
+
     def put_context(self, context: bytes) -> None:
         """Make the context readable in the container, now or as soon as it is made; a second call changes nothing.
 

@@ -53,6 +53,7 @@ class FolderMailbox:
         # A second name for the pipe: writing the context puts a regular file under the first one.
         self._pipe = folder.parent / "context.pipe"
         self._receives = receives
+        self._is_reserved = False
         self._collected = Event()
         try:
             if waits:
@@ -75,21 +76,30 @@ class FolderMailbox:
         # The step's own injector takes the context another way.
         return [messages]
 
+    def reserve_context(self) -> None:
+        """Make an empty file in the context's place: the engine creates no container with a mount of what is not there.
+
+        What is mounted is the file that stands there when the container is started.
+        """
+        try:
+            self._context.touch(mode=0o644)
+        except OSError as error:
+            raise self._unwritten(error) from error
+        self._is_reserved = True
+
     def put_context(self, context: bytes) -> None:
         """Write the context, readable to every user id, and send it to a reader that waits on the pipe."""
         try:
-            if self._context.is_fifo() or not self._context.exists():
+            if self._is_reserved or self._context.is_fifo() or not self._context.exists():
                 write_whole(self._context, context, mode=0o644)
+                self._is_reserved = False
             if self._pipe.exists():
                 with open_regular(self._context) as file:
                     waited_for = file.read()
                 # In a thread, because a reader that stalls would otherwise block the code that watches the container.
                 Thread(target=self._give, args=(waited_for,), name="drayage-context", daemon=True).start()
         except OSError as error:
-            raise ExchangeError(
-                f"The context cannot be written to {self._context}: {error.strerror}. "
-                "Free some space there, and run the step again."
-            ) from error
+            raise self._unwritten(error) from error
 
     def size_bytes(self) -> int:
         """Return the size of the messages."""
@@ -130,6 +140,12 @@ class FolderMailbox:
         # The workload may run as any user.
         os.fchmod(descriptor, 0o666)
         return os.fdopen(descriptor, "rb")
+
+    def _unwritten(self, error: OSError) -> ExchangeError:
+        return ExchangeError(
+            f"The context cannot be written to {self._context}: {error.strerror}. "
+            "Free some space there, and run the step again."
+        )
 
     def _require_whole(self, offset: int) -> None:
         status = os.fstat(self._file.fileno())

@@ -76,6 +76,18 @@ def test_a_container_has_the_two_files_and_may_write_to_one(folder: Path, mailbo
     assert modes == {"context.json": 0o644, "messages.jsonl": 0o666}, "the workload may run as any user"
 
 
+def test_a_place_for_the_context_is_mounted_before_the_context_is_known(
+    folder: Path, mailbox: FolderMailbox, opened: Opening
+) -> None:
+    mailbox.reserve_context()
+    assert mounts(mailbox) == {WORKLOAD_CONTEXT: True, WORKLOAD_MESSAGES: False}
+    mailbox.put_context(CONTEXT)
+    opened().put_context(b"another")
+    mailbox.put_context(b"another")
+    assert (folder / "context.json").read_bytes() == CONTEXT, "what was put in stays"
+    assert stat.S_IMODE((folder / "context.json").stat().st_mode) == 0o644
+
+
 def test_every_user_may_read_the_context_whatever_the_hosts_own_mask_is(folder: Path, opened: Opening) -> None:
     mask = os.umask(0o077)
     try:

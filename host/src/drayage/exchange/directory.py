@@ -88,7 +88,8 @@ class Attempt:
             if self.awaits_context:
                 return None
             with open_regular(self.context) as file:
-                return file.read()
+                # An empty file only keeps the place of a context that never came.
+                return file.read() or None
         except FileNotFoundError:
             return None
 

@@ -82,10 +82,12 @@ class Replay:
     def _run_container(self, mailbox: Mailbox, logs: OutputLogs) -> ContainerState:
         prepared, runner = self._prepared, self._runner
         try:
-            launched = runner.launch(
-                lambda launcher: launcher.launch(
-                    prepared.attempt, mailbox, logs, bootstrap=prepared.bootstrap, fingerprint="replay"
-                )
+            launched = runner.launcher.launch(
+                runner.launcher.create(prepared.attempt, mailbox, bootstrap=prepared.bootstrap),
+                prepared.attempt,
+                logs,
+                bootstrap=prepared.bootstrap,
+                fingerprint="replay",
             )
             for _ in runner.changes(launched, logs):
                 pass

@@ -2,8 +2,9 @@
 
 import contextlib
 import time
-from collections.abc import Generator, Iterator, Mapping
-from threading import Thread
+from collections.abc import Callable, Generator, Iterator, Mapping
+from functools import partial
+from threading import Timer
 from typing import Any
 
 import dagster as dg
@@ -21,7 +22,7 @@ from drayage.pipes.session import LedgerReader, choose_reader, open_session
 from drayage.request import StepRequest
 from drayage.step.adoption import Adopted
 from drayage.step.invocation import DrayageInvocation
-from drayage.step.launch import find_image
+from drayage.step.launch import Launched, find_image
 from drayage.step.output import OutputLogs
 from drayage.step.runner import Runner
 from drayage.step.start import Start, StepHost, choose_start
@@ -37,6 +38,8 @@ from drayage.verdict.results import (
     with_metadata,
     without_logged,
 )
+
+_REMOVAL_DELAY_S = 0.02
 
 
 class Execution:
@@ -97,12 +100,14 @@ class Execution:
             finished = adopted is not None and adopted.finished
             with (
                 runner.open_logs(attempt, reader, finished=finished) as logs,
+                start.creating(runner.launcher) as creating,
                 open_session(request, attempt, start.mailbox, ledger_reader) as session,
             ):
                 if adopted is not None and adopted.finished:
                     state = self._take_finished(adopted)
                 else:
-                    state = yield from self._run_container(start, logs, session.get_bootstrap_env_vars())
+                    launch = partial(start.launch, runner.launcher, logs, session.get_bootstrap_env_vars(), creating)
+                    state = yield from self._run_container(launch, logs)
             for note in runner.losses.notes:
                 request.context.log.warning("%s", runner.redactor.text(note))
             # The session is closed: the last message has been read.
@@ -144,13 +149,11 @@ class Execution:
         self._metadata |= adopted.measures
         return adopted.state
 
-    def _run_container(
-        self, start: Start, logs: OutputLogs, bootstrap: Mapping[str, str]
-    ) -> Generator[Any, None, ContainerState]:
+    def _run_container(self, launch: Callable[[], Launched], logs: OutputLogs) -> Generator[Any, None, ContainerState]:
         """Run the container to its end, yielding results as they come; return its last state."""
         runner = self._runner
         try:
-            launched = runner.launch(lambda launcher: start.launch(launcher, logs, bootstrap))
+            launched = launch()
             self._host.standby_pool.prepare(self._request.context, self._request.identity)
             for _ in runner.changes(launched, logs):
                 if self._streaming:
@@ -287,8 +290,11 @@ class Execution:
                 "secrets may be left in the messages of %s: %s", start.attempt.path, error
             )
         if not self._is_kept():
-            # In the background: the step has its results. The process ends only after this thread.
-            Thread(target=self._remove, args=(start,), name="drayage-removal").start()
+            # In the background, and only when the step has its results: the thread would take the interpreter from it.
+            # The process ends only after this thread.
+            removal = Timer(_REMOVAL_DELAY_S, self._remove, (start,))
+            removal.name = "drayage-removal"
+            removal.start()
 
     def _is_kept(self) -> bool:
         """Return whether to keep the container for inspection: not after a cancel, which is not a failure."""

@@ -47,6 +47,21 @@ def find_image(request: StepRequest, engine: Engine) -> str:
 
 
 @dataclass(frozen=True)
+class Created:
+    """A container that has not been started.
+
+    Args:
+        state: Its state.
+        at: Time at which the engine was asked for it, on the monotonic clock, in seconds.
+        at_s: The same time, in seconds since the epoch.
+    """
+
+    state: ContainerState
+    at: float
+    at_s: float
+
+
+@dataclass(frozen=True)
 class Launched:
     """A container that is being followed.
 
@@ -90,24 +105,16 @@ class Launcher:
         self._on_launched = on_launched
 
     def launch(
-        self,
-        attempt: Attempt,
-        mailbox: Mailbox,
-        logs: OutputLogs,
-        *,
-        bootstrap: Mapping[str, str],
-        fingerprint: str,
-        image_id: str | None = None,
+        self, created: Created, attempt: Attempt, logs: OutputLogs, *, bootstrap: Mapping[str, str], fingerprint: str
     ) -> Launched:
-        """Create a container, start it and follow it.
+        """Start a container that was created, and follow it.
 
         Args:
-            attempt: The container's exchange directory.
-            mailbox: Its mailbox, which holds its context.
+            created: The container; its mailbox holds its context.
+            attempt: Its exchange directory.
             logs: Where its output goes.
-            bootstrap: Pipes' own environment variables.
+            bootstrap: Pipes' own environment variables, with which it was created.
             fingerprint: Fingerprint of what the step asks for, for a retry that may adopt the container.
-            image_id: The image that the request's name was found to stand for; None takes the name again.
 
         Returns:
             The running container.
@@ -115,11 +122,10 @@ class Launcher:
         Raises:
             EngineError: The engine refuses, or does not answer.
         """
-        created_at, created_at_s = time.monotonic(), time.time()
-        state = self.create(attempt, mailbox, bootstrap=bootstrap, image_id=image_id)
-        record_container(attempt, self._request, bootstrap, state, fingerprint=fingerprint, created_at_s=created_at_s)
+        state = created.state
+        record_container(attempt, self._request, bootstrap, state, fingerprint=fingerprint, created_at_s=created.at_s)
         follower = self._follower(state.id, logs, self._engine.follow(state.id))
-        launched = Launched(state, follower, created_at, started_at=time.monotonic())
+        launched = Launched(state, follower, created.at, started_at=time.monotonic())
         self._on_launched(launched)
         self._engine.start(state.id)
         follower.start()
@@ -127,23 +133,24 @@ class Launcher:
 
     def create(
         self, attempt: Attempt, mailbox: Mailbox, *, bootstrap: Mapping[str, str], image_id: str | None = None
-    ) -> ContainerState:
+    ) -> Created:
         """Create a container without starting it.
 
         Args:
             attempt: The container's exchange directory.
-            mailbox: Its mailbox.
+            mailbox: Its mailbox, in which there is at least a place for its context.
             bootstrap: Pipes' own environment variables.
-            image_id: As in :meth:`launch`.
+            image_id: The image that the request's name was found to stand for; None takes the name again.
 
         Raises:
             EngineError: The engine refuses, or does not answer.
         """
+        at, at_s = time.monotonic(), time.time()
         spec = spec_of(self._request, attempt, mailbox, bootstrap)
         # The name may have moved to another image since; its label is what people are shown.
         state = self._engine.create(replace(spec, image=image_id or spec.image))
         self._on_created(state.id)
-        return state
+        return Created(state, at, at_s)
 
     def activate(self, state: ContainerState, output: Output, logs: OutputLogs, *, begun_at: float) -> Launched:
         """Follow a container on standby, which has its context now.

@@ -16,7 +16,7 @@ _CLIENT = "drayage"
 def record_attempt(context: Context, attempt: Attempt, *, call: int) -> None:
     """Record in Dagster's event log that the executing step launches, or adopts, the container of an attempt.
 
-    Before the container exists: whenever the host is killed, a retry finds the container that it may have started.
+    Before the container is started: whenever the host is killed, a retry finds the container that may be at work.
 
     Args:
         context: Dagster's context of the executing step.

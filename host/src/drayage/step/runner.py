@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from threading import Event
@@ -50,6 +50,13 @@ class Runner:
         self.losses = Losses()
         self.container_id: str | None = None
         self.launched: Launched | None = None
+        self.launcher = Launcher(
+            request,
+            engine,
+            on_change=self._changed.set,
+            on_created=self._note_container,
+            on_launched=self._note_launched,
+        )
         self.limit: LimitReached | SizeReached | None = None
 
     @contextlib.contextmanager
@@ -80,28 +87,6 @@ class Runner:
             ) as logs,
         ):
             yield logs
-
-    def launch(self, start: Callable[[Launcher], Launched]) -> Launched:
-        """Launch the container.
-
-        Args:
-            start: Starts or adopts the container with the launcher that it is passed.
-
-        Returns:
-            The container, being followed.
-
-        Raises:
-            DrayageError: The engine refuses, or does not answer.
-        """
-        return start(
-            Launcher(
-                self._request,
-                self._engine,
-                on_change=self._changed.set,
-                on_created=self._note_container,
-                on_launched=self._note_launched,
-            )
-        )
 
     def changes(self, launched: Launched, logs: OutputLogs) -> Iterator[None]:
         """Yield whenever something has happened, until the container has ended or was stopped at a time limit."""

@@ -223,7 +223,7 @@ class StandbyPool:
         attempt = self._exchange.create(request.identity.directory)
         mailbox = self._engine.mailbox(attempt.io, waits=True)
         try:
-            state = Launcher(request, self._engine).create(attempt, mailbox, bootstrap=BOOTSTRAP)
+            state = Launcher(request, self._engine).create(attempt, mailbox, bootstrap=BOOTSTRAP).state
             output = self._engine.follow(state.id)
             self._engine.start(state.id)
             return Standby(request, attempt, state, output, mailbox, started_at=time.monotonic())

@@ -3,7 +3,8 @@
 import contextlib
 import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from drayage.engine import Engine, Mailbox
@@ -12,10 +13,10 @@ from drayage.exchange.directory import Attempt, Exchange
 from drayage.exchange.owner_lock import OwnerLock, lock_attempt
 from drayage.request import StepRequest
 from drayage.step.adoption import Adopted, find_adoptable
-from drayage.step.launch import Launched, Launcher
+from drayage.step.launch import Created, Launched, Launcher
 from drayage.step.lineage import record_attempt
 from drayage.step.output import OutputLogs
-from drayage.step.standby import Standby, StandbyPool
+from drayage.step.standby import BOOTSTRAP, Standby, StandbyPool
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,40 @@ class Start:
     adopted: Adopted | None = None
     standby: Standby | None = None
 
-    def launch(self, launcher: Launcher, logs: OutputLogs, bootstrap: Mapping[str, str]) -> Launched:
+    @contextlib.contextmanager
+    def creating(self, launcher: Launcher) -> Iterator[Future[Created] | None]:
+        """Let the engine create the container while the host opens Pipes and records the launch.
+
+        The container is started after both. A host that is killed before leaves no container, or one that was never
+        started, which a retry removes; killed from then on, it leaves one that its records name, which a retry adopts.
+
+        Args:
+            launcher: The launcher for the request.
+
+        Yields:
+            The container to come; None if there is one already, or Pipes must be opened to know its environment.
+        """
+        request = self.request
+        if self.adopted or self.standby or request.context_injector or request.message_reader:
+            yield None
+            return
+        self.mailbox.reserve_context()
+        # The end of the block waits for the engine's answer: whatever ends it, no container is made afterwards.
+        with ThreadPoolExecutor(1, "drayage-creation") as beside:
+            yield beside.submit(
+                launcher.create, self.attempt, self.mailbox, bootstrap=BOOTSTRAP, image_id=self.image_id
+            )
+
+    def launch(
+        self, launcher: Launcher, logs: OutputLogs, bootstrap: Mapping[str, str], creating: Future[Created] | None
+    ) -> Launched:
         """Adopt, activate or start the container; its context must have been written.
 
         Args:
             launcher: The launcher for the request.
             logs: Where the container's output goes.
             bootstrap: Pipes' own environment variables.
+            creating: What :meth:`creating` yielded.
 
         Returns:
             The container, being followed.
@@ -73,6 +101,7 @@ class Start:
         Raises:
             DrayageError: The engine refuses, or does not answer.
         """
+        # Before the container works: whenever the host is killed, a retry finds the container that may be at work.
         record_attempt(self.request.context, self.attempt, call=self.request.identity.call)
         if self.adopted:
             return launcher.adopt(self.adopted, logs)
@@ -83,14 +112,11 @@ class Start:
             state, ahead_s = launched.state, launched.started_at - self.standby.started_at
             log.info("container %s (%s) was started %.1f s ahead", state.short_id, state.name, ahead_s)
             return launched
-        launched = launcher.launch(
-            self.attempt,
-            self.mailbox,
-            logs,
-            bootstrap=bootstrap,
-            fingerprint=self.fingerprint,
-            image_id=self.image_id,
-        )
+        if creating is None:
+            created = launcher.create(self.attempt, self.mailbox, bootstrap=bootstrap, image_id=self.image_id)
+        else:
+            created = creating.result()
+        launched = launcher.launch(created, self.attempt, logs, bootstrap=bootstrap, fingerprint=self.fingerprint)
         state = launched.state
         log.info("container %s (%s) of %s was started", state.short_id, state.name, self.request.image)
         return launched

@@ -112,6 +112,9 @@ def test_a_context_that_was_replaced_is_refused(attempt: Attempt, replace: Calla
 
 def test_a_context_that_is_not_written_yet_is_none(attempt: Attempt) -> None:
     assert attempt.read_context() is None
+    attempt.context.touch()
+    assert attempt.read_context() is None, "a place was made for it, and the host was killed"
+    attempt.context.unlink()
     os.mkfifo(attempt.context)
     assert attempt.read_context() is None
 

@@ -317,6 +317,20 @@ def test_a_container_that_was_never_started_is_removed(world: World) -> None:
     assert created.id not in world.engine.containers
 
 
+def test_a_container_whose_host_was_killed_before_it_recorded_the_launch_is_removed(world: World) -> None:
+    """The engine creates it while the host records its launch, and it was not started yet."""
+
+    def body(request: StepRequest) -> None:
+        attempt = world.exchange.create(request.identity.directory)
+        world.engine.create(ContainerSpec("image", labels={**request.identity.labels(), EXCHANGE: attempt.name}))
+        raise RuntimeError("the host died")
+
+    killed = world.run(body)
+    assert len(world.engine.containers) == 1
+    assert world.find(killed) is None
+    assert world.engine.containers == {}
+
+
 def test_finished_work_of_another_request_is_done_again(world: World) -> None:
     left = world.leave()
     left.judge(green=True, at_s=time.time())
