@@ -73,14 +73,16 @@ def parse_texts(
     Raises:
         WrongKindError: A text is of a wrong kind.
     """
-    distinct = trim(received, missing).dictionary_encode()
+    distinct = received.dictionary_encode()
     parsed: list[Any] = []
     too_large: list[int] = []
     wrong: list[int] = []
     for place, text in enumerate(distinct.dictionary.to_pylist()):
         parsed.append(None)
+        if text.strip().lower() in missing:
+            continue
         try:
-            parsed[-1] = parse(text)
+            parsed[-1] = parse(text.strip())
         except OutOfRangeError:
             too_large.append(place)
         except ValueError:
