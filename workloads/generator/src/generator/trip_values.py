@@ -118,6 +118,8 @@ def as_text(values: pa.Array) -> pa.StringArray:
     Args:
         values: Values of any type. Binary values become hexadecimal digits, nested ones JSON.
     """
+    if types.is_dictionary(values.type):
+        values = values.dictionary_decode()
     if types.is_string(values.type):
         return values
     if types.is_floating(values.type):
@@ -134,7 +136,7 @@ def _has_text_form(found: pa.DataType) -> bool:
 
 
 def _spell(value: Any) -> str:
-    return value.hex() if isinstance(value, bytes) else json.dumps(value, default=str)
+    return value.hex() if isinstance(value, bytes) else json.dumps(value, default=str, ensure_ascii=False)
 
 
 def without_nan(values: pa.DoubleArray) -> pa.DoubleArray:
