@@ -79,8 +79,10 @@ def empty_second_line(folder: Path, trips: pa.Table) -> Path:
 
 
 def congestion_zone_fee(folder: Path, trips: pa.Table) -> Path:
-    fees = pa.array([0.75 if index % 4 else 0.0 for index in range(len(trips))])
-    pq.write_table(trips.append_column("cbd_congestion_fee", fees), path := folder / "yellow_tripdata_2025-02.parquet")
+    fees = [0.75 if index % 4 else 0.0 for index in range(len(trips))]
+    totals = [round(total + fee, 2) for total, fee in zip(trips["total_amount"].to_pylist(), fees, strict=True)]
+    trips = replaced(trips, "total_amount", pa.array(totals)).append_column("cbd_congestion_fee", pa.array(fees))
+    pq.write_table(trips, path := folder / "yellow_tripdata_2025-02.parquet")
     return path
 
 
