@@ -88,7 +88,7 @@ def parse_texts(
         except ValueError:
             wrong.append(place)
     if wrong and not named:
-        index = pc.index(_rows_of(distinct, wrong), True).as_py()  # noqa: FBT003  the value to look for
+        index = pc.index(_rows_of(distinct, wrong), True).as_py()  # the value to look for
         raise WrongKindError(index, received[index].as_py())
     return Converted(
         pa.array(parsed, target).take(distinct.indices),
@@ -131,7 +131,11 @@ def as_text(values: pa.Array) -> pa.StringArray:
 
 def _has_text_form(found: pa.DataType) -> bool:
     return bool(
-        types.is_temporal(found) or types.is_boolean(found) or is_number(found) or is_text(found) or types.is_null(found)
+        types.is_temporal(found)
+        or types.is_boolean(found)
+        or is_number(found)
+        or is_text(found)
+        or types.is_null(found)
     )
 
 
