@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from dagster_pipes import PipesContext, PipesDefaultContextLoader, PipesDefaultMessageWriter, PipesMappingParamsLoader
-from trip_files import MONTH, ROWS, Write
+from trip_files import MONTH, ROWS, TLC_COLUMNS, Write
 
 from generator.broker import Broker
 from generator.synthesis import SyntheticTrips
@@ -227,7 +227,7 @@ def host(tmp_path: Path) -> HostFiles:
 def trips() -> pa.Table:
     """Trips in the types that the TLC's Parquet files have."""
     table = pa.Table.from_batches(SyntheticTrips(MONTH, seed=1, events=ROWS).batches())
-    return table.drop_columns(["event_id"])
+    return table.select(TLC_COLUMNS)
 
 
 @pytest.fixture(params=["parquet", "csv"])
