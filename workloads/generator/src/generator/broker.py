@@ -4,9 +4,11 @@ import logging
 import re
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any, Final, Protocol, TypeVar
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # not in its __all__
 
 from generator.errors import BrokerError
 
@@ -73,6 +75,64 @@ class Broker:
             otherwise="Kafka does not answer",
         )
         return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
+
+    def topic_id(self, topic: str) -> str:
+        """Return the id of an existing topic, as Kafka's own tools write it: URL-safe base64, unlike the client.
+
+        Args:
+            topic: The topic's name.
+
+        Returns:
+            The id; another one after the topic was deleted and created again.
+
+        Raises:
+            BrokerError: The broker does not answer, or has no such topic.
+        """
+        request = self._admin().describe_topics(TopicCollection([topic]), request_timeout=ANSWER_TIMEOUT_S)
+        description = self.answer(request[topic], f"topic {topic} cannot be described")
+        return str(description.topic_id).translate(str.maketrans("+/", "-_"))
+
+    def end_offset(self, topic: str, partition: int) -> int:
+        """Return the offset after the last record, whether that is committed or not.
+
+        Args:
+            topic: The topic's name.
+            partition: The partition, 0 or more.
+
+        Returns:
+            The offset.
+
+        Raises:
+            BrokerError: The broker does not answer, or has no such partition.
+        """
+        place = TopicPartition(topic, partition)
+        request = self._admin().list_offsets(
+            {place: OffsetSpec.latest()},  # type: ignore[no-untyped-call]  # not annotated
+            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            request_timeout=ANSWER_TIMEOUT_S,
+        )
+        return int(self.answer(request[place], f"the end of topic {topic} cannot be read").offset)
+
+    def answer(self, future: "Future[Any]", otherwise: str) -> Any:
+        """Wait for the answer to a request of an ``AdminClient``.
+
+        Args:
+            future: The request, which has a time-out of its own.
+            otherwise: The start of the error message if it fails.
+
+        Returns:
+            The answer.
+
+        Raises:
+            BrokerError: The request failed.
+        """
+        try:
+            return future.result()
+        except KafkaException as error:
+            raise self._failed(otherwise, ANSWER_TIMEOUT_S, error.args[0]) from error
+
+    def _admin(self) -> AdminClient:
+        return AdminClient(self.settings())
 
     def insist(self, client: Client, call: Callable[[], Answer], *, timeout_s: float, otherwise: str) -> Answer:
         """Repeat a call while its failure is one that may pass.
