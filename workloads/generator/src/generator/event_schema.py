@@ -13,11 +13,15 @@ TIMESTAMP: Final = pa.timestamp("ms")
 """Wall clock time in milliseconds without a time zone, as in the TLC's files."""
 
 
+TEXT_MAP: Final = pa.map_(pa.string(), pa.string())
+"""Texts by column name."""
+
+
 def _arrow_type(avro: Any) -> pa.DataType:
     if isinstance(avro, list):
         return _arrow_type(next(branch for branch in avro if branch != "null"))
     if isinstance(avro, dict):
-        return {"timestamp-millis": TIMESTAMP}[avro["logicalType"]]
+        return TEXT_MAP if avro["type"] == "map" else {"timestamp-millis": TIMESTAMP}[avro["logicalType"]]
     return {"string": pa.string(), "long": pa.int64(), "double": pa.float64()}[avro]
 
 
@@ -33,8 +37,10 @@ def _arrow_schema(avro_schema: str) -> pa.Schema:
 EVENT_SCHEMA: Final[pa.Schema] = _arrow_schema(AVRO_SCHEMA)
 """The event's columns as Arrow types, in the order of the Avro record."""
 
-TRIP_SCHEMA: Final[pa.Schema] = pa.schema([field for field in EVENT_SCHEMA if field.nullable])
-"""The TLC's 19 columns: all columns of the event except those that the sender adds."""
+TRIP_SCHEMA: Final[pa.Schema] = pa.schema(
+    [field for field in EVENT_SCHEMA if field.nullable and field.name != "source_version"]
+)
+"""All columns that a trip has by itself; the event's other columns say which event it is, and when it was sent."""
 
 TRIP_WITH_ID_SCHEMA: Final[pa.Schema] = pa.schema([EVENT_SCHEMA.field("event_id"), *TRIP_SCHEMA])
-"""The columns that a source of trips yields: the event's id, then the TLC's columns."""
+"""The columns that a source of trips yields: the event's id, then the trip's columns."""

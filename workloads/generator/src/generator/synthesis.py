@@ -34,13 +34,14 @@ class SyntheticTrips:
         events: Number of events to send, including repeated and invalid ones.
     """
 
-    kind = "synthetic"
-    file_name = ""
+    source = "synthetic"
+    sha256: str | None = None
 
     def __init__(self, month: Month, *, seed: int, events: int) -> None:
         self.month = month
         self.seed = seed
         self.events = events
+        self.unknown_columns: dict[str, int] = {}
 
     @property
     def faults(self) -> FaultCount:
@@ -57,7 +58,7 @@ class SyntheticTrips:
         """Make the trips, one block after another.
 
         Yields:
-            ``event_id`` and the TLC's columns.
+            ``event_id`` and the trip's columns.
         """
         for start in range(0, self.events, BLOCK_ROWS):
             yield self._make_block(start // BLOCK_ROWS).slice(0, self.events - start)
@@ -81,6 +82,8 @@ class SyntheticTrips:
 
 
 def _arrow_column(trips: TripColumns, field: pa.Field) -> pa.Array:
+    if field.name not in trips.values:
+        return pa.nulls(BLOCK_ROWS, field.type)
     values = trips.values[field.name]
     if field.name in MONEY_COLUMNS:
         values = values / CENTS_PER_DOLLAR

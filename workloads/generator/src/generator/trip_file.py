@@ -5,14 +5,15 @@ half sent.
 """
 
 import hashlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from generator.errors import TripFileEmptyError, TripFileError, TripFileUnreadableError
+from generator.errors import TripFileEmptyError, TripFileError
 from generator.event_id import event_ids
 from generator.event_schema import TRIP_SCHEMA, TRIP_WITH_ID_SCHEMA
 from generator.faults import FaultCount
@@ -23,38 +24,52 @@ from generator.trip_format import open_format, unreadable
 FINGERPRINT_DIGITS: Final = 8
 """Number of hexadecimal digits of the file's SHA-256 in its trips' event ids."""
 
-SUFFIXES: Final = (".parquet", ".csv")
+SUFFIXES: Final = (".parquet", ".csv", ".csv.gz")
 """The formats, the preferred one first."""
 
 
-def find_trip_file(folder: Path, month: Month) -> Path | None:
-    """Look for a month's file.
+class FileChoice(NamedTuple):
+    """The file that a month is read from.
 
     Args:
-        folder: The folder of the TLC's files, which keep the TLC's names.
+        name: The file's name.
+        note: What to log about the choice; empty if there was none.
+    """
+
+    name: str
+    note: str
+
+
+def choose_file(names: Sequence[str], month: Month, where: str) -> FileChoice | None:
+    """Choose a month's file among the names of a folder.
+
+    Args:
+        names: Names relative to the folder; those in folders below it contain a slash.
         month: The month.
+        where: The folder, for the error message.
 
     Returns:
         The file; None if the month has none.
 
     Raises:
-        TripFileUnreadableError: The folder is missing or unreadable.
+        TripFileError: A name looks like the month's file, but is not the TLC's.
     """
-    try:
-        names = {entry.name for entry in folder.iterdir()}
-    except OSError as error:
-        raise TripFileUnreadableError(
-            "the folder of trip files cannot be read",
-            expected="a folder, which may be empty",
-            got=error.strerror or str(error),
-            where=str(folder),
-            todo="mount an existing folder there that the step's user can read",
-        ) from error
-    for suffix in SUFFIXES:
-        name = f"yellow_tripdata_{month}{suffix}"
-        if name in names:
-            return folder / name
-    return None
+    wanted = [f"yellow_tripdata_{month}{suffix}" for suffix in SUFFIXES]
+    lookalike = re.compile(rf"yellow.*(?<!\d){month.year}[^0-9]*0?{month.number}(?!\d)", re.IGNORECASE | re.DOTALL)
+    misnamed = [name for name in sorted(names) if name not in wanted and lookalike.search(name)]
+    if misnamed:
+        raise TripFileError(
+            f"the name of a file looks like that of {month}'s trips, but is another",
+            expected=" or ".join(wanted),
+            got=", ".join(map(repr, misnamed)),
+            where=where,
+            todo="give the month's file its name, and remove the others",
+        )
+    found = [name for name in wanted if name in names]
+    if not found:
+        return None
+    chosen, *others = found
+    return FileChoice(chosen, f"{month} is read from {chosen}, not from {' or '.join(others)}" if others else "")
 
 
 class TripFile:
@@ -62,22 +77,25 @@ class TripFile:
 
     Args:
         month: The file's month.
-        path: The file.
+        path: The file, under a name that ends like the TLC's.
+        where: How errors name the file; by default its path.
 
     Raises:
         TripFileError: The file cannot be sent as a whole.
     """
 
-    kind = "file"
+    source = "tlc_file"
     faults = FaultCount(duplicates=0, invalid=0)
     """A replay adds no faults; those in the file itself are for the pipeline to find."""
 
-    def __init__(self, month: Month, path: Path) -> None:
+    def __init__(self, month: Month, path: Path, where: str = "") -> None:
         self.month = month
-        self.file_name = path.name
+        self.unknown_columns: dict[str, int] = {}
+        """Number of values in each of the file's columns that the event does not have."""
         self._path = path
+        self._where = where or str(path)
         self._format = open_format(path)
-        self._fingerprint = _fingerprint(path)
+        self.sha256 = _sha256(path)
         self.events = sum(batch.num_rows for batch in self._trips())
         if self.events == 0:
             raise TripFileEmptyError(
@@ -97,7 +115,7 @@ class TripFile:
         first_row = 1
         for batch in self._trips():
             rows = np.arange(first_row, first_row + batch.num_rows)
-            ids = event_ids(f"{self.month}.{self._fingerprint}", rows)
+            ids = event_ids(f"{self.month}.{self.sha256[:FINGERPRINT_DIGITS]}", rows)
             yield pa.RecordBatch.from_arrays([ids, *batch.columns], schema=TRIP_WITH_ID_SCHEMA)
             first_row += batch.num_rows
         if first_row - 1 != self.events:
@@ -125,9 +143,9 @@ class TripFile:
             first_row += batch.num_rows
 
 
-def _fingerprint(path: Path) -> str:
+def _sha256(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:FINGERPRINT_DIGITS]
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise unreadable(path, error) from error
