@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import cached_property
 from typing import Any, Final, Protocol, TypeVar
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
@@ -88,7 +89,7 @@ class Broker:
         Raises:
             BrokerError: The broker does not answer, or has no such topic.
         """
-        request = self._admin().describe_topics(TopicCollection([topic]), request_timeout=ANSWER_TIMEOUT_S)
+        request = self.admin.describe_topics(TopicCollection([topic]), request_timeout=ANSWER_TIMEOUT_S)
         description = self.answer(request[topic], f"topic {topic} cannot be described")
         return str(description.topic_id).translate(str.maketrans("+/", "-_"))
 
@@ -106,7 +107,7 @@ class Broker:
             BrokerError: The broker does not answer, or has no such partition.
         """
         place = TopicPartition(topic, partition)
-        request = self._admin().list_offsets(
+        request = self.admin.list_offsets(
             {place: OffsetSpec.latest()},  # type: ignore[no-untyped-call]  # not annotated
             isolation_level=IsolationLevel.READ_UNCOMMITTED,
             request_timeout=ANSWER_TIMEOUT_S,
@@ -131,7 +132,9 @@ class Broker:
         except KafkaException as error:
             raise self._failed(otherwise, ANSWER_TIMEOUT_S, error.args[0]) from error
 
-    def _admin(self) -> AdminClient:
+    @cached_property
+    def admin(self) -> AdminClient:
+        """A client for requests; its futures are answered only while it exists."""
         return AdminClient(self.settings())
 
     def insist(self, client: Client, call: Callable[[], Answer], *, timeout_s: float, otherwise: str) -> Answer:

@@ -189,14 +189,11 @@ def _read_latest(broker: Broker, topic: str, keys: set[bytes]) -> dict[bytes, by
             "fetch.wait.max.ms": 50,
         }
     )
-    found: dict[bytes, bytes | None] = {}
     try:
-        for key, value in _read_committed(consumer, broker, topic):
-            if key in keys:
-                found[key] = value
+        records = _read_committed(consumer, broker, topic)
+        return {key: value for key, value in records if key in keys}
     finally:
         consumer.close()
-    return found
 
 
 def _read_committed(consumer: Consumer, broker: Broker, topic: str) -> Iterator[tuple[bytes | None, bytes | None]]:
@@ -234,7 +231,9 @@ def _unread(broker: Broker, topic: str, left: int, *, undecided: bool) -> Broker
     return BrokerError(
         "the versions of months cannot be read",
         expected="all records, committed or aborted",
-        got=f"{left} offsets that an open transaction hides" if undecided else f"no answer, with {left} offsets to read",
+        got=f"{left} offsets hidden by an open transaction"
+        if undecided
+        else f"no answer {left} offsets before the end",
         where=f"topic {topic}, broker {broker.address}",
-        todo="end the producer that holds the transaction open; then materialize again" if undecided else LOOK_AT_BROKER,
+        todo="stop the producer that holds it open, then materialize again" if undecided else LOOK_AT_BROKER,
     )

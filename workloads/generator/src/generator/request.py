@@ -6,7 +6,16 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, TypeVar
 
 from dagster_pipes import DagsterPipesError, PipesContext
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from generator.errors import RequestError

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]  # not in its __all__
+from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined]  # not in its __all__
 from confluent_kafka.cimpl import NewTopic
 from dagster_pipes import PipesContext
 
@@ -72,13 +72,12 @@ def create_topics(broker: Broker, topic: str, partitions: int, versions_topic: s
         TopicError: An existing topic differs, or the broker refuses to create one.
         BrokerError: The broker does not answer.
     """
-    admin = AdminClient(broker.settings())
-    existing = broker.partition_counts(admin)
-    events_created = topic not in existing and _create(broker, admin, topic, partitions, TOPIC_SETTINGS)
+    existing = broker.partition_counts(broker.admin)
+    events_created = topic not in existing and _create(broker, topic, partitions, TOPIC_SETTINGS)
     versions_created = versions_topic not in existing and _create(
-        broker, admin, versions_topic, VERSIONS_PARTITIONS, VERSIONS_SETTINGS
+        broker, versions_topic, VERSIONS_PARTITIONS, VERSIONS_SETTINGS
     )
-    found = partitions if events_created else _count_partitions(broker, admin, topic, existing)
+    found = partitions if events_created else _count_partitions(broker, topic, existing)
     if found < partitions:
         raise TopicError(
             f"topic {topic} has too few partitions",
@@ -88,20 +87,20 @@ def create_topics(broker: Broker, topic: str, partitions: int, versions_topic: s
             todo="add partitions to the topic, or ask for as many as it has",
         )
     if not versions_created:
-        _check_versions(broker, admin, versions_topic, _count_partitions(broker, admin, versions_topic, existing))
+        _check_versions(broker, versions_topic, _count_partitions(broker, versions_topic, existing))
     created = events_created + versions_created
     return TopicsReport(topics_created=created, topics_existing=2 - created, partitions=found)
 
 
-def _count_partitions(broker: Broker, admin: AdminClient, topic: str, known: Mapping[str, int]) -> int:
+def _count_partitions(broker: Broker, topic: str, known: Mapping[str, int]) -> int:
     """Return the number of partitions of a topic, which another client may have created just now."""
-    return known.get(topic) or broker.partition_counts(admin)[topic]
+    return known.get(topic) or broker.partition_counts(broker.admin)[topic]
 
 
-def _check_versions(broker: Broker, admin: AdminClient, topic: str, partitions: int) -> None:
+def _check_versions(broker: Broker, topic: str, partitions: int) -> None:
     """Check that an existing topic keeps the last record of each month, in order."""
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
-    request = admin.describe_configs([resource], request_timeout=ANSWER_TIMEOUT_S)
+    request = broker.admin.describe_configs([resource], request_timeout=ANSWER_TIMEOUT_S)
     settings = broker.answer(request[resource], f"the settings of topic {topic} cannot be read")
     policy = settings["cleanup.policy"].value
     if policy == VERSIONS_SETTINGS["cleanup.policy"] and partitions == VERSIONS_PARTITIONS:
@@ -116,14 +115,14 @@ def _check_versions(broker: Broker, admin: AdminClient, topic: str, partitions: 
     )
 
 
-def _create(broker: Broker, admin: AdminClient, topic: str, partitions: int, settings: dict[str, str]) -> bool:
+def _create(broker: Broker, topic: str, partitions: int, settings: dict[str, str]) -> bool:
     """Create a topic.
 
     Returns:
         False if another client created it first, otherwise True.
     """
     new_topic = NewTopic(topic, partitions, BROKERS_OWN_REPLICATION, config=settings)
-    creation = admin.create_topics([new_topic], request_timeout=ANSWER_TIMEOUT_S)[topic]
+    creation = broker.admin.create_topics([new_topic], request_timeout=ANSWER_TIMEOUT_S)[topic]
     try:
         creation.result()
     except KafkaException as error:
