@@ -16,7 +16,7 @@ from generator.errors import (
 )
 from generator.event_schema import TRIP_SCHEMA, TRIP_WITH_ID_SCHEMA
 from generator.month import Month
-from generator.trip_file import TripFile, find_trip_file
+from generator.trip_file import TripFile, choose_file
 from generator.trip_format import BATCH_ROWS
 
 
@@ -117,20 +117,20 @@ def test_a_file_that_cannot_be_read_is_refused(trips: pa.Table, write: Write) ->
 
 def test_the_months_file_is_found_and_parquet_preferred(tmp_path: Path) -> None:
     """A month has one source."""
-    assert find_trip_file(tmp_path, MONTH) is None
+    assert choose_file(tmp_path, MONTH) is None
     csv_file = tmp_path / "yellow_tripdata_2019-01.csv"
     csv_file.touch()
-    assert find_trip_file(tmp_path, MONTH) == csv_file
+    assert choose_file(tmp_path, MONTH) == csv_file
     parquet_file = tmp_path / "yellow_tripdata_2019-01.parquet"
     parquet_file.touch()
-    assert find_trip_file(tmp_path, MONTH) == parquet_file
-    assert find_trip_file(tmp_path, Month(2019, 2)) is None
+    assert choose_file(tmp_path, MONTH) == parquet_file
+    assert choose_file(tmp_path, Month(2019, 2)) is None
 
 
 def test_a_missing_folder_is_an_error_and_not_an_empty_folder(tmp_path: Path) -> None:
     """Otherwise a mistyped folder would silently lead to a synthetic month."""
     with pytest.raises(TripFileUnreadableError, match=f"{tmp_path / 'nowhere'}.*No such file.*to do:"):
-        find_trip_file(tmp_path / "nowhere", MONTH)
+        choose_file(tmp_path / "nowhere", MONTH)
 
 
 def test_a_file_comes_in_small_batches_however_large_a_row_group_is(trips: pa.Table, tmp_path: Path) -> None:

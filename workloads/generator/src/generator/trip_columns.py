@@ -1,178 +1,169 @@
-"""Convert the TLC's columns from the types in its files to the event's types.
+"""Find the event's columns among a file's, which were named otherwise in other years, and check their types."""
 
-The types differ over the years: whole numbers may come as doubles, seconds as micro- or nanoseconds, text as large
-text, and a column without any value as type null. All of these are accepted; nothing is guessed.
-"""
-
-from collections.abc import Callable, Iterable
-from pathlib import Path
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyarrow import types
 
-from generator.errors import TripColumnError, TripValueError
+from generator.errors import TripColumnError
 from generator.event_schema import TIMESTAMP, TRIP_SCHEMA
+from generator.trip_values import is_number, is_text
 
-NEWER_COLUMNS: Final = frozenset({"improvement_surcharge", "congestion_surcharge", "Airport_fee"})
+NAME_COLUMNS: Final = {"VendorID": "vendor_name", "payment_type": "payment_name"}
+"""Columns that hold numbers in some years and texts in others, and the event's column for the texts."""
+
+FILE_COLUMNS: Final = tuple(
+    name
+    for name in TRIP_SCHEMA.names
+    if name not in {*NAME_COLUMNS.values(), "unknown_columns", "values_out_of_range"}
+)
+"""The event's columns that a file may have."""
+
+OLDER_NAMES: Final = {
+    "vendor_name": "VendorID",
+    "vendor_id": "VendorID",
+    "trip_pickup_datetime": "tpep_pickup_datetime",
+    "pickup_datetime": "tpep_pickup_datetime",
+    "trip_dropoff_datetime": "tpep_dropoff_datetime",
+    "dropoff_datetime": "tpep_dropoff_datetime",
+    "start_lon": "pickup_longitude",
+    "start_lat": "pickup_latitude",
+    "end_lon": "dropoff_longitude",
+    "end_lat": "dropoff_latitude",
+    "rate_code": "RatecodeID",
+    "store_and_forward": "store_and_fwd_flag",
+    "fare_amt": "fare_amount",
+    "surcharge": "extra",
+    "tip_amt": "tip_amount",
+    "tolls_amt": "tolls_amount",
+    "total_amt": "total_amount",
+}
+"""Names of 2009 to 2014 in lower case, and those of today."""
+
+ZONES: Final = ("PULocationID", "DOLocationID")
+COORDINATES: Final = ("pickup_longitude", "pickup_latitude", "dropoff_longitude", "dropoff_latitude")
+
+NEWER_COLUMNS: Final = frozenset({"improvement_surcharge", "congestion_surcharge", "Airport_fee", "cbd_congestion_fee"})
 """Columns that the TLC added over the years; if an older file lacks them, its trips have no value there."""
 
-_TRUNCATE_TIME: Final = pc.CastOptions(target_type=TIMESTAMP, allow_time_truncate=True)
+EXPECTED: Final = {
+    pa.int64(): "a whole number",
+    pa.float64(): "a finite number",
+    TIMESTAMP: "a date and time without time zone, YYYY-MM-DD HH:MM:SS",
+    pa.string(): "text",
+}
+"""For each type of the event, what a file's column should hold."""
+
+DOWNLOAD_AGAIN: Final = "download the month's yellow taxi file from the TLC again"
+
+_PANDAS_INDEX: Final = re.compile(r"__index_level_\d+__")
+_TODAYS_NAMES: Final = {name.lower(): name for name in FILE_COLUMNS} | OLDER_NAMES
 
 
-def match_columns(path: Path, names: Iterable[str]) -> dict[str, str]:
-    """Find the TLC's columns among a file's columns.
+@dataclass(frozen=True, slots=True)
+class ColumnMatch:
+    """A file's columns, by their place in the file.
 
     Args:
-        path: The file, for the error message.
+        names: The file's column names, without surrounding blanks.
+        known: Place of each of the event's columns that the file has.
+        unknown: Place of each column that the event does not have, by its name.
+        nameless: Places of columns without a name, which must not have values.
+    """
+
+    names: Sequence[str]
+    known: Mapping[str, int]
+    unknown: Mapping[str, int]
+    nameless: Sequence[int]
+
+
+def match_columns(where: str, names: Sequence[str]) -> ColumnMatch:
+    """Find the event's columns among a file's columns.
+
+    The index that pandas leaves behind, ``__index_level_0__``, is the row's number in a table that nobody has, and no
+    column of the trip.
+
+    Args:
+        where: The file, for the error message.
         names: The file's column names; case and surrounding blanks do not matter, because the TLC itself wrote
             ``airport_fee`` and `` trip_distance`` in some years.
 
     Returns:
-        The file's name of each TLC column that it has.
+        The columns.
 
     Raises:
         TripColumnError: A column is missing or appears twice.
     """
-    names = list(names)
-    spellings: dict[str, list[str]] = {}
-    for name in names:
-        spellings.setdefault(name.strip().lower(), []).append(name)
-    matched: dict[str, str] = {}
-    missing: list[str] = []
-    for column in TRIP_SCHEMA.names:
-        match spellings.get(column.lower(), []):
-            case [name]:
-                matched[column] = name
-            case [] if column not in NEWER_COLUMNS:
-                missing.append(column)
-            case [_, _, *_] as several:
-                raise TripColumnError(
-                    f"column {column} appears {len(several)} times",
-                    expected="each column once",
-                    got=", ".join(several),
-                    where=str(path),
-                    todo="keep one of them",
-                )
+    names = [name.strip() for name in names]
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        if not _PANDAS_INDEX.fullmatch(name):
+            places.setdefault(_TODAYS_NAMES.get(name.lower(), name), []).append(place)
+    nameless = places.pop("", [])
+    for name, several in places.items():
+        if len(several) > 1:
+            raise TripColumnError(
+                f"column {name} appears {len(several)} times",
+                expected="each column once",
+                got=", ".join(names[place] for place in several),
+                where=where,
+                todo="keep one of them",
+            )
+    missing = [name for name in _required(places) if name not in places]
     if missing:
         raise TripColumnError(
             f"column {', '.join(missing)} is missing",
-            expected="the TLC's yellow taxi columns, " + ", ".join(TRIP_SCHEMA.names),
-            got=", ".join(names) or "no column",
-            where=str(path),
-            todo="download the month's yellow taxi file from the TLC again",
+            expected="the columns of a yellow taxi file of any year, today " + ", ".join(FILE_COLUMNS),
+            got=", ".join(filter(None, names)) or "no column",
+            where=where,
+            todo=DOWNLOAD_AGAIN,
         )
-    return matched
+    return ColumnMatch(
+        names,
+        known={name: place for name, (place,) in places.items() if name in FILE_COLUMNS},
+        unknown={name: place for name, (place,) in places.items() if name not in FILE_COLUMNS},
+        nameless=nameless,
+    )
 
 
-def check_type(path: Path, column: str, found: pa.DataType) -> None:
+def _required(found: Mapping[str, object]) -> list[str]:
+    """Return the columns that a file must have: one year's, and either zones or coordinates."""
+    by_coordinates = not any(name in found for name in ZONES) and any(name in found for name in COORDINATES)
+    optional = {*NEWER_COLUMNS, *(ZONES if by_coordinates else COORDINATES)}
+    return [name for name in FILE_COLUMNS if name not in optional]
+
+
+def check_types(where: str, columns: ColumnMatch, found: Sequence[pa.DataType]) -> None:
     """Raise if a column's type does not fit the event.
 
     Args:
-        path: The file, for the error message.
-        column: Name of the TLC's column.
-        found: The column's type in the file's schema.
+        where: The file, for the error message.
+        columns: The file's columns.
+        found: The types of all of the file's columns.
 
     Raises:
         TripColumnError: The type does not fit.
     """
-    accepts, expected = _ACCEPTED[TRIP_SCHEMA.field(column).type]
-    if not (types.is_null(found) or accepts(found)):
-        raise TripColumnError(
-            f"column {column} has a wrong type",
-            expected=expected,
-            got=str(found),
-            where=str(path),
-            todo="download the month's yellow taxi file from the TLC again",
-        )
+    for name, place in columns.known.items():
+        target = TRIP_SCHEMA.field(name).type
+        if not _fits(found[place], target):
+            raise TripColumnError(
+                f"column {columns.names[place]} has a wrong type",
+                expected=EXPECTED[target],
+                got=str(found[place]),
+                where=where,
+                todo=DOWNLOAD_AGAIN,
+            )
 
 
-def cast_column(path: Path, column: str, values: pa.Array, first_row: int) -> pa.Array:
-    """Convert values to the event's type.
-
-    Args:
-        path: The file, for the error message.
-        column: Name of the TLC's column.
-        values: The file's values.
-        first_row: Row of the first value in the file, counted from 1.
-
-    Returns:
-        The converted values.
-
-    Raises:
-        TripValueError: A value does not fit the type; the message names the first such value.
-    """
-    target = TRIP_SCHEMA.field(column).type
-    try:
-        return _cast(values, target)
-    except pa.ArrowInvalid as error:
-        place = _first_failure(values, target)
-        raise TripValueError(
-            f"row {first_row + place}, column {column}, has a value of a wrong type",
-            expected=_ACCEPTED[target][1],
-            got=repr(values[place].as_py()),
-            where=str(path),
-            todo="correct the row, or download the month's file from the TLC again",
-        ) from error
-
-
-def _cast(values: pa.Array, target: pa.DataType) -> pa.Array:
-    if types.is_dictionary(values.type):
-        values = values.dictionary_decode()
-    if _is_text(values.type) and not types.is_string(target):
-        values = pc.utf8_trim_whitespace(values)
-    if types.is_timestamp(target):
-        if _is_text(values.type):
-            values = values.cast(pa.timestamp("ns"))
-        return pc.cast(values, options=_TRUNCATE_TIME)
-    if _is_text(values.type) and not types.is_string(target):
-        values = values.cast(pa.float64())
-    if types.is_floating(values.type):
-        values = _without_nan(values)
-    return values.cast(target)
-
-
-def _without_nan(values: pa.Array) -> pa.Array:
-    """Turn not-a-number into null, because pandas writes missing values as such; refuse infinity."""
-    if pc.any(pc.is_inf(values)).as_py():
-        message = "infinite value"
-        raise pa.ArrowInvalid(message)
-    return pc.if_else(pc.is_nan(values), None, values)
-
-
-def _first_failure(values: pa.Array, target: pa.DataType) -> int:
-    """Find the first value that cannot be cast, by bisection."""
-    low, high = 0, len(values)
-    while high - low > 1:
-        middle = (low + high) // 2
-        try:
-            _cast(values.slice(low, middle - low), target)
-        except pa.ArrowInvalid:
-            high = middle
-        else:
-            low = middle
-    return low
-
-
-def _is_text(found: pa.DataType) -> bool:
+def _fits(found: pa.DataType, target: pa.DataType) -> bool:
     if types.is_dictionary(found):
         found = found.value_type
-    return bool(types.is_string(found) or types.is_large_string(found) or types.is_string_view(found))
-
-
-def _is_number(found: pa.DataType) -> bool:
-    return bool(types.is_integer(found) or types.is_floating(found) or types.is_decimal(found))
-
-
-def _is_wall_clock(found: pa.DataType) -> bool:
-    return bool(types.is_timestamp(found) and found.tz is None)
-
-
-_ACCEPTED: Final[dict[pa.DataType, tuple[Callable[[pa.DataType], bool], str]]] = {
-    pa.int64(): (_is_number, "a whole number"),
-    pa.float64(): (_is_number, "a finite number"),
-    TIMESTAMP: (_is_wall_clock, "a date and time without time zone, YYYY-MM-DD HH:MM:SS"),
-    pa.string(): (_is_text, "text"),
-}
-"""For each type of the event: the check for types of a file that fit, and their description."""
+    if types.is_timestamp(target):
+        fits = types.is_date(found) or (types.is_timestamp(found) and found.tz is None)
+    else:
+        fits = is_number(found)
+    return bool(fits or is_text(found) or types.is_null(found))

@@ -15,11 +15,14 @@ import pyarrow as pa
 
 from generator.errors import TripFileEmptyError, TripFileError
 from generator.event_id import event_ids
-from generator.event_schema import TRIP_SCHEMA, TRIP_WITH_ID_SCHEMA
+from generator.event_schema import TRIP_WITH_ID_SCHEMA
 from generator.faults import FaultCount
 from generator.month import Month
-from generator.trip_columns import cast_column
-from generator.trip_format import open_format, unreadable
+from generator.trip_columns import DOWNLOAD_AGAIN
+from generator.trip_csv import CsvTrips
+from generator.trip_format import TripFormat, unreadable
+from generator.trip_parquet import ParquetTrips
+from generator.trip_rows import convert_rows
 
 FINGERPRINT_DIGITS: Final = 8
 """Number of hexadecimal digits of the file's SHA-256 in its trips' event ids."""
@@ -55,8 +58,8 @@ def choose_file(names: Sequence[str], month: Month, where: str) -> FileChoice | 
         TripFileError: A name looks like the month's file, but is not the TLC's.
     """
     wanted = [f"yellow_tripdata_{month}{suffix}" for suffix in SUFFIXES]
-    lookalike = re.compile(rf"yellow.*(?<!\d){month.year}[^0-9]*0?{month.number}(?!\d)", re.IGNORECASE | re.DOTALL)
-    misnamed = [name for name in sorted(names) if name not in wanted and lookalike.search(name)]
+    lookalike = re.compile(rf"(?=.*yellow).*(?<!\d){month.year}[^0-9]*0?{month.number}(?!\d)", re.IGNORECASE | re.DOTALL)
+    misnamed = [name for name in sorted(names) if name not in wanted and lookalike.match(name)]
     if misnamed:
         raise TripFileError(
             f"the name of a file looks like that of {month}'s trips, but is another",
@@ -90,27 +93,31 @@ class TripFile:
 
     def __init__(self, month: Month, path: Path, where: str = "") -> None:
         self.month = month
-        self.unknown_columns: dict[str, int] = {}
-        """Number of values in each of the file's columns that the event does not have."""
         self._path = path
         self._where = where or str(path)
-        self._format = open_format(path)
-        self.sha256 = _sha256(path)
-        self.events = sum(batch.num_rows for batch in self._trips())
+        self._format = _open_format(path, self._where)
+        self.sha256 = _sha256(path, self._where)
+        self.events = 0
+        self.unknown_columns = dict.fromkeys(self._format.match.unknown, 0)
+        """Number of values in each of the file's columns that the event does not have."""
+        for batch in self._trips():
+            self.events += batch.num_rows
+            for found in batch.column("unknown_columns").keys.value_counts().to_pylist():
+                self.unknown_columns[found["values"]] += found["counts"]
         if self.events == 0:
             raise TripFileEmptyError(
                 "the trip file is empty",
                 expected="trips",
                 got="columns without any row",
-                where=str(path),
-                todo="download the file again, or remove it to have the month synthesised",
+                where=self._where,
+                todo=DOWNLOAD_AGAIN,
             )
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Read the trips.
 
         Yields:
-            ``event_id`` and the TLC's columns.
+            ``event_id`` and the trip's columns.
         """
         first_row = 1
         for batch in self._trips():
@@ -123,29 +130,29 @@ class TripFile:
                 "the trip file changed while it was sent",
                 expected=f"{self.events} rows",
                 got=f"{first_row - 1}",
-                where=str(self._path),
+                where=self._where,
                 todo="materialize the month again",
             )
 
     def _trips(self) -> Iterator[pa.RecordBatch]:
-        first_row = 1
-        columns = self._format.columns
-        for batch in self._format.batches():
-            yield pa.RecordBatch.from_arrays(
-                [
-                    cast_column(self._path, field.name, batch.column(columns[field.name]), first_row)
-                    if field.name in columns
-                    else pa.nulls(batch.num_rows, field.type)
-                    for field in TRIP_SCHEMA
-                ],
-                schema=TRIP_SCHEMA,
+        for rows in self._format.rows():
+            yield convert_rows(self._where, self._format.match, rows)
+
+
+def _open_format(path: Path, where: str) -> TripFormat:
+    try:
+        if path.stat().st_size == 0:
+            raise TripFileEmptyError(
+                "the trip file is empty", expected="trips", got="0 bytes", where=where, todo=DOWNLOAD_AGAIN
             )
-            first_row += batch.num_rows
+        return ParquetTrips(path, where) if path.suffix == ".parquet" else CsvTrips(path, where)
+    except OSError as error:
+        raise unreadable(where, error) from error
 
 
-def _sha256(path: Path) -> str:
+def _sha256(path: Path, where: str) -> str:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise unreadable(path, error) from error
+        raise unreadable(where, error) from error
