@@ -181,10 +181,16 @@ class Sender:
         Args:
             key: The key.
             value: The value; None removes the record with this key.
+
+        Raises:
+            DeliveryError: The record was refused.
         """
-        self._producer.produce(
-            self._versions_topic, key=key, value=value, partition=PARTITION, on_delivery=self._record_delivered
-        )
+        try:
+            self._producer.produce(
+                self._versions_topic, key=key, value=value, partition=PARTITION, on_delivery=self._record_delivered
+            )
+        except KafkaException as error:
+            raise self._undelivered(error.args[0]) from error
         self._records_in_flight += 1
 
     def settle(self) -> None:
