@@ -16,6 +16,11 @@ URL = "s3://landing/yellow/"
 MODIFIED = "Sun, 29 Nov 2026 17:00:00 GMT"
 
 
+def landing_at(endpoint: str, url: str = URL, *, key: str = "reader", secret: str = "secret") -> LandingZone:  # noqa: S107  a test's
+    """Return a landing zone for the code under test."""
+    return LandingZone(url, endpoint=endpoint, region="us-east-1", access_key_id=key, secret_access_key=secret)
+
+
 @dataclass
 class FakeStore:
     """The part of an object store that the generator uses; it records every request for an object."""
@@ -43,9 +48,7 @@ class FakeStore:
     @property
     def landing(self) -> LandingZone:
         """The landing zone for the code under test."""
-        return LandingZone(
-            URL, endpoint=self.endpoint, region="us-east-1", access_key_id="reader", secret_access_key="secret"
-        )
+        return landing_at(self.endpoint)
 
     def put(self, name: str, content: bytes, **metadata: str) -> None:
         """Land a file; with the hash of its content, unless the test gives another one."""

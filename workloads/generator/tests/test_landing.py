@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 from containers import Minio
-from fake_store import URL, FakeStore
+from fake_store import URL, FakeStore, landing_at
 
 from generator.errors import (
     LandedFileChangedError,
@@ -13,7 +13,7 @@ from generator.errors import (
     LandingUnreachableError,
     TripFileError,
 )
-from generator.landing import LandedObject, LandingZone
+from generator.landing import LandedObject
 from generator.month import Month
 
 NAME = "yellow_tripdata_2024-01.parquet"
@@ -131,15 +131,13 @@ def test_a_refusal_names_the_credentials(store: FakeStore, tmp_path: Path, statu
 def test_an_object_store_that_fails_is_named_with_its_answer(store: FakeStore) -> None:
     """An error of the store is not one of the credentials."""
     store.answer = 500, b"<Error><Code>InternalError</Code></Error>"
-    with pytest.raises(LandingUnreachableError, match="InternalError.*S3_ENDPOINT"):
+    with pytest.raises(LandingUnreachableError, match=r"InternalError.*S3_ENDPOINT"):
         store.landing.find(MONTH)
 
 
 def test_an_object_store_that_is_down_is_named_with_the_reason() -> None:
     """The message has the address, the reason, and no page of debugging output."""
-    landing = LandingZone(
-        URL, endpoint="http://127.0.0.1:1", region="us-east-1", access_key_id="reader", secret_access_key="secret"
-    )
+    landing = landing_at("http://127.0.0.1:1")
     with pytest.raises(LandingUnreachableError, match=r"127.0.0.1:1\).*Connection refused; to do: look") as caught:
         landing.find(MONTH)
     assert len(str(caught.value)) < 700
@@ -148,14 +146,8 @@ def test_an_object_store_that_is_down_is_named_with_the_reason() -> None:
 def test_a_real_object_store_gives_what_the_stand_in_gives(minio: Minio, tmp_path: Path) -> None:
     """A reader of nothing but the landing zone gets the file with its metadata, and nothing else."""
 
-    def landing(url: str, secret: str) -> LandingZone:
-        return LandingZone(
-            url, endpoint=minio.endpoint, region="us-east-1", access_key_id=minio.reader, secret_access_key=secret
-        )
-
-    attributes = "origin=/home/me/a%20b"
-    minio.mc("pipe", "--attr", attributes, f"local/landing/yellow/{NAME}", stdin=CONTENT)
-    zone = landing(URL, minio.reader_password)
+    minio.mc("pipe", "--attr", "origin=/home/me/a%20b", f"local/landing/yellow/{NAME}", stdin=CONTENT)
+    zone = landing_at(minio.endpoint, key=minio.reader, secret=minio.reader_password)
     landed = zone.find(MONTH)
     assert landed is not None
     copy = zone.download(landed, tmp_path)
@@ -169,4 +161,4 @@ def test_a_real_object_store_gives_what_the_stand_in_gives(minio: Minio, tmp_pat
         zone.download(landed, tmp_path)
     for url, secret in ((URL, "wrong"), ("s3://warehouse/", minio.reader_password), ("s3://none/", "wrong")):
         with pytest.raises(LandingAccessError):
-            landing(url, secret).find(MONTH)
+            landing_at(minio.endpoint, url, key=minio.reader, secret=secret).find(MONTH)

@@ -112,7 +112,10 @@ def test_a_version_in_one_transaction_is_current_and_leaves_no_progress(kafka: M
 def test_each_transaction_but_the_last_records_the_progress(kafka: MockKafka) -> None:
     """Until the last one, the month has no valid version."""
     send(kafka, source_of(250), 100)
-    keys = [(record.key(), json.loads(value) if (value := record.value()) else None) for record in kafka.read_all(VERSIONS_TOPIC)]
+    keys = [
+        (record.key(), json.loads(value) if (value := record.value()) else None)
+        for record in kafka.read_all(VERSIONS_TOPIC)
+    ]
     assert [key for key, _ in keys] == [b"2024-01/sending", b"2024-01/sending", b"2024-01", b"2024-01/sending"]
     assert [value["events_sent"] for _, value in keys[:2] if value] == [100, 200]
     assert all(value is None or "completed_at" not in value for key, value in keys if b"/" in (key or b""))
@@ -183,6 +186,6 @@ def test_a_source_with_fewer_trips_than_it_says_never_becomes_current(
             yield batch.slice(0, 100)
 
     monkeypatch.setattr(SyntheticTrips, "batches", cut)
-    with pytest.raises(DeliveryError, match="numbers of events disagree.*expected 120 .*got 100 produced"):
+    with pytest.raises(DeliveryError, match=r"numbers of events disagree.*expected 120 .*got 100 produced"):
         send(kafka, source_of(120), 50)
     assert records_of(kafka).current is None

@@ -84,7 +84,9 @@ def test_trips_that_were_sent_before_are_skipped_whatever_the_batches() -> None:
     """An attempt goes on in the middle of a batch."""
     stream = TripStream(batches(3, 12_345, 5))
     stream.skip(12_346)
-    assert [number for chunk in stream.take(100) for number in chunk.column(0).to_pylist()] == list(range(12_346, 12_353))
+    assert [number for chunk in stream.take(100) for number in chunk.column(0).to_pylist()] == list(
+        range(12_346, 12_353)
+    )
 
 
 def test_batches_are_a_transaction_each_with_pauses_between_and_none_at_the_end() -> None:

@@ -126,7 +126,6 @@ def test_records_are_settled_before_the_commit_and_counted_as_no_events(kafka: M
 def test_a_record_that_is_refused_aborts_the_transaction(kafka: MockKafka) -> None:
     """Events without their record would be sent again, and never be valid."""
     with sender_of(kafka) as sender, pytest.raises(DeliveryError, match="too large"), sender.transaction():
-        sender.send([b"a"], [b"b"])
         sender.send_record(b"2024-01", TOO_LARGE)
     assert sender.committed == 0
 

@@ -89,8 +89,11 @@ class Broker:
         Raises:
             BrokerError: The broker does not answer, or has no such topic.
         """
-        request = self.admin.describe_topics(TopicCollection([topic]), request_timeout=ANSWER_TIMEOUT_S)
-        description = self.answer(request[topic], f"topic {topic} cannot be described")
+        topics = TopicCollection([topic])
+        description = self.request(
+            lambda: self.admin.describe_topics(topics, request_timeout=METADATA_WAIT_S)[topic],
+            f"topic {topic} cannot be described",
+        )
         return str(description.topic_id).translate(str.maketrans("+/", "-_"))
 
     def end_offset(self, topic: str, partition: int) -> int:
@@ -107,30 +110,30 @@ class Broker:
             BrokerError: The broker does not answer, or has no such partition.
         """
         place = TopicPartition(topic, partition)
-        request = self.admin.list_offsets(
-            {place: OffsetSpec.latest()},  # type: ignore[no-untyped-call]  # not annotated
-            isolation_level=IsolationLevel.READ_UNCOMMITTED,
-            request_timeout=ANSWER_TIMEOUT_S,
+        wanted = {place: OffsetSpec.latest()}  # type: ignore[no-untyped-call]  # not annotated
+        uncommitted = IsolationLevel.READ_UNCOMMITTED
+        answer = self.request(
+            lambda: self.admin.list_offsets(wanted, isolation_level=uncommitted, request_timeout=METADATA_WAIT_S)[
+                place
+            ],
+            f"the end of topic {topic} cannot be read",
         )
-        return int(self.answer(request[place], f"the end of topic {topic} cannot be read").offset)
+        return int(answer.offset)
 
-    def answer(self, future: "Future[Any]", otherwise: str) -> Any:
-        """Wait for the answer to a request of an ``AdminClient``.
+    def request(self, send: Callable[[], "Future[Any]"], otherwise: str) -> Any:
+        """Send a request with an ``AdminClient``, again while its failure is one that may pass.
 
         Args:
-            future: The request, which has a time-out of its own.
-            otherwise: The start of the error message if it fails.
+            send: Sends the request, with ``METADATA_WAIT_S`` as its time-out.
+            otherwise: The start of the error message if it never succeeds.
 
         Returns:
             The answer.
 
         Raises:
-            BrokerError: The request failed.
+            BrokerError: The request did not succeed in time, or failed permanently.
         """
-        try:
-            return future.result()
-        except KafkaException as error:
-            raise self._failed(otherwise, ANSWER_TIMEOUT_S, error.args[0]) from error
+        return self.insist(self.admin, lambda: send().result(), timeout_s=ANSWER_TIMEOUT_S, otherwise=otherwise)
 
     @cached_property
     def admin(self) -> AdminClient:
@@ -162,8 +165,7 @@ class Broker:
             except KafkaException as error:
                 client.poll(RETRY_WAIT_S)
                 reason = error.args[0]
-                passing = reason.retriable() or reason.code() in {KafkaError._TRANSPORT, KafkaError._TIMED_OUT}  # noqa: SLF001  they have no public names
-                if not passing or time.monotonic() >= deadline:
+                if not (reason.retriable() or reason.code() in PASSING) or time.monotonic() >= deadline:
                     raise self._failed(otherwise, timeout_s, reason) from error
 
     def _failed(self, what: str, timeout_s: float, reason: KafkaError) -> BrokerError:
@@ -192,6 +194,11 @@ FENCED: Final = frozenset(
     {KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED}  # noqa: SLF001  no public name
 )
 """The codes of a producer that a later one with the same transactional id has replaced."""
+
+PASSING: Final = frozenset(
+    {KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._NOENT}  # noqa: SLF001  no public name
+)
+"""The codes of failures that may pass, besides those that librdkafka calls retriable; the last: no leader is known."""
 
 LOOK_AT_BROKER: Final = (
     "look at the broker's container and its logs (service kafka of the compose stack) and check "

@@ -9,7 +9,7 @@ from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined]  
 from confluent_kafka.cimpl import NewTopic
 from dagster_pipes import PipesContext
 
-from generator.broker import ANSWER_TIMEOUT_S, Broker
+from generator.broker import ANSWER_TIMEOUT_S, METADATA_WAIT_S, Broker
 from generator.errors import TopicError
 from generator.request import read_topics_request
 
@@ -100,8 +100,10 @@ def _count_partitions(broker: Broker, topic: str, known: Mapping[str, int]) -> i
 def _check_versions(broker: Broker, topic: str, partitions: int) -> None:
     """Check that an existing topic keeps the last record of each month, in order."""
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
-    request = broker.admin.describe_configs([resource], request_timeout=ANSWER_TIMEOUT_S)
-    settings = broker.answer(request[resource], f"the settings of topic {topic} cannot be read")
+    settings = broker.request(
+        lambda: broker.admin.describe_configs([resource], request_timeout=METADATA_WAIT_S)[resource],
+        f"the settings of topic {topic} cannot be read",
+    )
     policy = settings["cleanup.policy"].value
     if policy == VERSIONS_SETTINGS["cleanup.policy"] and partitions == VERSIONS_PARTITIONS:
         return

@@ -16,9 +16,7 @@ NAME_COLUMNS: Final = {"VendorID": "vendor_name", "payment_type": "payment_name"
 """Columns that hold numbers in some years and texts in others, and the event's column for the texts."""
 
 FILE_COLUMNS: Final = tuple(
-    name
-    for name in TRIP_SCHEMA.names
-    if name not in {*NAME_COLUMNS.values(), "unknown_columns", "values_out_of_range"}
+    name for name in TRIP_SCHEMA.names if name not in {*NAME_COLUMNS.values(), "unknown_columns", "values_out_of_range"}
 )
 """The event's columns that a file may have."""
 

@@ -58,7 +58,9 @@ def choose_file(names: Sequence[str], month: Month, where: str) -> FileChoice | 
         TripFileError: A name looks like the month's file, but is not the TLC's.
     """
     wanted = [f"yellow_tripdata_{month}{suffix}" for suffix in SUFFIXES]
-    lookalike = re.compile(rf"(?=.*yellow).*(?<!\d){month.year}[^0-9]*0?{month.number}(?!\d)", re.IGNORECASE | re.DOTALL)
+    lookalike = re.compile(
+        rf"(?=.*yellow).*(?<!\d){month.year}[^0-9]*0?{month.number}(?!\d)", re.IGNORECASE | re.DOTALL
+    )
     misnamed = [name for name in sorted(names) if name not in wanted and lookalike.match(name)]
     if misnamed:
         raise TripFileError(

@@ -127,7 +127,11 @@ def as_text(values: pa.Array) -> pa.StringArray:
 
 def _has_text_form(found: pa.DataType) -> bool:
     return bool(
-        types.is_temporal(found) or types.is_boolean(found) or is_number(found) or is_text(found) or types.is_null(found)
+        types.is_temporal(found)
+        or types.is_boolean(found)
+        or is_number(found)
+        or is_text(found)
+        or types.is_null(found)
     )
 
 
