@@ -1,4 +1,4 @@
-"""Fixtures at the boundary: a broker inside librdkafka, a registry and an object store behind HTTP, a host's Pipes files.
+"""Fixtures at the boundary: a broker inside librdkafka, a registry and a store behind HTTP, a host's Pipes files.
 
 Where these stand-ins do not do what the real ones do, tests take a broker or an object store in a container.
 """

@@ -145,7 +145,6 @@ def test_an_object_store_that_is_down_is_named_with_the_reason() -> None:
 
 def test_a_real_object_store_gives_what_the_stand_in_gives(minio: Minio, tmp_path: Path) -> None:
     """A reader of nothing but the landing zone gets the file with its metadata, and nothing else."""
-
     minio.mc("pipe", "--attr", "origin=/home/me/a%20b", f"local/landing/yellow/{NAME}", stdin=CONTENT)
     zone = landing_at(minio.endpoint, key=minio.reader, secret=minio.reader_password)
     landed = zone.find(MONTH)
