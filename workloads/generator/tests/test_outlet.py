@@ -126,15 +126,19 @@ def test_each_transaction_but_the_last_records_the_progress(kafka: MockKafka) ->
     assert keys_sent(kafka) == keys_of(source_of(250))
 
 
-@pytest.mark.parametrize("kill_after", [1, 2])
-def test_a_killed_attempt_goes_on_after_its_last_commit(kafka: MockKafka, kill_after: int) -> None:
-    """Each event is sent once, and the offsets span both attempts."""
+@pytest.mark.parametrize("attempts", [[1], [2], [1, 1]])
+def test_a_killed_attempt_goes_on_after_its_last_commit(kafka: MockKafka, attempts: list[int]) -> None:
+    """Each event is sent once, and the offsets span all attempts."""
     source = source_of(250)
-    with pytest.raises(Killed):
-        send(kafka, source, 100, kill_after=kill_after)
-    assert records_of(kafka).current is None
+    for transactions in attempts:
+        with pytest.raises(Killed):
+            send(kafka, source, 100, kill_after=transactions)
+    records = records_of(kafka)
+    assert records.current is None
+    assert records.sending is not None
+    assert records.sending.offsets == spans(kafka)
     outlet = send(kafka, source, 30)
-    assert outlet.resumed == 100 * kill_after
+    assert outlet.resumed == 100 * sum(attempts)
     assert outlet.sender.committed == 250 - outlet.resumed
     assert keys_sent(kafka) == keys_of(source)
     records = records_of(kafka)

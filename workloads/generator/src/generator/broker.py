@@ -78,13 +78,13 @@ class Broker:
         return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
 
     def topic_id(self, topic: str) -> str:
-        """Return the id of an existing topic, as Kafka's own tools write it: URL-safe base64, unlike the client.
+        """Return the id of an existing topic.
 
         Args:
             topic: The topic's name.
 
         Returns:
-            The id; another one after the topic was deleted and created again.
+            The id, as ``spell_topic_id`` writes it; another one after the topic was deleted and created again.
 
         Raises:
             BrokerError: The broker does not answer, or has no such topic.
@@ -94,7 +94,7 @@ class Broker:
             lambda: self.admin.describe_topics(topics, request_timeout=METADATA_WAIT_S)[topic],
             f"topic {topic} cannot be described",
         )
-        return str(description.topic_id).translate(str.maketrans("+/", "-_"))
+        return spell_topic_id(description.topic_id)
 
     def end_offset(self, topic: str, partition: int) -> int:
         """Return the offset after the last record, whether that is committed or not.
@@ -194,6 +194,12 @@ FENCED: Final = frozenset(
     {KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED}  # noqa: SLF001  no public name
 )
 """The codes of a producer that a later one with the same transactional id has replaced."""
+
+
+def spell_topic_id(uuid: object) -> str:
+    """Return a topic's id as Kafka's own tools write it, in URL-safe base64, unlike confluent-kafka."""
+    return str(uuid).translate(str.maketrans("+/", "-_"))
+
 
 PASSING: Final = frozenset(
     {KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._NOENT}  # noqa: SLF001  no public name
