@@ -24,7 +24,7 @@ from confluent_kafka import Message, Producer
 from containers import Minio, RealKafka, read_topic, run_kafka, run_minio
 from dagster_pipes import PipesContext, PipesDefaultContextLoader, PipesDefaultMessageWriter, PipesMappingParamsLoader
 from fake_store import FakeStore, serve_store
-from trip_files import MONTH, ROWS, Write
+from trip_files import MONTH, ROWS, TLC_COLUMNS, Write
 
 from generator.broker import Broker
 from generator.synthesis import SyntheticTrips
@@ -243,7 +243,7 @@ def host(tmp_path: Path) -> HostFiles:
 def trips() -> pa.Table:
     """Trips in the types that the TLC's Parquet files have."""
     table = pa.Table.from_batches(SyntheticTrips(MONTH, seed=1, events=ROWS).batches())
-    return table.drop_columns(["event_id"])
+    return table.select(TLC_COLUMNS)
 
 
 @pytest.fixture(params=["parquet", "csv"])

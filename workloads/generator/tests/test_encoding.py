@@ -15,6 +15,7 @@ from generator.synthesis import SyntheticTrips
 
 PARSED_SCHEMA = fastavro.parse_schema(json.loads(AVRO_SCHEMA))
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+MAPS = ("unknown_columns", "values_out_of_range")
 MAX_LONG = 2**63 - 1
 MIN_LONG = -(2**63)
 
@@ -28,6 +29,8 @@ def written_by_fastavro(events: pa.RecordBatch, schema_id: int) -> list[bytes]:
         for name in times:
             if row[name] is not None:
                 row[name] = EPOCH + dt.timedelta(milliseconds=row[name])
+        for name in MAPS:
+            row[name] = None if row[name] is None else dict(row[name])
         message = io.BytesIO()
         message.write(struct.pack(">bI", 0, schema_id))
         fastavro.schemaless_writer(message, PARSED_SCHEMA, row)
@@ -50,7 +53,10 @@ def test_synthetic_trips_are_encoded_as_fastavro_encodes_them() -> None:
     (trips,) = SyntheticTrips(Month(2024, 1), seed=3, events=1000).batches()
     event_id, *columns = trips.columns
     sent_at = pa.array(range(1_700_000_000_000, 1_700_000_001_000)).cast(EVENT_SCHEMA.field("sent_at").type)
-    events = pa.RecordBatch.from_arrays([event_id, pa.repeat("2024-01", 1000), sent_at, *columns], schema=EVENT_SCHEMA)
+    version = pa.repeat("seed-3-events-1000.01234567", 1000)
+    events = pa.RecordBatch.from_arrays(
+        [event_id, pa.repeat("2024-01", 1000), sent_at, *columns, version], schema=EVENT_SCHEMA
+    )
     assert Encoder(123_456).encode(events) == written_by_fastavro(events, 123_456)
 
 
@@ -73,6 +79,40 @@ def test_texts_of_unequal_length_are_encoded_as_fastavro_encodes_them() -> None:
     texts = ["", "N", "Zürich", None, "日本", "x" * 200, ""]
     events = events_of([{"store_and_fwd_flag": text, "event_id": text or "id"} for text in texts])
     assert Encoder(1).encode(events) == written_by_fastavro(events, 1)
+
+
+@pytest.mark.parametrize("shown", [slice(None), slice(2, 6), slice(3, 4)])
+def test_maps_are_encoded_as_fastavro_encodes_them(shown: slice) -> None:
+    """The cases are null, empty, several entries, more than fit one byte of a length, and parts of a batch."""
+    maps: list[Any] = [
+        None,
+        {"surge_fee_2026": "0.5"},
+        {},
+        {"a": "", "": "b", "Zürich": "日本", "long": "x" * 20_000},
+        {f"column {number}": str(number) for number in range(100)},
+        None,
+        {"a": "1"},
+    ]
+    rows = [{"unknown_columns": texts, "values_out_of_range": maps[-1 - place]} for place, texts in enumerate(maps)]
+    events = events_of(rows)[shown]
+    assert Encoder(1).encode(events) == written_by_fastavro(events, 1)
+
+
+def test_a_map_with_a_null_in_the_place_of_a_value_is_refused() -> None:
+    """The map's type has no null, so any encoding would be an unreadable record."""
+    with pytest.raises(ValueError, match="1 nulls"):
+        Encoder(1).encode(events_of([{"unknown_columns": {"a": "1", "b": None}}]))
+
+
+def test_one_long_text_among_many_rows_takes_little_memory() -> None:
+    """Each row of a matrix is as wide as the longest text; 5,000 rows would take 2.5 GB."""
+    rows: list[dict[str, Any]] = [{"store_and_fwd_flag": "N"}] * 5000
+    rows[1234] = {"store_and_fwd_flag": "x" * 500_000}
+    encoder = Encoder(1)
+    messages = encoder.encode(events_of(rows))
+    assert [len(message) for message in messages].index(max(map(len, messages))) == 1234
+    assert messages[:2] + messages[-1:] == Encoder(1).encode(events_of(rows[:2] + rows[-1:]))
+    assert len(encoder._scratch) < 200_000_000
 
 
 def test_a_row_without_any_value_is_encoded_as_fastavro_encodes_it() -> None:

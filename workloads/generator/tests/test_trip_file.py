@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from trip_files import MONTH, ROWS, Write, read, refused
+from trip_files import MONTH, ROWS, TLC_COLUMNS, Write, read, refused
 
 from generator.errors import (
     TripFileCutOffError,
@@ -15,9 +15,8 @@ from generator.errors import (
     TripValueError,
 )
 from generator.event_schema import TRIP_SCHEMA, TRIP_WITH_ID_SCHEMA
-from generator.month import Month
-from generator.trip_file import TripFile, choose_file
-from generator.trip_format import BATCH_ROWS
+from generator.trip_file import FileChoice, TripFile, choose_file
+from generator.trip_parquet import BATCH_ROWS
 
 
 def test_a_file_yields_its_trips_with_ids_of_month_content_and_row(trips: pa.Table, write: Write) -> None:
@@ -25,8 +24,11 @@ def test_a_file_yields_its_trips_with_ids_of_month_content_and_row(trips: pa.Tab
     path = write(trips)
     found = read(path)
     assert found.schema == TRIP_WITH_ID_SCHEMA
-    assert found.drop_columns(["event_id"]).equals(trips.cast(TRIP_SCHEMA))
+    assert found.select(TLC_COLUMNS).equals(trips)
+    for column in set(TRIP_SCHEMA.names) - set(TLC_COLUMNS):
+        assert found[column].null_count == ROWS
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    assert TripFile(MONTH, path).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert found["event_id"][0].as_py() == f"2019-01.{digest}.000000001"
     assert found["event_id"][ROWS - 1].as_py() == f"2019-01.{digest}.000000300"
 
@@ -34,7 +36,7 @@ def test_a_file_yields_its_trips_with_ids_of_month_content_and_row(trips: pa.Tab
 def test_a_file_knows_how_many_trips_it_has_and_adds_no_faults(trips: pa.Table, write: Write) -> None:
     """A replay sends each trip of the file once."""
     file = TripFile(MONTH, write(trips))
-    assert (file.events, file.faults, file.kind) == (ROWS, (0, 0), "file")
+    assert (file.events, file.faults, file.source) == (ROWS, (0, 0), "tlc_file")
 
 
 def test_a_file_without_a_byte_is_empty(trips: pa.Table, write: Write) -> None:
@@ -76,29 +78,6 @@ def test_damage_in_the_middle_of_a_parquet_file_is_found_before_its_first_trip(t
     refused(path, TripFileUnreadableError)
 
 
-def test_a_csv_line_with_too_few_values_is_named(trips: pa.Table, tmp_path: Path) -> None:
-    """The line's number is needed to find it in an editor."""
-    path = tmp_path / "yellow_tripdata_2019-01.csv"
-    pyarrow.csv.write_csv(trips, path)
-    lines = path.read_text().splitlines()
-    lines[100] = "1,2019-01-01 00:00:00"
-    path.write_text("\n".join(lines) + "\n")
-    text = refused(path, TripValueError)
-    assert "line 101 has a wrong number of values" in text
-    assert "expected 19; got 2" in text
-
-
-def test_a_csv_with_windows_line_ends_a_byte_order_mark_and_blank_lines_is_read(
-    trips: pa.Table, tmp_path: Path
-) -> None:
-    """Spreadsheets write such files, and so did the TLC sometimes."""
-    path = tmp_path / "yellow_tripdata_2019-01.csv"
-    pyarrow.csv.write_csv(trips, path)
-    lines = path.read_text().splitlines()
-    path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join([lines[0], "", *lines[1:], ""]).encode())
-    assert read(path).drop_columns(["event_id"]).equals(trips.cast(TRIP_SCHEMA))
-
-
 def test_a_file_that_changes_while_it_is_sent_is_an_error(trips: pa.Table, write: Write) -> None:
     """The event ids name the content that was checked."""
     file = TripFile(MONTH, write(trips))
@@ -115,22 +94,65 @@ def test_a_file_that_cannot_be_read_is_refused(trips: pa.Table, write: Write) ->
     assert "No such file" in refused(path, TripFileUnreadableError)
 
 
-def test_the_months_file_is_found_and_parquet_preferred(tmp_path: Path) -> None:
-    """A month has one source."""
-    assert choose_file(tmp_path, MONTH) is None
-    csv_file = tmp_path / "yellow_tripdata_2019-01.csv"
-    csv_file.touch()
-    assert choose_file(tmp_path, MONTH) == csv_file
-    parquet_file = tmp_path / "yellow_tripdata_2019-01.parquet"
-    parquet_file.touch()
-    assert choose_file(tmp_path, MONTH) == parquet_file
-    assert choose_file(tmp_path, Month(2019, 2)) is None
+@pytest.mark.parametrize(
+    ("names", "chosen", "said"),
+    [
+        (["yellow_tripdata_2019-01.csv.gz"], "yellow_tripdata_2019-01.csv.gz", ""),
+        (["yellow_tripdata_2019-01.csv", "yellow_tripdata_2019-01.parquet"], "yellow_tripdata_2019-01.parquet", ".csv"),
+        (["yellow_tripdata_2019-01.csv.gz", "yellow_tripdata_2019-01.csv"], "yellow_tripdata_2019-01.csv", ".csv.gz"),
+    ],
+)
+def test_the_months_file_is_chosen_and_a_choice_is_said(names: list[str], chosen: str, said: str) -> None:
+    """A month has one source, the Parquet file rather than the csv file, and the log names the file not taken."""
+    choice = choose_file([*names, "yellow_tripdata_2019-02.parquet", "green_tripdata_2019-01.csv"], MONTH, "s3://x/")
+    assert choice is not None
+    assert choice.name == chosen
+    note = f"2019-01 is read from {chosen}, not from yellow_tripdata_2019-01{said}"
+    assert choice == FileChoice(chosen, note if said else "")
 
 
-def test_a_missing_folder_is_an_error_and_not_an_empty_folder(tmp_path: Path) -> None:
-    """Otherwise a mistyped folder would silently lead to a synthetic month."""
-    with pytest.raises(TripFileUnreadableError, match=f"{tmp_path / 'nowhere'}.*No such file.*to do:"):
-        choose_file(tmp_path / "nowhere", MONTH)
+def test_a_month_without_a_file_has_none() -> None:
+    """Other months, services and documents are not taken for it, whatever their digits."""
+    others = ["yellow_tripdata_2019-10.parquet", "yellow_tripdata_2019-11 (1).csv", "green_tripdata_2019-01.parquet"]
+    others += ["yellow_tripdata_2019-12.csv", "yellow_tripdata_2018-01.parquet", "readme.txt", "fhv_2019-01.csv"]
+    assert choose_file(others, MONTH, "s3://x/") is None
+    assert choose_file([], MONTH, "s3://x/") is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "yellow_tripdata_2019-01 (1).parquet",
+        "yellow_tripdata_2019-01.PARQUET",
+        "Yellow_Tripdata_2019-01.csv",
+        "yellow_tripdata_2019-1.parquet",
+        "yellow_tripdata_201901.csv",
+        "yellow_tripdata_2019_01.parquet",
+        "yellow_tripdata_2019-01.parquet.crdownload",
+        "yellow_tripdata_2019-01.csv.zip",
+        "yellow_tripdata_2019-01-15.csv",
+        "2019/yellow_tripdata_2019-01.parquet",
+        "2019/01/yellow.parquet",
+        "2019/yellow_tripdata_01.parquet",
+        " yellow_tripdata_2019-01.parquet",
+    ],
+)
+@pytest.mark.parametrize("others", [[], ["yellow_tripdata_2019-01.parquet"]])
+def test_a_name_that_looks_like_the_months_file_is_named(name: str, others: list[str]) -> None:
+    """Passing over it would send another month than the one that its owner put there."""
+    with pytest.raises(TripFileError, match=r"s3://landing/yellow/.*expected yellow_tripdata_2019-01.parquet") as caught:
+        choose_file([*others, name], MONTH, "s3://landing/yellow/")
+    assert repr(name) in str(caught.value)
+    assert "to do: give the month's file its name" in str(caught.value)
+
+
+def test_errors_name_the_file_as_its_owner_does(tmp_path: Path) -> None:
+    """The file that is read is a copy, at a path that means nothing to anyone."""
+    path = tmp_path / "yellow_tripdata_2019-01.parquet"
+    path.write_bytes(b"")
+    with pytest.raises(TripFileEmptyError, match=r"\(s3://landing/yellow/a.parquet\)") as caught:
+        TripFile(MONTH, path, where="s3://landing/yellow/a.parquet")
+    assert str(tmp_path) not in str(caught.value)
 
 
 def test_a_file_comes_in_small_batches_however_large_a_row_group_is(trips: pa.Table, tmp_path: Path) -> None:

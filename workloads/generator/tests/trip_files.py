@@ -13,6 +13,12 @@ from generator.trip_file import TripFile
 
 MONTH = Month(2019, 1)
 ROWS = 300
+TLC_COLUMNS = (
+    "VendorID tpep_pickup_datetime tpep_dropoff_datetime passenger_count trip_distance RatecodeID store_and_fwd_flag "
+    "PULocationID DOLocationID payment_type fare_amount extra mta_tax tip_amount tolls_amount improvement_surcharge "
+    "total_amount congestion_surcharge Airport_fee"
+).split()
+"""The columns of files of 2023 and 2024."""
 
 Write = Callable[[pa.Table], Path]
 
@@ -20,6 +26,11 @@ Write = Callable[[pa.Table], Path]
 def read(path: Path) -> pa.Table:
     """Read a file as the step does."""
     return pa.Table.from_batches(TripFile(MONTH, path).batches())
+
+
+def replaced(trips: pa.Table, column: str, values: pa.Array) -> pa.Table:
+    """Return the trips with other values in a column."""
+    return trips.set_column(trips.schema.get_field_index(column), column, values)
 
 
 def refused(path: Path, kind: type[TripFileError]) -> str:

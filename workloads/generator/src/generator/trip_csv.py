@@ -77,7 +77,7 @@ class CsvTrips:
         self._header = self._read_header()
         self._line_break = b"\n" if self._header.endswith(b"\n") else b"\r"
         try:
-            self._names = next(csv.reader([self._header.decode("utf-8-sig")]), [])
+            self._names = next(csv.reader([self._header.decode("utf-8-sig")], skipinitialspace=True), [])
         except (UnicodeDecodeError, csv.Error) as error:
             raise unreadable(where, error) from error
         self.match = match_columns(where, self._names)

@@ -51,15 +51,14 @@ def convert_times(values: pa.Array) -> Converted:
     received = as_text(values)
     for trimmed in (False, True):
         text = trim(received, NO_TIME) if trimmed else received
-        # Arrow refuses a finer fraction than the unit, and nanoseconds would not reach beyond 2262.
-        for unit in ("ms", "us"):
-            try:
-                found = _to_milliseconds(text.cast(pa.timestamp(unit)))
-            except pa.ArrowInvalid:
-                continue
-            if found.out_of_range is None:
-                return found
-            return Converted(found.values, pc.if_else(pc.is_valid(found.out_of_range), received, None))
+        try:
+            # Arrow refuses a finer fraction than the unit; nanoseconds would not reach beyond 2262.
+            found = _to_milliseconds(text.cast(pa.timestamp("us")))
+        except pa.ArrowInvalid:
+            continue
+        if found.out_of_range is None:
+            return found
+        return Converted(found.values, pc.if_else(pc.is_valid(found.out_of_range), received, None))
     return parse_texts(received, TIMESTAMP, _parse, missing=NO_TIME)
 
 

@@ -73,14 +73,16 @@ def parse_texts(
     Raises:
         WrongKindError: A text is of a wrong kind.
     """
-    distinct = trim(received, missing).dictionary_encode()
+    distinct = received.dictionary_encode()
     parsed: list[Any] = []
     too_large: list[int] = []
     wrong: list[int] = []
     for place, text in enumerate(distinct.dictionary.to_pylist()):
         parsed.append(None)
+        if text.strip().lower() in missing:
+            continue
         try:
-            parsed[-1] = parse(text)
+            parsed[-1] = parse(text.strip())
         except OutOfRangeError:
             too_large.append(place)
         except ValueError:
@@ -116,6 +118,8 @@ def as_text(values: pa.Array) -> pa.StringArray:
     Args:
         values: Values of any type. Binary values become hexadecimal digits, nested ones JSON.
     """
+    if types.is_dictionary(values.type):
+        values = values.dictionary_decode()
     if types.is_string(values.type):
         return values
     if types.is_floating(values.type):
@@ -136,7 +140,7 @@ def _has_text_form(found: pa.DataType) -> bool:
 
 
 def _spell(value: Any) -> str:
-    return value.hex() if isinstance(value, bytes) else json.dumps(value, default=str)
+    return value.hex() if isinstance(value, bytes) else json.dumps(value, default=str, ensure_ascii=False)
 
 
 def without_nan(values: pa.DoubleArray) -> pa.DoubleArray:
