@@ -44,8 +44,6 @@ class VersionOutlet:
     ) -> None:
         self.sender = sender
         self.version = version
-        self.complete = False
-        """Whether the month's record was committed."""
         self.resumed = 0
         """Number of events that earlier attempts committed."""
         self._resumed_offsets: Offsets = {}
@@ -68,12 +66,10 @@ class VersionOutlet:
             yield
             # The offsets are known once all events are acknowledged.
             self.sender.settle()
-            last = self.resumed + self.sender.produced == self.version.events
-            if last:
+            if self.resumed + self.sender.produced == self.version.events:
                 self._record_completion()
             elif self.sender.produced > produced_before:
                 self._record_progress()
-        self.complete = last
 
     def send(self, trips: Iterator[pa.RecordBatch]) -> None:
         """Encode trips with the time of sending, and pass them to the sender."""
