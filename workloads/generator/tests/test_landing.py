@@ -76,7 +76,9 @@ def test_a_file_that_changes_while_it_is_downloaded_is_an_error(store: FakeStore
     store.put(NAME, CONTENT)
     landed = found(store)
     store.before_get = lambda number: store.put(NAME, CONTENT[::-1]) if number == 2 else None
-    with pytest.raises(LandedFileChangedError, match=rf"{URL}{NAME} changed.*got another one.*materialize again"):
+    with pytest.raises(
+        LandedFileChangedError, match=rf"{URL}{NAME} changed before.*got another one.*materialize again"
+    ):
         store.landing.download(landed, tmp_path)
 
 
@@ -87,7 +89,7 @@ def test_a_file_that_vanishes_is_an_error(store: FakeStore, tmp_path: Path, afte
     store.put(NAME, CONTENT)
     landed = found(store)
     store.before_get = lambda number: store.objects.clear() if number == after else None
-    with pytest.raises(LandedFileChangedError, match="got no object"):
+    with pytest.raises(LandedFileChangedError, match=r"vanished before.*got no object"):
         store.landing.download(landed, tmp_path)
 
 

@@ -33,7 +33,7 @@ RETRIES: Final = 2
 RETRY_TIMEOUT: Final = timedelta(seconds=10)
 
 _STATUS: Final = re.compile(r"status code: (\d{3})")
-_CAUSE: Final = re.compile(r'message: "([^"]+)"')
+_CAUSE: Final = re.compile(r'(?:message: |error: )"([^"]+)"')
 _REFUSED: Final = {"401", "403", "404"}
 
 _log = logging.getLogger(__name__)
@@ -171,12 +171,13 @@ class LandingZone:
                 result = obstore.get(self._store, landed.name, options=options)
                 part = {str(name): value for name, value in result.attributes.items()}, bytes(result.bytes())
             except (PreconditionError, FileNotFoundError) as error:
+                gone = isinstance(error, FileNotFoundError)
                 raise LandedFileChangedError(
-                    f"{self.url}{landed.name} changed while it was downloaded",
+                    f"{self.url}{landed.name} {'vanished' if gone else 'changed'} before it was downloaded whole",
                     expected=f"the object with the ETag {landed.e_tag}",
-                    got="no object" if isinstance(error, FileNotFoundError) else "another one",
+                    got="no object" if gone else "another one",
                     where=f"object store {self._endpoint}",
-                    todo="wait until the upload is over, then materialize again",
+                    todo="look at who lands files there; when it is done, materialize again",
                 ) from error
             except (BaseError, OSError) as error:
                 raise self._failed(f"{self.url}{landed.name} cannot be read", error) from error
@@ -200,7 +201,8 @@ class LandingZone:
 
     def _failed(self, what: str, error: Exception) -> LandingError:
         text = str(error)
-        summary = text.partition("\n")[0]
+        # The first line says which request failed, then how; the rest is a dump, which may have the cause.
+        summary = text.partition("\n")[0].rpartition(" - ")[2]
         where = f"object store {self._endpoint}"
         status = _STATUS.search(text)
         if isinstance(error, (PermissionDeniedError, UnauthenticatedError)) or (status and status[1] in _REFUSED):
