@@ -46,11 +46,15 @@ def money(amounts: Iterable[float | None]) -> Decimal:
     return sum((Decimal(str(round(amount or 0.0, 2))) for amount in amounts), Decimal(0))
 
 
-def write_csv(trips: pa.Table, path: Path, *, end: str = "\n", trailing: str = "", second_line: str | None = None) -> None:
+def write_csv(
+    trips: pa.Table, path: Path, *, end: str = "\n", trailing: str = "", second_line: str | None = None
+) -> None:
     """Write a file line by line, as the TLC did."""
     lines = [",".join(trips.column_names)] + ([second_line] if second_line is not None else [])
-    for row in zip(*(column.to_pylist() for column in trips.columns), strict=True):
-        lines.append(",".join("" if value is None else str(value) for value in row) + trailing)
+    lines += [
+        ",".join("" if value is None else str(value) for value in row) + trailing
+        for row in zip(*(column.to_pylist() for column in trips.columns), strict=True)
+    ]
     path.write_bytes((end.join(lines) + end).encode())
 
 
@@ -79,8 +83,10 @@ def empty_second_line(folder: Path, trips: pa.Table) -> Path:
 
 
 def congestion_zone_fee(folder: Path, trips: pa.Table) -> Path:
-    fees = pa.array([0.75 if index % 4 else 0.0 for index in range(len(trips))])
-    pq.write_table(trips.append_column("cbd_congestion_fee", fees), path := folder / "yellow_tripdata_2025-02.parquet")
+    fees = [0.75 if index % 4 else 0.0 for index in range(len(trips))]
+    totals = [round(total + fee, 2) for total, fee in zip(trips["total_amount"].to_pylist(), fees, strict=True)]
+    trips = replaced(trips, "total_amount", pa.array(totals)).append_column("cbd_congestion_fee", pa.array(fees))
+    pq.write_table(trips, path := folder / "yellow_tripdata_2025-02.parquet")
     return path
 
 
@@ -102,7 +108,9 @@ def far_times(folder: Path, trips: pa.Table) -> Path:
 
 def text_times(folder: Path, trips: pa.Table) -> Path:
     for name in TIMES:
-        trips = replaced(trips, name, pa.array([value and str(value) for value in trips[name].to_pylist()], pa.string()))
+        trips = replaced(
+            trips, name, pa.array([value and str(value) for value in trips[name].to_pylist()], pa.string())
+        )
     pq.write_table(trips, path := folder / "yellow_tripdata_2017-06.parquet")
     return path
 

@@ -68,7 +68,10 @@ def of_year(trips: pa.Table, year: int) -> pa.Table:
     columns |= {"VendorID": pa.array(["VTS", "CMT", "DDS"] * (len(trips) // 3))}
     columns |= {"payment_type": pa.array(["CASH", "Cre", "No Charge"] * (len(trips) // 3))}
     return pa.table(
-        {old: columns.get(today, trips[today] if today in TLC_COLUMNS else None) for old, today in OLD_COLUMNS[year].items()}
+        {
+            old: columns.get(today, trips[today] if today in TLC_COLUMNS else None)
+            for old, today in OLD_COLUMNS[year].items()
+        }
     )
 
 
@@ -202,7 +205,9 @@ def test_a_value_in_a_column_without_a_name_is_refused(trips: pa.Table, write: W
     assert read(write(empty)).num_rows == ROWS
     full = trips.append_column("", pa.array([None] * 250 + ["?"] * 50))
     text = refused(path := write(full), TripValueError)
-    assert f"{'row 251' if path.suffix == '.parquet' else 'line 252'} has a value in column 20, which has no name" in text
+    assert (
+        f"{'row 251' if path.suffix == '.parquet' else 'line 252'} has a value in column 20, which has no name" in text
+    )
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_values_beyond_the_header_that_are_empty_are_no_fault(
     assert read(edit(change)).select(TLC_COLUMNS).equals(trips)
 
 
-@pytest.mark.parametrize("added", [",7", ",,7", ', ,'])
+@pytest.mark.parametrize("added", [",7", ",,7", ", ,"])
 @pytest.mark.parametrize("others", [",,", ""])
 def test_a_value_beyond_the_header_is_refused(edit: Edit, added: str, others: str) -> None:
     """It belongs to a column without a name, or the row's values have moved."""
@@ -117,7 +117,7 @@ def test_quoted_values_with_commas_breaks_and_quotation_marks_are_read(edit: Edi
         rows = [line.split(",") for line in lines[1:]]
         for values in rows:
             values[6] = '"' + flag.replace('"', '""') + '"'
-        return [lines[0], *(",".join(values) for values in rows) ] + [",".join(values) for values in rows] * 40
+        return [lines[0], *(",".join(values) for values in rows)] + [",".join(values) for values in rows] * 40
 
     path = edit(change)
     assert path.stat().st_size > READ_BYTES

@@ -12,7 +12,6 @@ from generator.errors import (
     TripFileEmptyError,
     TripFileError,
     TripFileUnreadableError,
-    TripValueError,
 )
 from generator.event_schema import TRIP_SCHEMA, TRIP_WITH_ID_SCHEMA
 from generator.trip_file import FileChoice, TripFile, choose_file
@@ -140,7 +139,9 @@ def test_a_month_without_a_file_has_none() -> None:
 @pytest.mark.parametrize("others", [[], ["yellow_tripdata_2019-01.parquet"]])
 def test_a_name_that_looks_like_the_months_file_is_named(name: str, others: list[str]) -> None:
     """Passing over it would send another month than the one that its owner put there."""
-    with pytest.raises(TripFileError, match=r"s3://landing/yellow/.*expected yellow_tripdata_2019-01.parquet") as caught:
+    with pytest.raises(
+        TripFileError, match=r"s3://landing/yellow/.*expected yellow_tripdata_2019-01.parquet"
+    ) as caught:
         choose_file([*others, name], MONTH, "s3://landing/yellow/")
     assert repr(name) in str(caught.value)
     assert "to do: give the month's file its name" in str(caught.value)

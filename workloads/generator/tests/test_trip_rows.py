@@ -76,7 +76,12 @@ def test_an_error_names_the_column_as_the_file_does(trips: pa.Table, write: Writ
         ("total_amount", [1e308, -5e-324], [1e308, -5e-324], [None, None]),
         ("payment_type", pa.array([2**63, 2**63 - 1], pa.uint64()), [None, 2**63 - 1], ["9223372036854775808", None]),
         ("tip_amount", pa.array([2**53 + 1, 2**53 + 2]), [None, 2.0**53 + 2], ["9007199254740993", None]),
-        ("extra", pa.array([Decimal("0.30"), Decimal("12345678901234567.89")]), [0.3, None], [None, "12345678901234567.89"]),
+        (
+            "extra",
+            pa.array([Decimal("0.30"), Decimal("12345678901234567.89")]),
+            [0.3, None],
+            [None, "12345678901234567.89"],
+        ),
         ("fare_amount", ["1e400", " 5 "], [None, 5.0], ["1e400", None]),
         ("fare_amount", ["+1.50", ".5"], [1.5, 0.5], [None, None]),
         ("RatecodeID", ["1e999999999", "9223372036854775807"], [None, 2**63 - 1], ["1e999999999", None]),
@@ -187,6 +192,15 @@ def test_the_types_that_files_had_over_the_years_are_accepted(
     path = tmp_path / "yellow_tripdata_2019-01.parquet"
     pq.write_table(replaced(trips.slice(0, 3), column, as_found), path)
     assert read(path)[column].to_pylist() == expected
+
+
+def test_a_large_double_is_the_whole_number_that_it_is_whatever_stands_beside_it(
+    trips: pa.Table, tmp_path: Path
+) -> None:
+    """Its shortest text, by which batches with a fraction are read, names another number."""
+    path = tmp_path / "yellow_tripdata_2019-01.parquet"
+    pq.write_table(replaced(trips.slice(0, 2), "RatecodeID", pa.array([2.0**60, 0.5])), path)
+    assert read(path)["RatecodeID"].to_pylist() == [2**60, None]
 
 
 @pytest.mark.parametrize("column", ["store_and_fwd_flag", "VendorID", "new"])

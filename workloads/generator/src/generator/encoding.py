@@ -25,7 +25,7 @@ LONG_BITS: Final = 64
 VARINT_BITS: Final = 7
 """Payload bits in one byte of a variable-length integer."""
 
-MOST_SCRATCH_BYTES: Final = 64 << 20
+MOST_SCRATCH_BYTES: Final = 16 << 20
 """Size of a matrix beyond which a batch is encoded in halves: one long text widens all rows."""
 
 END_OF_MAP: Final = pa.scalar(b"\0")
@@ -142,7 +142,7 @@ def _longest_text(column: pa.Array) -> int:
 
 
 def _merge_constants(slots: list[_Slot]) -> list[_Slot]:
-    """Join neighbours that have the same bytes in every row, as columns without any value do: fewer slots, less time."""
+    """Join neighbours that have the same bytes in every row, as columns without any value do."""
     merged: list[_Slot] = []
     for slot in slots:
         last = merged[-1] if merged else None

@@ -106,7 +106,7 @@ class CsvTrips:
             raise self._cut_off("no line break")
         return line
 
-    def _open(self) -> IO[bytes]:
+    def _open(self) -> gzip.GzipFile | IO[bytes]:
         return gzip.open(self._path) if self._path.suffix == ".gz" else self._path.open("rb")
 
     def _blocks(self) -> Iterator[_Block]:

@@ -57,6 +57,8 @@ def convert_numbers(values: pa.Array, target: pa.DataType, *, named: bool = Fals
             return Converted(values.cast(target))
         except pa.ArrowInvalid:
             pass
+    if whole and types.is_floating(values.type):
+        parse = _whole_of_double
     return parse_texts(as_text(values), target, parse, missing=NO_NUMBER)
 
 
@@ -89,6 +91,14 @@ def _parse_whole(text: str) -> int:
     if number.adjusted() > len(str(MOST_LONG)) or number != number.to_integral_value():
         raise OutOfRangeError
     if not LEAST_LONG <= number <= MOST_LONG:
+        raise OutOfRangeError
+    return int(number)
+
+
+def _whole_of_double(text: str) -> int:
+    """Return the whole number that a double is; beyond 2**53 its shortest text may name another."""
+    number = float(text)
+    if not number.is_integer() or not LEAST_LONG <= number <= MOST_LONG:
         raise OutOfRangeError
     return int(number)
 

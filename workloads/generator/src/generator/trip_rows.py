@@ -54,7 +54,7 @@ def convert_rows(where: str, match: ColumnMatch, rows: FileRows) -> pa.RecordBat
     _check_nameless(where, match, rows)
     found: dict[str, pa.Array] = {}
     out_of_range: dict[str, pa.StringArray] = {}
-    for name, place in match.known.items():
+    for name in match.known:
         converted = _convert(where, match, rows, name)
         found[name] = converted.values
         if converted.out_of_range is not None:
@@ -172,4 +172,5 @@ def _check_sizes(where: str, trips: pa.RecordBatch, rows: FileRows) -> None:
 def _map_sizes(maps: pa.MapArray) -> npt.NDArray[np.int64]:
     lengths = pc.add(pc.binary_length(maps.keys), pc.binary_length(maps.items)).to_numpy()
     ends = np.concatenate([[0], lengths.cumsum(dtype=np.int64)])[maps.offsets.to_numpy()]
-    return np.diff(ends)
+    sizes: npt.NDArray[np.int64] = np.diff(ends)
+    return sizes

@@ -97,11 +97,11 @@ def _parse(text: str) -> int:
     match = _TIME.fullmatch(text)
     if match is None:
         raise ValueError(text)
-    year, *parts = (int(match[name] or 0) for name in _PARTS)
+    year, month, day, hour, minute, second = (int(match[name] or 0) for name in _PARTS)
     # The calendar repeats every 400 years, so that a date of the year 10000 is checked too.
-    dt.datetime(2000 + year % 400, *parts, tzinfo=dt.UTC)
+    time = dt.datetime(2000 + year % 400, month, day, hour, minute, second, tzinfo=dt.UTC)
     fraction = (match["fraction"] or "").rstrip("0")
     if not dt.MINYEAR <= year <= dt.MAXYEAR or len(fraction) > MS_DIGITS:
         raise OutOfRangeError
-    since = dt.datetime(year, *parts, tzinfo=dt.UTC) - _EPOCH
+    since = time.replace(year=year) - _EPOCH
     return since // dt.timedelta(milliseconds=1) + int(fraction.ljust(MS_DIGITS, "0"))

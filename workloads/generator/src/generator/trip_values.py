@@ -88,7 +88,7 @@ def parse_texts(
         except ValueError:
             wrong.append(place)
     if wrong and not named:
-        index = pc.index(_rows_of(distinct, wrong), True).as_py()  # noqa: FBT003  the value to look for
+        index = pc.index(_rows_of(distinct, wrong), True).as_py()  # the value to look for
         raise WrongKindError(index, received[index].as_py())
     return Converted(
         pa.array(parsed, target).take(distinct.indices),
