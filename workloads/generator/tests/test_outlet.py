@@ -10,6 +10,7 @@ from generator.errors import DeliveryError
 from generator.month import Month
 from generator.month_versions import MonthRecords, read_month
 from generator.outlet import VersionOutlet
+from generator.pacing import TripStream
 from generator.produce import send_version
 from generator.request import ProduceExtras
 from generator.sender import Sender
@@ -56,7 +57,9 @@ def send(
                 "seed": source.seed,
             }
         )
-        send_version(outlet, source, extras)
+        trips = TripStream(source.trips.batches())
+        trips.skip(outlet.resumed)
+        send_version(outlet, trips, extras)
         return outlet
 
 

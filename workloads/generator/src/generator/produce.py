@@ -46,26 +46,26 @@ def _send_month(pipes: PipesContext, request: ProduceRequest, source: MonthSourc
         schema_id = register_schema(request.environment.schema_registry_url, extras.topic, AVRO_SCHEMA)
         version = source.describe(schema_id=schema_id, topic=extras.topic, topic_id=broker.topic_id(extras.topic))
         outlet = VersionOutlet(sender, month, version, Encoder(schema_id), records.sending)
+        trips = TripStream(source.trips.batches())
+        trips.skip(outlet.resumed)
         started = time.monotonic()
-        send_version(outlet, source, extras)
+        send_version(outlet, trips, extras)
         produce_s = time.monotonic() - started
     pipes.report_asset_materialization(metadata=_metadata(outlet, source, produce_s))
 
 
-def send_version(outlet: VersionOutlet, source: MonthSource, extras: ProduceExtras) -> None:
+def send_version(outlet: VersionOutlet, trips: TripStream, extras: ProduceExtras) -> None:
     """Send the events that earlier attempts did not commit, and check their number.
 
     Args:
         outlet: Sends them.
-        source: The source of all events of the version.
+        trips: The trips of these events.
         extras: The pace.
 
     Raises:
         DeliveryError: The version is not complete.
     """
-    trips = TripStream(source.trips.batches())
-    trips.skip(outlet.resumed)
-    left = source.trips.events - outlet.resumed
+    left = outlet.version.events - outlet.resumed
     if extras.events_per_second is not None and extras.mode == "realtime":
         send_at_rate(outlet, trips, total=left, events_per_second=extras.events_per_second)
     else:
