@@ -15,16 +15,16 @@ import uuid
 from collections.abc import Callable
 
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient
 
 from generator.broker import Broker
 from generator.encoding import Encoder
 from generator.month import Month
+from generator.outlet import VersionOutlet
 from generator.pacing import TripStream, send_in_bursts
-from generator.produce import EventOutlet
 from generator.sender import Sender
+from generator.source import MonthSource
 from generator.synthesis import SyntheticTrips
-from generator.topics import create_topic
+from generator.topics import create_topics
 
 MONTH = Month.parse("2024-01")
 PARTITIONS = 3
@@ -51,7 +51,8 @@ def main() -> None:
     events, rounds = int(sys.argv[1]), int(sys.argv[2])
     broker = Broker(os.environ["KAFKA_BOOTSTRAP_SERVERS"])
     topic = f"benchmark.{uuid.uuid4().hex[:8]}"
-    create_topic(broker, topic, PARTITIONS)
+    topics = [topic, _versions(topic)]
+    create_topics(broker, topic, PARTITIONS, _versions(topic))
     try:
         encoded = _encode(events)
         ways: dict[str, Callable[[], float]] = {
@@ -64,9 +65,8 @@ def main() -> None:
             for way, run in ways.items():
                 rates[way].append(round(events / run()))
     finally:
-        # Assigned to a name: a client without a reference is destroyed before the broker has answered.
-        admin = AdminClient(broker.settings())
-        admin.delete_topics([topic])[topic].result(DELETION_TIMEOUT_S)
+        for deletion in broker.admin.delete_topics(topics).values():
+            deletion.result(DELETION_TIMEOUT_S)
     print(json.dumps(rates))
 
 
@@ -75,7 +75,7 @@ def _encode(events: int) -> Batches:
     collector = _Collector()
     count = min(events, ENCODED_EVENTS)
     trips = SyntheticTrips(MONTH, seed=42, events=count)
-    EventOutlet(collector, MONTH, Encoder(SCHEMA_ID)).send(TripStream(trips.batches()).take(count))  # type: ignore[arg-type]
+    _outlet(collector, trips, "benchmark").send(TripStream(trips.batches()).take(count))  # type: ignore[arg-type]
     batches = collector.batches * -(-events // count)
     surplus = sum(len(keys) for keys, _ in batches) - events
     while surplus > 0:
@@ -87,15 +87,25 @@ def _encode(events: int) -> Batches:
     return batches
 
 
-def _sender(broker: Broker, topic: str, events: int) -> Sender:
-    return Sender(broker, topic, transactional_id=topic, transaction_events=events)
+def _versions(topic: str) -> str:
+    return f"{topic}.versions"
+
+
+def _sender(broker: Broker, topic: str) -> Sender:
+    return Sender(broker, topic, _versions(topic), transactional_id=topic)
+
+
+def _outlet(sender: Sender, trips: SyntheticTrips, topic: str) -> VersionOutlet:
+    source = MonthSource(MONTH, "synthetic", trips, "benchmark", f"seed-42-events-{trips.events}", 42)
+    version = source.describe(schema_id=SCHEMA_ID, topic=topic, topic_id="benchmark")
+    return VersionOutlet(sender, MONTH, version, Encoder(SCHEMA_ID), None)
 
 
 def _time_generator(broker: Broker, topic: str, events: int) -> float:
     trips = SyntheticTrips(MONTH, seed=42, events=events)
-    with _sender(broker, topic, events) as sender:
+    with _sender(broker, topic) as sender:
         started = time.monotonic()
-        outlet = EventOutlet(sender, MONTH, Encoder(SCHEMA_ID))
+        outlet = _outlet(sender, trips, topic)
         send_in_bursts(outlet, TripStream(trips.batches()), total=events, burst_size=events, pause_s=0.0)
         seconds = time.monotonic() - started
         _require_all(sender.acknowledged.count, events)
@@ -104,7 +114,7 @@ def _time_generator(broker: Broker, topic: str, events: int) -> float:
 
 def _time_sender(broker: Broker, topic: str, encoded: Batches) -> float:
     events = sum(len(keys) for keys, _ in encoded)
-    with _sender(broker, topic, events) as sender:
+    with _sender(broker, topic) as sender:
         started = time.monotonic()
         with sender.transaction():
             for keys, values in encoded:

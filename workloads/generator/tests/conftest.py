@@ -1,4 +1,7 @@
-"""Fixtures at the boundary: a broker inside librdkafka, a registry behind HTTP, a host's Pipes files, trip files."""
+"""Fixtures at the boundary: a broker inside librdkafka, a registry and a store behind HTTP, a host's Pipes files.
+
+Where these stand-ins do not do what the real ones do, tests take a broker or an object store in a container.
+"""
 
 import base64
 import json
@@ -17,15 +20,48 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import Message, Producer
+from containers import Minio, RealKafka, read_topic, run_kafka, run_minio
 from dagster_pipes import PipesContext, PipesDefaultContextLoader, PipesDefaultMessageWriter, PipesMappingParamsLoader
+from fake_store import FakeStore, serve_store
 from trip_files import MONTH, ROWS, TLC_COLUMNS, Write
 
 from generator.broker import Broker
 from generator.synthesis import SyntheticTrips
 
 TOPIC = "taxi.raw_trips"
+VERSIONS_TOPIC = "taxi.month_versions"
 MOCK_PARTITIONS = 4
+
+CONTAINER_FIXTURES = {"real_kafka", "minio"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that start containers of the stack's images."""
+    for item in items:
+        if CONTAINER_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("containers")
+
+
+@pytest.fixture(scope="session")
+def real_kafka() -> Iterator[RealKafka]:
+    """A broker of the stack's image, without any topic."""
+    with run_kafka() as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def minio() -> Iterator[Minio]:
+    """An object store of the stack's image, with an empty landing zone and its reader."""
+    with run_minio() as store:
+        yield store
+
+
+@pytest.fixture
+def store() -> Iterator[FakeStore]:
+    """A landing zone without any file."""
+    with serve_store() as fake:
+        yield fake
 
 
 @dataclass
@@ -42,36 +78,16 @@ class MockKafka:
 
     def read_all(self, topic: str = TOPIC) -> list[Message]:
         """Read each partition of a topic from its first record to its end."""
-        consumer = Consumer(
-            {
-                "bootstrap.servers": self.address,
-                "group.id": "test",
-                "enable.partition.eof": True,
-                "enable.auto.commit": False,
-            }
-        )
-        consumer.assign([TopicPartition(topic, partition, 0) for partition in range(MOCK_PARTITIONS)])
-        records: list[Message] = []
-        at_end: set[int | None] = set()
-        while len(at_end) < MOCK_PARTITIONS:
-            for message in consumer.consume(1000, timeout=0.2):
-                error = message.error()
-                if error is None:
-                    records.append(message)
-                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  it has no public name
-                    at_end.add(message.partition())
-                else:
-                    pytest.fail(f"reading {topic}: {error}")
-        consumer.close()
-        return records
+        return read_topic(self.address, topic)
 
 
 @pytest.fixture
 def kafka() -> Iterator[MockKafka]:
-    """A broker with the topic."""
+    """A broker with both topics."""
     cluster = Producer({"bootstrap.servers": "mock", "test.mock.num.brokers": 1, "log_level": 0})
     (node,) = cluster.list_topics(timeout=10).brokers.values()
-    cluster.list_topics(TOPIC, timeout=10)  # the mock creates a topic when a client asks for it
+    for topic in (TOPIC, VERSIONS_TOPIC):
+        cluster.list_topics(topic, timeout=10)  # the mock creates a topic when a client asks for it
     yield MockKafka(cluster, f"{node.host}:{node.port}")
     cluster.close()
 
@@ -124,7 +140,7 @@ def registry() -> Iterator[FakeRegistry]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     fake.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     yield fake
     server.shutdown()

@@ -4,14 +4,19 @@ from contextlib import contextmanager
 import pyarrow as pa
 import pytest
 
-from generator.pacing import CHUNK_ROWS, TripStream, send_at_rate, send_in_bursts
+from generator.pacing import CHUNK_ROWS, MOST_TRANSACTION_EVENTS, TripStream, send_at_rate, send_in_bursts
 
 
 class FakeOutlet:
-    """An outlet with its own clock: waiting advances it, sending takes no time."""
+    """An outlet with its own clock: waiting advances it, and so does sending a chunk.
 
-    def __init__(self) -> None:
+    Args:
+        chunk_s: Seconds that sending a chunk takes.
+    """
+
+    def __init__(self, chunk_s: float = 0.0) -> None:
         self.now_s = 0.0
+        self.chunk_s = chunk_s
         self.sent: list[int] = []
         self.sent_at: list[float] = []
         self.commits: list[tuple[float, int]] = []
@@ -32,6 +37,7 @@ class FakeOutlet:
             assert 0 < chunk.num_rows <= CHUNK_ROWS
             self.sent.extend(chunk.column(0).to_pylist())
             self.sent_at.extend([self.now_s] * chunk.num_rows)
+            self.now_s += self.chunk_s
 
     def serve(self, wait_s: float) -> None:
         """Advance the clock."""
@@ -54,6 +60,33 @@ def test_a_burst_is_one_transaction_with_all_trips_in_order() -> None:
     )
     assert outlet.sent == list(range(35_001))
     assert outlet.commits == [(0.0, 35_001)]
+
+
+def test_a_large_burst_is_several_transactions_without_a_pause() -> None:
+    """A killed step loses at most one of them."""
+    total = 2 * MOST_TRANSACTION_EVENTS + 7
+    outlet = FakeOutlet()
+    send_in_bursts(outlet, TripStream(batches(total)), total=total, burst_size=total, pause_s=60, clock=outlet.clock)
+    assert outlet.sent == list(range(total))
+    assert outlet.commits == [(0.0, MOST_TRANSACTION_EVENTS), (0.0, 2 * MOST_TRANSACTION_EVENTS), (0.0, total)]
+
+
+def test_a_slow_burst_is_committed_before_the_broker_ends_its_transaction() -> None:
+    """However slow sending is, something is committed in time."""
+    outlet = FakeOutlet(chunk_s=20.0)
+    total = 5 * CHUNK_ROWS
+    send_in_bursts(outlet, TripStream(batches(total)), total=total, burst_size=total, pause_s=0, clock=outlet.clock)
+    assert outlet.sent == list(range(total))
+    assert outlet.commits == [(40.0, 2 * CHUNK_ROWS), (80.0, 4 * CHUNK_ROWS), (100.0, total)]
+
+
+def test_trips_that_were_sent_before_are_skipped_whatever_the_batches() -> None:
+    """An attempt goes on in the middle of a batch."""
+    stream = TripStream(batches(3, 12_345, 5))
+    stream.skip(12_346)
+    assert [number for chunk in stream.take(100) for number in chunk.column(0).to_pylist()] == list(
+        range(12_346, 12_353)
+    )
 
 
 def test_batches_are_a_transaction_each_with_pauses_between_and_none_at_the_end() -> None:

@@ -56,7 +56,8 @@ def test_the_schema_has_the_tlcs_columns_which_may_all_be_absent() -> None:
     assert TRIP_SCHEMA.names[: len(TLC_COLUMNS)] == TLC_COLUMNS
     record = json.loads(AVRO_SCHEMA)
     assert f"{record['namespace']}.{record['name']}" == "nyc.taxi.RawTrip"
-    assert [field["name"] for field in record["fields"][:3]] == ["event_id", "trip_month", "sent_at"]
+    names = [field["name"] for field in record["fields"]]
+    assert names == ["event_id", "trip_month", "sent_at", *TRIP_SCHEMA.names, "source_version"]
     for field in record["fields"][3:]:
         assert field["type"][0] == "null"
         assert field["default"] is None

@@ -1,6 +1,6 @@
 import pytest
 from confluent_kafka import KafkaError
-from conftest import TOPIC, MockKafka
+from conftest import TOPIC, VERSIONS_TOPIC, MockKafka
 
 from generator.broker import Broker
 from generator.errors import BrokerError, DeliveryError, TopicError
@@ -11,7 +11,7 @@ TOO_LARGE = b"x" * 2_000_000
 
 def sender_of(kafka: MockKafka, topic: str = TOPIC, transactional_id: str = "test") -> Sender:
     """Return a sender to the mock broker."""
-    return Sender(kafka.broker, topic, transactional_id=transactional_id, transaction_events=100)
+    return Sender(kafka.broker, topic, VERSIONS_TOPIC, transactional_id=transactional_id)
 
 
 def test_what_is_counted_is_what_the_broker_holds(kafka: MockKafka) -> None:
@@ -29,7 +29,7 @@ def test_what_is_counted_is_what_the_broker_holds(kafka: MockKafka) -> None:
     offsets: dict[str, list[int]] = {}
     for record in records:
         offsets.setdefault(str(record.partition()), []).append(record.offset() or 0)
-    assert sender.acknowledged.offsets == {key: [min(found), max(found)] for key, found in offsets.items()}
+    assert sender.acknowledged.offsets == {key: (min(found), max(found)) for key, found in offsets.items()}
 
 
 def test_offsets_go_on_over_transactions(kafka: MockKafka) -> None:
@@ -100,12 +100,42 @@ def test_a_missing_topic_is_an_error_that_says_what_to_materialize(kafka: MockKa
         pass
 
 
+def test_a_missing_topic_of_versions_is_an_error_too(kafka: MockKafka) -> None:
+    """A stack of an earlier version has only the topic of events."""
+    sender = Sender(kafka.broker, TOPIC, "nowhere", transactional_id="test")
+    with pytest.raises(TopicError, match=r"topic nowhere does not exist.*kafka_topics"), sender:
+        pass
+
+
+def test_records_are_settled_before_the_commit_and_counted_as_no_events(kafka: MockKafka) -> None:
+    """The numbers of events are compared with the source's."""
+    with sender_of(kafka) as sender, sender.transaction():
+        sender.send([b"a"], [b"b"])
+        sender.settle()
+        assert sender.acknowledged.offsets.keys() <= {"0", "1", "2", "3"}
+        sender.send_record(b"2024-01", b"{}")
+        sender.send_record(b"2024-01/sending", None)
+    assert (sender.produced, sender.acknowledged.count, sender.committed, sender.produced_bytes) == (1, 1, 1, 1)
+    records = kafka.read_all(VERSIONS_TOPIC)
+    assert [(r.partition(), r.key(), r.value()) for r in records] == [
+        (0, b"2024-01", b"{}"),
+        (0, b"2024-01/sending", None),
+    ]
+
+
+def test_a_record_that_is_refused_aborts_the_transaction(kafka: MockKafka) -> None:
+    """Events without their record would be sent again, and never be valid."""
+    with sender_of(kafka) as sender, pytest.raises(DeliveryError, match="too large"), sender.transaction():
+        sender.send_record(b"2024-01", TOO_LARGE)
+    assert sender.committed == 0
+
+
 def test_a_broker_that_is_down_is_named_with_the_reason_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message has the address, and the reason of the last attempt to connect."""
     monkeypatch.setattr("generator.broker.ANSWER_TIMEOUT_S", 0.5)
     broker = Broker("127.0.0.1:1")
     with (
         pytest.raises(BrokerError, match=r"broker 127.0.0.1:1.*refused.*to do: look at the broker's container"),
-        Sender(broker, TOPIC, transactional_id="test", transaction_events=1),
+        Sender(broker, TOPIC, VERSIONS_TOPIC, transactional_id="test"),
     ):
         pass

@@ -71,7 +71,7 @@ def _raise_on_termination() -> None:
         raise TerminatedError(
             f"the step was stopped by {signal.Signals(number).name}",
             got="no more events sent; the open transaction aborted",
-            todo="materialize again to send the whole month",
+            todo="materialize again, which sends the rest of the month",
         )
 
     signal.signal(signal.SIGTERM, terminate)

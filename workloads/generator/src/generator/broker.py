@@ -4,9 +4,12 @@ import logging
 import re
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from functools import cached_property
 from typing import Any, Final, Protocol, TypeVar
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # not in its __all__
 
 from generator.errors import BrokerError
 
@@ -74,6 +77,69 @@ class Broker:
         )
         return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
 
+    def topic_id(self, topic: str) -> str:
+        """Return the id of an existing topic.
+
+        Args:
+            topic: The topic's name.
+
+        Returns:
+            The id, as ``spell_topic_id`` writes it; another one after the topic was deleted and created again.
+
+        Raises:
+            BrokerError: The broker does not answer, or has no such topic.
+        """
+        topics = TopicCollection([topic])
+        description = self.request(
+            lambda: self.admin.describe_topics(topics, request_timeout=METADATA_WAIT_S)[topic],
+            f"topic {topic} cannot be described",
+        )
+        return spell_topic_id(description.topic_id)
+
+    def end_offset(self, topic: str, partition: int) -> int:
+        """Return the offset after the last record, whether that is committed or not.
+
+        Args:
+            topic: The topic's name.
+            partition: The partition, 0 or more.
+
+        Returns:
+            The offset.
+
+        Raises:
+            BrokerError: The broker does not answer, or has no such partition.
+        """
+        place = TopicPartition(topic, partition)
+        wanted = {place: OffsetSpec.latest()}  # type: ignore[no-untyped-call]  # not annotated
+        uncommitted = IsolationLevel.READ_UNCOMMITTED
+        answer = self.request(
+            lambda: self.admin.list_offsets(wanted, isolation_level=uncommitted, request_timeout=METADATA_WAIT_S)[
+                place
+            ],
+            f"the end of topic {topic} cannot be read",
+        )
+        return int(answer.offset)
+
+    def request(self, send: Callable[[], "Future[Any]"], otherwise: str) -> Any:
+        """Send a request with an ``AdminClient``, again while its failure is one that may pass.
+
+        Args:
+            send: Sends the request, with ``METADATA_WAIT_S`` as its time-out.
+            otherwise: The start of the error message if it never succeeds.
+
+        Returns:
+            The answer.
+
+        Raises:
+            BrokerError: The request did not succeed in time, or failed permanently.
+        """
+        return self.insist(self.admin, lambda: send().result(), timeout_s=ANSWER_TIMEOUT_S, otherwise=otherwise)
+
+    @cached_property
+    def admin(self) -> AdminClient:
+        """A client for requests; its futures are answered only while it exists."""
+        return AdminClient(self.settings())
+
     def insist(self, client: Client, call: Callable[[], Answer], *, timeout_s: float, otherwise: str) -> Answer:
         """Repeat a call while its failure is one that may pass.
 
@@ -99,8 +165,7 @@ class Broker:
             except KafkaException as error:
                 client.poll(RETRY_WAIT_S)
                 reason = error.args[0]
-                passing = reason.retriable() or reason.code() in {KafkaError._TRANSPORT, KafkaError._TIMED_OUT}  # noqa: SLF001  they have no public names
-                if not passing or time.monotonic() >= deadline:
+                if not (reason.retriable() or reason.code() in PASSING) or time.monotonic() >= deadline:
                     raise self._failed(otherwise, timeout_s, reason) from error
 
     def _failed(self, what: str, timeout_s: float, reason: KafkaError) -> BrokerError:
@@ -129,6 +194,17 @@ FENCED: Final = frozenset(
     {KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED}  # noqa: SLF001  no public name
 )
 """The codes of a producer that a later one with the same transactional id has replaced."""
+
+
+def spell_topic_id(uuid: object) -> str:
+    """Return a topic's id as Kafka's own tools write it, in URL-safe base64, unlike confluent-kafka."""
+    return str(uuid).translate(str.maketrans("+/", "-_"))
+
+
+PASSING: Final = frozenset(
+    {KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._NOENT}  # noqa: SLF001  no public name
+)
+"""The codes of failures that may pass, besides those that librdkafka calls retriable; the last: no leader is known."""
 
 LOOK_AT_BROKER: Final = (
     "look at the broker's container and its logs (service kafka of the compose stack) and check "

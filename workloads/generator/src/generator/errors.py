@@ -2,14 +2,22 @@
 
     GeneratorError
     ├── RequestError            the environment, the partition or the extras do not fit
+    │   └── SyntheticRefusedError     synthetic trips would replace those of a file
+    ├── LandingError            the landing zone cannot be read
+    │   ├── LandingUnreachableError   the object store does not answer, or fails
+    │   ├── LandingAccessError        it refuses access, or has no such bucket
+    │   ├── LandedFileChangedError    an object vanished or changed while it was downloaded
+    │   └── LandedFileCorruptError    an object's content is not what was uploaded
     ├── TripFileError           the month's file cannot be sent
+    │   ├── TripFileMissingError      the month has no file
     │   ├── TripFileUnreadableError   it or its folder is missing or unreadable, or it has another format
     │   ├── TripFileEmptyError        it has no byte or no row
     │   ├── TripFileCutOffError       its end is missing
     │   ├── TripColumnError           a column is missing, appears twice, or has a wrong type
     │   └── TripValueError            a value does not fit its column
     ├── BrokerError             Kafka does not answer, or refuses
-    │   ├── TopicError                the topic is missing, or differs from the request
+    │   ├── TopicError                a topic is missing, or differs from the request
+    │   ├── VersionRecordError        the record of a month's version cannot be understood
     │   └── DeliveryError             an event was not acknowledged
     ├── RegistryError           the schema registry does not answer, or fails
     │   └── SchemaRefusedError        the schema is not compatible with the earlier ones
@@ -44,8 +52,36 @@ class RequestError(GeneratorError):
     """The environment, the partition or the extras do not fit."""
 
 
+class SyntheticRefusedError(RequestError):
+    """Synthetic trips, which were not asked for by name, would replace those of a file."""
+
+
+class LandingError(GeneratorError):
+    """The landing zone cannot be read."""
+
+
+class LandingUnreachableError(LandingError):
+    """The object store does not answer, or fails."""
+
+
+class LandingAccessError(LandingError):
+    """The object store refuses access, or the bucket is missing."""
+
+
+class LandedFileChangedError(LandingError):
+    """An object vanished or changed while it was downloaded."""
+
+
+class LandedFileCorruptError(LandingError):
+    """The content of an object is not what was uploaded."""
+
+
 class TripFileError(GeneratorError):
     """The month's file cannot be sent."""
+
+
+class TripFileMissingError(TripFileError):
+    """The month has no file."""
 
 
 class TripFileUnreadableError(TripFileError):
@@ -73,7 +109,11 @@ class BrokerError(GeneratorError):
 
 
 class TopicError(BrokerError):
-    """The topic is missing, or differs from the request."""
+    """A topic is missing, or differs from the request."""
+
+
+class VersionRecordError(BrokerError):
+    """The record of a month's version cannot be understood."""
 
 
 class DeliveryError(BrokerError):

@@ -10,6 +10,10 @@ import pyarrow as pa
 CHUNK_ROWS: Final = 10_000
 """Largest number of events encoded at once; takes some 3 MB of scratch memory for trips like the TLC's."""
 
+MOST_TRANSACTION_EVENTS: Final = 500_000
+MOST_TRANSACTION_S: Final = 30.0
+"""A transaction ends after so many events or seconds: what a killed step loses, and far below the broker's limit."""
+
 COMMIT_EVERY_S: Final = 1.0
 TICK_S: Final = 0.1
 """Resolution of a steady rate."""
@@ -39,6 +43,11 @@ class TripStream:
         self._batches = batches
         self._rest: pa.RecordBatch | None = None
 
+    def skip(self, count: int) -> None:
+        """Leave out the next ``count`` trips."""
+        for _ in self.take(count):
+            pass
+
     def take(self, count: int) -> Iterator[pa.RecordBatch]:
         """Yield the next ``count`` trips in chunks; fewer if the source ends."""
         while count > 0:
@@ -62,21 +71,24 @@ def send_in_bursts(
     pause_s: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Send one transaction of ``burst_size`` trips after another, as fast as possible.
+    """Send one burst of ``burst_size`` trips after another, each as fast as possible.
+
+    A burst is one transaction, or several if it is large or slow.
 
     Args:
         outlet: The destination.
         trips: The trips to send.
         total: Number of trips.
-        burst_size: Number of trips in one transaction; ``total`` sends all in one.
-        pause_s: Seconds between one commit and the next burst.
+        burst_size: Number of trips in one burst; ``total`` sends all in one.
+        pause_s: Seconds between the last commit of a burst and the next burst.
         clock: Returns the seconds of a monotonic clock.
     """
     for start in range(0, total, burst_size):
         if start:
             _pause(outlet, clock() + pause_s, clock)
-        with outlet.transaction():
-            outlet.send(trips.take(burst_size))
+        left = min(burst_size, total - start)
+        while left:
+            left -= _send_transaction(outlet, trips, min(left, MOST_TRANSACTION_EVENTS), clock)
 
 
 def send_at_rate(
@@ -106,6 +118,18 @@ def send_at_rate(
                 outlet.send(trips.take(due))
                 sent += due
                 outlet.serve(TICK_S)
+
+
+def _send_transaction(outlet: Outlet, trips: TripStream, most: int, clock: Callable[[], float]) -> int:
+    """Send at most ``most`` trips in one transaction, and return their number."""
+    commit_at = clock() + MOST_TRANSACTION_S
+    sent = 0
+    with outlet.transaction():
+        while sent < most and clock() < commit_at:
+            due = min(CHUNK_ROWS, most - sent)
+            outlet.send(trips.take(due))
+            sent += due
+    return sent
 
 
 def _pause(outlet: Outlet, until: float, clock: Callable[[], float]) -> None:

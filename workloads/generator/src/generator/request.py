@@ -3,10 +3,19 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 from dagster_pipes import DagsterPipesError, PipesContext
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from generator.errors import RequestError
@@ -14,8 +23,11 @@ from generator.month import Month
 
 Text = Annotated[str, Field(min_length=1)]
 Mode = Literal["burst", "batch", "realtime"]
+SourceChoice = Literal["file", "synthetic", "file_or_synthetic"]
 EnvironmentModel = TypeVar("EnvironmentModel", bound=BaseSettings)
 ExtrasModel = TypeVar("ExtrasModel", bound=BaseModel)
+
+SECRETS_FOLDER: Final = Path("/run/secrets")
 
 
 class KafkaEnvironment(BaseSettings):
@@ -34,42 +46,57 @@ class ProduceEnvironment(KafkaEnvironment):
 
     Args:
         schema_registry_url: Root of an API like Confluent's.
-        trips_dir: Folder of the TLC's monthly files; the image sets ``/data/trips``.
+        s3_endpoint: Address of the object store, ``http://host:port``.
+        s3_region: Its region.
+        landing_url: The landing zone, ``s3://bucket/folder/``.
+        landing_access_key_id: Key that may read the landing zone; also as a file in ``/run/secrets``.
+        landing_secret_access_key: Its secret; also as a file in ``/run/secrets``.
     """
 
     schema_registry_url: Text
-    trips_dir: Path
+    s3_endpoint: Text
+    s3_region: Text
+    landing_url: Annotated[str, Field(pattern=r"^s3://[^/]+/(.+/)?$")]
+    landing_access_key_id: Annotated[SecretStr, Field(min_length=1)]
+    landing_secret_access_key: Annotated[SecretStr, Field(min_length=1)]
 
 
 class TopicsExtras(BaseModel):
     """Extras of ``topics``.
 
     Args:
-        topic: Topic to create.
-        partitions: Number of partitions of a new topic, and the minimum of an existing one.
+        topic: Topic of the events.
+        partitions: Number of its partitions if it is new, and the minimum if it exists.
+        versions_topic: Topic of the months' versions.
     """
 
     model_config = ConfigDict(frozen=True, strict=True)
     topic: Text
     partitions: PositiveInt
+    versions_topic: Text
 
 
 class ProduceExtras(BaseModel):
     """Extras of ``produce``. Those that a step does not use may be missing or null.
 
     Args:
-        topic: Topic to send to.
-        mode: ``burst`` sends all events in one transaction; ``batch`` sends ``batch_size`` events in each transaction;
+        topic: Topic of the events.
+        versions_topic: Topic of the months' versions.
+        source: ``file`` sends the month's file; ``synthetic`` synthesises the month; ``file_or_synthetic`` synthesises
+            it if it has no file.
+        mode: ``burst`` sends all events as fast as possible; ``batch`` does so with ``batch_size`` events, then pauses;
             ``realtime`` sends ``events_per_second`` and commits every second.
-        batch_size: Number of events in one transaction in mode ``batch``.
-        pause_s: Seconds between two transactions in mode ``batch``.
+        batch_size: Number of events between two pauses in mode ``batch``.
+        pause_s: Seconds of a pause in mode ``batch``.
         events_per_second: Rate in mode ``realtime``.
-        events: Number of events of a month without a file.
-        seed: Seed of a month without a file.
+        events: Number of events of a synthetic month.
+        seed: Seed of a synthetic month.
     """
 
     model_config = ConfigDict(frozen=True, strict=True)
     topic: Text
+    versions_topic: Text
+    source: SourceChoice
     mode: Mode
     batch_size: PositiveInt | None = None
     pause_s: Annotated[float, Field(ge=0)] | None = None
@@ -83,6 +110,13 @@ class ProduceExtras(BaseModel):
         missing = [name for name in needed[self.mode] if getattr(self, name) is None]
         if missing:
             raise ValueError(f"{' and '.join(missing)} missing, which mode {self.mode} needs")
+        return self
+
+    @model_validator(mode="after")
+    def _source_has_its_settings(self) -> "ProduceExtras":
+        missing = [name for name in ("events", "seed") if getattr(self, name) is None]
+        if missing and self.source != "file":
+            raise ValueError(f"{' and '.join(missing)} missing, which source {self.source} needs")
         return self
 
 
@@ -157,7 +191,7 @@ def read_produce_request(pipes: PipesContext) -> ProduceRequest:
 
 def _read_environment(model: type[EnvironmentModel], faults: list[str]) -> EnvironmentModel | None:
     try:
-        return model()
+        return model(_secrets_dir=SECRETS_FOLDER if SECRETS_FOLDER.is_dir() else None)
     except ValidationError as error:
         faults.extend(_describe(error, "environment variable", str.upper))
         return None

@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from generator.broker import ANSWER_TIMEOUT_S, FENCED, LOOK_AT_BROKER, Broker
 from generator.errors import DeliveryError, TopicError
+from generator.month_versions import PARTITION, Offsets
 
 DELIVERY_TIMEOUT_S: Final = 30
 """Seconds that an event may stay unacknowledged; longer than a restart of a broker takes."""
@@ -22,12 +23,11 @@ SIGNAL_CHECK_S: Final = 0.5
 MAX_IN_FLIGHT: Final = 100_000
 """Largest number of sent but unacknowledged events; limits the memory to some 50 MB."""
 
-LEAST_TRANSACTION_TIMEOUT_S: Final = 60
-MOST_TRANSACTION_TIMEOUT_S: Final = 900
-"""The default of the brokers' ``transaction.max.timeout.ms``."""
+TRANSACTION_TIMEOUT_S: Final = 120
+"""Time for what ``pacing`` sends in one transaction, its acknowledgements and the commit, each of at most 30 s.
 
-SLOWEST_EVENTS_PER_S: Final = 10_000
-"""Rate below which a transaction may run out of time."""
+Until it times out, a killed step's open transaction hides everything sent after it.
+"""
 
 _log = logging.getLogger(__name__)
 
@@ -62,27 +62,27 @@ class Acknowledgements:
             self.first_offsets[partition] = offset
 
     @property
-    def offsets(self) -> dict[str, list[int]]:
+    def offsets(self) -> Offsets:
         """First and last offset by partition, with strings as keys for JSON."""
         return {
-            str(partition): [first, self.last_offsets[partition]]
+            str(partition): (first, self.last_offsets[partition])
             for partition, first in sorted(self.first_offsets.items())
         }
 
 
 class Sender:
-    """A transactional producer of one topic.
+    """A transactional producer of events, and of records about them in a second topic.
 
     Args:
         broker: The broker.
-        topic: An existing topic.
+        topic: The topic of the events, which must exist.
+        versions_topic: The topic of the records, which must exist.
         transactional_id: Two steps with the same id exclude each other: the later one ends the earlier one's
             transaction.
-        transaction_events: Largest number of events in one transaction; sets its time limit.
         on_served: Called with the number of acknowledged events whenever it may have changed.
 
     Raises:
-        TopicError: The topic does not exist.
+        TopicError: A topic does not exist.
         BrokerError: The broker does not answer.
     """
 
@@ -90,9 +90,9 @@ class Sender:
         self,
         broker: Broker,
         topic: str,
+        versions_topic: str,
         *,
         transactional_id: str,
-        transaction_events: int,
         on_served: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.acknowledged = Acknowledgements()
@@ -102,14 +102,14 @@ class Sender:
         self.committed = 0
         self._broker = broker
         self._topic = topic
+        self._versions_topic = versions_topic
+        self._records_in_flight = 0
         self._on_served = on_served
-        timeout_s = LEAST_TRANSACTION_TIMEOUT_S + transaction_events // SLOWEST_EVENTS_PER_S
         self._producer = Producer(
             broker.settings()
             | {
                 "transactional.id": transactional_id,
-                # Until it times out, a killed step's open transaction hides everything sent after it.
-                "transaction.timeout.ms": min(timeout_s, MOST_TRANSACTION_TIMEOUT_S) * 1000,
+                "transaction.timeout.ms": TRANSACTION_TIMEOUT_S * 1000,
                 "acks": "all",
                 "enable.idempotence": True,
                 "compression.type": "lz4",
@@ -120,15 +120,17 @@ class Sender:
         )
 
     def __enter__(self) -> Self:
-        """Check the topic, and end a transaction that an earlier step with this transactional id left open."""
-        if self._topic not in self._broker.partition_counts(self._producer):
-            raise TopicError(
-                f"topic {self._topic} does not exist",
-                expected="a topic to send to",
-                got="none of that name",
-                where=f"broker {self._broker.address}",
-                todo="materialize kafka_topics first",
-            )
+        """Check the topics, and end a transaction that an earlier step with this transactional id left open."""
+        existing = self._broker.partition_counts(self._producer)
+        for topic in (self._topic, self._versions_topic):
+            if topic not in existing:
+                raise TopicError(
+                    f"topic {topic} does not exist",
+                    expected="a topic to send to",
+                    got="none of that name",
+                    where=f"broker {self._broker.address}",
+                    todo="materialize kafka_topics first",
+                )
         self._insist(self._producer.init_transactions, ANSWER_TIMEOUT_S, "Kafka does not start transactions")
         return self
 
@@ -143,7 +145,7 @@ class Sender:
         self._insist(lambda _: self._producer.begin_transaction(), 0.0, "no transaction can begin")
         try:
             yield
-            self._await_acknowledgements()
+            self.settle()
             self._insist(self._producer.commit_transaction, COMMIT_TIMEOUT_S, "Kafka did not commit the transaction")
         except BaseException:
             self._abort()
@@ -173,6 +175,33 @@ class Sender:
         while self._in_flight > MAX_IN_FLIGHT:
             self.serve(SIGNAL_CHECK_S)
 
+    def send_record(self, key: bytes, value: bytes | None) -> None:
+        """Send a record to the topic of versions.
+
+        Args:
+            key: The key.
+            value: The value; None removes the record with this key.
+
+        Raises:
+            DeliveryError: The record was refused.
+        """
+        try:
+            self._producer.produce(
+                self._versions_topic, key=key, value=value, partition=PARTITION, on_delivery=self._record_delivered
+            )
+        except KafkaException as error:
+            raise self._undelivered(error.args[0]) from error
+        self._records_in_flight += 1
+
+    def settle(self) -> None:
+        """Wait for all acknowledgements; librdkafka reports on each event within the delivery timeout.
+
+        Raises:
+            DeliveryError: An event was not acknowledged.
+        """
+        while self._in_flight or self._records_in_flight:
+            self.serve(SIGNAL_CHECK_S)
+
     def serve(self, wait_s: float) -> None:
         """Handle delivery reports.
 
@@ -191,10 +220,10 @@ class Sender:
     def _in_flight(self) -> int:
         return self.produced - self.acknowledged.count
 
-    def _await_acknowledgements(self) -> None:
-        """Wait for all acknowledgements; librdkafka reports on each event within the delivery timeout."""
-        while self._in_flight:
-            self.serve(SIGNAL_CHECK_S)
+    def _record_delivered(self, error: KafkaError | None, _: Message) -> None:
+        self._records_in_flight -= 1
+        if error is not None:
+            self.acknowledged.failure = self.acknowledged.failure or error
 
     def _insist(self, call: Callable[[float], None], timeout_s: float, otherwise: str) -> None:
         self._broker.insist(self._producer, lambda: call(SIGNAL_CHECK_S), timeout_s=timeout_s, otherwise=otherwise)

@@ -1,14 +1,15 @@
-"""The command ``topics``: create the pipeline's topic if it does not exist."""
+"""The command ``topics``: create the pipeline's topics if they do not exist."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined]  # not in its __all__
 from confluent_kafka.cimpl import NewTopic
 from dagster_pipes import PipesContext
 
-from generator.broker import ANSWER_TIMEOUT_S, Broker
+from generator.broker import ANSWER_TIMEOUT_S, METADATA_WAIT_S, Broker
 from generator.errors import TopicError
 from generator.request import read_topics_request
 
@@ -18,17 +19,24 @@ TOPIC_SETTINGS: Final = {
     "retention.ms": "-1",
     "retention.bytes": "-1",
 }
+VERSIONS_SETTINGS: Final = {
+    # The last record of each key is kept for ever, and former ones go.
+    "cleanup.policy": "compact",
+}
+VERSIONS_PARTITIONS: Final = 1
+"""Records in one partition have one order."""
+
 BROKERS_OWN_REPLICATION: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
-class TopicReport:
+class TopicsReport:
     """The result of the command.
 
     Args:
-        topics_created: Number of topics that this step created, 0 or 1.
-        topics_existing: Number of topics that existed before, 0 or 1.
-        partitions: Number of partitions of the topic now.
+        topics_created: Number of topics that this step created, 0 to 2.
+        topics_existing: Number of topics that existed before, 0 to 2.
+        partitions: Number of partitions of the topic of events now.
     """
 
     topics_created: int
@@ -37,35 +45,39 @@ class TopicReport:
 
 
 def run_topics(pipes: PipesContext) -> None:
-    """Create the topic that the step asks for, and report the result."""
+    """Create the topics that the step asks for, and report the result."""
     request = read_topics_request(pipes)
-    broker = Broker(request.environment.kafka_bootstrap_servers)
-    report = create_topic(broker, request.extras.topic, request.extras.partitions)
+    extras = request.extras
+    report = create_topics(
+        Broker(request.environment.kafka_bootstrap_servers), extras.topic, extras.partitions, extras.versions_topic
+    )
     pipes.report_asset_materialization(metadata=asdict(report))
 
 
-def create_topic(broker: Broker, topic: str, partitions: int) -> TopicReport:
-    """Create a topic if it does not exist.
+def create_topics(broker: Broker, topic: str, partitions: int, versions_topic: str) -> TopicsReport:
+    """Create the topics that do not exist.
 
     Args:
         broker: The broker.
-        topic: The topic's name.
-        partitions: Number of partitions of a new topic, 1 or more. An existing topic may have more, because partitions
-            may have been added to it. It may not have fewer: adding them here would move keys between partitions,
-            which needs a deliberate decision.
+        topic: Name of the topic of events.
+        partitions: Number of its partitions if it is new, 1 or more. An existing topic may have more, because
+            partitions may have been added to it. It may not have fewer: adding them here would move keys between
+            partitions, which needs a deliberate decision.
+        versions_topic: Name of the topic of the months' versions, which is compacted and has one partition.
 
     Returns:
         The result.
 
     Raises:
-        TopicError: The topic has fewer partitions, or the broker refuses to create it.
+        TopicError: An existing topic differs, or the broker refuses to create one.
         BrokerError: The broker does not answer.
     """
-    admin = AdminClient(broker.settings())
-    existing = broker.partition_counts(admin).get(topic)
-    if existing is None and _create(broker, admin, topic, partitions):
-        return TopicReport(topics_created=1, topics_existing=0, partitions=partitions)
-    found = existing or broker.partition_counts(admin)[topic]
+    existing = broker.partition_counts(broker.admin)
+    events_created = topic not in existing and _create(broker, topic, partitions, TOPIC_SETTINGS)
+    versions_created = versions_topic not in existing and _create(
+        broker, versions_topic, VERSIONS_PARTITIONS, VERSIONS_SETTINGS
+    )
+    found = partitions if events_created else _count_partitions(broker, topic, existing)
     if found < partitions:
         raise TopicError(
             f"topic {topic} has too few partitions",
@@ -74,17 +86,45 @@ def create_topic(broker: Broker, topic: str, partitions: int) -> TopicReport:
             where=f"broker {broker.address}",
             todo="add partitions to the topic, or ask for as many as it has",
         )
-    return TopicReport(topics_created=0, topics_existing=1, partitions=found)
+    if not versions_created:
+        _check_versions(broker, versions_topic, _count_partitions(broker, versions_topic, existing))
+    created = events_created + versions_created
+    return TopicsReport(topics_created=created, topics_existing=2 - created, partitions=found)
 
 
-def _create(broker: Broker, admin: AdminClient, topic: str, partitions: int) -> bool:
-    """Create the topic.
+def _count_partitions(broker: Broker, topic: str, known: Mapping[str, int]) -> int:
+    """Return the number of partitions of a topic, which another client may have created just now."""
+    return known.get(topic) or broker.partition_counts(broker.admin)[topic]
+
+
+def _check_versions(broker: Broker, topic: str, partitions: int) -> None:
+    """Check that an existing topic keeps the last record of each month, in order."""
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+    settings = broker.request(
+        lambda: broker.admin.describe_configs([resource], request_timeout=METADATA_WAIT_S)[resource],
+        f"the settings of topic {topic} cannot be read",
+    )
+    policy = settings["cleanup.policy"].value
+    if policy == VERSIONS_SETTINGS["cleanup.policy"] and partitions == VERSIONS_PARTITIONS:
+        return
+    raise TopicError(
+        f"topic {topic} cannot hold the versions of months",
+        expected=f"cleanup.policy {VERSIONS_SETTINGS['cleanup.policy']} and {VERSIONS_PARTITIONS} partition",
+        got=f"cleanup.policy {policy} and {partitions} partitions",
+        where=f"broker {broker.address}",
+        todo="if another program uses the topic, choose another name for versions_topic; otherwise delete it, "
+        "materialize kafka_topics, and send the months again",
+    )
+
+
+def _create(broker: Broker, topic: str, partitions: int, settings: dict[str, str]) -> bool:
+    """Create a topic.
 
     Returns:
         False if another client created it first, otherwise True.
     """
-    new_topic = NewTopic(topic, partitions, BROKERS_OWN_REPLICATION, config=TOPIC_SETTINGS)
-    creation = admin.create_topics([new_topic], request_timeout=ANSWER_TIMEOUT_S)[topic]
+    new_topic = NewTopic(topic, partitions, BROKERS_OWN_REPLICATION, config=settings)
+    creation = broker.admin.create_topics([new_topic], request_timeout=ANSWER_TIMEOUT_S)[topic]
     try:
         creation.result()
     except KafkaException as error:
