@@ -3,7 +3,7 @@ CREATE CATALOG lake WITH ('type' = 'iceberg', 'catalog-type' = 'hadoop', 'wareho
 CREATE DATABASE lake.training;
 
 CREATE TABLE lake.training.bronze (
-    event_id STRING, trip_month STRING, pickup TIMESTAMP(6), fare DOUBLE, kafka_offset BIGINT
+    event_id STRING, trip_month STRING, pickup TIMESTAMP(6), fare DOUBLE, kafka_offset BIGINT, notes MAP<STRING, STRING>
 ) PARTITIONED BY (trip_month) WITH ('format-version' = '2');
 
 CREATE TABLE lake.training.silver (
@@ -18,7 +18,7 @@ CREATE TEMPORARY TABLE trips (
 );
 
 INSERT INTO lake.training.bronze
-SELECT CAST(id AS STRING), '2024-01', pickup, fare, CAST(location AS BIGINT) FROM trips;
+SELECT CAST(id AS STRING), '2024-01', pickup, fare, CAST(location AS BIGINT), MAP['id', CAST(id AS STRING)] FROM trips;
 
 CREATE TEMPORARY VIEW arrivals AS
 SELECT *, ROW_NUMBER() OVER (PARTITION BY event_id ORDER BY kafka_offset) AS arrival

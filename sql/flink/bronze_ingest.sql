@@ -35,5 +35,15 @@ SELECT
     CAST(kafka_timestamp AS TIMESTAMP(6)) AS kafka_timestamp,
     TIMESTAMP '${ingested_at}' AS ingested_at,
     undecodable_reason,
-    undecodable_value
+    undecodable_value,
+    cbd_congestion_fee,
+    vendor_name,
+    payment_name,
+    pickup_longitude,
+    pickup_latitude,
+    dropoff_longitude,
+    dropoff_latitude,
+    unknown_columns,
+    values_out_of_range,
+    source_version
 FROM raw_trips_source;

@@ -1,5 +1,5 @@
 -- Grain: one row for each committed record of the topic, by (kafka_topic_id, kafka_partition, kafka_offset).
--- Rerun: creates the table if it is missing.
+-- Rerun: creates the table if it is missing, in its first version; the files in migrations add the later columns.
 --
 -- A record that could not be decoded is a row too: it has its bytes and the reason, but no month, event or trip. The
 -- view bronze.quarantine shows only these rows; the step creates it, because Flink cannot.

@@ -2,7 +2,8 @@
 -- Rerun: a temporary table of the session; with the same offsets, a second read returns the same rows.
 --
 -- The writer's schema is resolved against these columns by name: a column that the writer does not send is NULL, unless
--- it is required. A record that cannot be decoded is NULL in all columns but the last two and the metadata.
+-- it is required. A record that cannot be decoded, or whose month is none from 2009-01 to the month of sending, is NULL in
+-- all columns but the last two and the metadata.
 DROP TEMPORARY TABLE IF EXISTS raw_trips_source;
 
 CREATE TEMPORARY TABLE raw_trips_source (
@@ -28,6 +29,16 @@ CREATE TEMPORARY TABLE raw_trips_source (
     total_amount DOUBLE,
     congestion_surcharge DOUBLE,
     `Airport_fee` DOUBLE,
+    cbd_congestion_fee DOUBLE,
+    vendor_name STRING,
+    payment_name STRING,
+    pickup_longitude DOUBLE,
+    pickup_latitude DOUBLE,
+    dropoff_longitude DOUBLE,
+    dropoff_latitude DOUBLE,
+    unknown_columns MAP<STRING, STRING>,
+    values_out_of_range MAP<STRING, STRING>,
+    source_version STRING,
     undecodable_reason STRING,
     undecodable_value BYTES,
     kafka_partition INT METADATA FROM 'partition' VIRTUAL,
@@ -45,6 +56,9 @@ CREATE TEMPORARY TABLE raw_trips_source (
     'value.format' = 'avro-confluent-quarantine',
     'value.avro-confluent-quarantine.url' = '${schema_registry_url}',
     'value.avro-confluent-quarantine.required-columns' = 'event_id;trip_month;sent_at',
+    'value.avro-confluent-quarantine.month-column' = 'trip_month',
+    'value.avro-confluent-quarantine.sent-at-column' = 'sent_at',
+    'value.avro-confluent-quarantine.first-month' = '2009-01',
     'value.avro-confluent-quarantine.reason-column' = 'undecodable_reason',
     'value.avro-confluent-quarantine.value-column' = 'undecodable_value'
 );

@@ -1,6 +1,6 @@
 -- Grain: cleaned_trips one row a trip (trip_id), rejected_trips one row a rejected event (event_id),
 --     month_counts one row a month, with the fates of its bronze rows.
--- Rerun: creates the tables that are missing.
+-- Rerun: creates the tables that are missing, in their first version; the files in migrations add the later columns.
 CREATE TABLE IF NOT EXISTS lake.silver.cleaned_trips (
     trip_id STRING NOT NULL COMMENT 'MD5 of the natural key; its text is described in silver_clean.sql',
     event_id STRING NOT NULL COMMENT 'Event that the row was made from',

@@ -17,14 +17,14 @@ SELECT
     CAST(tpep_pickup_datetime AS DATE) AS pickup_date,
     tpep_pickup_datetime AS pickup_at,
     tpep_dropoff_datetime AS dropoff_at,
-    CAST(`VendorID` AS INT) AS vendor_id,
+    vendor_id,
     CAST(passenger_count AS INT) AS passenger_count,
     trip_distance AS trip_distance_miles,
     CAST(`RatecodeID` AS INT) AS rate_code_id,
     store_and_fwd_flag AS store_and_forward_flag,
     CAST(`PULocationID` AS INT) AS pickup_location_id,
     CAST(`DOLocationID` AS INT) AS dropoff_location_id,
-    CAST(payment_type AS INT) AS payment_type_id,
+    payment_type_id,
     fare_amount_usd,
     extra_usd,
     mta_tax_usd,
@@ -34,7 +34,12 @@ SELECT
     total_amount_usd,
     congestion_surcharge_usd,
     airport_fee_usd,
-    ingested_at
+    ingested_at,
+    cbd_congestion_fee_usd,
+    pickup_longitude,
+    pickup_latitude,
+    dropoff_longitude,
+    dropoff_latitude
 FROM classified_trips
 WHERE fate = 'cleaned';
 
@@ -67,7 +72,16 @@ SELECT
     kafka_offset,
     kafka_timestamp,
     ingested_at,
-    rejection_reason
+    rejection_reason,
+    cbd_congestion_fee,
+    vendor_name,
+    payment_name,
+    pickup_longitude,
+    pickup_latitude,
+    dropoff_longitude,
+    dropoff_latitude,
+    unknown_columns,
+    values_out_of_range
 FROM classified_trips
 WHERE fate = 'rejected';
 
@@ -83,7 +97,13 @@ SELECT
     COALESCE(SUM(kafka_offset) FILTER (WHERE fate = 'cleaned'), 0) AS cleaned_offset_sum,
     COALESCE(
         SUM(MOD(kafka_offset * 7919 + kafka_partition * 104729, 1000003)) FILTER (WHERE fate = 'cleaned'), 0
-    ) AS cleaned_checksum
-FROM classified_trips;
+    ) AS cleaned_checksum,
+    COUNT(*) FILTER (WHERE fate = 'superseded') AS superseded_rows,
+    COUNT(*) FILTER (WHERE fate = 'cleaned' AND is_rounded) AS rounded_rows,
+    COUNT(*) FILTER (WHERE fate = 'cleaned' AND is_without_vendor) AS rows_without_vendor,
+    '${source}' AS `source`,
+    '${source_version}' AS source_version,
+    '${source_name}' AS source_name
+FROM month_fates;
 
 END;

@@ -43,12 +43,16 @@ BRONZE_SCHEMA = Schema(
     NestedField(7, "ingested_at", TimestampType(), required=False),
     NestedField(8, "undecodable_reason", StringType(), required=False),
     NestedField(9, "undecodable_value", BinaryType(), required=False),
+    NestedField(10, "source_version", StringType(), required=False),
 )
 
 
-def bronze_rows(month: str, topic_id: str, partition: int, *offsets: int) -> pa.Table:
+def bronze_rows(
+    month: str, topic_id: str, partition: int, *offsets: int, source_version: str | None = None
+) -> pa.Table:
     """Return rows of bronze, one for each offset."""
     row = {"trip_month": month, "kafka_topic_id": topic_id, "kafka_partition": partition}
+    row |= {"source_version": source_version} if source_version else {}
     rows = [{**row, "event_id": f"{partition}.{offset}", "kafka_offset": offset} for offset in offsets]
     return pa.Table.from_pylist(rows, schema=BRONZE_SCHEMA.as_arrow())
 
@@ -141,7 +145,7 @@ def pipes_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "run_id": "run",
         "job_name": None,
         "retry_number": 0,
-        "extras": {"topic": "taxi.raw_trips"},
+        "extras": {"topic": "taxi.raw_trips", "versions_topic": "taxi.month_versions"},
     }
     (tmp_path / "context.json").write_text(json.dumps(context), encoding="utf-8")
     monkeypatch.setenv("DAGSTER_PIPES_CONTEXT", encode_param({"path": str(tmp_path / "context.json")}))

@@ -45,6 +45,7 @@ class FakeFlink:
     states: list[str] = field(default_factory=lambda: ["RUNNING", "FINISHED"])
     stack_trace: str = ""
     refusal: str = ""
+    alter_refusal: str = ""
     do: Callable[[str], None] = lambda _job_id: None
     before_answer: Callable[[httpx.Request], None] = lambda _request: None
     _settings: dict[str, str] = field(default_factory=dict)
@@ -90,6 +91,8 @@ class FakeFlink:
     def _execute(self, statement: str) -> httpx.Response:
         if setting := re.fullmatch(r"SET '(.*)' = '(.*)'", statement):
             self._settings[setting[1]] = setting[2]
+        if statement.startswith("ALTER") and self.alter_refusal:
+            return httpx.Response(500, json={"errors": ["Internal server error.", self.alter_refusal]})
         if not statement.startswith(("INSERT", "EXECUTE")):
             return httpx.Response(200, json=_page([["OK"]]))
         job_id = self._settings["$internal.pipeline.job-id"]

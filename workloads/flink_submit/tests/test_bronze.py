@@ -241,9 +241,9 @@ def test_counts_undecodable_records_separately(bronze: Bronze) -> None:
     bronze.flink.do = write
     report = bronze.ingest()
     assert (report.rows_read, report.rows_written, report.row_count) == (5, 3, 3)
-    assert report.counts["rows_undecodable"] == report.counts["rows_in_quarantine"] == 2
+    assert report.details["rows_undecodable"] == report.details["rows_in_quarantine"] == 2
     again = bronze.ingest()
-    assert (again.rows_read, again.counts["rows_undecodable"], again.counts["rows_in_quarantine"]) == (0, 0, 2)
+    assert (again.rows_read, again.details["rows_undecodable"], again.details["rows_in_quarantine"]) == (0, 0, 2)
 
 
 def test_finds_a_missing_record_in_every_step_until_it_is_there(bronze: Bronze) -> None:
@@ -251,10 +251,10 @@ def test_finds_a_missing_record_in_every_step_until_it_is_there(bronze: Bronze) 
     bronze.topic.end = 4
     bronze.flink.do = lambda job_id: bronze.append(job_id, 0, 1, 3)
     found = [bronze.ingest() for _ in range(2)]
-    assert [(one.rows_read, one.rows_written, one.counts["records_missing"]) for one in found] == [(4, 3, 1)] * 2
+    assert [(one.rows_read, one.rows_written, one.details["records_missing"]) for one in found] == [(4, 3, 1)] * 2
     bronze.append("repair", 2)
     repaired = bronze.ingest()
-    assert (repaired.rows_read, repaired.rows_written, repaired.counts["records_missing"]) == (4, 4, 0)
+    assert (repaired.rows_read, repaired.rows_written, repaired.details["records_missing"]) == (4, 4, 0)
     assert bronze.ingest().rows_read == 0
 
 
@@ -262,7 +262,7 @@ def test_finds_a_repeated_row_and_one_without_a_record(bronze: Bronze) -> None:
     """A repeated record is as wrong as a missing one; the end of a transaction is not a record."""
     bronze.topic.end, bronze.topic.gaps = 4, (2,)
     bronze.flink.do = lambda job_id: bronze.append(job_id, 0, 1, 1, 2)
-    counts = bronze.ingest().counts
+    counts = bronze.ingest().details
     assert (counts["records_missing"], counts["rows_repeated"], counts["offset_gaps"]) == (1, 2, 1)
 
 

@@ -96,7 +96,7 @@ def test_refuses_to_run_without_a_host() -> None:
 def test_sigterm_ends_the_step_at_once_and_closes_pipes(pipes_environment: Path) -> None:
     """A cancelled step has only some seconds before it is killed."""
     addresses = ("FLINK_SQL_GATEWAY_URL", "FLINK_JOBMANAGER_URL", "FLINK_UI_URL", "ICEBERG_CATALOG_URI", "S3_ENDPOINT")
-    others = ("ICEBERG_WAREHOUSE", "S3_REGION", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
+    others = ("KAFKA_BOOTSTRAP_SERVERS", "ICEBERG_WAREHOUSE", "S3_REGION", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
     environment = dict.fromkeys(addresses, "http://127.0.0.1:9") | dict.fromkeys(others, "x")
     step = subprocess.Popen(
         [sys.executable, "-m", "flink_submit", "silver"], env=os.environ | environment, stderr=subprocess.PIPE

@@ -5,7 +5,15 @@ from pydantic import SecretStr
 
 from flink_submit import settings
 from flink_submit.errors import SettingsError
-from flink_submit.settings import BronzeExtras, BronzeSettings, SilverSettings, load_settings, parse_extras, parse_month
+from flink_submit.settings import (
+    BronzeSettings,
+    LakeSettings,
+    SilverSettings,
+    TopicExtras,
+    load_settings,
+    parse_extras,
+    parse_month,
+)
 
 ENVIRONMENT = {
     "FLINK_SQL_GATEWAY_URL": "http://gateway.test",
@@ -47,9 +55,12 @@ def test_names_all_that_is_missing_at_once(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_silver_does_not_ask_for_what_only_bronze_uses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each step requires only what it uses."""
-    monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS")
     monkeypatch.delenv("SCHEMA_REGISTRY_URL")
-    assert load_settings(SilverSettings).s3_endpoint == "http://minio.test"
+    assert load_settings(SilverSettings).kafka_bootstrap_servers == "kafka.test:9092"
+    monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS")
+    assert load_settings(LakeSettings).s3_endpoint == "http://minio.test"
+    with pytest.raises(SettingsError, match=r"wrong: KAFKA_BOOTSTRAP_SERVERS\."):
+        load_settings(SilverSettings)
 
 
 def test_reads_secrets_from_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,19 +68,23 @@ def test_reads_secrets_from_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("S3_SECRET_ACCESS_KEY")
     monkeypatch.setattr(settings, "SECRETS_DIRECTORY", tmp_path)
     (tmp_path / "s3_secret_access_key").write_text("from a file\n", encoding="utf-8")
-    assert load_settings(SilverSettings).s3_secret_access_key == SecretStr("from a file")
+    assert load_settings(LakeSettings).s3_secret_access_key == SecretStr("from a file")
 
 
-def test_takes_the_topic_from_the_extras() -> None:
-    """The host names the topic; the workload has no default."""
-    assert parse_extras(BronzeExtras, {"topic": "taxi.raw_trips"}).topic == "taxi.raw_trips"
+def test_takes_the_topics_from_the_extras() -> None:
+    """The host names the topics; the workload has no default."""
+    extras = parse_extras(TopicExtras, {"topic": "taxi.raw_trips", "versions_topic": "taxi.month_versions"})
+    assert (extras.topic, extras.versions_topic) == ("taxi.raw_trips", "taxi.month_versions")
 
 
-@pytest.mark.parametrize("extras", [{}, {"topic": 1}, {"topic": "t", "tpoic": "u"}])
+@pytest.mark.parametrize(
+    "extras",
+    [{}, {"topic": "t"}, {"topic": 1, "versions_topic": "v"}, {"topic": "t", "versions_topic": "v", "tpoic": "u"}],
+)
 def test_refuses_other_extras(extras: dict[str, object]) -> None:
     """A misspelt extra would otherwise silently have no effect."""
     with pytest.raises(SettingsError, match="The Pipes extras are wrong"):
-        parse_extras(BronzeExtras, extras)
+        parse_extras(TopicExtras, extras)
 
 
 def test_takes_a_month() -> None:

@@ -15,13 +15,15 @@ from flink_submit.errors import FlinkSubmitError, SettingsError, StepCancelledEr
 from flink_submit.expiry import expire
 from flink_submit.job_runner import open_job_runner
 from flink_submit.lake import Lake
+from flink_submit.month_versions import read_current_version
 from flink_submit.preflight import check_services
 from flink_submit.report import StepReport
 from flink_submit.settings import (
-    BronzeExtras,
     BronzeSettings,
     ExpireExtras,
+    LakeSettings,
     SilverSettings,
+    TopicExtras,
     load_settings,
     parse_extras,
     parse_month,
@@ -70,7 +72,7 @@ def _run(command: str, context: PipesContext) -> None:
 
 def _run_bronze(context: PipesContext, month: str) -> None:
     settings = load_settings(BronzeSettings)
-    topic = Topic(settings.kafka_bootstrap_servers, parse_extras(BronzeExtras, context.extras).topic)
+    topic = Topic(settings.kafka_bootstrap_servers, parse_extras(TopicExtras, context.extras).topic)
     report = StepReport(context, settings.flink_ui_url)
     check_services(settings)
     with open_job_runner(settings, report) as runner:
@@ -81,14 +83,18 @@ def _run_bronze(context: PipesContext, month: str) -> None:
 
 def _run_silver(context: PipesContext, month: str) -> None:
     settings = load_settings(SilverSettings)
+    extras = parse_extras(TopicExtras, context.extras)
     report = StepReport(context, settings.flink_ui_url)
     check_services(settings)
+    versions = Topic(settings.kafka_bootstrap_servers, extras.versions_topic)
+    version = read_current_version(versions, month, report.waiting_for_transactions)
     with open_job_runner(settings, report) as runner:
-        report.materialize(silver.clean(month, lake=Lake.connect(settings), runner=runner))
+        lake = Lake.connect(settings)
+        report.materialize(silver.clean(version, topic_name=extras.topic, lake=lake, runner=runner, report=report))
 
 
 def _run_expire(context: PipesContext) -> None:
-    settings = load_settings(SilverSettings)
+    settings = load_settings(LakeSettings)
     extras = parse_extras(ExpireExtras, context.extras)
     report = StepReport(context, settings.flink_ui_url)
     done = expire(

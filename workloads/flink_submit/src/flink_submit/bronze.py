@@ -17,6 +17,7 @@ from flink_submit.ingested import (
 )
 from flink_submit.job_runner import FinishedJob, JobRunner
 from flink_submit.lake import Lake, column_schema, current_job_id, find_snapshot_of, rows_added_by
+from flink_submit.migrations import migrate
 from flink_submit.offsets import IngestPlan, TopicBounds, check_nothing_lost_since, format_offsets, plan_ingest
 from flink_submit.reconciliation import Reconciliation, reconcile
 from flink_submit.report import StepReport, TableReport
@@ -52,6 +53,7 @@ def ingest(
     topic.read_bounds()  # raises if the broker or the topic is missing, before anything is created
     jobs = runner.finish_earlier_jobs(TABLE)
     runner.execute(read_statements("bronze_tables.sql", {}))
+    migrate([TABLE], lake=lake, runner=runner)
     (view,) = read_statements("bronze_quarantine.sql", {})
     lake.ensure_view(QUARANTINE_VIEW, view, lake.load_table(TABLE))
     ingestion = _Ingestion(settings, topic, lake, runner, report)
@@ -198,7 +200,7 @@ def _make_report(
         rows_rejected=0,
         duplicates=0,
         data_version=lake.month_version(table, month),
-        counts={
+        details={
             "rows_undecodable": reconciliation.rows_undecodable,
             "rows_in_quarantine": lake.undecodable_rows(table),
             "offset_gaps": reconciliation.offset_gaps,

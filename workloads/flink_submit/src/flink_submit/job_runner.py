@@ -12,7 +12,7 @@ from flink_submit.gateway import SqlGateway
 from flink_submit.jobmanager import FINAL_STATES, JobManager
 from flink_submit.report import StepReport
 from flink_submit.service_client import ServiceClient
-from flink_submit.settings import SilverSettings
+from flink_submit.settings import LakeSettings
 from flink_submit.sql_files import read_statements
 
 # After a restart of the JobManager, a TaskManager looks for it for up to a minute.
@@ -22,7 +22,7 @@ POLL_S = 0.1
 
 
 @contextmanager
-def open_job_runner(settings: SilverSettings, report: StepReport) -> "Iterator[JobRunner]":
+def open_job_runner(settings: LakeSettings, report: StepReport) -> "Iterator[JobRunner]":
     """Open a SQL session on Flink with the lake's catalog; close it at the end of the ``with`` block.
 
     Args:

@@ -21,7 +21,7 @@ from pyiceberg.view.metadata import ViewVersion
 
 from flink_submit.deadline import deadline
 from flink_submit.errors import LakeError, ServiceError
-from flink_submit.settings import SilverSettings
+from flink_submit.settings import LakeSettings
 
 CALL_DEADLINE_S = 60.0
 # An engine that reads a catalog's views looks for its own dialect; the text is the same in each.
@@ -58,7 +58,7 @@ class Lake:
         self._place = place
 
     @classmethod
-    def connect(cls, settings: SilverSettings) -> "Lake":
+    def connect(cls, settings: LakeSettings) -> "Lake":
         """Open the REST catalog.
 
         Args:
@@ -212,6 +212,11 @@ class Lake:
                 self._catalog.drop_view(name)
             columns = [column for column in table.schema().column_names if re.search(rf"\b{column}\b", sql)]
             self._catalog.create_view(name, table.schema().select(*columns), version)
+
+    def set_property(self, name: str, key: str, value: str) -> None:
+        """Set one property of a table, in one commit."""
+        with self.reading(), self._catalog.load_table(name).transaction() as transaction:
+            transaction.set_properties({key: value})
 
     def month_version(self, table: Table, month: str) -> str:
         """Return the version of a month's content in an append-only table; it changes when rows are added."""

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 
 from flink_submit.errors import ServiceError
 from flink_submit.service_client import PATIENCE_S, ServiceClient
-from flink_submit.settings import BronzeSettings, SilverSettings
+from flink_submit.settings import BronzeSettings, LakeSettings
 
 
-def check_services(settings: SilverSettings) -> None:
+def check_services(settings: LakeSettings) -> None:
     """Check that Flink, the catalog and the object store answer, and for bronze the schema registry too.
 
     Args:
@@ -44,7 +44,7 @@ def check_all(services: Iterable[tuple[ServiceClient, str]], *, patience_s: floa
         raise ServiceError(" ".join(str(failure) for failure in failures)) from failures[0]
 
 
-def _services(settings: SilverSettings) -> Iterable[tuple[ServiceClient, str]]:
+def _services(settings: LakeSettings) -> Iterable[tuple[ServiceClient, str]]:
     yield ServiceClient("Flink's SQL Gateway", settings.flink_sql_gateway_url), "/v1/info"
     yield ServiceClient("Flink's JobManager", settings.flink_jobmanager_url), "/overview"
     yield ServiceClient("The Iceberg catalog", settings.iceberg_catalog_uri), "/v1/config"

@@ -27,7 +27,7 @@ class TableReport:
         rows_rejected: Rows rejected with a reason.
         duplicates: Rows dropped as repeats.
         data_version: Version of the month's content.
-        counts: Further counts, which only one of the steps has, by their metadata names.
+        details: What only one of the steps reports, by its metadata names.
     """
 
     table_name: str
@@ -41,7 +41,7 @@ class TableReport:
     rows_rejected: int
     duplicates: int
     data_version: str
-    counts: Mapping[str, int] = field(default_factory=dict)
+    details: Mapping[str, int | str] = field(default_factory=dict)
 
 
 class StepReport:
@@ -129,7 +129,7 @@ class StepReport:
                 "rows_written": report.rows_written,
                 "rows_rejected": report.rows_rejected,
                 "duplicates": report.duplicates,
-                **report.counts,
+                **report.details,
                 "rows_per_second": round(rate, 1),
                 # Text, because JavaScript's numbers cannot represent its 63 bits exactly, and a plot would be useless.
                 "snapshot_id": str(report.snapshot_id or NO_JOB),

@@ -18,7 +18,7 @@ _Settings = TypeVar("_Settings", bound=BaseSettings)
 _Extras = TypeVar("_Extras", bound=BaseModel)
 
 
-class SilverSettings(BaseSettings):
+class LakeSettings(BaseSettings):
     """The addresses and credentials that every step needs; each field is read from the variable of its name.
 
     Args:
@@ -55,28 +55,38 @@ class SilverSettings(BaseSettings):
         }
 
 
-class BronzeSettings(SilverSettings):
-    """The settings of ``bronze``, which also needs the broker and the schema registry.
+class SilverSettings(LakeSettings):
+    """The settings of ``silver``, which also needs the broker.
 
     Args:
         kafka_bootstrap_servers: Address of the broker, ``host:port``.
-        schema_registry_url: Root of the schema registry.
     """
 
     kafka_bootstrap_servers: str
+
+
+class BronzeSettings(SilverSettings):
+    """The settings of ``bronze``, which also needs the schema registry.
+
+    Args:
+        schema_registry_url: Root of the schema registry.
+    """
+
     schema_registry_url: str
 
 
-class BronzeExtras(BaseModel):
-    """The Pipes extras of ``bronze``.
+class TopicExtras(BaseModel):
+    """The Pipes extras of ``bronze`` and ``silver``.
 
     Args:
-        topic: Name of the topic.
+        topic: Name of the topic of trips.
+        versions_topic: Name of the topic of month versions.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     topic: str
+    versions_topic: str
 
 
 class ExpireExtras(BaseModel):

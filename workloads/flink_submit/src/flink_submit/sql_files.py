@@ -34,7 +34,7 @@ def read_statements(name: str, values: Mapping[str, str], directory: Path | None
         SqlFileError: The file is missing, a placeholder has no value, a value has no placeholder, or a value contains
             a quote or a control character.
     """
-    path = (directory or Path(os.environ.get(DIRECTORY_VARIABLE, DEFAULT_DIRECTORY))) / name
+    path = (directory or _default_directory()) / name
     try:
         template = Template(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -43,6 +43,12 @@ def read_statements(name: str, values: Mapping[str, str], directory: Path | None
         ) from error
     _check_values(path, template, values)
     return split_statements(template.substitute(values))
+
+
+def list_files(pattern: str, directory: Path | None = None) -> list[str]:
+    """Return the names of the files of ``sql/flink`` that fit a glob pattern, as ``read_statements`` takes them."""
+    root = directory or _default_directory()
+    return sorted(str(path.relative_to(root)) for path in root.glob(pattern))
 
 
 def split_statements(sql: str) -> list[str]:
@@ -62,6 +68,10 @@ def split_statements(sql: str) -> list[str]:
             f"SQL text ends within a statement, after: {' '.join(current.split())[-80:]!r}. Close it with ';'."
         )
     return [statement for statement in statements if statement]
+
+
+def _default_directory() -> Path:
+    return Path(os.environ.get(DIRECTORY_VARIABLE, DEFAULT_DIRECTORY))
 
 
 def _is_complete(statement: str) -> bool:

@@ -2,8 +2,9 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ class Topic:
 
     def __init__(self, bootstrap_servers: str, name: str, *, request_timeout_s: float = REQUEST_TIMEOUT_S) -> None:
         self._bootstrap_servers = bootstrap_servers
-        self._name = name
+        self.name = name
         self._request_timeout_s = request_timeout_s
         self._admin = AdminClient({"bootstrap.servers": bootstrap_servers})
 
@@ -72,7 +73,7 @@ class Topic:
                 break
             if time.monotonic() - started > TRANSACTION_DEADLINE_S:
                 raise TopicError(
-                    f"A transaction has kept {undecided} offsets of topic {self._name} at {self._bootstrap_servers} "
+                    f"A transaction has kept {undecided} offsets of topic {self.name} at {self._bootstrap_servers} "
                     f"undecided for {TRANSACTION_DEADLINE_S:.0f} s. End the producer that holds it open, then "
                     "materialize this partition again."
                 )
@@ -100,6 +101,44 @@ class Topic:
         ends = {number: end for number, (start, end) in spans.items() if end > start}
         if not ends:
             return
+        with self._consumer({number: spans[number][0] for number in ends}) as consumer:
+            while ends:
+                found, finished = self._sort(self._consume(consumer, ends))
+                for number, offsets in found.items():
+                    within = np.array(offsets, np.int64)
+                    within = within[within < ends.get(number, 0)]
+                    if within.size:
+                        yield number, within
+                    if offsets[-1] + 1 >= ends.get(number, 0):
+                        finished.add(number)
+                for number in finished:
+                    ends.pop(number, None)
+
+    def committed_records(self, report_wait: Callable[[int], None]) -> Iterator[tuple[bytes | None, bytes | None]]:
+        """Read the committed records of a small topic: all that are in it now, from the first on.
+
+        Args:
+            report_wait: Called on each look while a transaction is open; see ``read_settled_bounds``.
+
+        Yields:
+            Key and value of each record, in order within a partition.
+
+        Raises:
+            TopicError: The topic is missing, or a transaction stays open.
+            ServiceError: The broker does not answer in time.
+        """
+        held = self.read_settled_bounds(report_wait).partitions
+        left = {number for number, bounds in held.items() if bounds.stable_end > bounds.first}
+        with self._consumer({number: held[number].first for number in left}) as consumer:
+            while left:
+                for message in self._consume(consumer, left):
+                    if self._is_end(message):
+                        left.discard(message.partition() or 0)
+                    else:
+                        yield message.key(), message.value()
+
+    @contextmanager
+    def _consumer(self, starts: Mapping[int, int]) -> Iterator[Consumer]:
         consumer = Consumer(
             {
                 "bootstrap.servers": self._bootstrap_servers,
@@ -114,57 +153,49 @@ class Topic:
             }
         )
         try:
-            consumer.assign([TopicPartition(self._name, number, spans[number][0]) for number in ends])
-            yield from self._read(consumer, ends)
+            consumer.assign([TopicPartition(self.name, number, start) for number, start in starts.items()])
+            yield consumer
         finally:
             consumer.close()
 
-    def _read(self, consumer: Consumer, ends: dict[int, int]) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
-        answered = time.monotonic()
-        while ends:
-            messages = consumer.consume(_BATCH, _BATCH_WAIT_S)
-            if messages:
-                answered = time.monotonic()
-            elif time.monotonic() - answered > self._request_timeout_s:
-                raise self._unanswered(f"partitions {sorted(ends)} could not be read to their ends")
-            found, finished = self._sort(messages)
-            for number, offsets in found.items():
-                within = np.array(offsets, np.int64)
-                within = within[within < ends.get(number, 0)]
-                if within.size:
-                    yield number, within
-                if offsets[-1] + 1 >= ends.get(number, 0):
-                    finished.add(number)
-            for number in finished:
-                ends.pop(number, None)
+    def _consume(self, consumer: Consumer, unfinished: Collection[int]) -> list[Message]:
+        asked = time.monotonic()
+        while not (messages := consumer.consume(_BATCH, _BATCH_WAIT_S)):
+            if time.monotonic() - asked > self._request_timeout_s:
+                raise self._unanswered(f"partitions {sorted(unfinished)} could not be read to their ends")
+        return messages
 
     def _sort(self, messages: list[Message]) -> tuple[dict[int, list[int]], set[int]]:
         """Return the offsets by partition, and the partitions whose end was reached; kept cheap for each message."""
         found: defaultdict[int, list[int]] = defaultdict(list)
         finished = set()
         for message in messages:
-            error = message.error()
-            if error is None:
-                found[message.partition()].append(message.offset())  # type: ignore[index,arg-type]  # None with an error
-            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client has no public name for it
+            if self._is_end(message):
                 finished.add(message.partition() or 0)
             else:
-                raise self._error(error)
+                found[message.partition()].append(message.offset())  # type: ignore[index,arg-type]  # None with an error
         return found, finished
+
+    def _is_end(self, message: Message) -> bool:
+        """Return whether this is no record but the end of a partition; raise if it is another error."""
+        error = message.error()
+        if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - without a public name
+            raise self._error(error)
+        return error is not None
 
     def _bounds(self, topic_id: str, stable: Mapping[int, int]) -> TopicBounds:
         first = self._offsets(list(stable), _EARLIEST, IsolationLevel.READ_COMMITTED)
         return TopicBounds(
-            self._name, topic_id, {number: PartitionBounds(first[number], stable[number]) for number in stable}
+            self.name, topic_id, {number: PartitionBounds(first[number], stable[number]) for number in stable}
         )
 
     def _describe(self) -> tuple[str, list[int]]:
-        request = self._admin.describe_topics(TopicCollection([self._name]), request_timeout=self._request_timeout_s)
-        description = self._answer(request[self._name])
+        request = self._admin.describe_topics(TopicCollection([self.name]), request_timeout=self._request_timeout_s)
+        description = self._answer(request[self.name])
         return to_topic_id(description.topic_id), sorted(partition.id for partition in description.partitions)
 
     def _offsets(self, partitions: list[int], spec: OffsetSpec, isolation: IsolationLevel) -> dict[int, int]:
-        wanted = {TopicPartition(self._name, number): spec for number in partitions}
+        wanted = {TopicPartition(self.name, number): spec for number in partitions}
         request = self._admin.list_offsets(wanted, isolation_level=isolation, request_timeout=self._request_timeout_s)
         return {place.partition: self._answer(answer).offset for place, answer in request.items()}
 
@@ -177,7 +208,7 @@ class Topic:
     def _error(self, error: KafkaError) -> ServiceError | TopicError:
         if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             return TopicError(
-                f"The broker at {self._bootstrap_servers} has no topic {self._name}. Expected the topic that the "
+                f"The broker at {self._bootstrap_servers} has no topic {self.name}. Expected the topic that the "
                 "generator creates and fills: materialize kafka_topics and generate_events first."
             )
         return self._unanswered(error.str())

@@ -28,6 +28,7 @@ final class QuarantineDeserializationSchema implements DeserializationSchema<Row
     private static final int MOST_REASON_CHARACTERS = 500;
 
     private final TableColumns columns;
+    private final MonthRule monthRule;
     private final String registryUrl;
     private final TypeInformation<RowData> producedType;
     private final Schema readerSchema;
@@ -38,8 +39,10 @@ final class QuarantineDeserializationSchema implements DeserializationSchema<Row
     private transient BinaryDecoder decoder;
     private transient GenericRecord record;
 
-    QuarantineDeserializationSchema(TableColumns columns, String registryUrl, TypeInformation<RowData> producedType) {
+    QuarantineDeserializationSchema(
+            TableColumns columns, MonthRule monthRule, String registryUrl, TypeInformation<RowData> producedType) {
         this.columns = columns;
+        this.monthRule = monthRule;
         this.registryUrl = registryUrl;
         this.producedType = producedType;
         this.readerSchema = AvroSchemaConverter.convertToSchema(columns.recordType());
@@ -68,10 +71,12 @@ final class QuarantineDeserializationSchema implements DeserializationSchema<Row
         decoder = DecoderFactory.get().binaryDecoder(message, FRAME_BYTES, message.length - FRAME_BYTES, decoder);
         try {
             record = reader.avro.read(record, decoder);
-            if (decoder.isEnd()) {
-                return columns.decoded((GenericRowData) converter.convert(record));
+            if (!decoder.isEnd()) {
+                return columns.undecodable(message, reader.name + " ends before the value does");
             }
-            return columns.undecodable(message, reader.name + " ends before the value does");
+            GenericRowData decoded = (GenericRowData) converter.convert(record);
+            String fault = monthRule.findFault(decoded);
+            return fault == null ? columns.decoded(decoded) : columns.undecodable(message, cut(fault));
         } catch (IOException | RuntimeException error) {
             // Avro reads bytes from memory, so every exception, including those that are not Avro's own, is caused by
             // the bytes.
@@ -105,7 +110,10 @@ final class QuarantineDeserializationSchema implements DeserializationSchema<Row
     }
 
     private static String describe(Reader reader, Exception error) {
-        String reason = reader.name + " does not fit the value: " + error;
+        return cut(reader.name + " does not fit the value: " + error);
+    }
+
+    private static String cut(String reason) {
         return reason.length() > MOST_REASON_CHARACTERS ? reason.substring(0, MOST_REASON_CHARACTERS) : reason;
     }
 

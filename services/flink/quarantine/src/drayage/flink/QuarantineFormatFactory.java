@@ -35,6 +35,15 @@ public final class QuarantineFormatFactory implements DeserializationFormatFacto
                     .asList()
                     .noDefaultValue()
                     .withDescription("Columns that need a value in each message; a schema without one is refused.");
+    static final ConfigOption<String> MONTH_COLUMN =
+            key("month-column").stringType().noDefaultValue().withDescription("Required STRING column, yyyy-MM.");
+    static final ConfigOption<String> SENT_AT_COLUMN =
+            key("sent-at-column")
+                    .stringType()
+                    .noDefaultValue()
+                    .withDescription("Required TIMESTAMP column in UTC; a month after its own is undecodable.");
+    static final ConfigOption<String> FIRST_MONTH =
+            key("first-month").stringType().noDefaultValue().withDescription("An earlier month is undecodable.");
     static final ConfigOption<String> REASON_COLUMN =
             key("reason-column").stringType().noDefaultValue().withDescription("STRING column for the reason.");
     static final ConfigOption<String> VALUE_COLUMN =
@@ -54,8 +63,11 @@ public final class QuarantineFormatFactory implements DeserializationFormatFacto
                                 options.get(REQUIRED_COLUMNS),
                                 options.get(REASON_COLUMN),
                                 options.get(VALUE_COLUMN));
+                MonthRule monthRule =
+                        MonthRule.of(
+                                columns, options.get(MONTH_COLUMN), options.get(SENT_AT_COLUMN), options.get(FIRST_MONTH));
                 return new QuarantineDeserializationSchema(
-                        columns, options.get(URL), source.createTypeInformation(physicalType));
+                        columns, monthRule, options.get(URL), source.createTypeInformation(physicalType));
             }
 
             @Override
@@ -72,7 +84,8 @@ public final class QuarantineFormatFactory implements DeserializationFormatFacto
 
     @Override
     public Set<ConfigOption<?>> requiredOptions() {
-        return Set.of(URL, REQUIRED_COLUMNS, REASON_COLUMN, VALUE_COLUMN);
+        return Set.of(
+                URL, REQUIRED_COLUMNS, MONTH_COLUMN, SENT_AT_COLUMN, FIRST_MONTH, REASON_COLUMN, VALUE_COLUMN);
     }
 
     @Override
