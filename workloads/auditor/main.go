@@ -45,6 +45,11 @@ func step(session *pipes.Session) error {
 		return err
 	}
 	defer sent.Close()
+	versions, err := topic.Open(ctx, read.kafkaBootstrapServers, extras.Versions)
+	if err != nil {
+		return err
+	}
+	defer versions.Close()
 	var count counter
 	counted := func(name string) audit.Table { return countedTable{tables[name], &count} }
 	stop := count.report(progressInterval, func(metadata pipes.Metadata) error { return session.Progress("", metadata) })
@@ -54,9 +59,10 @@ func step(session *pipes.Session) error {
 		published[asset] = tables[tableOf(asset)]
 	}
 	result, err := audit.Run(ctx, audit.Job{
-		Month:   month,
-		Topic:   countedTopic{sent, &count},
-		Decoder: topic.NewDecoder(read.schemaRegistryURL, trips.Event),
+		Month:    month,
+		Topic:    countedTopic{sent, &count},
+		Versions: versions,
+		Decoder:  topic.NewDecoder(read.schemaRegistryURL, trips.Event),
 		Tables: audit.Tables{
 			Bronze: counted(bronzeTable), Silver: counted(silverTable), Rejected: counted(rejectedTable),
 			Facts: counted(factsTable), DailyRevenue: counted(revenueTable),
@@ -136,6 +142,10 @@ func report(session *pipes.Session, result audit.Result, tables map[string]*lake
 		"rows_rejected":       counts.RowsRejected,
 		"rows_undecodable":    counts.RowsUndecodable,
 		"duplicates":          counts.Duplicates,
+		"rows_superseded":     counts.RowsSuperseded,
+		"source":              result.Version.Source,
+		"source_version":      result.Version.SourceVersion,
+		"source_name":         result.Version.SourceName,
 		"total_amount_usd":    trips.Dollars(counts.TotalCents), // text, because a float would not be exact
 		"checks_failed":       failed,
 		"rows_per_second":     rate(read, counts.TopicSeconds+counts.TablesSeconds),

@@ -26,6 +26,7 @@ type settings struct {
 // extras are the Pipes extras from the host.
 type extras struct {
 	Topic    string         `json:"topic"`
+	Versions string         `json:"versions_topic"`
 	Receipts audit.Receipts `json:"receipts"`
 }
 
@@ -76,12 +77,12 @@ func readRequest(context pipes.Context) (trips.Month, extras, error) {
 		decoder.DisallowUnknownFields()
 		err = decoder.Decode(&read)
 	}
-	if err == nil && read.Topic == "" {
-		err = errors.New("topic is missing")
+	if err == nil && (read.Topic == "" || read.Versions == "") {
+		err = errors.New("topic or versions_topic is missing")
 	}
 	if err != nil {
 		return trips.Month{}, extras{}, fmt.Errorf(
-			"the extras do not fit (expected topic and receipts: correct the asset that starts this step): %w", err)
+			"the extras do not fit (expected topic, versions_topic and receipts: correct the asset that starts this step): %w", err)
 	}
 	return month, read, nil
 }

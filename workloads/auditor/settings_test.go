@@ -52,7 +52,7 @@ func TestTheRequestIsAMonthAndTheHostsExtras(t *testing.T) {
 		"marts/dim_dates": map[string]any{"recorded_at_s": 1.5, "dagster/row_count": 4.0, "snapshot_id": "9", "months": nil},
 		"marts/fct_trips": nil,
 	}}
-	_, read, err := readRequest(pipes.Context{PartitionKey: &month, Extras: map[string]any{"topic": "t", "receipts": receipts}})
+	_, read, err := readRequest(pipes.Context{PartitionKey: &month, Extras: map[string]any{"topic": "t", "versions_topic": "v", "receipts": receipts}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func TestTheRequestIsAMonthAndTheHostsExtras(t *testing.T) {
 	for want, context := range map[string]pipes.Context{
 		"no partition":      {Extras: map[string]any{"topic": "t"}},
 		"topic is missing":  {PartitionKey: &month, Extras: map[string]any{}},
-		`unknown field "x"`: {PartitionKey: &month, Extras: map[string]any{"topic": "t", "x": 1}},
+		`unknown field "x"`: {PartitionKey: &month, Extras: map[string]any{"topic": "t", "versions_topic": "v", "x": 1}},
 	} {
 		if _, _, err := readRequest(context); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("expected an error with %q, got %v", want, err)

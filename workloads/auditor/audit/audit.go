@@ -1,6 +1,7 @@
 // Package audit confirms a month's receipts: it counts topic, bronze, silver and marts again, and reports differences.
 //
-// Reading order: Run, then one file for each question. records.go: is each record in bronze once? fates.go and tally.go:
+// Reading order: Run, then one file for each question. versions.go: which version is the month?
+// records.go: is each record in bronze once? fates.go and tally.go:
 // did each row of bronze become what the rules say? money.go: is the money the same in every layer? receipts.go: did the
 // steps report the actual numbers? publications.go: did publish_marts? findings.go: the form of the answers.
 package audit
@@ -46,6 +47,7 @@ type Decoder interface {
 type Job struct {
 	Month    trips.Month
 	Topic    Topic
+	Versions Topic // the topic of month versions
 	Decoder  Decoder
 	Tables   Tables
 	Receipts Receipts
@@ -61,6 +63,8 @@ type Job struct {
 type Result struct {
 	Checks []Check
 	Counts Counts
+	// Version is the month's current version; empty if it has none.
+	Version Version
 }
 
 // Counts are a month's numbers, all counted by the auditor itself.
@@ -74,6 +78,9 @@ type Counts struct {
 	RowsRejected       int64
 	RowsUndecodable    int64
 	Duplicates         int64
+	RowsSuperseded     int64
+	RowsRounded        int64 // trips of silver whose amounts have more than two decimals in bronze
+	RowsWithoutVendor  int64 // trips of silver
 	TotalCents         int64
 	TopicSeconds       float64
 	TablesSeconds      float64
@@ -87,7 +94,15 @@ func Run(ctx context.Context, job Job) (Result, error) {
 	if err := job.Say("Reading the topic"); err != nil {
 		return Result{}, err
 	}
-	records, err := readTopic(ctx, job)
+	version, err := readVersion(ctx, job)
+	if err != nil {
+		return Result{}, err
+	}
+	isRecorded := version != nil
+	if !isRecorded {
+		version = &Version{} // no event has this version
+	}
+	records, err := readTopic(ctx, job, version)
 	if err != nil {
 		return Result{}, err
 	}
@@ -99,7 +114,7 @@ func Run(ctx context.Context, job Job) (Result, error) {
 	if err := records.compareWithBronze(ctx, job); err != nil {
 		return Result{}, err
 	}
-	tally, err := classify(ctx, job, records.monthRows)
+	tally, err := classify(ctx, job, version.SourceVersion, records.monthRows)
 	if err != nil {
 		return Result{}, err
 	}
@@ -111,7 +126,7 @@ func Run(ctx context.Context, job Job) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	result := Result{Counts: Counts{
+	result := Result{Version: *version, Counts: Counts{
 		RecordsRead:        records.read,
 		RecordsAudited:     records.count(ofMonth),
 		RecordsUndecodable: records.count(undecodable),
@@ -121,17 +136,20 @@ func Run(ctx context.Context, job Job) (Result, error) {
 		RowsRejected:       tally.rejected.count(),
 		RowsUndecodable:    records.undecodableRows,
 		Duplicates:         tally.repeatedEvents + tally.repeatedTrips,
+		RowsSuperseded:     tally.superseded,
+		RowsRounded:        tally.rounded,
+		RowsWithoutVendor:  tally.withoutVendor,
 		TotalCents:         tally.silverMoney.total()[total],
 		TopicSeconds:       read.Sub(started).Seconds(),
 		TablesSeconds:      time.Since(read).Seconds(),
 	}}
 	result.Checks = []Check{
 		records.check(job.Month),
-		tally.checkAccounted(records, job.Month),
+		tally.checkAccounted(records, isRecorded, job),
 		tally.checkUnique(job.Month),
 		tally.checkFacts(job.Month),
 		checkMoney(tally.silverMoney, tally.factsMoney, revenue, job.Month),
-		job.Receipts.check(result.Counts, records, published, job.Month),
+		job.Receipts.check(result.Counts, records, version, published, job.Month),
 	}
 	return result, nil
 }

@@ -2,11 +2,14 @@ package audit
 
 import (
 	"context"
+	"encoding/binary"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
 
 	"drayage/workloads/auditor/rows"
+	"drayage/workloads/auditor/topic"
 	"drayage/workloads/auditor/trips"
 )
 
@@ -17,7 +20,7 @@ func (w *world) audit(t *testing.T) Result {
 		t.Fatal(err)
 	}
 	result, err := Run(context.Background(), Job{
-		Month: parsed, Topic: &w.topic, Decoder: &w.topic, Receipts: w.receipts, RowsAPass: w.rowsAPass,
+		Month: parsed, Topic: &w.topic, Versions: &w.versions, Decoder: &w.topic, Receipts: w.receipts, RowsAPass: w.rowsAPass,
 		Tables:    Tables{&w.bronze, &w.silver, &w.rejected, &w.facts, &w.dailyRevenue},
 		Published: map[string]Published{"marts/hourly": &w.hourly, "marts/dates": &w.dates},
 		Say:       func(string) error { return nil },
@@ -94,6 +97,109 @@ func TestWhatWasSentAfterBronzeLastReadIsNotMissing(t *testing.T) {
 	}
 }
 
+// sendOthers sends a trip of an earlier version, and one from before versions had names.
+func (w *world) sendOthers() {
+	earlier, unnamed := event(20), event(60)
+	earlier["source_version"] = text("seed-42-events-10.01234567")
+	delete(unnamed, "source_version")
+	w.send(3, earlier, unnamed)
+}
+
+func TestRowsOfOtherVersionsAreSuperseded(t *testing.T) {
+	for _, rowsAPass := range []int64{1, 7, 1000} {
+		w := healthy()
+		w.rowsAPass = rowsAPass
+		w.sendOthers()
+		// Silver read bronze before or after these rows came.
+		for _, reported := range []int64{0, 1, 2} {
+			w.receipts.Silver.Read, w.receipts.Silver.Superseded = 42+reported, reported
+			if got := w.passes(t).Counts; got.RowsSuperseded != 2 || got.RowsInBronze != 44 || got.Duplicates != 2 {
+				t.Errorf("%d rows a pass: got %+v", rowsAPass, got)
+			}
+		}
+		w.receipts.Silver.Superseded = 1
+		if check := find(t, w.audit(t), confirmed); check.Passed {
+			t.Errorf("a superseded row that silver did not report passed: %s", check.Finding)
+		}
+	}
+}
+
+func TestOnlyTheVersionsOwnRecordsAreCounted(t *testing.T) {
+	w := healthy()
+	w.topic.events[10] = maps.Clone(w.topic.events[10])
+	w.topic.events[10]["source_version"] = text("seed-42-events-10.01234567")
+	w.bronze[10]["source_version"] = text("seed-42-events-10.01234567")
+	w.silver, w.facts = slices.Delete(w.silver, 9, 10), slices.Delete(w.facts, 9, 10)
+	numbers := find(t, w.audit(t), confirmed).Numbers
+	if numbers["events_confirmed"] != int64(41) || numbers["version_events_confirmed"] != int64(41) {
+		t.Errorf("got %v", numbers)
+	}
+}
+
+func TestSilverIsComparedWithTheCurrentVersion(t *testing.T) {
+	w := healthy()
+	w.sendOthers()
+	w.name(month, `{"source": "synthetic", "source_version": "seed-42-events-10.01234567", "source_name": "synthetic", "events": 1,
+		"topic_id": "topic", "offsets": {"0": [47, 47]}}`)
+	result := w.audit(t)
+	for name, want := range map[string]string{
+		accounted: "silver.cleaned_trips was made from version " + current + ", but the month's current version is seed-42-events-10.01234567",
+		confirmed: `silver/cleaned_trips reported source "tlc_file", but that of the month's current version is "synthetic"`,
+	} {
+		if check := find(t, result, name); check.Passed || !strings.Contains(check.Finding, want) {
+			t.Errorf("%s: expected a finding with %q, got %s", name, want, check.Finding)
+		}
+	}
+	if result.Version.Source != "synthetic" || result.Counts.RowsSuperseded != 43 {
+		t.Errorf("got %+v", result)
+	}
+}
+
+func TestAMonthWithoutACurrentVersionDoesNotPass(t *testing.T) {
+	w := healthy()
+	w.versions.records = slices.DeleteFunc(w.versions.records, func(record topic.Record) bool { return string(record.Key) == month })
+	check := find(t, w.audit(t), accounted)
+	if check.Passed || !strings.Contains(check.Finding, "no record of the month") {
+		t.Errorf("got %s", check.Finding)
+	}
+	w.name(month, "no JSON")
+	parsed, _ := trips.ParseMonth(month)
+	if _, err := readVersion(context.Background(), Job{Month: parsed, Versions: &w.versions}); err == nil {
+		t.Error("a record that is no JSON was read")
+	}
+}
+
+func TestAnEventOfNoKnownMonthIsAnUndecodableRecord(t *testing.T) {
+	w := healthy()
+	strange := event(50)
+	strange["trip_month"] = text("2031-05")
+	value := binary.BigEndian.AppendUint64(nil, uint64(len(w.topic.events)))
+	w.topic.events = append(w.topic.events, strange)
+	w.sendRaw(3, nil, value)
+	if got := w.passes(t).Counts; got.RecordsUndecodable != 3 || got.RowsUndecodable != 3 {
+		t.Errorf("got %+v", got)
+	}
+	w.bronze = w.bronze[:len(w.bronze)-1]
+	w.send(4, event(51))
+	if check := find(t, w.audit(t), once); check.Passed {
+		t.Error("the record has no row without a month, and the check passed")
+	}
+}
+
+func TestRoundedAmountsAndTripsWithoutVendorAreCounted(t *testing.T) {
+	w := healthy()
+	odd := event(50)
+	odd["cbd_congestion_fee"] = fraction(0.755)
+	delete(odd, "VendorID")
+	w.send(3, odd)
+	w.keep(w.bronze[len(w.bronze)-1])
+	w.receipts.Silver.Read, w.receipts.Silver.Written = 43, 40
+	w.receipts.Silver.Rounded, w.receipts.Silver.WithoutVendor = 1, 1
+	if got := w.passes(t).Counts; got.RowsRounded != 1 || got.RowsWithoutVendor != 1 {
+		t.Errorf("got %+v", got)
+	}
+}
+
 func TestWhatRetentionTookIsNotMissing(t *testing.T) {
 	w := healthy()
 	w.topic.bounds[0].Start = 12
@@ -111,6 +217,8 @@ func TestRowsOfADeletedTopicAreNotComparedWithTheNewOne(t *testing.T) {
 	for _, row := range w.bronze {
 		row["kafka_topic_id"] = text("earlier")
 	}
+	w.name(month, `{"source": "tlc_file", "source_version": "`+current+`", "source_name": "yellow_tripdata_2024-01.csv",
+		"events": 42, "topic_id": "earlier", "offsets": {"0": [0, 44]}}`)
 	w.topic.records, w.topic.bounds[0].End = nil, 0
 	w.passes(t)
 	// Bronze has not reached the new topic, whose offsets are like those reported for the earlier one.

@@ -14,21 +14,23 @@ import (
 // classify applies the documented rules to every row of the month in bronze, and compares silver and fct_trips with the
 // result.
 //
-// Of a repeated event the earliest arrival is kept; then invalid trips are rejected; then of each trip the latest arrival
-// is kept. Rows of the same event, or of the same trip, have the same key, so a pass over a part of the keys sees all of
+// Only rows of the month's current version count; the others are superseded. Of a repeated event the earliest arrival is
+// kept; then invalid trips are rejected; then of each trip the latest arrival is kept. Rows of the same event, or of the same trip, have the same key, so a pass over a part of the keys sees all of
 // them.
-func classify(ctx context.Context, job Job, bronzeRows int64) (*tally, error) {
+func classify(ctx context.Context, job Job, version string, bronzeRows int64) (*tally, error) {
 	passes := max(1, (bronzeRows+job.RowsAPass-1)/job.RowsAPass)
 	var firsts rows.Bits
+	var current int64
 	for pass := range passes {
 		if err := job.Say(fmt.Sprintf("Looking for repeated events: pass %d of %d", pass+1, passes)); err != nil {
 			return nil, err
 		}
-		if err := findFirsts(ctx, job, part{pass, passes}, &firsts); err != nil {
+		var err error
+		if current, err = findFirsts(ctx, job, version, part{pass, passes}, &firsts); err != nil {
 			return nil, err
 		}
 	}
-	found := newTally(bronzeRows - firsts.Count())
+	found := newTally(bronzeRows-current, current-firsts.Count())
 	for pass := range passes {
 		if err := job.Say(fmt.Sprintf("Comparing trips: pass %d of %d", pass+1, passes)); err != nil {
 			return nil, err
@@ -60,19 +62,26 @@ func (a arrival) compare(other arrival) int {
 
 func monthOf(job Job) lake.Months { return lake.Months{Column: MonthColumn, Month: job.Month.Text} }
 
-// findFirsts marks the earliest arrival of each event, by its number in the scan.
-func findFirsts(ctx context.Context, job Job, part part, firsts *rows.Bits) error {
+// findFirsts marks the earliest arrival of each event of a version, by its number in the scan, and counts the version's
+// rows.
+func findFirsts(ctx context.Context, job Job, version string, part part, firsts *rows.Bits) (int64, error) {
 	type first struct {
 		arrival
 		row int64
 	}
 	earliest := map[rows.Key]first{}
-	var number int64
+	var number, current int64
 	all := trips.Bronze()
-	columns := []lake.Column{all[trips.EventID], all[trips.IngestedAt], all[trips.KafkaPartition], all[trips.KafkaOffset]}
+	columns := []lake.Column{
+		all[trips.EventID], all[trips.IngestedAt], all[trips.KafkaPartition], all[trips.KafkaOffset], all[trips.SourceVersion],
+	}
 	err := job.Tables.Bronze.Scan(ctx, monthOf(job), columns, func(row []rows.Value) error {
 		this := first{arrival{row[1].Int, row[2].Int, row[3].Int}, number}
 		number++
+		if !row[4].Set || string(row[4].Text) != version {
+			return nil
+		}
+		current++
 		key := rows.KeyOf(row[0].Text)
 		if !part.has(key) {
 			return nil
@@ -85,7 +94,7 @@ func findFirsts(ctx context.Context, job Job, part part, firsts *rows.Bits) erro
 	for _, event := range earliest {
 		firsts.Set(event.row)
 	}
-	return err
+	return current, err
 }
 
 // trip is a trip as bronze requires it, and whether silver and fct_trips have it.
@@ -94,6 +103,8 @@ type trip struct {
 	expected uint64
 	asFact   uint64 // the fingerprint that fct_trips should have, according to silver
 	valid    bool   // whether bronze has it
+	rounded  bool   // whether silver has rounded an amount
+	vendor   bool   // whether it has a vendor
 	inSilver bool
 	inFacts  bool
 }
@@ -116,6 +127,12 @@ func (t *tally) compare(ctx context.Context, job Job, part part, firsts rows.Bit
 		}
 		if trip.inSilver && !trip.inFacts {
 			t.facts.missing.add(name)
+		}
+		if trip.valid && trip.rounded {
+			t.rounded++
+		}
+		if trip.valid && !trip.vendor {
+			t.withoutVendor++
 		}
 	}
 	return nil
@@ -147,7 +164,10 @@ func (t *tally) expect(ctx context.Context, job Job, part part, firsts rows.Bits
 			t.repeatedTrips++
 		}
 		if !known || this.compare(other.latest) > 0 {
-			all[key] = trip{latest: this, valid: true, expected: prints.Of(cleaned...)}
+			all[key] = trip{
+				latest: this, valid: true, expected: prints.Of(cleaned...),
+				rounded: trips.IsRounded(event), vendor: cleaned[trips.TripVendorID].Set,
+			}
 		}
 		return nil
 	})

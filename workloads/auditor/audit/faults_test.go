@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"drayage/workloads/auditor/rows"
 )
 
 // faults are possible faults, each with the checks that must find it.
@@ -121,21 +123,21 @@ var faults = map[string]struct {
 	},
 	"a step reported other numbers": {
 		func(w *world) { w.receipts.Silver.Duplicates, w.receipts.Silver.Rejected = 1, 2 },
-		map[string]string{confirmed: "silver/cleaned_trips reported rows_rejected 2, but there are 1; silver/cleaned_trips reported duplicates 1, but there are 2"},
+		map[string]string{confirmed: "silver/cleaned_trips reported rows_rejected 2, but there are 1; silver/cleaned_trips reported duplicates + rows_superseded 1, but there are 2"},
 	},
 	"more was reported than was sent": {
-		func(w *world) { w.receipts.Generated.Committed = 43 },
-		map[string]string{confirmed: "generate_events reported events_committed 43, but there are 42"},
+		func(w *world) { w.receipts.Generated.Events = 43 },
+		map[string]string{confirmed: "generate_events reported events_in_version 43, but there are 42"},
 	},
 	"less was reported than was sent": {
-		func(w *world) { w.receipts.Generated.Committed = 41 },
-		map[string]string{confirmed: "generate_events reported events_committed 41, but there are 42"},
+		func(w *world) { w.receipts.Generated.Events = 41 },
+		map[string]string{confirmed: "generate_events reported events_in_version 41, but there are 42"},
 	},
 	"the registry has lost a schema": {
 		func(w *world) { w.topic.records[10].Value = []byte("of a schema that is gone") },
 		map[string]string{
 			once:      "1 rows of bronze.raw_trips are records that can no longer be decoded: has the schema registry lost their schema since?",
-			confirmed: "events_committed 42, but there are 41",
+			confirmed: "events_in_version 42, but there are 41",
 		},
 	},
 	"the registry has lost the schema of another month's record": {
@@ -168,6 +170,51 @@ var faults = map[string]struct {
 	"nothing was published": {
 		func(w *world) { w.receipts.Published = nil },
 		map[string]string{confirmed: "publish_marts has no report"},
+	},
+	"a superseded trip is in silver": {
+		func(w *world) {
+			w.sendOthers()
+			w.keep(w.bronze[len(w.bronze)-1])
+			w.receipts.Silver.Read, w.receipts.Silver.Superseded, w.receipts.Silver.Written = 44, 2, 40
+		},
+		map[string]string{accounted: "1 rows of silver.cleaned_trips match no valid trip of bronze"},
+	},
+	"a map has another value than its record": {
+		func(w *world) {
+			w.bronze[10]["unknown_columns"] = rows.Texts(map[string]rows.Value{"colour": text("blue")})
+		},
+		map[string]string{once: "have other values than their record (partition 0 offset 10)"},
+	},
+	"a fee is lost in silver": {
+		func(w *world) {
+			w.topic.events[10]["cbd_congestion_fee"], w.bronze[10]["cbd_congestion_fee"] = fraction(0.75), fraction(0.75)
+		},
+		map[string]string{accounted: "1 rows of silver.cleaned_trips have other values than bronze"},
+	},
+	"a coordinate is lost in fct_trips": {
+		func(w *world) { w.silver[5]["pickup_longitude"] = fraction(-73.9) },
+		map[string]string{
+			accounted: "1 rows of silver.cleaned_trips have other values than bronze",
+			published: "1 rows of marts.fct_trips have other values than silver",
+		},
+	},
+	"a version's record names more events than were sent": {
+		func(w *world) {
+			w.name(month, `{"source": "tlc_file", "source_version": "`+current+`", "source_name": "yellow_tripdata_2024-01.csv",
+				"events": 43, "topic_id": "topic", "offsets": {"0": [0, 44]}}`)
+		},
+		map[string]string{confirmed: "the topic of month versions reported events 43, but there are 42"},
+	},
+	"another source was reported": {
+		func(w *world) {
+			w.receipts.Generated.Source, w.receipts.Silver.SourceName = "synthetic", "another file"
+		},
+		map[string]string{confirmed: `generate_events reported source "synthetic", but that of the month's current version is "tlc_file"; ` +
+			`silver/cleaned_trips reported source_name "another file", but that of the month's current version is "yellow`},
+	},
+	"another version was reported": {
+		func(w *world) { w.receipts.Generated.SourceVersion = "older" },
+		map[string]string{confirmed: `generate_events reported source_version "older", but`},
 	},
 	"a step has no report": {
 		func(w *world) { w.receipts.Silver = nil },

@@ -11,9 +11,11 @@ import (
 // Receipts are the numbers that the month's steps last reported; nil for a step without a report.
 type Receipts struct {
 	Generated *struct {
-		RecordedAt float64             `json:"recorded_at_s"`
-		Committed  int64               `json:"events_committed"`
-		Offsets    map[string][2]int64 `json:"offsets"` // the first and the last, by partition
+		RecordedAt    float64             `json:"recorded_at_s"`
+		Events        int64               `json:"events_in_version"`
+		Offsets       map[string][2]int64 `json:"offsets"` // the first and the last, by partition
+		Source        string              `json:"source"`
+		SourceVersion string              `json:"source_version"`
 	} `json:"generate_events"`
 	Bronze *struct {
 		RecordedAt float64 `json:"recorded_at_s"`
@@ -21,11 +23,17 @@ type Receipts struct {
 		Rows       int64   `json:"dagster/row_count"`
 	} `json:"bronze/raw_trips"`
 	Silver *struct {
-		RecordedAt float64 `json:"recorded_at_s"`
-		Read       int64   `json:"rows_read"`
-		Written    int64   `json:"rows_written"`
-		Rejected   int64   `json:"rows_rejected"`
-		Duplicates int64   `json:"duplicates"`
+		RecordedAt    float64 `json:"recorded_at_s"`
+		Read          int64   `json:"rows_read"`
+		Written       int64   `json:"rows_written"`
+		Rejected      int64   `json:"rows_rejected"`
+		Duplicates    int64   `json:"duplicates"`
+		Superseded    int64   `json:"rows_superseded"`
+		Rounded       int64   `json:"rows_rounded"`
+		WithoutVendor int64   `json:"rows_without_vendor"`
+		Source        string  `json:"source"`
+		SourceVersion string  `json:"source_version"`
+		SourceName    string  `json:"source_name"`
 	} `json:"silver/cleaned_trips"`
 	Published map[string]*Publication `json:"published"` // by asset, such as "marts/fct_trips"
 }
@@ -47,13 +55,16 @@ func (r Receipts) sentEnd(records *topicRecords, bounds topic.Partition) int64 {
 
 // check compares the reports with the auditor's counts. Bronze may have grown since: sending a month again adds rows
 // there, but changes neither silver nor the rejected rows.
-func (r Receipts) check(counted Counts, records *topicRecords, published publications, month trips.Month) Check {
+func (r Receipts) check(
+	counted Counts, records *topicRecords, version *Version, published publications, month trips.Month,
+) Check {
 	check := newCheck("receipts_are_confirmed", month)
 	if r.Generated == nil {
 		check.disagree("generate_events has no report")
 	} else {
-		r.checkSent(check, records)
+		r.checkSent(check, records, version)
 	}
+	records.checkVersion(check, version)
 	if r.Bronze == nil { // another month's step may have ingested this month
 		check.number("bronze_rows_reported", nil)
 	} else {
@@ -63,46 +74,61 @@ func (r Receipts) check(counted Counts, records *topicRecords, published publica
 	if r.Silver == nil {
 		check.disagree("silver/cleaned_trips has no report")
 	} else {
-		check.number("silver_rows_reported", r.Silver.Written)
-		check.number("rejected_rows_reported", r.Silver.Rejected)
-		check.number("duplicates_reported", r.Silver.Duplicates)
-		equal(check, "silver/cleaned_trips", "rows_written", r.Silver.Written, counted.RowsInSilver)
-		equal(check, "silver/cleaned_trips", "rows_rejected", r.Silver.Rejected, counted.RowsRejected)
-		atMost(check, "silver/cleaned_trips", "rows_read", r.Silver.Read, counted.RowsInBronze)
-		later := counted.RowsInBronze - r.Silver.Read
-		equal(check, "silver/cleaned_trips", "duplicates", r.Silver.Duplicates, counted.Duplicates-later)
+		r.checkSilver(check, counted, version)
 	}
 	published.addTo(check)
 	check.todo("Materialize the assets named here again, and see their checks; if the difference remains, a step counts wrongly.")
 	return check.done("The numbers that generate_events, bronze/raw_trips, silver/cleaned_trips and publish_marts reported are right.")
 }
 
-func (r Receipts) checkSent(check *Check, records *topicRecords) {
-	check.number("events_reported", r.Generated.Committed)
+func (r Receipts) checkSilver(check *Check, counted Counts, version *Version) {
+	const asset = "silver/cleaned_trips"
+	check.number("silver_rows_reported", r.Silver.Written)
+	check.number("rejected_rows_reported", r.Silver.Rejected)
+	check.number("duplicates_reported", r.Silver.Duplicates)
+	check.number("superseded_rows_reported", r.Silver.Superseded)
+	agree(check, asset, "source_version", r.Silver.SourceVersion, version.SourceVersion)
+	agree(check, asset, "source", r.Silver.Source, version.Source)
+	agree(check, asset, "source_name", r.Silver.SourceName, version.SourceName)
+	equal(check, asset, "rows_written", r.Silver.Written, counted.RowsInSilver)
+	equal(check, asset, "rows_rejected", r.Silver.Rejected, counted.RowsRejected)
+	equal(check, asset, "rows_rounded", r.Silver.Rounded, counted.RowsRounded)
+	equal(check, asset, "rows_without_vendor", r.Silver.WithoutVendor, counted.RowsWithoutVendor)
+	atMost(check, asset, "rows_read", r.Silver.Read, counted.RowsInBronze)
+	atMost(check, asset, "duplicates", r.Silver.Duplicates, counted.Duplicates)
+	atMost(check, asset, "rows_superseded", r.Silver.Superseded, counted.RowsSuperseded)
+	later := counted.RowsInBronze - r.Silver.Read
+	equal(check, asset, "duplicates + rows_superseded", r.Silver.Duplicates+r.Silver.Superseded,
+		counted.Duplicates+counted.RowsSuperseded-later)
+}
+
+func (r Receipts) checkSent(check *Check, records *topicRecords, version *Version) {
+	check.number("events_reported", r.Generated.Events)
+	agree(check, "generate_events", "source_version", r.Generated.SourceVersion, version.SourceVersion)
+	agree(check, "generate_events", "source", r.Generated.Source, version.Source)
 	found, countable := r.findSent(records)
 	if !countable {
 		check.number("events_confirmed", nil)
 		return
 	}
 	check.number("events_confirmed", found)
-	equal(check, "generate_events", "events_committed", r.Generated.Committed, found)
+	equal(check, "generate_events", "events_in_version", r.Generated.Events, found)
 }
 
-// findSent counts the month's records between the reported offsets; false if they can no longer be counted: retention has
-// deleted some, or the offsets, which do not name a topic, may be those of a topic that was deleted.
+// findSent counts the reported version's records between the reported offsets; false if they can no longer be counted:
+// retention has deleted some, or the offsets, which do not name a topic, may be those of a topic that was deleted.
 func (r Receipts) findSent(records *topicRecords) (int64, bool) {
-	var found int64
-	for _, partition := range records.partitions {
-		span, sent := r.Generated.Offsets[strconv.Itoa(int(partition.bounds.Number))]
-		if !sent {
-			continue
-		}
-		if span[0] < partition.bounds.Start || span[1] >= partition.bounds.End {
-			return 0, false
-		}
-		found += partition.records[ofMonth].count(span[0], span[1]+1)
+	if !records.reported.isWhole(records.bounds()) {
+		return 0, false
 	}
-	return found, found == r.Generated.Committed || records.earlierTopics == 0
+	found := records.reported.found
+	return found, found == r.Generated.Events || records.earlierTopics == 0
+}
+
+func agree(check *Check, asset, name, reported, current string) {
+	if reported != current {
+		check.disagree(fmt.Sprintf("%s reported %s %q, but that of the month's current version is %q", asset, name, reported, current))
+	}
 }
 
 func equal(check *Check, asset, name string, reported, counted int64) {

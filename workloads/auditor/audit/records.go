@@ -27,6 +27,9 @@ type topicRecords struct {
 	partitions []*partition
 	read       int64
 
+	current  sending // of the current version, as its record describes it
+	reported sending // as generate_events last reported
+
 	monthRows       int64 // rows of the month, of any topic
 	undecodableRows int64
 	oddRows         examples // rows that are neither a trip of a month nor undecodable, or both
@@ -50,8 +53,14 @@ type partition struct {
 	end     int64 // bronze must have every record before this offset
 }
 
-func readTopic(ctx context.Context, job Job) (*topicRecords, error) {
-	read := &topicRecords{topicID: job.Topic.ID()}
+func readTopic(ctx context.Context, job Job, version *Version) (*topicRecords, error) {
+	read := &topicRecords{
+		topicID: job.Topic.ID(),
+		current: sending{version: version.SourceVersion, offsets: version.Offsets},
+	}
+	if job.Receipts.Generated != nil {
+		read.reported = sending{version: job.Receipts.Generated.SourceVersion, offsets: job.Receipts.Generated.Offsets}
+	}
 	for range job.Topic.Bounds() {
 		read.partitions = append(read.partitions, &partition{})
 	}
@@ -64,10 +73,12 @@ func readTopic(ctx context.Context, job Job) (*topicRecords, error) {
 		switch {
 		case err != nil:
 			return err
-		case !decoded:
+		case !decoded || !trips.IsOfKnownMonth(event):
 			records[undecodable].add(record.Offset, prints.Of(rows.Value{Set: record.Value != nil, Text: record.Value}))
 		case string(event[trips.TripMonth].Text) == job.Month.Text:
 			records[ofMonth].add(record.Offset, prints.Of(event...))
+			read.current.see(event, record.Partition, record.Offset)
+			read.reported.see(event, record.Partition, record.Offset)
 		}
 		return nil
 	})
@@ -78,6 +89,14 @@ func readTopic(ctx context.Context, job Job) (*topicRecords, error) {
 		read.partitions[place].bounds = bounds
 	}
 	return read, nil
+}
+
+func (t *topicRecords) bounds() []topic.Partition {
+	var all []topic.Partition
+	for _, partition := range t.partitions {
+		all = append(all, partition.bounds)
+	}
+	return all
 }
 
 func (t *topicRecords) count(which kind) int64 {
@@ -147,7 +166,8 @@ func isDecodableSince(ctx context.Context, decoder Decoder, row, event []rows.Va
 	if !strings.HasSuffix(string(row[trips.UndecodableReason].Text), unknownSchema) {
 		return false, nil
 	}
-	return decoder.Decode(ctx, row[trips.UndecodableValue].Text, event)
+	decoded, err := decoder.Decode(ctx, row[trips.UndecodableValue].Text, event)
+	return decoded && trips.IsOfKnownMonth(event), err
 }
 
 func (t *topicRecords) find(row []rows.Value, which kind, print uint64) {

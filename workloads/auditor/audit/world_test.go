@@ -16,7 +16,13 @@ import (
 	"drayage/workloads/auditor/trips"
 )
 
-const month = "2024-01"
+const (
+	month   = "2024-01"
+	current = "sha256-0123456789abcdef.01234567"
+)
+
+// sentAt is in March 2024.
+var sentAt = whole(time.Date(2024, 3, 1, 0, 0, 0, 0, time.UTC).UnixMicro())
 
 // values is a row of a fake table, by column name; a missing column is null.
 type values map[string]rows.Value
@@ -110,7 +116,8 @@ func fraction(of float64) rows.Value { return rows.Value{Set: true, Float: of} }
 func event(number int) values {
 	pickup := time.Date(2024, 1, 1+number%28, 12, 0, number, 0, time.UTC).UnixMicro()
 	return values{
-		"event_id": text(fmt.Sprint("e", number)), "trip_month": text(month), "sent_at": whole(1),
+		"event_id": text(fmt.Sprint("e", number)), "trip_month": text(month), "sent_at": sentAt,
+		"source_version": text(current), "unknown_columns": rows.Texts(map[string]rows.Value{"colour": text("red")}),
 		"VendorID": whole(1), "tpep_pickup_datetime": whole(pickup), "tpep_dropoff_datetime": whole(pickup + 60_000_000),
 		"trip_distance": fraction(1), "fare_amount": fraction(float64(number)), "total_amount": fraction(float64(number)),
 	}
@@ -118,7 +125,7 @@ func event(number int) values {
 
 // world is a month as the pipeline leaves it, made in the simplest way.
 type world struct {
-	topic                                         fakeTopic
+	topic, versions                               fakeTopic
 	bronze, silver, rejected, facts, dailyRevenue fakeTable
 	receipts                                      Receipts
 	hourly, dates                                 fakePublished // published by month, and as a whole
@@ -145,6 +152,11 @@ func (w *world) sendRaw(ingestedAt int64, event values, value []byte) {
 		row["undecodable_reason"], row["undecodable_value"] = text("nonsense"), rows.Value{Set: value != nil, Text: value}
 	}
 	w.bronze = append(w.bronze, row)
+}
+
+// name adds a record to the topic of month versions.
+func (w *world) name(key, value string) {
+	w.versions.records = append(w.versions.records, topic.Record{Key: []byte(key), Value: []byte(value)})
 }
 
 // keep adds the trip of a row of bronze to silver and the marts.
@@ -201,15 +213,24 @@ func healthy() *world {
 		}
 	}
 	w.rejected = fakeTable{{"trip_month": text(month), "event_id": text("e39"), "rejection_reason": text("distance_missing")}}
+	w.versions.bounds = []topic.Partition{{Number: 0}}
+	w.name(month, `{"source": "synthetic", "source_version": "older"}`)
+	w.name(month+"/sending", `{"source_version": "newer"}`)
+	w.name("2024-02", `{"source_version": "another month's"}`)
+	w.name(month, `{"source": "tlc_file", "source_version": "`+current+`", "source_name": "yellow_tripdata_2024-01.csv",
+		"events": 42, "topic_id": "topic", "offsets": {"0": [0, 44]}}`)
 	w.report()
 	return w
 }
 
 // report makes the receipts of a healthy month.
 func (w *world) report() {
-	extras := `{"generate_events": {"recorded_at_s": 10, "events_committed": 42, "offsets": {"0": [0, 44]}},
+	extras := `{"generate_events": {"recorded_at_s": 10, "events_in_version": 42, "offsets": {"0": [0, 44]},
+			"source": "tlc_file", "source_version": "` + current + `"},
 		"bronze/raw_trips": {"recorded_at_s": 20, "duration_s": 5.5, "dagster/row_count": 42},
-		"silver/cleaned_trips": {"recorded_at_s": 30, "rows_read": 42, "rows_written": 39, "rows_rejected": 1, "duplicates": 2},
+		"silver/cleaned_trips": {"recorded_at_s": 30, "rows_read": 42, "rows_written": 39, "rows_rejected": 1, "duplicates": 2,
+			"rows_superseded": 0, "rows_rounded": 0, "rows_without_vendor": 0,
+			"source": "tlc_file", "source_version": "` + current + `", "source_name": "yellow_tripdata_2024-01.csv"},
 		"published": {
 			"marts/hourly": {"recorded_at_s": 40, "dagster/row_count": 20, "snapshot_id": "2", "months": ["2024-01"]},
 			"marts/dates": {"recorded_at_s": 40, "dagster/row_count": 31, "snapshot_id": "7", "months": null}

@@ -1,6 +1,6 @@
 // Package lake reads Iceberg tables.
 //
-// Reading order: catalog.go (catalog and metadata), manifest.go, scan.go, deletes.go, convert.go (Parquet files), store.go
+// Reading order: catalog.go (catalog and metadata), manifest.go, scan.go, deletes.go, values.go, convert.go (Parquet files), store.go
 // (objects); count.go counts rows without reading any.
 //
 // Source: Apache Iceberg table specification, format version 2, and its REST catalog's OpenAPI description. The reader
@@ -69,6 +69,15 @@ type field struct {
 	ID   int             `json:"id"`
 	Name string          `json:"name"`
 	Type json.RawMessage `json:"type"`
+}
+
+// typ returns Iceberg's name of the type, such as "decimal(10, 2)"; for a nested type, its JSON, except for Texts.
+func (f field) typ() string {
+	var texts struct{ Type, Key, Value string }
+	if json.Unmarshal(f.Type, &texts) == nil && texts.Type == "map" && texts.Key == "string" && texts.Value == "string" {
+		return Texts
+	}
+	return strings.Trim(string(f.Type), `"`)
 }
 
 type tableMetadata struct {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -146,6 +147,48 @@ func TestATableWithoutSnapshotHasNoRows(t *testing.T) {
 	}
 	if got := miles(t, loaded, Months{Month: "2024-01"}); got != nil || loaded.Snapshot() != "none" {
 		t.Errorf("got %v of snapshot %s", got, loaded.Snapshot())
+	}
+}
+
+func TestMapsAreReadAcrossBatchesAndPages(t *testing.T) {
+	const count = 2*batchRows + 7
+	var trips []trip
+	var want []rows.Value
+	for number, one := range monthly("2024-01", count) {
+		entries := map[string]rows.Value{}
+		switch number % 4 {
+		case 0:
+			want = append(want, rows.Value{}) // no map
+			trips = append(trips, one)
+			continue
+		case 1: // an empty map
+			one.Unknown = map[string]string{}
+		default:
+			one.Unknown = map[string]string{"surge_fee": strconv.Itoa(number), "colour": strings.Repeat("red ", 100)}
+			for key, value := range one.Unknown {
+				entries[key] = rows.Value{Set: true, Text: []byte(value)}
+			}
+		}
+		trips, want = append(trips, one), append(want, rows.Texts(entries))
+	}
+	store := memory{"a": parquetFile(t, trips...)}
+	loaded, err := table(t, store, unchanged, file{"a", "2024-01", 0, "PARQUET", count, nil, 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []rows.Value
+	err = loaded.Scan(context.Background(), Months{Column: "trip_month", Month: "2024-01"}, []Column{{"unknown", Texts}},
+		func(row []rows.Value) error {
+			found = append(found, rows.Value{Set: row[0].Set, Text: slices.Clone(row[0].Text)})
+			return nil
+		})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.EqualFunc(found, want, func(one, other rows.Value) bool {
+		return one.Set == other.Set && string(one.Text) == string(other.Text)
+	}) {
+		t.Errorf("%d maps read; they are not the %d that were written", len(found), len(want))
 	}
 }
 

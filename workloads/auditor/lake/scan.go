@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
@@ -83,9 +82,8 @@ func (t *Table) columnReaders(columns []Column) ([]columnReader, error) {
 		if !ok {
 			return nil, fmt.Errorf("it has no column %s", column.Name)
 		}
-		found.Type = []byte(strings.Trim(string(found.Type), `"`))
-		if squeeze(string(found.Type)) != squeeze(column.Type) {
-			return nil, fmt.Errorf("its column %s is of type %s; expected %s", column.Name, found.Type, column.Type)
+		if typ := found.typ(); squeeze(typ) != squeeze(column.Type) {
+			return nil, fmt.Errorf("its column %s is of type %s; expected %s", column.Name, typ, column.Type)
 		}
 		readers = append(readers, columnReader{column.Name, found.ID, squeeze(column.Type)})
 	}
@@ -102,17 +100,16 @@ func (t *Table) scanFile(
 	if err != nil {
 		return err
 	}
-	leaves := map[int]*parquet.Column{}
+	stored := map[int]*parquet.Column{}
 	for _, column := range opened.Root().Columns() {
-		leaves[column.ID()] = column
+		stored[column.ID()] = column
 	}
-	if _, unnumbered := leaves[0]; unnumbered {
+	if _, unnumbered := stored[0]; unnumbered {
 		return errors.New("its columns have no field ids, which this auditor needs to find them")
 	}
-	var converts []func(parquet.Value) (rows.Value, error)
-	var chosen []int // positions in the file; -1 for a column that it does not have
+	var chosen []valuesOf
 	for _, reader := range readers {
-		leaf, ok := leaves[reader.id]
+		column, ok := stored[reader.id]
 		if !ok {
 			// Source: Iceberg specification, "Column Projection": the partition's value, or null for a column that was added
 			// later. Null is wrong for the month's column: rows would be left out.
@@ -122,18 +119,18 @@ func (t *Table) scanFile(
 			} else if reader.id == t.monthID {
 				absent = file.monthValue()
 			}
-			chosen, converts = append(chosen, -1), append(converts, func(parquet.Value) (rows.Value, error) { return absent, nil })
+			chosen = append(chosen, func(parquet.RowGroup) columnValues { return constant(absent) })
 			continue
 		}
-		convert, err := converter(leaf, reader.typ)
+		values, err := valuesIn(column, reader.typ)
 		if err != nil {
 			return fmt.Errorf("column %s: %w", reader.name, err)
 		}
-		chosen, converts = append(chosen, leaf.Index()), append(converts, convert)
+		chosen = append(chosen, values)
 	}
 	var number int64
 	for _, group := range opened.RowGroups() {
-		if err := scanGroup(group, chosen, converts, func(row []rows.Value) error {
+		if err := scanGroup(group, chosen, func(row []rows.Value) error {
 			number++
 			return see(number-1, row)
 		}); err != nil {
@@ -164,38 +161,23 @@ func (t *Table) open(ctx context.Context, file dataFile) (*parquet.File, error) 
 	return opened, nil
 }
 
-func scanGroup(
-	group parquet.RowGroup, chosen []int, converts []func(parquet.Value) (rows.Value, error), see func(row []rows.Value) error,
-) error {
-	chunks := make([]*chunkReader, len(chosen))
-	for place, index := range chosen {
-		if index >= 0 {
-			chunks[place] = &chunkReader{pages: group.ColumnChunks()[index].Pages()}
-			defer chunks[place].pages.Close()
-		}
+func scanGroup(group parquet.RowGroup, chosen []valuesOf, see func(row []rows.Value) error) error {
+	columns := make([]columnValues, len(chosen))
+	for place, values := range chosen {
+		columns[place] = values(group)
+		defer columns[place].close()
 	}
-	columns := make([][]parquet.Value, len(chosen))
-	for place := range columns {
-		columns[place] = make([]parquet.Value, batchRows)
-	}
-	row := make([]rows.Value, len(chosen))
+	row := make([]rows.Value, len(columns))
 	for left := group.NumRows(); left > 0; {
 		count := min(left, batchRows)
-		for place, chunk := range chunks {
-			if chunk == nil {
-				continue
-			}
-			if err := chunk.fill(columns[place][:count]); err != nil {
+		for _, column := range columns {
+			if err := column.read(int(count)); err != nil {
 				return err
 			}
 		}
-		for at := range count {
-			for place, convert := range converts {
-				row[place] = rows.Value{}
-				if chunks[place] != nil && columns[place][at].IsNull() {
-					continue
-				}
-				value, err := convert(columns[place][at])
+		for at := range int(count) {
+			for place, column := range columns {
+				value, err := column.value(at)
 				if err != nil {
 					return err
 				}
@@ -206,32 +188,6 @@ func scanGroup(
 			}
 		}
 		left -= count
-	}
-	return nil
-}
-
-// chunkReader reads a column's values across its pages. Pages are not released, because the values point into them.
-type chunkReader struct {
-	pages  parquet.Pages
-	values parquet.ValueReader
-}
-
-func (c *chunkReader) fill(into []parquet.Value) error {
-	for filled := 0; filled < len(into); {
-		if c.values == nil {
-			page, err := c.pages.ReadPage()
-			if err != nil {
-				return fmt.Errorf("a column ends %d values too early: %w", len(into)-filled, err)
-			}
-			c.values = page.Values()
-		}
-		count, err := c.values.ReadValues(into[filled:])
-		filled += count
-		if errors.Is(err, io.EOF) {
-			c.values = nil
-		} else if err != nil {
-			return fmt.Errorf("a column cannot be decoded: %w", err)
-		}
 	}
 	return nil
 }

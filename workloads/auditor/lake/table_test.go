@@ -33,11 +33,12 @@ func (m memory) Read(_ context.Context, location string) (io.ReadCloser, error) 
 
 // trip is a row that a test writes; each field's tag has its column's id.
 type trip struct {
-	Month   *string `parquet:"trip_month,optional,id(1)"`
-	Miles   float64 `parquet:"miles,id(2)"`
-	USD     int64   `parquet:"usd,id(3),decimal(2:10)"`
-	Started int64   `parquet:"started,id(4),timestamp(microsecond)"`
-	Vendor  *int32  `parquet:"vendor,optional,id(5)"`
+	Month   *string           `parquet:"trip_month,optional,id(1)"`
+	Miles   float64           `parquet:"miles,id(2)"`
+	USD     int64             `parquet:"usd,id(3),decimal(2:10)"`
+	Started int64             `parquet:"started,id(4),timestamp(microsecond)"`
+	Vendor  *int32            `parquet:"vendor,optional,id(5)"`
+	Unknown map[string]string `parquet:"unknown,optional,id(7)"`
 }
 
 type position struct {
@@ -97,6 +98,9 @@ func table(t *testing.T, store memory, change func(metadata map[string]any), fil
 			map[string]any{"id": 4, "name": "started", "type": "timestamp"},
 			map[string]any{"id": 5, "name": "vendor", "type": "int"},
 			map[string]any{"id": 6, "name": "younger", "type": "string"},
+			map[string]any{"id": 7, "name": "unknown", "type": map[string]any{
+				"type": "map", "key-id": 8, "key": "string", "value-id": 9, "value": "string", "value-required": false,
+			}},
 		}}},
 		"partition-specs": []any{map[string]any{"spec-id": 0, "fields": []any{
 			map[string]any{"name": "trip_month", "transform": "identity", "source-id": 1},

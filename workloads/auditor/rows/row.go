@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"math"
+	"slices"
 )
 
 // Value is one value of a row. Int holds whole numbers, microseconds since 1970, days since 1970 or cents; Text holds
@@ -14,6 +15,28 @@ type Value struct {
 	Int   int64
 	Float float64
 	Text  []byte
+}
+
+// Texts encodes a map from text to text, so that equal maps have equal texts whatever the order of their entries.
+func Texts(entries map[string]Value) Value {
+	keys := make([]string, 0, len(entries))
+	for key := range entries {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	var encoded []byte
+	for _, key := range keys {
+		value := entries[key]
+		encoded = binary.AppendUvarint(encoded, uint64(len(key)))
+		encoded = append(encoded, key...)
+		if !value.Set {
+			encoded = append(encoded, 0)
+			continue
+		}
+		encoded = binary.AppendUvarint(append(encoded, 1), uint64(len(value.Text)))
+		encoded = append(encoded, value.Text...)
+	}
+	return Value{Set: true, Text: encoded}
 }
 
 // Key identifies a row in 128 bits: by the hash of its id, or by the id itself.

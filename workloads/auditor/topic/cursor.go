@@ -82,9 +82,21 @@ func (c *cursor) value(schema avro.Schema, kind Kind) rows.Value {
 		return rows.Value{Set: true, Float: c.double()}
 	case kind == Double && typ == avro.Float:
 		return rows.Value{Set: true, Float: c.float()}
+	case kind == Texts && typ == avro.Map:
+		return c.texts(schema.(*avro.MapSchema))
 	}
 	c.fail()
 	return rows.Value{}
+}
+
+// texts reads a map whose values are texts or null.
+func (c *cursor) texts(schema *avro.MapSchema) rows.Value {
+	entries := map[string]rows.Value{}
+	c.blocks(func() {
+		key := string(c.take(c.long()))
+		entries[key] = c.value(schema.Values(), Text)
+	})
+	return rows.Texts(entries)
 }
 
 func (c *cursor) double() float64 {

@@ -18,6 +18,7 @@ import (
 
 var columns = []Column{
 	{"event_id", Text, true}, {"sent_at", Time, true}, {"VendorID", Long, false}, {"fare_amount", Double, false},
+	{"unknown", Texts, false},
 }
 
 const (
@@ -94,6 +95,7 @@ func TestARecordIsReadByTheSchemaThatItWasWrittenWith(t *testing.T) {
 	decoder := registry(t, record(fields), wider)
 	want := []rows.Value{
 		{Set: true, Text: []byte("e1")}, {Set: true, Int: 1_700_000_000_123_000}, {Set: true, Int: 2}, {Set: true, Float: 7},
+		{},
 	}
 	plain := encode(t, record(fields), map[string]any{
 		"event_id": "e1", "sent_at": int64(1_700_000_000_123), "VendorID": int64(2), "fare_amount": 7.0,
@@ -108,6 +110,37 @@ func TestARecordIsReadByTheSchemaThatItWasWrittenWith(t *testing.T) {
 		if !decoded || !slices.EqualFunc(row, want, equal) {
 			t.Errorf("schema %d: expected %v, got %v (%v)", id+1, want, row, decoded)
 		}
+	}
+}
+
+func TestEqualMapsAreEqualWhateverTheOrderOfTheirEntries(t *testing.T) {
+	withMap := record(fields + `, {"name": "unknown", "type": ["null", {"type": "map", "values": "string"}], "default": null}`)
+	start := encode(t, record(fields), map[string]any{"event_id": "e1", "sent_at": int64(1), "VendorID": nil, "fare_amount": nil})
+	entry := func(key, value string) []byte {
+		written := append(binary.AppendVarint(nil, int64(len(key))), key...)
+		return append(binary.AppendVarint(written, int64(len(value))), value...)
+	}
+	a, b := entry("a", "1"), entry("b", "2")
+	one := slices.Concat(start, []byte{2, 4}, a, b, []byte{0})
+	// The other order, in two blocks, of which the second says its length.
+	other := slices.Concat(start, []byte{2, 2}, b, []byte{1}, binary.AppendVarint(nil, int64(len(a))), a, []byte{0})
+	third := slices.Concat(start, []byte{2, 4}, entry("a", "2"), b, []byte{0})
+	empty := slices.Concat(start, []byte{2, 0})
+	none := slices.Concat(start, []byte{0})
+	decoder := registry(t, withMap)
+	var found []rows.Value
+	for _, encoded := range [][]byte{one, other, third, empty, none} {
+		row, decoded := decode(t, decoder, framed(1, encoded))
+		if !decoded {
+			t.Fatalf("%x was not decoded", encoded)
+		}
+		found = append(found, row[len(row)-1])
+	}
+	if !equal(found[0], found[1]) || equal(found[0], found[2]) || equal(found[0], found[3]) || !found[3].Set || found[4].Set {
+		t.Errorf("got %v", found)
+	}
+	if _, decoded := decode(t, decoder, framed(1, slices.Concat(start, []byte{2, 4}, a, []byte{0}))); decoded {
+		t.Error("a map that ends too early was decoded")
 	}
 }
 

@@ -23,6 +23,7 @@ const (
 	Long        // whole numbers
 	Double      // binary fractions
 	Time        // timestamp-millis; read as microseconds
+	Texts       // a map from text to text; read as rows.Texts encodes it
 )
 
 // Column is a column that records are decoded into; a record without a required column is undecodable.

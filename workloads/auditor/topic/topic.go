@@ -45,6 +45,7 @@ type Partition struct {
 type Record struct {
 	Partition int32
 	Offset    int64
+	Key       []byte
 	Value     []byte // nil for a record without a value
 }
 
@@ -172,7 +173,7 @@ func (t *Topic) readPartition(ctx context.Context, partition *Partition, see fun
 		}
 		for _, record := range fetched.Records {
 			if record.Offset < partition.End {
-				if err := see(Record{partition.Number, record.Offset, record.Value}); err != nil {
+				if err := see(Record{partition.Number, record.Offset, record.Key, record.Value}); err != nil {
 					return err
 				}
 			}

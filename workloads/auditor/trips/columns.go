@@ -30,6 +30,16 @@ const (
 	TotalAmount
 	CongestionSurcharge
 	AirportFee
+	CbdCongestionFee
+	VendorName
+	PaymentName
+	PickupLongitude
+	PickupLatitude
+	DropoffLongitude
+	DropoffLatitude
+	UnknownColumns
+	ValuesOutOfRange
+	SourceVersion
 	EventColumns
 )
 
@@ -68,11 +78,23 @@ var Event = []topic.Column{
 	{Name: "total_amount", Kind: topic.Double},
 	{Name: "congestion_surcharge", Kind: topic.Double},
 	{Name: "Airport_fee", Kind: topic.Double},
+	{Name: "cbd_congestion_fee", Kind: topic.Double},
+	{Name: "vendor_name", Kind: topic.Text},
+	{Name: "payment_name", Kind: topic.Text},
+	{Name: "pickup_longitude", Kind: topic.Double},
+	{Name: "pickup_latitude", Kind: topic.Double},
+	{Name: "dropoff_longitude", Kind: topic.Double},
+	{Name: "dropoff_latitude", Kind: topic.Double},
+	{Name: "unknown_columns", Kind: topic.Texts},
+	{Name: "values_out_of_range", Kind: topic.Texts},
+	{Name: "source_version", Kind: topic.Text},
 }
 
 // Bronze returns the columns of bronze.raw_trips: an event and its origin.
 func Bronze() []lake.Column {
-	types := map[topic.Kind]string{topic.Text: "string", topic.Long: "long", topic.Double: "double", topic.Time: "timestamp"}
+	types := map[topic.Kind]string{
+		topic.Text: "string", topic.Long: "long", topic.Double: "double", topic.Time: "timestamp", topic.Texts: lake.Texts,
+	}
 	var columns []lake.Column
 	for _, column := range Event {
 		columns = append(columns, lake.Column{Name: column.Name, Type: types[column.Kind]})
@@ -108,6 +130,11 @@ const (
 	TripTotal
 	TripCongestionSurcharge
 	TripAirportFee
+	TripCbdCongestionFee
+	TripPickupLongitude
+	TripPickupLatitude
+	TripDropoffLongitude
+	TripDropoffLatitude
 	FactColumns
 )
 
@@ -143,6 +170,11 @@ var Silver = []lake.Column{
 	{Name: "total_amount_usd", Type: money},
 	{Name: "congestion_surcharge_usd", Type: money},
 	{Name: "airport_fee_usd", Type: money},
+	{Name: "cbd_congestion_fee_usd", Type: money},
+	{Name: "pickup_longitude", Type: "double"},
+	{Name: "pickup_latitude", Type: "double"},
+	{Name: "dropoff_longitude", Type: "double"},
+	{Name: "dropoff_latitude", Type: "double"},
 	{Name: "rate_code_id", Type: "int"},
 	{Name: "pickup_location_id", Type: "int"},
 	{Name: "dropoff_location_id", Type: "int"},

@@ -38,6 +38,8 @@ func ParseMonth(text string) (Month, error) {
 func (m Month) Reject(event []rows.Value) string {
 	pickup, dropoff, distance, fare := event[PickupAt], event[DropoffAt], event[TripDistance], event[FareAmount]
 	switch {
+	case event[ValuesOutOfRange].Set:
+		return "value_out_of_range"
 	case !pickup.Set:
 		return "pickup_time_missing"
 	case !dropoff.Set:
@@ -77,6 +79,7 @@ var (
 	wholeNumbers = []int{VendorID, PassengerCount, RatecodeID, PULocationID, DOLocationID, PaymentType}
 	amounts      = []int{
 		FareAmount, Extra, MTATax, TipAmount, TollsAmount, ImprovementSurcharge, TotalAmount, CongestionSurcharge, AirportFee,
+		CbdCongestionFee,
 	}
 )
 
@@ -85,42 +88,118 @@ var (
 // It returns the id, which is made from the natural key and left out of the row. The row shares the event's texts.
 func Clean(event []rows.Value, trip []rows.Value) rows.Key {
 	copy(trip, []rows.Value{
-		TripEventID: event[EventID], TripVendorID: event[VendorID], TripPassengerCount: event[PassengerCount],
-		TripDistanceMiles: event[TripDistance], TripStoreAndForwardFlag: event[StoreAndFwdFlag],
+		TripEventID: event[EventID], TripVendorID: coded(event[VendorID], event[VendorName], vendors),
+		TripPassengerCount: event[PassengerCount],
+		TripDistanceMiles:  event[TripDistance], TripStoreAndForwardFlag: event[StoreAndFwdFlag],
 		TripPickupDate: {Set: true, Int: floorDays(event[PickupAt].Int)},
 		TripPickupAt:   event[PickupAt], TripDropoffAt: event[DropoffAt],
 		TripRateCodeID: event[RatecodeID], TripPickupLocationID: event[PULocationID],
-		TripDropoffLocationID: event[DOLocationID], TripPaymentTypeID: event[PaymentType], TripIngestedAt: event[IngestedAt],
+		TripDropoffLocationID: event[DOLocationID],
+		TripPaymentTypeID:     coded(event[PaymentType], event[PaymentName], payments),
+		TripPickupLongitude:   event[PickupLongitude], TripPickupLatitude: event[PickupLatitude],
+		TripDropoffLongitude: event[DropoffLongitude], TripDropoffLatitude: event[DropoffLatitude],
+		TripIngestedAt: event[IngestedAt],
 	})
 	for place, amount := range amounts {
 		trip[TripFare+place] = cents(event[amount])
 	}
-	return naturalKey(trip)
+	return naturalKey(event, trip)
 }
+
+// Codes of the texts that files had before vendors and payments were numbered.
+//
+// Source: docs/tlc-files.md.
+var (
+	vendors  = map[string]int64{"CMT": 1, "VTS": 2}
+	payments = map[string]int64{
+		"CREDIT": 1, "CRD": 1, "CRE": 1, "CASH": 2, "CSH": 2, "CAS": 2, "NO CHARGE": 3, "NOC": 3, "NO": 3,
+		"DISPUTE": 4, "DIS": 4, "UNK": 5, "UNKNOWN": 5, "NA": 5,
+	}
+)
+
+// coded returns the number, or else the code of the text.
+func coded(number, text rows.Value, codes map[string]int64) rows.Value {
+	if number.Set || !text.Set {
+		return number
+	}
+	code, known := codes[strings.ToUpper(strings.Trim(string(text.Text), " "))]
+	return rows.Value{Set: known, Int: code}
+}
+
+// IsRounded tells whether an amount of an event has more than two decimals, which silver rounds.
+func IsRounded(event []rows.Value) bool {
+	for _, place := range amounts {
+		cents := event[place].Float * 100
+		if event[place].Set && math.Abs(cents-math.Round(cents)) > mostError {
+			return true
+		}
+	}
+	return false
+}
+
+// mostError is how far a whole number of cents may be from one as a binary fraction.
+const mostError = 1e-6
 
 // naturalKey returns trip_id: the MD5 of seven texts.
 //
 // Source: the head of sql/flink/silver_clean.sql.
-func naturalKey(trip []rows.Value) rows.Key {
-	var text strings.Builder
-	for number, place := range []int{
-		TripVendorID, TripPickupAt, TripDropoffAt, TripPickupLocationID, TripDropoffLocationID, TripFare, TripTotal,
-	} {
-		if number > 0 {
-			text.WriteByte('|')
-		}
-		switch value := trip[place]; {
-		case !value.Set:
-			text.WriteByte('~')
-		case place == TripPickupAt || place == TripDropoffAt:
-			text.WriteString(clock(value.Int))
-		case place == TripFare || place == TripTotal:
-			text.WriteString(Dollars(value.Int))
-		default:
-			text.WriteString(strconv.FormatInt(value.Int, 10))
-		}
+func naturalKey(event, trip []rows.Value) rows.Key {
+	texts := []string{
+		vendor(event), orNothing(trip[TripPickupAt], clock), orNothing(trip[TripDropoffAt], clock),
+		location(event[PULocationID], event[PickupLongitude], event[PickupLatitude]),
+		location(event[DOLocationID], event[DropoffLongitude], event[DropoffLatitude]),
+		orNothing(trip[TripFare], Dollars), orNothing(trip[TripTotal], Dollars),
 	}
-	return md5.Sum([]byte(text.String())) //nolint:gosec // as above
+	return md5.Sum([]byte(strings.Join(texts, "|"))) //nolint:gosec // as above
+}
+
+const nothing = "~"
+
+func orNothing(value rows.Value, write func(int64) string) string {
+	if !value.Set {
+		return nothing
+	}
+	return write(value.Int)
+}
+
+func decimal(number int64) string { return strconv.FormatInt(number, 10) }
+
+func vendor(event []rows.Value) string {
+	if event[VendorID].Set || !event[VendorName].Set {
+		return orNothing(event[VendorID], decimal)
+	}
+	return strings.NewReplacer("|", "_", nothing, "_").Replace(string(event[VendorName].Text))
+}
+
+// location is a zone's number, or else longitude and latitude in millionths of a degree.
+func location(zone, longitude, latitude rows.Value) string {
+	if zone.Set || !longitude.Set && !latitude.Set {
+		return orNothing(zone, decimal)
+	}
+	return microdegrees(longitude) + "," + microdegrees(latitude)
+}
+
+func microdegrees(degrees rows.Value) string {
+	if !degrees.Set || !(math.Abs(degrees.Float) <= mostDegrees) {
+		return nothing
+	}
+	return decimal(int64(math.Floor(degrees.Float*1e6 + 0.5)))
+}
+
+// mostDegrees bounds what is written in millionths of a degree: some files hold nonsense.
+const mostDegrees = 1e6
+
+// firstMonth is the first month that the TLC has published.
+const firstMonth = "2009-01"
+
+// IsOfKnownMonth tells whether an event names a month from 2009 up to the month in which it was sent; others are kept as
+// undecodable records.
+func IsOfKnownMonth(event []rows.Value) bool {
+	named := string(event[TripMonth].Text)
+	if _, err := time.Parse("2006-01", named); err != nil {
+		return false
+	}
+	return named >= firstMonth && named <= time.UnixMicro(event[SentAt].Int).UTC().Format("2006-01")
 }
 
 // clock formats a time like Java's pattern yyyy-MM-dd HH:mm:ss.SSS, in which the year is the year of the era.

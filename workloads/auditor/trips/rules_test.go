@@ -63,7 +63,8 @@ func TestTheFirstBrokenRuleIsTheReason(t *testing.T) {
 	}
 	for _, strange := range []map[int]rows.Value{
 		{TripDistance: amount(math.NaN())}, {TripDistance: amount(1e300)}, {FareAmount: amount(math.NaN())},
-		{AirportFee: amount(math.Inf(1))}, {PassengerCount: number(1 << 31)}, {PaymentType: number(-1<<31 - 1)},
+		{AirportFee: amount(math.Inf(1))}, {CbdCongestionFee: amount(1e9)},
+		{ValuesOutOfRange: rows.Texts(nil), PickupAt: {}}, {PassengerCount: number(1 << 31)}, {PaymentType: number(-1<<31 - 1)},
 	} {
 		event := valid(t)
 		for place, value := range strange {
@@ -84,6 +85,54 @@ func TestATripsIDIsTheMD5OfItsNaturalKey(t *testing.T) {
 	}
 	if day := time.Unix(trip[TripPickupDate].Int*24*3600, 0).UTC().Format("2006-01-02"); day != "2024-01-31" {
 		t.Errorf("got the day %s", day)
+	}
+}
+
+func TestOldFilesHaveTextsAndCoordinatesInTheirKeys(t *testing.T) {
+	event := valid(t)
+	event[VendorID], event[PULocationID] = rows.Value{}, rows.Value{}
+	event[VendorName] = rows.Value{Set: true, Text: []byte(" vts")}
+	event[PaymentName] = rows.Value{Set: true, Text: []byte("No Charge")}
+	event[PickupLongitude], event[PickupLatitude] = amount(-73.991957), amount(40.7215675)
+	event[DropoffLongitude] = amount(-1e7)
+	trip := make([]rows.Value, SilverColumns)
+	id := Clean(event, trip)
+	// printf ' vts|2024-01-31 23:59:59.999|2024-02-01 00:10:00.000|-73991957,40721568|~,~|7.00|9.50' | md5sum
+	if got := hex.EncodeToString(id[:]); got != "6557c5f7733385631f971df2133c6e66" {
+		t.Errorf("got %s", got)
+	}
+	if trip[TripVendorID].Int != 2 || trip[TripPaymentTypeID].Int != 3 || trip[TripPickupLongitude].Float != -73.991957 {
+		t.Errorf("got %v", trip)
+	}
+	event[VendorName].Text, event[PaymentName].Text = []byte("D|~S"), []byte("?")
+	if Clean(event, trip); trip[TripVendorID].Set || trip[TripPaymentTypeID].Set {
+		t.Errorf("unlisted texts have codes: %v", trip)
+	}
+	if got := vendor(event); got != "D__S" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestOnlyMonthsFrom2009ToThatOfSendingAreKnown(t *testing.T) {
+	event := valid(t)
+	event[SentAt] = at(t, "2026-11-30 23:59:59.999")
+	for text, known := range map[string]bool{
+		"2009-01": true, "2026-11": true, "2008-12": false, "2026-12": false, "2024-13": false, "2024-1": false, "": false, "9999-01": false,
+	} {
+		event[TripMonth] = rows.Value{Set: true, Text: []byte(text)}
+		if IsOfKnownMonth(event) != known {
+			t.Errorf("%q: expected %v", text, known)
+		}
+	}
+}
+
+func TestAmountsWithMoreThanTwoDecimalsAreRounded(t *testing.T) {
+	for written, rounded := range map[float64]bool{9.4: false, 0.30000000000000004: false, 10.005: true, -0.001: true, 99999999.98: false} {
+		event := valid(t)
+		event[TollsAmount] = amount(written)
+		if IsRounded(event) != rounded {
+			t.Errorf("%v: expected %v", written, rounded)
+		}
 	}
 }
 
