@@ -30,6 +30,9 @@ class Progress(Protocol):
     def end(self, file: MonthlyFile, what: str) -> None:
         """What has become of that file; empty if nothing has."""
 
+    def replaced(self, name: str) -> None:
+        """A month's file in another format was taken out of the landing zone."""
+
 
 @dataclass
 class Outcome:
@@ -74,8 +77,9 @@ def land(folder: Folder, zone: LandingZone, progress: Progress, outcome: Outcome
         progress.end(file, "landed" if is_new else "")
     landed = {*outcome.landed, *outcome.unchanged}
     months = {file.month for file in folder.files} - {month_of(name) for name in outcome.refused}
-    for name in _other_formats(zone, months, landed):
+    for name in _other_formats(zone, months, landed) if months else ():
         zone.remove(name)
+        progress.replaced(name)
 
 
 def _other_formats(zone: LandingZone, months: Iterable[str | None], landed: set[str]) -> list[str]:

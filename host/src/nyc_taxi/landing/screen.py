@@ -60,6 +60,11 @@ class Screen:
             say(self._bar.console, f"{file.name}: {what}, {decimal(file.size)}")
 
 
+    def replaced(self, name: str) -> None:
+        """Show that a month's file gave way to another format."""
+        say(self._bar.console, f"{name}: taken out of the landing zone, since its month landed in another format")
+
+
 def summary(outcome: Outcome, url: str) -> str:
     """Return a line about all files.
 
