@@ -17,7 +17,22 @@ from nyc_taxi.landing.zone import Access, LandingZone
 
 JANUARY = "yellow_tripdata_2019-01.parquet"
 FEBRUARY = "yellow_tripdata_2019-02.csv"
-PATHS = ["a b", "a#b", "$HOME", "${x}", "a:b", "it's", 'a"b', "é漢", "new\nline", " blanks ", "-n", "%41", "\\", "*?[a]"]
+PATHS = [
+    "a b",
+    "a#b",
+    "$HOME",
+    "${x}",
+    "a:b",
+    "it's",
+    'a"b',
+    "é漢",
+    "new\nline",
+    " blanks ",
+    "-n",
+    "%41",
+    "\\",
+    "*?[a]",
+]
 
 
 class Seen:

@@ -59,7 +59,6 @@ class Screen:
         if what:
             say(self._bar.console, f"{file.name}: {what}, {decimal(file.size)}")
 
-
     def replaced(self, name: str) -> None:
         """Show that a month's file gave way to another format."""
         say(self._bar.console, f"{name}: taken out of the landing zone, since its month landed in another format")
