@@ -19,7 +19,7 @@ from botocore.session import Session
 from nyc_taxi.landing.errors import RefusedFileError, ZoneError
 
 LARGEST_OBJECT_BYTES = 5 * 1024**3
-"""What S3 takes in one request. The TLC's largest file, a csv of 2.9 GB, is well below."""
+"""What S3 takes in one request. The TLC's largest files, csv of less than 3 GB, are well below."""
 
 CHANGED = "it changed while it was read: wait until nothing writes to it, and land it again."
 
