@@ -8,10 +8,11 @@ MAKEFLAGS += --no-print-directory
 MONTH ?= 2024-01
 EVENTS ?= 10000
 SIZES ?= 100000 1000000
-DATA ?=
 ROUNDS ?= 50
 CHAOS_ROUNDS ?= 20
 HOSTILE_CONTAINERS ?= 200
+# As it was typed: make would take the "$" of a folder's name for a variable of its own.
+override DATA := $(value DATA)
 export DATA
 # The environment may forbid Python to write bytecode, as images often do: every process would then compile its imports
 # for seconds.
@@ -22,16 +23,32 @@ ENV_FILE ?= .env
 
 COMPOSE := docker compose --env-file $(ENV_FILE)
 LAUNCH := env DAGSTER_PORT=$$(sed -n 's/^DAGSTER_PORT=//p' $(ENV_FILE)) .venv/bin/python -m nyc_taxi.launch --month $(MONTH)
+LAND := .venv/bin/python -m nyc_taxi.landing --environment-file $(ENV_FILE) -- "$$DATA"
+# With DATA the month's file is wanted, never synthetic trips in its place.
+SOURCE ?= $(if $(value DATA),file,file_or_synthetic)
 
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	echo
-	echo '  Variables: MONTH=2024-01 EVENTS=10000 ROUNDS=50 SIZES="100000 1000000" DATA=folder with yellow_tripdata_YYYY-MM.parquet or .csv'
+	echo '  Variables: MONTH=2024-01 EVENTS=10000 ROUNDS=50 SIZES="100000 1000000" DATA=folder'
+	echo '  DATA holds the TLC'"'"'s files, yellow_tripdata_YYYY-MM.parquet, .csv or .csv.gz; SOURCE=file, synthetic or file_or_synthetic'
+
+# Before the services start: a folder that is missing or mistyped is said at once.
+.PHONY: .named .folder
+.named:
+	@[ -n "$$DATA" ] || { echo 'Name the folder that holds the yellow_tripdata_ files: make land DATA=folder' >&2; exit 1; }
+.folder:
+	@[ -z "$$DATA" ] || [ -d "$$DATA" ] || { printf 'DATA=%s is not a folder: name the one that holds the yellow_tripdata_ files.\n' "$$DATA" >&2; exit 1; }
 
 .PHONY: run
-run: up ## Set everything up, run the pipeline for MONTH and show the result
-	@$(LAUNCH) --events $(EVENTS)
+run: .folder up ## Set everything up, land DATA if it is given, run the pipeline for MONTH and show the result
+	@[ -z "$$DATA" ] || $(LAND)
+	$(LAUNCH) --source $(SOURCE) --events $(EVENTS)
+
+.PHONY: land
+land: .named .folder up ## Upload the monthly files of DATA that are new to the landing zone
+	@$(LAND)
 
 .PHONY: up
 up: ## Set everything up and start the services
@@ -43,8 +60,9 @@ create-topics: up ## Materialize the Kafka topic
 	@$(LAUNCH) --select kafka_topics
 
 .PHONY: generate
-generate: up ## Materialize the events of MONTH in Kafka
-	@$(LAUNCH) --select generate_events --events $(EVENTS)
+generate: .folder up ## Land DATA if it is given, and materialize the events of MONTH in Kafka
+	@[ -z "$$DATA" ] || $(LAND)
+	$(LAUNCH) --select generate_events --source $(SOURCE) --events $(EVENTS)
 
 .PHONY: process
 process: up ## Materialize bronze and silver of MONTH with Flink

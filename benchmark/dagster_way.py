@@ -31,7 +31,7 @@ def run_month(stack: RunningStack, month: str, events: int) -> dict[str, Any]:
         url = stack.url("DAGSTER_PORT")
         command = [sys.executable, "-m", "nyc_taxi.launch", "--url", url, "--month", month]
         launched_at, started = time.time(), time.monotonic()
-        subprocess.run([*command, "--events", str(events), "--json", str(file)], check=True)  # noqa: S603 - ours
+        subprocess.run([*command, "--source", "synthetic", "--events", str(events), "--json", str(file)], check=True)  # noqa: S603 - ours
         wall_s = time.monotonic() - started
         run = json.loads(file.read_text(encoding="utf-8"))
     ended_at = {step["step"]: step["ended_at"] for step in run["steps"]}

@@ -87,7 +87,7 @@ class RunningStack:
         return {name.upper(): self.environment[name.upper()] for name in names}
 
     def take_months(self, count: int) -> list[str]:
-        """Choose months that were never generated and have no file, newest first.
+        """Choose months that were never generated, newest first; what they send is synthetic.
 
         Args:
             count: Number of months.
@@ -97,7 +97,6 @@ class RunningStack:
         """
         node = self._ask(_MONTHS, {"key": {"path": ["generate_events"]}})["assetNodeOrError"]
         used = {event["partition"] for event in node["assetMaterializations"]}
-        used |= {path.stem[-7:] for path in Path(self.environment["TAXI_DATA_DIR"]).glob("yellow_tripdata_*")}
         fresh = [month for month in reversed(node["partitionKeys"]) if month not in used][:count]
         if len(fresh) < count:
             raise BenchmarkError(

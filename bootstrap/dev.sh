@@ -24,6 +24,7 @@ export DAGSTER_HOME="$PWD/.dev" \
     ICEBERG_WAREHOUSE=s3://warehouse/ \
     S3_ENDPOINT=http://minio:9000 \
     S3_REGION=us-east-1 \
+    LANDING_URL=s3://landing/yellow/ \
     TAXI_MARTS_VOLUME=${COMPOSE_PROJECT_NAME}_marts
 
 mkdir -p "$DAGSTER_HOME" "$DRAYAGE_EXCHANGE_ROOT"

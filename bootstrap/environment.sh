@@ -1,30 +1,30 @@
 #!/bin/bash
-# environment.sh FILE: writes the settings and passwords of a stack at its first start, and stores DATA if it is set.
+# environment.sh FILE: writes the settings and passwords of a stack at its first start, and later adds what a newer version
+# of this repository needs.
 #
-# .env.test is the tests' stack, with another project, other ports and another data folder.
+# .env.test is the tests' stack, with another project and other ports.
 set -euo pipefail
 
 file=$1
-project=p09 offset=0 data=$PWD/data
+project=p09 offset=0
 if [ "$(basename "$file")" = .env.test ]; then
-    project=drayage-test offset=10000 data=$PWD/.drayage/test-data
-fi
-
-if [ -n "${DATA:-}" ]; then
-    if [ ! -d "$DATA" ]; then
-        echo "DATA=$DATA is not a folder: name the folder of the yellow_tripdata_YYYY-MM.parquet or .csv files." >&2
-        exit 1
-    fi
-    data=$(cd "$DATA" && pwd)
+    project=drayage-test offset=10000
 fi
 
 password() {
     python3 -c 'import secrets; print(secrets.token_hex(20))'
 }
 
+# Readable to its owner alone.
+umask 077
+
+# The keys that only read the landing zone.
+landing_keys() {
+    echo "LANDING_ACCESS_KEY_ID=landing-reader"
+    echo "LANDING_SECRET_ACCESS_KEY=$(password)"
+}
+
 if [ ! -e "$file" ]; then
-    mkdir -p "$data"
-    umask 077
     {
         echo '# Generated at the first start. Keep it: the volumes of this project use these passwords.'
         echo "COMPOSE_PROJECT_NAME=$project"
@@ -34,7 +34,7 @@ if [ ! -e "$file" ]; then
         echo "REGISTRY_POSTGRES_PASSWORD=$(password)"
         echo "S3_ACCESS_KEY_ID=drayage"
         echo "S3_SECRET_ACCESS_KEY=$(password)"
-        echo "TAXI_DATA_DIR=$data"
+        landing_keys
         while read -r name port; do
             echo "$name=$((port + offset))"
         done <<PORTS
@@ -51,17 +51,17 @@ PORTS
         echo "DOCKER_GID=$(stat --dereference --format %g /var/run/docker.sock)"
     } > "$file.new"
     mv "$file.new" "$file"
-elif [ -n "${DATA:-}" ]; then
-    umask 077
-    # Passed through the environment, because "&" and "|" have a meaning in sed.
-    folder=$data awk '/^TAXI_DATA_DIR=/ { $0 = "TAXI_DATA_DIR=" ENVIRON["folder"] } { print }' "$file" > "$file.new"
+fi
+
+# Files of a version that mounted a folder of trip files lack these keys.
+if ! grep --quiet '^LANDING_SECRET_ACCESS_KEY=.' "$file"; then
+    { sed '/^TAXI_DATA_DIR=/d; /^LANDING_\(SECRET_ACCESS_KEY\|ACCESS_KEY_ID\)=/d' "$file"; landing_keys; } > "$file.new"
     mv "$file.new" "$file"
 fi
 
 # The revision that runs are tagged with, which is that of the tree from which the images are built.
 revision=$(git describe --always --dirty --abbrev=12)
 if ! grep --quiet --line-regexp --fixed-strings "GIT_REVISION=$revision" "$file"; then
-    umask 077
     { sed '/^GIT_REVISION=/d' "$file"; echo "GIT_REVISION=$revision"; } > "$file.new"
     mv "$file.new" "$file"
 fi

@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import shutil
 import tarfile
 import uuid
 from collections.abc import Iterator
@@ -101,14 +100,13 @@ def host(tmp_path: Path, deployment: Deployment) -> Iterator[Host]:
 
 @pytest.fixture(scope="session")
 def stack() -> Stack:
-    """Return the test stack that `make test` starts and removes; its data folder holds the two real months."""
+    """Return the test stack that `make test` starts and removes; its landing zone holds the two real months."""
     environment_file = Path(os.environ.get("DRAYAGE_ENV_FILE", REPOSITORY / ".env.test"))
     if not environment_file.exists():
         pytest.fail(f"{environment_file} is missing: these tests need the test stack, which `make test` starts")
     stack = Stack(environment_file)
-    for real_month in (REPOSITORY / "tests" / "data").glob("*.parquet"):
-        if not (stack.data_folder / real_month.name).exists():
-            shutil.copy(real_month, stack.data_folder)
+    done = stack.land(REPOSITORY / "tests" / "data")
+    assert done.exit_code == 0, done.output
     return stack
 
 

@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,13 +19,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import docker
 import httpx
+from botocore.config import Config
 from confluent_kafka.admin import AdminClient
 from pyiceberg.catalog import Catalog, load_catalog
 from topic_reader import committed_records, topic_id
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+LANDING = ("landing", "yellow/")
+"""Bucket and prefix of the landing zone."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +72,48 @@ class Stack:
         """Return the broker's published address."""
         return f"127.0.0.1:{self.port('KAFKA_PORT')}"
 
-    @property
-    def data_folder(self) -> Path:
-        """Return the folder of monthly files that the generator's steps see."""
-        return Path(self.environment["TAXI_DATA_DIR"])
+    def land(self, folder: Path) -> Launch:
+        """Land a folder's monthly files as `make land` does."""
+        command = [sys.executable, "-m", "nyc_taxi.landing", "--environment-file", str(self.environment_file)]
+        done = subprocess.run(  # noqa: S603 - our own command line
+            [*command, "--", str(folder)],
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+            env={**os.environ, "COLUMNS": "200"},
+        )
+        return Launch(done.returncode, done.stdout + done.stderr)
+
+    @contextmanager
+    def landed(self, *files: Path) -> Iterator[None]:
+        """Land files; at the end, take those names away again."""
+        with tempfile.TemporaryDirectory() as folder:
+            for file in files:
+                (Path(folder) / file.name).symlink_to(file.resolve())
+            done = self.land(Path(folder))
+        assert done.exit_code == 0, done.output
+        try:
+            yield
+        finally:
+            for file in files:
+                self.objects().delete_object(Bucket=LANDING[0], Key=LANDING[1] + file.name)
+
+    def landed_names(self) -> list[str]:
+        """Return the names of all files in the landing zone."""
+        found = self.objects().list_objects_v2(Bucket=LANDING[0], Prefix=LANDING[1])
+        return sorted(each["Key"].removeprefix(LANDING[1]) for each in found.get("Contents", ()))
+
+    def objects(self) -> Any:
+        """Return an S3 client that may do anything."""
+        return botocore.session.Session().create_client(
+            "s3",
+            region_name="us-east-1",
+            endpoint_url=self.url("MINIO_PORT"),
+            aws_access_key_id=self.environment["S3_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.environment["S3_SECRET_ACCESS_KEY"],
+            config=Config(s3={"addressing_style": "path"}),
+        )
 
     def container(self, service: str) -> Any:
         """Return the container of a compose service."""

@@ -1,27 +1,16 @@
 """The schedule and the sensors that start runs: all are off until they are switched on in the UI, under Automation."""
 
 import json
-import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import dagster as dg
 
-from nyc_taxi.jobs import TAXI_PIPELINE
+from nyc_taxi.jobs import FROM_FILE, TAXI_PIPELINE
 from nyc_taxi.keys import SILVER
-from nyc_taxi.months import MonthError, require_month
-from nyc_taxi.settings import Services
+from nyc_taxi.landing.names import month_of, preference, why_refused
+from nyc_taxi.months import last_month
+from nyc_taxi.settings import Services, load_landing_keys
 
 FILE_INTERVAL_S = 30
-_FILE = re.compile(r"yellow_tripdata_(?P<month>\d{4}-\d{2})\.(parquet|csv)")
-
-NEWEST_MONTH = dg.build_schedule_from_partitioned_job(
-    TAXI_PIPELINE,
-    name="newest_month",
-    description="Runs the whole pipeline for the month that has just ended, on the first of the next at 06:00 UTC.",
-    hour_of_day=6,
-    default_status=dg.DefaultScheduleStatus.STOPPED,
-)
 
 MARTS_FOLLOW_SILVER = dg.AutomationConditionSensorDefinition(
     "marts_follow_silver",
@@ -31,58 +20,79 @@ MARTS_FOLLOW_SILVER = dg.AutomationConditionSensorDefinition(
 )
 
 
+@dg.schedule(
+    job=TAXI_PIPELINE,
+    cron_schedule="0 6 1 * *",
+    default_status=dg.DefaultScheduleStatus.STOPPED,
+    description=(
+        "Runs the whole pipeline for the file of the month that has just ended, on the first of the next at 06:00 UTC."
+    ),
+)
+def newest_month(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Request a run of the month that has just ended.
+
+    Args:
+        context: Dagster's context of the schedule.
+
+    Returns:
+        The run to start; it is red if the month has no file.
+    """
+    return dg.RunRequest(partition_key=last_month(context.scheduled_execution_time), run_config=FROM_FILE)
+
+
 @dg.sensor(
     job=TAXI_PIPELINE,
     minimum_interval_seconds=FILE_INTERVAL_S,
     default_status=dg.DefaultSensorStatus.STOPPED,
-    description=(
-        "Runs the whole pipeline for each monthly file in the data folder that is new or has changed, as soon as two "
-        "evaluations have found the same file."
-    ),
+    description="Runs the whole pipeline for each month whose file in the landing zone is new or was landed again.",
 )
-def new_monthly_file(
-    context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]
-) -> dg.SensorResult | dg.SkipReason:
-    """Request a run of every month whose file is new or has changed.
+def new_monthly_file(context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]) -> dg.SensorResult:
+    """Request a run of every month whose file is new or was landed again.
 
     Args:
-        context: Dagster's context of the sensor; its cursor holds each file's version at the last evaluation.
+        context: Dagster's context of the sensor; its cursor holds each month's file and version at the last one.
         services: The services' settings.
 
     Returns:
-        The runs to start, or why none can be.
+        The runs to start, or why there are none.
+
+    Raises:
+        ZoneError: The landing zone cannot be read.
+        SettingsError: The keys to read it are missing from the environment.
     """
-    folder = services.taxi_data_dir
-    if not folder.is_dir():
-        return dg.SkipReason(
-            f"The data folder {folder} does not exist, or the code server cannot see it: start the stack with "
-            "DATA=folder."
-        )
     before: dict[str, str] = json.loads(context.cursor or "{}")
-    files = list(_monthly_files(folder))
-    found = {path.name: _version(path) for path, _month in files}
+    found, odd = _look(services)
     requests = [
-        # Dagster drops a request whose run key it has seen, so each version of a file is requested once.
-        dg.RunRequest(run_key=f"{path.name} {found[path.name]}", partition_key=month, tags={"taxi/file": path.name})
-        for path, month in files
-        # A file that is still being copied grows, and half a file would be a wrong month.
-        if before.get(path.name) == found[path.name]
+        # Dagster drops a request whose run key it has seen.
+        dg.RunRequest(run_key=f"{name} {version}", partition_key=month, run_config=FROM_FILE, tags={"taxi/file": name})
+        for month, (name, version) in found.items()
+        if before.get(month) != f"{name} {version}"
     ]
-    return dg.SensorResult(run_requests=requests, cursor=json.dumps(found))
+    for each in odd:
+        context.log.warning(each)
+    reason = None if requests else " ".join([f"{len(found)} months have a file, and none is new.", *odd])
+    cursor = {month: f"{name} {version}" for month, (name, version) in found.items()}
+    return dg.SensorResult(run_requests=requests, skip_reason=reason, cursor=json.dumps(cursor))
 
 
-def _monthly_files(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the folder's monthly files, each with its month, for the months that have a partition."""
-    for path in sorted(folder.iterdir()):
-        named = _FILE.fullmatch(path.name)
-        if named is None or not path.is_file():
-            continue
-        try:
-            yield path, require_month(named["month"])
-        except MonthError:
-            continue
+def _look(services: Services) -> tuple[dict[str, tuple[str, str]], list[str]]:
+    """Return name and version of the file that a run of each month reads, and a sentence about each odd name."""
+    # Imported here: the S3 client takes a third of a second, for which every run would wait.
+    from nyc_taxi.landing.zone import Access, LandingZone  # noqa: PLC0415
 
-
-def _version(path: Path) -> str:
-    status = path.stat()
-    return f"{status.st_size} bytes of {status.st_mtime_ns}"
+    keys = load_landing_keys()
+    access = Access(
+        endpoint=services.s3_endpoint,
+        region=services.s3_region,
+        url=services.landing_url,
+        key_id=keys.landing_access_key_id,
+        secret=keys.landing_secret_access_key.get_secret_value(),
+    )
+    objects = LandingZone(access).objects()
+    files = sorted(
+        (each for each in objects if month_of(each.name)), key=lambda each: preference(each.name), reverse=True
+    )
+    # The last one of a month wins, which is that of the preferred format.
+    found = {month: (each.name, each.version) for each in files if (month := month_of(each.name))}
+    odd = [f"{services.landing_url}{each.name}: {why}" for each in objects if (why := why_refused(each.name))]
+    return dict(sorted(found.items())), odd

@@ -13,7 +13,7 @@ from nyc_taxi.assets.lake import build_lake_assets
 from nyc_taxi.assets.maintenance import build_maintenance_assets
 from nyc_taxi.assets.marts import build_marts
 from nyc_taxi.assets.throughput import throughput
-from nyc_taxi.automation import MARTS_FOLLOW_SILVER, NEWEST_MONTH, new_monthly_file
+from nyc_taxi.automation import MARTS_FOLLOW_SILVER, new_monthly_file, newest_month
 from nyc_taxi.dbt_manifest import read_dbt_project
 from nyc_taxi.images import Inspection, find_image_ids, inspect_images
 from nyc_taxi.jobs import JOBS
@@ -26,7 +26,7 @@ warnings.filterwarnings("ignore", message="Asset job taxi_pipeline materializes 
 
 
 def _services_resource(tags: Mapping[str, str]) -> dg.ResourceDefinition:
-    @dg.resource(description="Addresses and mounts for the steps' containers, from the environment.")
+    @dg.resource(description="Addresses for the steps' containers, from the environment.")
     def services(context: dg.InitResourceContext) -> object:
         tag_run(context, tags)
         return load_services()
@@ -59,7 +59,7 @@ def build_definitions(images: Images, inspection: Inspection, display: DisplaySe
             *build_maintenance_assets(workloads.flink_submit),
         ],
         jobs=JOBS,
-        schedules=[NEWEST_MONTH],
+        schedules=[newest_month],
         sensors=[new_monthly_file, MARTS_FOLLOW_SILVER, build_sweeper_sensor(client)],
         # Each step is a container already; a process around it would cost 1.3 s.
         executor=dg.in_process_executor,

@@ -15,6 +15,9 @@ TAXI_PIPELINE = dg.define_asset_job(
     description="A month of taxi trips from the generator to the published marts, and their audit.",
 )
 
+FROM_FILE = {"ops": {GENERATE_EVENTS.to_python_identifier(): {"config": {"source": "file"}}}}
+"""The run config for a month whose file must be there."""
+
 JOBS = [
     TAXI_PIPELINE,
     dg.define_asset_job(

@@ -3,8 +3,8 @@
 import re
 from datetime import UTC, datetime
 
-FIRST_MONTH = "2011-01"
-"""The first month with a partition: since then the TLC's yellow files have the columns that the pipeline reads."""
+FIRST_MONTH = "2009-01"
+"""The first month with a partition, which is that of the TLC's first yellow file."""
 
 MONTH_FORMAT = "%Y-%m"
 PARTITION_TAG = "dagster/partition"

@@ -4,11 +4,14 @@ Each model is parsed once, and all that is missing is reported together.
 """
 
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote
 
 from dagster import MetadataValue
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_Settings = TypeVar("_Settings", bound=BaseSettings)
 
 
 class SettingsError(Exception):
@@ -67,7 +70,8 @@ class DisplaySettings(BaseSettings):
 class Services(BaseSettings):
     """The addresses and mounts that the steps' containers get. None of them has a default.
 
-    The addresses are valid inside the containers' network; the host itself connects to none of them.
+    The addresses are valid inside the containers' network. The host itself connects to none of them, but for the sensor
+    that looks into the landing zone.
     """
 
     model_config = SettingsConfigDict(frozen=True)
@@ -81,8 +85,17 @@ class Services(BaseSettings):
     iceberg_warehouse: str
     s3_endpoint: str
     s3_region: str
-    taxi_data_dir: Path = Field(description="The folder with the TLC's files, as a path on the engine's machine.")
+    landing_url: str = Field(description="Where the TLC's files are, as in s3://landing/yellow/.")
     taxi_marts_volume: str = Field(description="The volume with the DuckDB file.")
+
+
+class LandingKeys(BaseSettings):
+    """The keys by which the host reads the landing zone."""
+
+    model_config = SettingsConfigDict(frozen=True)
+
+    landing_access_key_id: str
+    landing_secret_access_key: SecretStr
 
 
 def load_services() -> Services:
@@ -94,8 +107,24 @@ def load_services() -> Services:
     Raises:
         SettingsError: Settings are missing or malformed; the error names all of them.
     """
+    return _load(Services)
+
+
+def load_landing_keys() -> LandingKeys:
+    """Read the keys of the landing zone from the environment.
+
+    Returns:
+        The keys.
+
+    Raises:
+        SettingsError: A key is missing.
+    """
+    return _load(LandingKeys)
+
+
+def _load(settings: type[_Settings]) -> _Settings:
     try:
-        return Services()  # type: ignore[call-arg]  # the fields come from the environment
+        return settings()
     except ValidationError as error:
         problems = ", ".join(
             f"{str(problem['loc'][0]).upper()} ({problem['msg'].lower()})" for problem in error.errors()

@@ -8,7 +8,6 @@ from drayage import EnvSecret, Mount
 from nyc_taxi.settings import Images, Services
 
 WORKLOAD_USER = "10001:10001"
-TRIPS_FOLDER = "/data/trips"
 MARTS_FOLDER = "/var/lib/marts"
 
 _LAKE = (
@@ -17,7 +16,9 @@ _LAKE = (
     "s3_endpoint",
     "s3_region",
 )
-SECRETS = {name: EnvSecret(name.upper()) for name in ("s3_access_key_id", "s3_secret_access_key")}
+_LAKE_KEYS = ("s3_access_key_id", "s3_secret_access_key")
+_LANDING_KEYS = ("landing_access_key_id", "landing_secret_access_key")
+SECRETS = {name: EnvSecret(name.upper()) for name in (*_LAKE_KEYS, *_LANDING_KEYS)}
 """The source of each secret of the workloads, by the name of its file in the container."""
 
 
@@ -98,7 +99,8 @@ def describe_workloads(images: Images, image_ids: Mapping[str, str] | None = Non
         generator=Workload(
             image=images.generator_image,
             container="data-generator",
-            needs=("kafka_bootstrap_servers", "schema_registry_url"),
+            needs=("kafka_bootstrap_servers", "schema_registry_url", "s3_endpoint", "s3_region", "landing_url"),
+            secrets=_LANDING_KEYS,
             image_id=ids.get(images.generator_image),
         ),
         flink_submit=Workload(
@@ -112,21 +114,21 @@ def describe_workloads(images: Images, image_ids: Mapping[str, str] | None = Non
                 "flink_ui_url",
                 *_LAKE,
             ),
-            secrets=tuple(SECRETS),
+            secrets=_LAKE_KEYS,
             image_id=ids.get(images.flink_submit_image),
         ),
         dbt_runner=Workload(
             image=images.dbt_runner_image,
             container="dbt",
             needs=_LAKE,
-            secrets=tuple(SECRETS),
+            secrets=_LAKE_KEYS,
             image_id=ids.get(images.dbt_runner_image),
         ),
         auditor=Workload(
             image=images.auditor_image,
             container="audit",
             needs=("kafka_bootstrap_servers", "schema_registry_url", *_LAKE),
-            secrets=tuple(SECRETS),
+            secrets=_LAKE_KEYS,
             image_id=ids.get(images.auditor_image),
         ),
     )

@@ -5,6 +5,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 REPOSITORY = Path(__file__).parents[3]
 
 
@@ -21,8 +23,19 @@ def test_the_contracts_name_every_workload_in_python() -> None:
     assert workloads < set(host["forbidden_modules"])
 
 
-def test_the_launcher_starts_without_dagster() -> None:
+@pytest.mark.parametrize("command", ["launch", "landing"])
+def test_a_command_starts_without_dagster(command: str) -> None:
     """The import takes seconds, too long to wait for the answer that a month was mistyped."""
-    code = "import sys, nyc_taxi.launch.__main__; print([name for name in sys.modules if name.startswith('dagster')])"
+    assert imported(f"nyc_taxi.{command}.__main__", "dagster") == []
+
+
+def test_the_code_location_loads_without_the_client_of_the_landing_zone() -> None:
+    """Every run would wait for it, and only the sensor needs it."""
+    assert imported("nyc_taxi.definitions", "botocore") == []
+
+
+def imported(module: str, package: str) -> list[str]:
+    """Return the modules of a package that importing a module imports."""
+    code = f"import sys, {module}; print(*[name for name in sys.modules if name.split('.')[0] == '{package}'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
-    assert done.stdout.strip() == "[]"
+    return done.stdout.split()

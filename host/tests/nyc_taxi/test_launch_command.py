@@ -17,9 +17,10 @@ def launch(*arguments: str) -> subprocess.CompletedProcess[str]:
     ("arguments", "expected"),
     [
         (("--month", "2019-13"), "'2019-13' is not a month"),
-        (("--month", "1999-01"), "The pipeline has no month 1999-01: choose one from 2011-01 to 20"),
+        (("--month", "1999-01"), "The pipeline has no month 1999-01: choose one from 2009-01 to 20"),
         (("--month", "2019-01", "--events", "0"), "'--events': Input should be greater than or equal to 1"),
         (("--month", "2019-01", "--events", "many"), "'--events'"),
+        (("--month", "2019-01", "--source", "files"), "'files' is not one of 'file', 'synthetic', 'file_or_synthetic'"),
         ((), "'--month'"),
         (("--month", "2019-01"), f"No Dagster webserver answers at {NO_WEBSERVER}"),
     ],

@@ -91,7 +91,7 @@ def test_a_pipe_gets_a_line_when_a_step_begins_and_when_it_ends() -> None:
 
 def test_the_run_is_launched_as_the_ui_launches_it() -> None:
     dagster = FakeDagster([GREEN])
-    carry_out(dagster, Order("2019-01", generate={"events": 500}))
+    carry_out(dagster, Order("2019-01", generate={"source": "file", "events": 500}))
     assert dagster.launched == [
         {
             "selector": {
@@ -100,7 +100,7 @@ def test_the_run_is_launched_as_the_ui_launches_it() -> None:
                 "pipelineName": "taxi_pipeline",
             },
             "mode": "default",
-            "runConfigData": {"ops": {"generate_events": {"config": {"events": 500}}}},
+            "runConfigData": {"ops": {"generate_events": {"config": {"source": "file", "events": 500}}}},
             "executionMetadata": {"tags": [{"key": "dagster/partition", "value": "2019-01"}]},
         }
     ]

@@ -1,12 +1,12 @@
-import json
-import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+from fake_store import FakeStore, running_store
+
+from nyc_taxi.landing.errors import ZoneError
 
 SILVER = dg.AssetKey(["silver", "cleaned_trips"])
 SERVICES = {
@@ -21,32 +21,34 @@ SERVICES = {
     "S3_REGION": "us-east-1",
     "S3_ACCESS_KEY_ID": "key",
     "S3_SECRET_ACCESS_KEY": "secret",
+    "LANDING_URL": "s3://landing/yellow/",
+    "LANDING_ACCESS_KEY_ID": "reader",
+    "LANDING_SECRET_ACCESS_KEY": "secret",
     "TAXI_MARTS_VOLUME": "marts",
 }
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty data folder, and the environment that names it."""
-    folder = tmp_path / "trips"
-    folder.mkdir()
-    for name, value in {**SERVICES, "TAXI_DATA_DIR": str(folder)}.items():
-        monkeypatch.setenv(name, value)
-    return folder
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeStore]:
+    """An empty landing zone, and the environment that names it."""
+    with running_store() as store:
+        for name, value in {**SERVICES, "S3_ENDPOINT": store.address}.items():
+            monkeypatch.setenv(name, value)
+        yield store
 
 
-def look(definitions: dg.Definitions, cursor: str | None = None) -> dg.SensorResult | dg.SkipReason:
+def look(definitions: dg.Definitions, cursor: str | None = None) -> dg.SensorResult:
     """Evaluate the sensor once, as the daemon does."""
     sensor = definitions.resolve_sensor_def("new_monthly_file")
     with dg.build_sensor_context(
         cursor=cursor, definitions=definitions, resources={"services": definitions.resources["services"]}
     ) as context:
         result: Any = sensor(context)
-    return result  # type: ignore[no-any-return]
-
-
-def requested(result: dg.SensorResult | dg.SkipReason) -> dict[str | None, str | None]:
     assert isinstance(result, dg.SensorResult)
+    return result
+
+
+def requested(result: dg.SensorResult) -> dict[str | None, str | None]:
     return {request.partition_key: request.run_key for request in result.run_requests or ()}
 
 
@@ -62,50 +64,75 @@ def test_nothing_starts_a_run_until_it_is_switched_on(definitions: dg.Definition
     }
 
 
-def test_a_file_is_requested_once_it_no_longer_grows(definitions: dg.Definitions, folder: Path) -> None:
-    """Half a file would be a wrong month."""
-    (folder / "yellow_tripdata_2019-01.parquet").write_bytes(b"half")
+def test_a_landed_file_is_requested_at_once_and_only_once(definitions: dg.Definitions, store: FakeStore) -> None:
+    """An object is there as a whole or not at all."""
+    store.put("yellow_tripdata_2019-01.parquet", b"trips")
     first = look(definitions)
-    assert requested(first) == {}
-    (folder / "yellow_tripdata_2019-01.parquet").write_bytes(b"half and half")
-    second = look(definitions, _cursor(first))
+    assert list(requested(first)) == ["2019-01"]
+    (request,) = first.run_requests or ()
+    assert request.run_config == {"ops": {"generate_events": {"config": {"source": "file"}}}}
+    assert request.tags["taxi/file"] == "yellow_tripdata_2019-01.parquet"
+    second = look(definitions, first.cursor)
     assert requested(second) == {}
-    third = look(definitions, _cursor(second))
-    assert list(requested(third)) == ["2019-01"]
+    assert second.skip_reason is not None
+    assert "1 months have a file, and none is new" in str(second.skip_reason.skip_message)
 
 
-def test_a_changed_file_is_a_new_request_and_an_unchanged_one_the_same(
-    definitions: dg.Definitions, folder: Path
+def test_a_file_that_is_landed_again_is_another_request_also_with_an_older_content(
+    definitions: dg.Definitions, store: FakeStore
 ) -> None:
-    """Dagster runs each run key once."""
-    path = folder / "yellow_tripdata_2019-02.csv"
-    path.write_bytes(b"trips")
-    os.utime(path, (1, 1))
-    settled = look(definitions, _cursor(look(definitions)))
-    again = look(definitions, _cursor(settled))
-    assert requested(again) == requested(settled) != {}
-    os.utime(path, (2, 2))
-    touched = look(definitions, _cursor(look(definitions, _cursor(again))))
-    assert requested(touched) != requested(again)
+    """Dagster runs each run key once, and the older version of a month shall become the current one again."""
+    cursor, keys = None, []
+    for content in (b"first", b"second", b"first"):
+        store.put("yellow_tripdata_2019-02.csv", content)
+        store.put("yellow_tripdata_2019-03.csv", b"the same")
+        store.written["yellow_tripdata_2019-03.csv"] = datetime(2024, 1, 1, tzinfo=UTC)
+        found = look(definitions, cursor)
+        keys.append(requested(found)["2019-02"])
+        assert ("2019-03" in requested(found)) is (cursor is None)
+        cursor = found.cursor
+    assert len(set(keys)) == 3
 
 
-def test_only_files_of_months_with_a_partition_count(definitions: dg.Definitions, folder: Path) -> None:
-    for name in (
+def test_a_month_is_requested_once_whatever_the_number_of_its_formats(
+    definitions: dg.Definitions, store: FakeStore
+) -> None:
+    """Its run reads the one that it prefers."""
+    store.put("yellow_tripdata_2019-01.csv", b"trips")
+    store.put("yellow_tripdata_2019-01.parquet", b"trips")
+    store.put("yellow_tripdata_2019-01.csv.gz", b"trips")
+    found = look(definitions)
+    ((month, key),) = requested(found).items()
+    assert month == "2019-01"
+    assert str(key).startswith("yellow_tripdata_2019-01.parquet ")
+    store.put("yellow_tripdata_2019-01.csv", b"other trips")
+    assert requested(look(definitions, found.cursor)) == {}
+
+
+def test_only_files_of_months_with_a_partition_count_and_the_others_are_named(
+    definitions: dg.Definitions, store: FakeStore
+) -> None:
+    odd = (
         "yellow_tripdata_2019-13.parquet",
-        "yellow_tripdata_1999-01.parquet",
-        "green_tripdata_2019-01.parquet",
-        "yellow_tripdata_2019-01.parquet.part",
-        "yellow_tripdata_2019-03.parquet",
-    ):
-        (folder / name).write_bytes(b"trips")
-    assert list(requested(look(definitions, _cursor(look(definitions))))) == ["2019-03"]
-
-
-def test_a_missing_folder_is_reported(definitions: dg.Definitions, folder: Path) -> None:
-    folder.rmdir()
+        "yellow_tripdata_2008-12.parquet",
+        "yellow_tripdata_2019-01 (1).parquet",
+        "2019/yellow_tripdata_2019-01.parquet",
+    )
+    for name in (*odd, "green_tripdata_2019-01.parquet"):
+        store.put(name, b"trips")
     skipped = look(definitions)
-    assert isinstance(skipped, dg.SkipReason)
-    assert str(folder) in (skipped.skip_message or "")
+    assert skipped.skip_reason is not None
+    said = str(skipped.skip_reason.skip_message)
+    assert [name for name in odd if f"s3://landing/yellow/{name}: " not in said] == []
+    assert "green" not in said
+    store.put("yellow_tripdata_2019-03.parquet", b"trips")
+    assert list(requested(look(definitions, skipped.cursor))) == ["2019-03"]
+
+
+def test_a_landing_zone_that_cannot_be_read_fails_the_tick(definitions: dg.Definitions, store: FakeStore) -> None:
+    store.refuses = "AccessDenied"
+    with pytest.raises(ZoneError, match="refuses ListObjectsV2 in s3://landing/yellow/: AccessDenied"):
+        look(definitions)
 
 
 def test_the_schedule_requests_the_month_that_has_just_ended(definitions: dg.Definitions) -> None:
@@ -116,6 +143,7 @@ def test_the_schedule_requests_the_month_that_has_just_ended(definitions: dg.Def
         requests = schedule.evaluate_tick(context).run_requests or []
     assert schedule.cron_schedule == "0 6 1 * *"
     assert [request.partition_key for request in requests] == ["2024-02"]
+    assert requests[0].run_config == {"ops": {"generate_events": {"config": {"source": "file"}}}}
 
 
 def test_new_silver_of_a_month_requests_the_marts_of_that_month_alone(
@@ -134,10 +162,3 @@ def test_new_silver_of_a_month_requests_the_marts_of_that_month_alone(
         assert months == {key: {"2019-01"} for key in following}
         again = dg.evaluate_automation_conditions(definitions, instance, cursor=asked.cursor)
         assert again.total_requested == 0
-
-
-def _cursor(result: dg.SensorResult | dg.SkipReason) -> str:
-    assert isinstance(result, dg.SensorResult)
-    assert result.cursor is not None
-    assert json.loads(result.cursor)
-    return result.cursor

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from nyc_taxi.settings import Images, Services, SettingsError, load_services
+from nyc_taxi.settings import Images, Services, SettingsError, load_landing_keys, load_services
 from nyc_taxi.workloads import SECRETS, describe_workloads
 
 REPOSITORY = Path(__file__).parents[3]
@@ -23,15 +23,21 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("environment")
 def test_all_that_is_missing_is_reported_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("S3_ENDPOINT")
-    monkeypatch.delenv("TAXI_DATA_DIR")
-    with pytest.raises(SettingsError, match=r"S3_ENDPOINT .*TAXI_DATA_DIR"):
+    monkeypatch.delenv("LANDING_URL")
+    with pytest.raises(SettingsError, match=r"S3_ENDPOINT .*LANDING_URL"):
         load_services()
 
 
 @pytest.mark.usefixtures("environment")
 def test_a_workload_gets_the_settings_that_it_needs_and_no_others() -> None:
     workloads, services = describe_workloads(Images()), load_services()
-    assert set(workloads.generator.environment(services)) == {"KAFKA_BOOTSTRAP_SERVERS", "SCHEMA_REGISTRY_URL"}
+    assert set(workloads.generator.environment(services)) == {
+        "KAFKA_BOOTSTRAP_SERVERS",
+        "SCHEMA_REGISTRY_URL",
+        "S3_ENDPOINT",
+        "S3_REGION",
+        "LANDING_URL",
+    }
     assert not [name for name in workloads.auditor.environment(services) if name.startswith("FLINK")]
     assert not [name for name in workloads.dbt_runner.environment(services) if name.startswith(("KAFKA", "FLINK"))]
 
@@ -43,7 +49,16 @@ def test_credentials_are_files_and_not_in_the_environment() -> None:
     for workload in (workloads.flink_submit, workloads.dbt_runner, workloads.auditor):
         assert set(workload.settings()["secrets"]) == credentials
         assert not credentials & set(workload.needs)
-    assert workloads.generator.settings()["secrets"] == ()
+    reader = {"landing_access_key_id", "landing_secret_access_key"}
+    assert set(workloads.generator.settings()["secrets"]) == reader
+    assert not reader & set(workloads.generator.needs)
+
+
+def test_what_the_landing_zone_is_read_by_is_reported_if_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LANDING_ACCESS_KEY_ID", "reader")
+    monkeypatch.delenv("LANDING_SECRET_ACCESS_KEY", raising=False)
+    with pytest.raises(SettingsError, match=r"lacks settings .*: LANDING_SECRET_ACCESS_KEY"):
+        load_landing_keys()
 
 
 def test_no_step_runs_as_root_or_with_capabilities() -> None:

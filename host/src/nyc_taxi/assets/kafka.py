@@ -5,22 +5,30 @@ from typing import Any, Literal
 import dagster as dg
 from pydantic import Field
 
-from drayage import DrayageClient, Mount, promises
+from drayage import DrayageClient, promises
 from nyc_taxi import row_checks
 from nyc_taxi.keys import GENERATE_EVENTS, KAFKA_TOPICS, OWNERS
 from nyc_taxi.partitions import MONTHS
 from nyc_taxi.reports import EventsReport, TopicsReport
 from nyc_taxi.settings import Services
-from nyc_taxi.workloads import TRIPS_FOLDER, Workload
+from nyc_taxi.workloads import Workload
 
 TOPIC = "taxi.raw_trips"
+VERSIONS_TOPIC = "taxi.month_versions"
 TOPIC_PARTITIONS = 3
 
 
 class GenerateConfig(dg.Config):
     """How the month's trips are sent."""
 
-    events: int = Field(default=10_000, gt=0, description="Trips to synthesise if the data folder lacks the month.")
+    source: Literal["file", "synthetic", "file_or_synthetic"] = Field(
+        default="file_or_synthetic",
+        description=(
+            "The TLC's file in the landing zone, synthetic trips, or the file if there is one. Only 'synthetic' "
+            "replaces the trips of a file by synthetic ones."
+        ),
+    )
+    events: int = Field(default=10_000, gt=0, description="Trips to synthesise, if any are.")
     seed: int = Field(default=42, ge=0, description="The same seed produces the same trips and ids.")
     mode: Literal["burst", "batch", "realtime"] = Field(
         default="burst", description="All at once, in bursts with pauses, or at a steady rate."
@@ -48,7 +56,10 @@ def build_kafka_assets(generator: Workload) -> list[dg.AssetsDefinition]:
         tags={"layer": "source"},
         code_version=generator.image_id,
         metadata=promises(TopicsReport),
-        description=f"The Kafka topic `{TOPIC}` with {TOPIC_PARTITIONS} partitions; created if it does not exist.",
+        description=(
+            f"The Kafka topic `{TOPIC}` with {TOPIC_PARTITIONS} partitions, and `{VERSIONS_TOPIC}`, which names the "
+            "current version of each month; created if they do not exist."
+        ),
     )
     def kafka_topics(
         context: dg.AssetExecutionContext, drayage: DrayageClient, services: dg.ResourceParam[Services]
@@ -57,7 +68,7 @@ def build_kafka_assets(generator: Workload) -> list[dg.AssetsDefinition]:
             context=context,
             image=generator.image,
             command=["topics"],
-            extras={"topic": TOPIC, "partitions": TOPIC_PARTITIONS},
+            extras={"topic": TOPIC, "partitions": TOPIC_PARTITIONS, "versions_topic": VERSIONS_TOPIC},
             env=generator.environment(services),
             **generator.settings(),
         ).get_materialize_result()
@@ -74,9 +85,9 @@ def build_kafka_assets(generator: Workload) -> list[dg.AssetsDefinition]:
         metadata=promises(EventsReport),
         check_specs=[row_checks.committed_spec(GENERATE_EVENTS)],
         description=(
-            "The month's taxi trips as Avro events in Kafka: replayed from the TLC's file if the data folder has one "
-            "for the month, otherwise synthesised. Materializing it again sends the month again, and silver drops the "
-            "repeats."
+            "A version of the month's taxi trips as Avro events in Kafka: from the TLC's file in the landing zone, or "
+            "synthetic. Once all of it is committed it is the month's current version, of which silver is made. The "
+            "same version sent again changes nothing in silver, which drops the repeats."
         ),
     )
     def generate_events(
@@ -89,11 +100,11 @@ def build_kafka_assets(generator: Workload) -> list[dg.AssetsDefinition]:
             context=context,
             image=generator.image,
             command=["produce"],
-            extras={"topic": TOPIC, **config.model_dump()},
+            extras={"topic": TOPIC, "versions_topic": VERSIONS_TOPIC, **config.model_dump()},
             # Its check is judged below, by the host.
             reports=[GENERATE_EVENTS],
             env=generator.environment(services),
-            **generator.settings(Mount(str(services.taxi_data_dir), TRIPS_FOLDER)),
+            **generator.settings(),
         ).get_materialize_result()
         return row_checks.with_checks(result, row_checks.check_committed(result))
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,15 @@ _KEPT_CONNECTION_S = 2.0
 # Without a window that sets the width: wide enough for the table with a Flink job's id.
 _PLAIN_WIDTH = 120
 
+
+class Source(StrEnum):
+    """Where a month's trips come from."""
+
+    FILE = "file"
+    SYNTHETIC = "synthetic"
+    FILE_OR_SYNTHETIC = "file_or_synthetic"
+
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
@@ -33,9 +43,13 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 def launch(
     *,
     month: Annotated[str, typer.Option(help="The month to process, such as 2024-01.")],
-    events: Annotated[
-        int | None, typer.Option(min=1, help="Trips to synthesise if the data folder lacks the month.")
+    source: Annotated[
+        Source | None,
+        typer.Option(
+            help="The month's file in the landing zone, synthetic trips, or the file if there is one (the default)."
+        ),
     ] = None,
+    events: Annotated[int | None, typer.Option(min=1, help="Trips to synthesise, if any are.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="The same seed produces the same trips.")] = None,
     select: Annotated[
         list[str] | None, typer.Option(help="Only these asset keys, groups or steps; separated by commas, or repeated.")
@@ -53,7 +67,8 @@ def launch(
     sized = sys.stdout.isatty() or "COLUMNS" in os.environ
     console, errors = Console(width=None if sized else _PLAIN_WIDTH), Console(stderr=True)
     address = url or f"http://127.0.0.1:{os.environ.get('DAGSTER_PORT', '3000')}"
-    generate = {name: value for name, value in (("events", events), ("seed", seed)) if value is not None}
+    asked = {"source": source and source.value, "events": events, "seed": seed}
+    generate = {name: value for name, value in asked.items() if value is not None}
     wanted = tuple(item.strip() for text in select or [] for item in text.split(",") if item.strip())
     limits = httpx.Limits(keepalive_expiry=_KEPT_CONNECTION_S)
     transport = httpx.HTTPTransport(retries=_CONNECTION_RETRIES, limits=limits)

@@ -33,7 +33,7 @@ class Order:
     month: str
     job: str = "taxi_pipeline"
     wanted: tuple[str, ...] = ()
-    generate: Mapping[str, int] = field(default_factory=dict)
+    generate: Mapping[str, int | str] = field(default_factory=dict)
     json_file: Path | None = None
 
 
