@@ -9,11 +9,13 @@ from drayage import DrayageClient, Mount, promises
 from nyc_taxi import row_checks
 from nyc_taxi.keys import GENERATE_EVENTS, KAFKA_TOPICS, OWNERS
 from nyc_taxi.partitions import MONTHS
+from nyc_taxi.provenance import tag_source
 from nyc_taxi.reports import EventsReport, TopicsReport
 from nyc_taxi.settings import Services
 from nyc_taxi.workloads import TRIPS_FOLDER, Workload
 
 TOPIC = "taxi.raw_trips"
+VERSIONS_TOPIC = "taxi.month_versions"
 TOPIC_PARTITIONS = 3
 
 
@@ -72,7 +74,7 @@ def build_kafka_assets(generator: Workload) -> list[dg.AssetsDefinition]:
         tags={"layer": "source"},
         code_version=generator.image_id,
         metadata=promises(EventsReport),
-        check_specs=[row_checks.committed_spec(GENERATE_EVENTS)],
+        check_specs=[row_checks.committed_spec(GENERATE_EVENTS), row_checks.unknown_columns_spec(GENERATE_EVENTS)],
         description=(
             "The month's taxi trips as Avro events in Kafka: replayed from the TLC's file if the data folder has one "
             "for the month, otherwise synthesised. Materializing it again sends the month again, and silver drops the "
@@ -95,6 +97,9 @@ def build_kafka_assets(generator: Workload) -> list[dg.AssetsDefinition]:
             env=generator.environment(services),
             **generator.settings(Mount(str(services.taxi_data_dir), TRIPS_FOLDER)),
         ).get_materialize_result()
-        return row_checks.with_checks(result, row_checks.check_committed(result))
+        tag_source(context, result)
+        return row_checks.with_checks(
+            result, row_checks.check_committed(result), row_checks.check_unknown_columns(result)
+        )
 
     return [kafka_topics, generate_events]
