@@ -1,17 +1,22 @@
-"""Tags every run with the code that made it (revision and images) and with its month.
+"""Tags every run with the code that made it (revision and images), with its month, and with the source of its trips.
 
 The tags are added when the run's worker sets up its resources, the one place that every run passes. A job's own tags
-would miss the runs that are launched from the asset graph, by a backfill or by a sensor.
+would miss the runs that are launched from the asset graph, by a backfill or by a sensor. The source is known only when
+a step has reported it.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import dagster as dg
 
 from drayage import partition_range
 from nyc_taxi.months import PARTITION_TAG
+from nyc_taxi.reports import read_reported
+from nyc_taxi.sources import SYNTHETIC
 
 MONTH_TAG = "month"
+SOURCE_TAG = "source"
 
 
 def tag_run(context: dg.InitResourceContext, tags: Mapping[str, str]) -> None:
@@ -24,6 +29,17 @@ def tag_run(context: dg.InitResourceContext, tags: Mapping[str, str]) -> None:
     if context.instance is None or context.run is None:
         return
     context.instance.add_run_tags(context.run.run_id, {**tags, **_month(context.run.tags)})
+
+
+def tag_source(context: dg.AssetExecutionContext, result: dg.MaterializeResult[Any]) -> None:
+    """Tag a step's run with the source of its month: the file's name, or ``SYNTHETIC``.
+
+    Args:
+        context: Dagster's context of the step.
+        result: What the step's workload reported, with ``source`` and ``source_name``.
+    """
+    source, name = (read_reported(result, field, str) for field in ("source", "source_name"))
+    context.instance.add_run_tags(context.run_id, {SOURCE_TAG: source.upper() if source == SYNTHETIC else name})
 
 
 def _month(tags: Mapping[str, str]) -> dict[str, str]:

@@ -3,13 +3,21 @@
 The models become the assets' promises: a step fails if its workload leaves out one of the fields.
 """
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any, TypeVar
 
 import dagster as dg
 from pydantic import BaseModel, ConfigDict, Field
 
+from nyc_taxi.sources import describe_source
+
 Events = Annotated[int, Field(ge=0, json_schema_extra={"unit": "events"})]
 Rows = Annotated[int, Field(ge=0, json_schema_extra={"unit": "rows"})]
+Source = Annotated[str, Field(description="What the month's trips come from: `tlc_file` or `synthetic`.")]
+SourceVersion = Annotated[str, Field(description="The month's version: what its content is, and the schema it has.")]
+SourceName = Annotated[str, Field(description="The file's name, or the seed and the number of synthetic trips.")]
+
+_Value = TypeVar("_Value")
 
 
 class Report(BaseModel):
@@ -37,8 +45,16 @@ class EventsReport(Report):
     bytes_produced: int = Field(
         description="Bytes of the encoded values, before compression.", json_schema_extra={"unit": "bytes"}
     )
-    offsets: dict[str, Any] = Field(description="What was sent to each Kafka partition.")
+    events_resumed: Events = Field(description="Events of the same version that an earlier attempt had committed.")
+    events_in_version: Events = Field(description="Events of the month's version, whichever attempt committed them.")
+    offsets: dict[str, Any] = Field(description="The version's first and last offset in each Kafka partition.")
     schema_id: int = Field(description="The Avro schema's id in the registry.")
+    source: Source
+    source_version: SourceVersion
+    source_name: SourceName
+    unknown_columns: dict[str, Any] = Field(
+        description="How many values each column has that the event's schema does not know; bronze keeps them."
+    )
 
 
 class LakeReport(Report):
@@ -71,6 +87,17 @@ class BronzeReport(LakeReport):
     offset_gaps: int = Field(ge=0, description="Offsets without a record: ends of transactions, and aborted events.")
 
 
+class SilverReport(LakeReport):
+    """A Flink job has replaced a month with the trips of its current version."""
+
+    rows_superseded: Rows = Field(description="Rows of versions of the month that are no longer the current one.")
+    rows_rounded: Rows = Field(description="Written rows with an amount that was rounded to whole cents.")
+    rows_without_vendor: Rows = Field(description="Written rows whose vendor is not known.")
+    source: Source
+    source_version: SourceVersion
+    source_name: SourceName
+
+
 class AuditReport(Report):
     """A month was counted again, independently of the steps that made it."""
 
@@ -83,6 +110,10 @@ class AuditReport(Report):
     rows_rejected: Rows = Field(description="Events that break a rule, as the auditor itself applies the rules.")
     rows_undecodable: Rows = Field(description="Rows of bronze with a record that cannot be decoded.")
     duplicates: Rows = Field(description="Rows of bronze that repeat an event or a trip.")
+    rows_superseded: Rows = Field(description="Rows of bronze of versions that are no longer the current one.")
+    source: Source
+    source_version: SourceVersion
+    source_name: SourceName
     total_amount_usd: str = Field(description="The exact sum of what silver's trips cost.")
     checks_failed: int = Field(ge=0, description="Checks that did not pass.")
     rows_per_second: float = Field(
@@ -132,3 +163,34 @@ class PublicationReport(Report):
     column_lineage: dg.TableColumnLineage = Field(
         alias="dagster/column_lineage", description="The column of the mart that each column is copied from."
     )
+
+
+def read_reported(result: dg.MaterializeResult[Any], name: str, kind: type[_Value]) -> _Value:
+    """Read a value that a workload reported.
+
+    Args:
+        result: The materialization that the workload reported.
+        name: The name of the metadata.
+        kind: The type of the value.
+
+    Returns:
+        The value.
+
+    Raises:
+        dagster.DagsterInvariantViolationError: The value has another type.
+    """
+    value = (result.metadata or {})[name]
+    raw = value.value if isinstance(value, dg.MetadataValue) else value
+    if not isinstance(raw, kind):
+        raise dg.DagsterInvariantViolationError(f"{name} is {raw!r}; expected {kind.__name__}, as the asset promises.")
+    return raw
+
+
+def read_counts(result: dg.MaterializeResult[Any], names: Sequence[str]) -> dict[str, int]:
+    """Read whole numbers that a workload reported, by name; as :func:`read_reported`."""
+    return {name: read_reported(result, name, int) for name in names}
+
+
+def read_source(result: dg.MaterializeResult[Any]) -> str:
+    """Read the source that a workload reported, as people read it: see :func:`describe_source`."""
+    return describe_source(read_reported(result, "source", str), read_reported(result, "source_name", str))

@@ -1,17 +1,22 @@
 """Asset checks that the host makes from the counts of one report: every row must be accounted for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
+from nyc_taxi.reports import read_counts, read_reported, read_source
+
 COMMITTED = "every_event_committed"
+KNOWN_COLUMNS = "known_columns_only"
 ACCOUNTED_FOR = "every_row_accounted_for"
 COMPLETE = "every_record_once"
 DECODABLE = "every_record_decodable"
 
-FATES = ("rows_written", "rows_rejected", "duplicates")
-BRONZE_FATES = (*FATES, "rows_undecodable")
+CURRENT_FATES = ("rows_written", "rows_rejected", "duplicates")
+"""What becomes of the rows of a month's current version."""
+BRONZE_FATES = (*CURRENT_FATES, "rows_undecodable")
+SILVER_FATES = (*CURRENT_FATES, "rows_superseded")
 
 
 def committed_spec(asset: dg.AssetKey) -> dg.AssetCheckSpec:
@@ -24,27 +29,69 @@ def committed_spec(asset: dg.AssetKey) -> dg.AssetCheckSpec:
         COMMITTED,
         asset=asset,
         blocking=True,
-        description="Events produced = acknowledged by the broker = committed.",
+        description=(
+            "Events produced = acknowledged by the broker = committed; with those that an earlier attempt committed, "
+            "they are the events of the version."
+        ),
     )
 
 
 def check_committed(result: dg.MaterializeResult[Any]) -> dg.AssetCheckResult:
-    """Compare the events that were produced, acknowledged and committed.
+    """Compare the events that were produced, acknowledged and committed, and the version's.
 
     Args:
         result: What the generator reported.
     """
-    counts = _counts(result, ("events_produced", "events_acknowledged", "events_committed"))
-    produced, acknowledged, committed = counts.values()
+    names = ("events_produced", "events_acknowledged", "events_committed", "events_resumed", "events_in_version")
+    counts = read_counts(result, names)
+    produced, acknowledged, committed, resumed, version = counts.values()
     return dg.AssetCheckResult(
         check_name=COMMITTED,
-        passed=produced == acknowledged == committed,
-        description=f"{produced} events produced, {acknowledged} acknowledged by the broker, {committed} committed.",
+        passed=produced == acknowledged == committed == version - resumed,
+        description=(
+            f"{produced} events produced, {acknowledged} acknowledged by the broker, {committed} committed, {resumed} "
+            f"committed by an earlier attempt; {version} in the version. They are from {read_source(result)}."
+        ),
         metadata=counts,
     )
 
 
-def accounted_for_spec(asset: dg.AssetKey, fates: Sequence[str] = FATES) -> dg.AssetCheckSpec:
+def unknown_columns_spec(asset: dg.AssetKey) -> dg.AssetCheckSpec:
+    """Return the spec of the check that warns of columns that the event's schema does not know.
+
+    Args:
+        asset: The asset that is checked.
+    """
+    return dg.AssetCheckSpec(
+        KNOWN_COLUMNS,
+        asset=asset,
+        description="The event's schema knows all columns of the source; bronze keeps the others in unknown_columns.",
+    )
+
+
+def check_unknown_columns(result: dg.MaterializeResult[Any]) -> dg.AssetCheckResult:
+    """Warn of columns that silver and the marts leave out because nobody has told them what they are.
+
+    Args:
+        result: What the generator reported.
+    """
+    unknown: Mapping[str, int] = read_reported(result, "unknown_columns", dict)
+    listed = ", ".join(f"{name} ({count} values)" for name, count in sorted(unknown.items()))
+    return dg.AssetCheckResult(
+        check_name=KNOWN_COLUMNS,
+        passed=not unknown,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=(
+            f"{read_source(result)} has columns that nobody knows: {listed}. Bronze keeps them in unknown_columns. Add "
+            "them to the event's schema and to silver if they matter."
+            if unknown
+            else f"All columns of {read_source(result)} are known."
+        ),
+        metadata={"unknown_columns": dict(unknown)},
+    )
+
+
+def accounted_for_spec(asset: dg.AssetKey, fates: Sequence[str]) -> dg.AssetCheckSpec:
     """Return the spec of the check that no row was lost between reading and writing.
 
     Args:
@@ -59,14 +106,14 @@ def accounted_for_spec(asset: dg.AssetKey, fates: Sequence[str] = FATES) -> dg.A
     )
 
 
-def check_accounted_for(result: dg.MaterializeResult[Any], fates: Sequence[str] = FATES) -> dg.AssetCheckResult:
+def check_accounted_for(result: dg.MaterializeResult[Any], fates: Sequence[str]) -> dg.AssetCheckResult:
     """Compare the rows that a step read with what became of them.
 
     Args:
         result: What the step reported.
         fates: The names of the counts of what can become of a row.
     """
-    read, counts = _counts(result, ("rows_read",)), _counts(result, fates)
+    read, counts = read_counts(result, ("rows_read",)), read_counts(result, fates)
     unaccounted = read["rows_read"] - sum(counts.values())
     return dg.AssetCheckResult(
         check_name=ACCOUNTED_FOR,
@@ -99,7 +146,7 @@ def check_complete(result: dg.MaterializeResult[Any]) -> dg.AssetCheckResult:
     Args:
         result: What the comparison of topic and table reported.
     """
-    counts = _counts(result, ("rows_read", "records_missing", "rows_repeated", "offset_gaps"))
+    counts = read_counts(result, ("rows_read", "records_missing", "rows_repeated", "offset_gaps"))
     read, missing, repeated, gaps = counts.values()
     return dg.AssetCheckResult(
         check_name=COMPLETE,
@@ -131,7 +178,7 @@ def check_decodable(result: dg.MaterializeResult[Any]) -> dg.AssetCheckResult:
     Args:
         result: What the bronze step reported.
     """
-    counts = _counts(result, ("rows_undecodable", "rows_in_quarantine"))
+    counts = read_counts(result, ("rows_undecodable", "rows_in_quarantine"))
     undecodable, kept = counts.values()
     return dg.AssetCheckResult(
         check_name=DECODABLE,
@@ -159,18 +206,3 @@ def with_checks(result: dg.MaterializeResult[Any], *checks: dg.AssetCheckResult)
         tags=result.tags,
         check_results=[*(result.check_results or ()), *checks],
     )
-
-
-def _counts(result: dg.MaterializeResult[Any], names: Sequence[str]) -> dict[str, int]:
-    return {name: _count(result, name) for name in names}
-
-
-def _count(result: dg.MaterializeResult[Any], name: str) -> int:
-    """Return a whole number from a materialization's metadata."""
-    value = (result.metadata or {})[name]
-    number = value.value if isinstance(value, dg.MetadataValue) else value
-    if not isinstance(number, int):
-        raise dg.DagsterInvariantViolationError(
-            f"{name} is {number!r}; expected a whole number, as the asset promises."
-        )
-    return number

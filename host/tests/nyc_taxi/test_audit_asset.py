@@ -19,17 +19,25 @@ def report(instance: dg.DagsterInstance, key: dg.AssetKey, metadata: Mapping[str
 
 
 def test_the_receipts_are_the_last_of_the_month_and_missing_ones_are_left_out() -> None:
-    silver = {"rows_read": 9, "rows_written": 7, "rows_rejected": 1, "duplicates": 1, "snapshot_id": "4"}
+    version = {"source": "tlc_file", "source_version": "sha256-0123456789abcdef.01234567"}
+    silver = {
+        **dict.fromkeys(("rows_read", "rows_written", "rows_rejected", "duplicates", "rows_superseded"), 1),
+        "rows_rounded": 0,
+        "rows_without_vendor": 0,
+        "snapshot_id": "4",
+        **version,
+        "source_name": "yellow_tripdata_2024-01.parquet",
+    }
     with dg.DagsterInstance.ephemeral() as instance:
-        report(instance, GENERATE_EVENTS, {"events_committed": 8, "offsets": {"0": [0, 7]}})
-        report(instance, GENERATE_EVENTS, {"events_committed": 9, "offsets": {"0": [0, 8]}})
+        report(instance, GENERATE_EVENTS, {"events_in_version": 8, "offsets": {"0": [0, 7]}, **version})
+        report(instance, GENERATE_EVENTS, {"events_in_version": 9, "offsets": {"0": [0, 8]}, **version})
         report(instance, SILVER, silver)
         report(instance, SILVER, {**silver, "rows_read": 1}, month="2024-02")
         report(instance, BRONZE, {"duration_s": 1.5, "dagster/row_count": 3}, month="2024-02")
         receipts = read_receipts(instance, MONTH)
     assert all(receipt.pop("recorded_at_s") > 0 for receipt in receipts.values())
     assert receipts == {
-        "generate_events": {"events_committed": 9, "offsets": {"0": [0, 8]}},
+        "generate_events": {"events_in_version": 9, "offsets": {"0": [0, 8]}, **version},
         "silver/cleaned_trips": {name: silver[name] for name in silver if name != "snapshot_id"},
     }
 
@@ -37,7 +45,9 @@ def test_the_receipts_are_the_last_of_the_month_and_missing_ones_are_left_out() 
 def test_a_materialization_without_numbers_is_not_a_receipt() -> None:
     """Such a materialization comes from "Report materialization" in the UI."""
     with dg.DagsterInstance.ephemeral() as instance:
-        report(instance, GENERATE_EVENTS, {"events_committed": 8, "offsets": {"0": [0, 7]}})
+        version = {"source": "synthetic", "source_version": "seed-42-events-8.01234567"}
+        report(instance, GENERATE_EVENTS, {"events_in_version": 8, "offsets": {"0": [0, 7]}, **version})
+        assert set(read_receipts(instance, MONTH)) == {"generate_events"}
         report(instance, GENERATE_EVENTS, {})
         assert read_receipts(instance, MONTH) == {}
 

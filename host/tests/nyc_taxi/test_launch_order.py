@@ -12,12 +12,14 @@ from nyc_taxi.launch.follow import Patience
 from nyc_taxi.launch.order import Order, execute
 
 PATIENCE = Patience(poll_s=0.0, start_s=0.0, load_s=10.0, retry_s=0.0, silence_s=0.0)
+SYNTHETIC = {"source": "synthetic", "source_name": "synthetic, seed 42, 10000 events"}
+FILE = {"source": "tlc_file", "source_name": "yellow_tripdata_2019-01.parquet"}
 GREEN = FakeRun(
     pages=[
         [started("kafka_topics", 1), succeeded("kafka_topics", 2)],
         [
             started("generate_events", 2),
-            materialized("generate_events", events_acknowledged=10_000, events_per_second=98_765.4),
+            materialized("generate_events", events_acknowledged=10_000, events_per_second=98_765.4, **SYNTHETIC),
             succeeded("generate_events", 3.5),
             started("silver__cleaned_trips", 4),
             materialized("silver__cleaned_trips", rows_written=9_993, rows_per_second=30_000.0, flink_job_id="f00"),
@@ -53,7 +55,7 @@ def test_a_green_run_ends_with_a_table_of_its_steps_and_the_address_of_the_ui() 
     success, out, err = carry_out(FakeDagster([GREEN]))
     assert (success, err) == (True, "")
     assert line(out, "kafka_topics") == "kafka_topics ok 1.0"
-    assert line(out, "generate_events") == "generate_events ok 1.5 10,000 events 98,765"
+    assert line(out, "generate_events").startswith("generate_events ok 1.5 10,000 events 98,765")
     assert line(out, "silver/cleaned_trips") == "silver/cleaned_trips ok 2.0 9,993 rows 30,000 f00"
     assert line(out, "dbt_build") == "dbt_build ok 6.0 1 built; tests: 1 passed, 1 warned"
     # Of many assets, the rows of the last one are not the step's amount.
@@ -62,12 +64,37 @@ def test_a_green_run_ends_with_a_table_of_its_steps_and_the_address_of_the_ui() 
     assert out.rstrip().endswith(f"In the UI: {URL}/runs/0")
 
 
+def silver_of(version: dict[str, str]) -> FakeRun:
+    """Return a run of silver that left rows out."""
+    silver = "silver__cleaned_trips"
+    counts = {"rows_written": 9_993, "rows_rejected": 7, "rows_superseded": 11_000}
+    made = materialized(silver, **counts, flink_job_id="f00", **version)
+    return FakeRun([[started(silver, 1), made, succeeded(silver, 2)]], steps=[silver])
+
+
+def test_the_table_names_the_file_and_counts_the_rows_that_were_left_out() -> None:
+    _, out, _ = carry_out(FakeDagster([silver_of(FILE)]))
+    table = [" ".join(found.split()) for found in out.splitlines()]
+    first = table.index("silver/cleaned_trips ok 1.0 9,993 rows yellow_tripdata_2019-01.parquet")
+    assert table[first + 1 : first + 3] == ["7 rejected, 11,000 superseded", "f00"]
+    assert "9,993 rows, 7 rejected, 11,000 superseded, from yellow_tripdata_2019-01.parquet, Flink job f00" in out
+
+
+def test_a_synthetic_source_is_shown_in_capitals() -> None:
+    """Nobody may take synthetic trips for the TLC's."""
+    for run in (GREEN, silver_of(SYNTHETIC)):
+        _, out, _ = carry_out(FakeDagster([run]))
+        assert ", from SYNTHETIC, seed 42, 10000 events" in out
+        assert any(found.endswith("SYNTHETIC, seed 42, 10000 events") for found in map(str.rstrip, out.splitlines()))
+        assert "synthetic" not in out
+
+
 def test_a_webserver_that_hangs_up_does_not_lose_the_run() -> None:
     died = FakeRun([[started("kafka_topics", 1)]], "FAILURE", tags={"dagster/will_retry": "true"})
     dagster = FakeDagster([died, GREEN], hangs_up_on={"Plan", "Run", "Events", "Retries"})
     success, out, err = carry_out(dagster, patience=replace(PATIENCE, silence_s=10.0))
     assert (success, err, dagster.hangs_up_on) == (True, "", set())
-    assert line(out, "generate_events") == "generate_events ok 1.5 10,000 events 98,765"
+    assert line(out, "generate_events").startswith("generate_events ok 1.5 10,000 events 98,765")
 
 
 def test_a_webserver_that_no_longer_answers_is_reported() -> None:
@@ -86,7 +113,7 @@ def test_a_failed_check_says_what_it_found() -> None:
 
 def test_a_pipe_gets_a_line_when_a_step_begins_and_when_it_ends() -> None:
     _, out, _ = carry_out(FakeDagster([GREEN]))
-    assert "generate_events: running\ngenerate_events: ok after 1.5 s, 10,000 events, 98,765/s\n" in out
+    assert "generate_events: running\ngenerate_events: ok after 1.5 s, 10,000 events, 98,765/s, from " in out
 
 
 def test_the_run_is_launched_as_the_ui_launches_it() -> None:

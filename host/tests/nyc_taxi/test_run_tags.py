@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
 from drayage.component.provenance import provenance_tags
 from nyc_taxi.partitions import MONTHS
-from nyc_taxi.provenance import tag_run
+from nyc_taxi.provenance import tag_run, tag_source
 
 TAGS = provenance_tags({"drayage/generator": f"sha256:{'ab' * 32}"}, "4711abc")
 
@@ -47,3 +48,25 @@ def test_a_run_over_several_months_is_tagged_with_the_first_and_the_last(instanc
     run = instance.get_run_by_id(run_id)
     assert run is not None
     assert run.tags["month"] == "2019-01...2019-03"
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "expected"),
+    [
+        ("tlc_file", "yellow_tripdata_2019-01.parquet", "yellow_tripdata_2019-01.parquet"),
+        ("synthetic", "synthetic, seed 42, 10000 events", "SYNTHETIC"),
+    ],
+)
+def test_a_run_is_tagged_with_the_source_that_its_step_reported(
+    instance: dg.DagsterInstance, source: str, name: str, expected: str
+) -> None:
+    """A list of runs shows which of them were made from synthetic trips."""
+
+    @dg.asset
+    def cleaned_trips(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+        result = dg.MaterializeResult(metadata={"source": source, "source_name": name})
+        tag_source(context, result)
+        return result
+
+    run_id = dg.materialize([cleaned_trips], instance=instance).run_id
+    assert [run.run_id for run in instance.get_runs(dg.RunsFilter(tags={"source": expected}))] == [run_id]

@@ -1,4 +1,4 @@
-"""A DuckDB file that stands for the lake: ``silver.cleaned_trips`` made from the real months by silver's rules."""
+"""A DuckDB file that stands for the lake: silver's tables made from the real months by silver's rules."""
 
 from pathlib import Path
 
@@ -17,6 +17,7 @@ _MONEY = {
     "congestion_surcharge": "congestion_surcharge_usd",
     "Airport_fee": "airport_fee_usd",
 }
+_PLACES = ("pickup_longitude", "pickup_latitude", "dropoff_longitude", "dropoff_latitude")
 _CLEANED = """
 select
     md5(concat_ws('|', VendorID, tpep_pickup_datetime, tpep_dropoff_datetime, PULocationID, DOLocationID, fare_amount,
@@ -35,7 +36,9 @@ select
     DOLocationID::integer as dropoff_location_id,
     payment_type::integer as payment_type_id,
     {money},
-    timestamp '2026-01-01' as ingested_at
+    timestamp '2026-01-01' as ingested_at,
+    null::decimal(10, 2) as cbd_congestion_fee_usd,
+    {places}
 from (select *, file_row_number as rowid from read_parquet('{file}', file_row_number = true))
 where fare_amount >= 0 and trip_distance >= 0
 """
@@ -54,13 +57,20 @@ def make_lake(path: Path, *months: str, rows: int | None = None, change: str = "
         The path.
     """
     money = ", ".join(f"{tlc}::decimal(10, 2) as {name}" for tlc, name in _MONEY.items())
+    places = ", ".join(f"null::double as {place}" for place in _PLACES)
     limit = f" order by pickup_at, event_id limit {rows}" if rows else ""
     with duckdb.connect(path) as connection:
         connection.execute("create schema silver")
         for number, month in enumerate(months):
-            query = _CLEANED.format(month=month, money=money, file=MONTHS / f"yellow_tripdata_{month}.parquet")
+            query = _CLEANED.format(
+                month=month, money=money, places=places, file=MONTHS / f"yellow_tripdata_{month}.parquet"
+            )
             verb = "insert into silver.cleaned_trips" if number else "create table silver.cleaned_trips as"
             connection.execute(f"{verb} select * from ({query}){limit}")  # noqa: S608  the query is built from this file's own text
+        connection.execute(
+            "create table silver.month_counts as select trip_month, count(*) as cleaned_rows "
+            "from silver.cleaned_trips group by 1"
+        )
         if change:
             connection.execute(change)
     return path

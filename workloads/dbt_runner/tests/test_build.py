@@ -200,6 +200,63 @@ def test_month_that_lacks_trips_beside_its_neighbour_warns_with_the_numbers(runn
     assert step.materializations["core/fct_trips"]["dagster/row_count"] == 100 + numbers[FEBRUARY]["trips"]
 
 
+def test_parts_that_do_not_add_up_to_the_total_warn_with_the_sum_of_each_column(builds: Builds) -> None:
+    """In February 2019 a vendor booked the congestion surcharge as an extra too; in January there was none."""
+    january, february = (step.checks["fct_trips_parts_are_the_total"] for step in (builds.january, builds.february))
+    assert january["passed"]
+    assert january["metadata"]["unexplained_amount_usd"]["raw_value"] == 59.55
+    assert (february["passed"], february["severity"]) == (False, "WARN")
+    sums = {name: february["metadata"][name]["raw_value"] for name in ("extra_usd", "congestion_surcharge_usd")}
+    assert sums == {"extra_usd": 11483.0, "congestion_surcharge_usd": 21817.5}
+    assert february["metadata"]["total_amount_usd"]["raw_value"] == 185056.7
+    assert february["metadata"]["unexplained_amount_usd"]["raw_value"] == -8228.54
+
+
+def test_fee_of_the_congestion_zone_and_coordinates_reach_the_facts(runner: Runner, tmp_path: Path) -> None:
+    """The fee is a part of the total; trips of files without zones have coordinates and unknown zones."""
+    lake = make_lake(
+        tmp_path / "lake.duckdb",
+        JANUARY,
+        rows=100,
+        change="""
+            update silver.cleaned_trips
+            set cbd_congestion_fee_usd = 0.75, total_amount_usd = total_amount_usd + 0.75,
+                pickup_location_id = null, dropoff_location_id = null,
+                pickup_longitude = -73.9, pickup_latitude = 40.7, dropoff_longitude = -74.0, dropoff_latitude = 40.8
+        """,
+    )
+    step = runner.run(lake_duckdb_path=str(lake))
+    assert step.exit_code == 0, step.failure
+    assert query(
+        Path(runner.environment["MARTS_DUCKDB_PATH"]),
+        "select distinct pickup_location_id, dropoff_location_id, cbd_congestion_fee_usd, pickup_longitude, "
+        "pickup_latitude, dropoff_longitude, dropoff_latitude from core.fct_trips",
+    ) == [(264, 264, Decimal("0.75"), -73.9, 40.7, -74.0, 40.8)]
+    numbers = step.checks["fct_trips_parts_are_the_total"]["metadata"]
+    assert numbers["cbd_congestion_fee_usd"]["raw_value"] == 75.0
+    assert numbers["unexplained_amount_usd"]["raw_value"] == 0.0
+
+
+def test_days_without_trips_warn_for_the_built_month_alone(runner: Runner, tmp_path: Path) -> None:
+    """Otherwise a gap in one month would be reported with every other month too."""
+    gap = "delete from silver.cleaned_trips where pickup_date in ('2019-01-05', '2019-01-07')"
+    lake = str(make_lake(tmp_path / "lake.duckdb", JANUARY, FEBRUARY, change=gap))
+    january = runner.run(month=JANUARY, lake_duckdb_path=lake).checks["daily_revenue_covers_every_day"]
+    assert (january["passed"], january["severity"]) == (False, "WARN")
+    assert january["metadata"]["numbers"]["raw_value"] == [
+        {
+            "trip_month": JANUARY,
+            "days": 31,
+            "days_with_trips": 29,
+            "days_without_trips": "2019-01-05, 2019-01-07",
+            "is_failing": True,
+        }
+    ]
+    february = runner.run(month=FEBRUARY, lake_duckdb_path=lake).checks["daily_revenue_covers_every_day"]
+    assert february["passed"]
+    assert february["metadata"]["days_with_trips"]["raw_value"] == 28
+
+
 def test_oddities_of_real_trips_warn_with_their_count(builds: Builds) -> None:
     """They are known and counted, and must not fail the step."""
     odd = builds.january.checks["stg_trips_dropoff_is_after_pickup"]

@@ -112,13 +112,40 @@ def test_mart_without_months_is_published_as_a_whole(
     assert rows(connection, "lake.marts.dim_zones") == rows(connection, "built.core.dim_zones")
 
 
-def test_table_with_other_columns_is_refused_and_left(
+def test_columns_that_the_mart_has_gained_are_added_to_the_table(
     publisher: Publisher, connection: duckdb.DuckDBPyConnection
 ) -> None:
-    """A new column concerns every month, not only the one being published."""
+    """Months that are not published keep their rows, empty in the new columns, as in the mart."""
     publisher.publish("core.fct_trips", TABLE, [], by_month=True)
-    connection.execute("alter table built.core.fct_trips add column tip_usd double")
-    with pytest.raises(PublishError, match=r"lacks tip_usd DOUBLE.*Drop the table"):
+    connection.execute("alter table built.core.fct_trips add column fee_usd decimal(10, 2)")
+    connection.execute("alter table built.core.fct_trips add column longitude double")
+    connection.execute("update built.core.fct_trips set fee_usd = 0.75 where trip_month = '2019-01'")
+    published = publisher.publish("core.fct_trips", TABLE, [JANUARY], by_month=True)
+    assert (published.rows_written, published.rows_deleted) == (500, 500)
+    assert published.found == published.built
+    assert connection.table(f"lake.{TABLE}").columns == ["trip_id", "trip_month", "usd", "fee_usd", "longitude"]
+    assert rows(connection, f"lake.{TABLE}") == rows(connection, "built.core.fct_trips")
+    assert publisher.publish("core.fct_trips", TABLE, [], by_month=True).rows_written == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("drop column usd", r"has usd DECIMAL\(10,2\) that the mart lacks, and lacks nothing"),
+        ("rename usd to tip_usd", r"lacks tip_usd DECIMAL"),
+        (
+            "alter usd type decimal(18, 2)",
+            r"has usd DECIMAL\(10,2\) that the mart lacks, and lacks usd DECIMAL\(18,2\)",
+        ),
+    ],
+)
+def test_table_with_other_columns_is_refused_and_left(
+    publisher: Publisher, connection: duckdb.DuckDBPyConnection, change: str, expected: str
+) -> None:
+    """Such a change concerns every month, not only the one being published."""
+    publisher.publish("core.fct_trips", TABLE, [], by_month=True)
+    connection.execute(f"alter table built.core.fct_trips {change}")
+    with pytest.raises(PublishError, match=f"{expected}.*Drop the table"):
         publisher.publish("core.fct_trips", TABLE, [JANUARY], by_month=True)
     assert len(rows(connection, f"lake.{TABLE}")) == 1000
 

@@ -6,11 +6,12 @@ from typing import Any
 import dagster as dg
 
 from drayage import DrayageClient, partition_range, promises
-from nyc_taxi.assets.kafka import TOPIC
+from nyc_taxi.assets.kafka import TOPIC, VERSIONS_TOPIC
 from nyc_taxi.dbt_manifest import Publication
 from nyc_taxi.keys import AUDIT, BRONZE, GENERATE_EVENTS, OWNERS, SILVER, published_key
 from nyc_taxi.partitions import MONTHS
 from nyc_taxi.reports import AuditReport
+from nyc_taxi.row_checks import SILVER_FATES
 from nyc_taxi.settings import Services
 from nyc_taxi.workloads import Workload
 
@@ -20,7 +21,8 @@ CHECKS = {
         "no other rows. Records that retention has deleted are left out."
     ),
     "every_bronze_row_is_accounted_for": (
-        "Bronze = silver + repeats + rejected + undecodable, row by row, with silver's rules applied again."
+        "Bronze = silver + repeats + rejected + superseded + undecodable, row by row, with silver's rules applied "
+        "again: silver is the month's current version and nothing else."
     ),
     "silver_trip_ids_are_unique": "No trip_id occurs twice in silver.",
     "published_trips_are_silvers": "marts.fct_trips has the trips of silver, with the same values.",
@@ -31,10 +33,11 @@ CHECKS = {
 }
 """The audit's checks: the description of each by its name."""
 
+_VERSION = ("source", "source_version", "source_name")
 _RECEIPTS = {
-    GENERATE_EVENTS: ("events_committed", "offsets"),
+    GENERATE_EVENTS: ("events_in_version", "offsets", "source", "source_version"),
     BRONZE: ("duration_s", "dagster/row_count"),
-    SILVER: ("rows_read", "rows_written", "rows_rejected", "duplicates"),
+    SILVER: ("rows_read", *SILVER_FATES, "rows_rounded", "rows_without_vendor", *_VERSION),
 }
 _PUBLISHED_RECEIPT = ("dagster/row_count", "snapshot_id")
 
@@ -78,6 +81,7 @@ def build_audit(auditor: Workload, publications: Sequence[Publication]) -> dg.As
             image=auditor.image,
             extras={
                 "topic": TOPIC,
+                "versions_topic": VERSIONS_TOPIC,
                 "receipts": {
                     **read_receipts(context.instance, context.partition_key),
                     "published": read_publications(context.instance, publications, context.partition_key),
@@ -103,7 +107,7 @@ def read_receipts(instance: dg.DagsterInstance, month: str) -> dict[str, dict[st
         month: The month.
 
     Returns:
-        For each asset, the numbers that the audit confirms and ``recorded_at_s``, in seconds since the epoch. Assets
+        For each asset, what the audit confirms and ``recorded_at_s``, in seconds since the epoch. Assets
         that were never materialized for the month are left out, and so are those whose last materialization lacks
         these numbers because it was reported by hand.
     """

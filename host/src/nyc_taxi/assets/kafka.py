@@ -9,6 +9,7 @@ from drayage import DrayageClient, promises
 from nyc_taxi import row_checks
 from nyc_taxi.keys import GENERATE_EVENTS, KAFKA_TOPICS, OWNERS
 from nyc_taxi.partitions import MONTHS
+from nyc_taxi.provenance import tag_source
 from nyc_taxi.reports import EventsReport, TopicsReport
 from nyc_taxi.settings import Services
 from nyc_taxi.workloads import Workload
@@ -83,7 +84,7 @@ def build_kafka_assets(generator: Workload) -> list[dg.AssetsDefinition]:
         tags={"layer": "source"},
         code_version=generator.image_id,
         metadata=promises(EventsReport),
-        check_specs=[row_checks.committed_spec(GENERATE_EVENTS)],
+        check_specs=[row_checks.committed_spec(GENERATE_EVENTS), row_checks.unknown_columns_spec(GENERATE_EVENTS)],
         description=(
             "A version of the month's taxi trips as Avro events in Kafka: from the TLC's file in the landing zone, or "
             "synthetic. Once all of it is committed it is the month's current version, of which silver is made. The "
@@ -106,6 +107,9 @@ def build_kafka_assets(generator: Workload) -> list[dg.AssetsDefinition]:
             env=generator.environment(services),
             **generator.settings(),
         ).get_materialize_result()
-        return row_checks.with_checks(result, row_checks.check_committed(result))
+        tag_source(context, result)
+        return row_checks.with_checks(
+            result, row_checks.check_committed(result), row_checks.check_unknown_columns(result)
+        )
 
     return [kafka_topics, generate_events]

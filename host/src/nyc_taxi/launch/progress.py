@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from nyc_taxi.launch.webserver import innermost
+from nyc_taxi.sources import describe_source
 
 Status = Literal["waiting", "running", "ok", "failed", "skipped", "not run"]
 Number = int | float
@@ -85,6 +86,21 @@ class Step:
             if isinstance(number := self.numbers.get(name), int | float):
                 return number
         return None
+
+    @property
+    def source(self) -> str:
+        """Where the month's trips come from, synthetic ones in capitals; empty if the step does not say."""
+        if self.materialized > 1:
+            return ""
+        return describe_source(str(self.numbers.get("source", "")), str(self.numbers.get("source_name", "")))
+
+    @property
+    def left_out(self) -> dict[str, Number]:
+        """The rows that are in no table of trips: ``rejected`` and ``superseded``; empty if the step does not say."""
+        if self.materialized > 1 or not isinstance(self.numbers.get("rows_superseded"), int):
+            return {}
+        counts = {name: self.numbers.get(f"rows_{name}") for name in ("rejected", "superseded")}
+        return {name: count for name, count in counts.items() if isinstance(count, int | float)}
 
     @property
     def flink_job(self) -> str:

@@ -102,7 +102,7 @@ def summary(progress: RunProgress, now: float) -> Table:
     table.add_column("seconds", justify="right")
     table.add_column("rows or events", justify="right", no_wrap=True)
     table.add_column("per second", justify="right")
-    table.add_column("Flink job or tests", overflow="fold")
+    table.add_column("details", overflow="fold")
     for step in progress.steps.values():
         _, style = _MARKS.get(step.status, ("", ""))
         seconds, rate = step.seconds(now), step.rate
@@ -112,7 +112,8 @@ def summary(progress: RunProgress, now: float) -> Table:
             "" if seconds is None else f"{seconds:.1f}",
             "" if step.amount is None else f"{step.amount[0]:,} {step.amount[1]}",
             "" if rate is None else f"{rate:,.0f}",
-            step.flink_job or step.tests,
+            # A line each: side by side, a file's name and a Flink job's id are wider than a terminal.
+            "\n".join(filter(None, (step.source, _left_out(step), step.flink_job or step.tests))),
         )
     return table
 
@@ -124,6 +125,10 @@ def _detail(step: Step) -> str:
         parts.append(f"{step.amount[0]:,} {step.amount[1]}")
     if step.rate is not None:
         parts.append(f"{step.rate:,.0f}/s")
+    if left_out := _left_out(step):
+        parts.append(left_out)
+    if step.source:
+        parts.append(f"from {step.source}")
     if step.flink_job:
         parts.append(f"Flink job {step.flink_job}")
     if step.tests:
@@ -131,3 +136,7 @@ def _detail(step: Step) -> str:
     if step.failure:
         parts.append(step.failure.splitlines()[0])
     return "".join(f", {part}" for part in parts)
+
+
+def _left_out(step: Step) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in step.left_out.items())

@@ -102,7 +102,14 @@ final as (
         ---------- dates and timestamps
         pickup_date,
         pickup_at,
-        dropoff_at
+        dropoff_at,
+
+        {#- Added by migrations, which put them at the end: every file of the marts has the same order. #}
+        cbd_congestion_fee_usd,
+        pickup_longitude,
+        pickup_latitude,
+        dropoff_longitude,
+        dropoff_latitude
 
     from keyed
 

@@ -51,6 +51,7 @@ metrics as (
             + coalesce(improvement_surcharge_usd, 0)
             + coalesce(congestion_surcharge_usd, 0)
             + coalesce(airport_fee_usd, 0)
+            + coalesce(cbd_congestion_fee_usd, 0)
         ) as unexplained_amount_usd
 
     from durations

@@ -41,7 +41,12 @@ renamed as (
         improvement_surcharge_usd,
         congestion_surcharge_usd,
         airport_fee_usd,
+        cbd_congestion_fee_usd,
         total_amount_usd,
+        pickup_longitude,
+        pickup_latitude,
+        dropoff_longitude,
+        dropoff_latitude,
 
         ---------- dates and timestamps
         pickup_date,

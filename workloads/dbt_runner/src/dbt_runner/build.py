@@ -12,6 +12,7 @@ from dbt_runner.outcome import require_all_good, summarize
 from dbt_runner.project import Project, load_project
 from dbt_runner.request import describe_months, read_request
 from dbt_runner.settings import Settings
+from dbt_runner.silver import open_silver, require_months
 
 # In memory: dbt writes each node's SQL three times, which takes a tenth of a small month's build on a container's
 # layered file system.
@@ -51,8 +52,12 @@ def build(pipes: PipesContext, settings: Settings, project: Project) -> None:
     settings.export()
     with (
         open_marts(settings.marts_duckdb_path, settings.duckdb_config) as marts,
+        open_silver(settings) as silver,
         tempfile.TemporaryDirectory(prefix="dbt-", dir=_SCRATCH_DIR) as scratch,
     ):
+        require_months(silver, request.months)
+        for migration in marts.migrate(settings.dbt_project_dir / "migrations"):
+            pipes.log.info("migrated the marts' file: %s", migration)
         outcomes = invoke(pipes, request, settings, project, relations=marts, scratch=Path(scratch))
     pipes.log.info("dbt build of %s: %s", what, summarize(outcomes))
     require_all_good(outcomes, what)

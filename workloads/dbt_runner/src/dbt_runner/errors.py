@@ -7,10 +7,11 @@
     ├── LakeError               the data that dbt reads is unreachable
     │   ├── CatalogError            the Iceberg REST catalog does not answer, or not as one
     │   ├── SourceMissingError      the catalog has no such table
+    │   ├── MonthMissingError       silver was never materialized for a month
     │   └── ObjectStoreError        the store of the table's files does not answer
     ├── MartsError              the DuckDB file of the marts is unusable
     │   ├── MartsLockedError        another process has it open
-    │   ├── MartsUnreadableError    it cannot be read or written
+    │   ├── MartsUnreadableError    it cannot be read, written or migrated
     │   └── MartMissingError        it lacks a mart to publish
     ├── PublishError            a mart could not be published as an Iceberg table
     ├── DbtError                dbt itself gave up, before or between nodes
@@ -73,6 +74,10 @@ class CatalogError(LakeError):
 
 class SourceMissingError(LakeError):
     """The catalog answers but has no such table."""
+
+
+class MonthMissingError(LakeError):
+    """Silver was never materialized for a month of the step."""
 
 
 class ObjectStoreError(LakeError):

@@ -1,7 +1,8 @@
 """The marts as Iceberg tables, written by DuckDB's Iceberg extension.
 
 A table changes in one catalog commit, and only in months whose rows differ from the mart's: publishing the same rows
-again commits nothing. Replaced rows leave a delete file behind, which any engine's compaction removes.
+again commits nothing. Replaced rows leave a delete file behind, which any engine's compaction removes. Columns that the
+mart has gained are added to the table first, in a commit of their own; two steps that do so at once cannot both commit.
 
 *Source*: https://duckdb.org/docs/stable/core_extensions/iceberg/iceberg_rest_catalogs (DuckDB 1.5). ``create or
 replace`` is rejected, hence ``delete`` and ``insert`` in one transaction, which is one commit of two snapshots.
@@ -69,7 +70,7 @@ class Publisher:
 
         Raises:
             MartMissingError: There is no such mart.
-            PublishError: The table's columns differ from the mart's, or the catalog or the store refused.
+            PublishError: The table has columns that the mart lacks, or the catalog or the store refused.
         """
         source, target = f"{MARTS}.{mart}", f"{LAKE}.{table}"
         columns = self._find_columns(source)
@@ -93,11 +94,13 @@ class Publisher:
         self, columns: list[Column], source: str, target: str, months: Sequence[str], *, by_month: bool
     ) -> Published:
         existing = self._find_columns(target)
-        if existing not in (None, columns):
+        if existing is not None and existing != columns[: len(existing)]:
             raise PublishError(
                 f"The columns of the Iceberg table {target} differ from the mart's: "
                 f"{_differences(existing or [], columns)}. Drop the table, then publish every month again."
             )
+        if existing is not None and existing != columns:
+            self._add_columns(target, columns[len(existing) :])
         built = read_contents(self._connection, source, columns, months, by_month=by_month)
         before = read_contents(self._connection, target, columns, months, by_month=by_month) if existing else {}
         differing = sorted(month for month in {*built, *before} if built.get(month) != before.get(month))
@@ -120,6 +123,12 @@ class Publisher:
             rows_deleted=sum(before[month].rows for month in differing if month in before),
             snapshot_id=self.snapshot_id(target),
         )
+
+    def _add_columns(self, target: str, columns: Sequence[Column]) -> None:
+        """Add columns at the end of a table; the rows that it has are null in them."""
+        with self._transaction():
+            for column in columns:
+                self._connection.execute(f'alter table {target} add column "{column.name}" {column.type}')
 
     def create(self, target: str, columns: Sequence[Column], *, by_month: bool) -> None:
         """Create an empty table, partitioned by month if it is published by month."""

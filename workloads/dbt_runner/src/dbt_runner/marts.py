@@ -9,6 +9,7 @@ import duckdb
 
 from dbt_runner.content import Column, Content, has_months, list_columns, read_contents
 from dbt_runner.errors import OUT_OF_MEMORY, OUT_OF_MEMORY_ADVICE, MartsError, MartsLockedError, MartsUnreadableError
+from dbt_runner.migrations import migrate
 from dbt_runner.settings import DuckDBConfig
 
 
@@ -21,6 +22,10 @@ class Marts:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
+
+    def migrate(self, folder: Path) -> list[str]:
+        """Bring the file's tables to the project's version, as :func:`dbt_runner.migrations.migrate` does."""
+        return migrate(self._connection, folder)
 
     def read_content(self, relation: str, months: Sequence[str] = ()) -> dict[str, Content]:
         """Read the content of a table or view, month by month.

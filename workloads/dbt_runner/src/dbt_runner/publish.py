@@ -9,6 +9,7 @@ from dbt_runner.iceberg import Published, connect, open_publisher
 from dbt_runner.lake import require_source
 from dbt_runner.request import Mart, describe_months, read_publication
 from dbt_runner.settings import Settings
+from dbt_runner.silver import require_months
 
 CHECK = "published_rows_are_the_marts"
 
@@ -43,6 +44,7 @@ def publish(pipes: PipesContext, settings: Settings, connection: duckdb.DuckDBPy
     require_source(settings)
     pipes.log.info("publishing %s of %d marts", describe_months(publication.months), len(publication.tables))
     with open_publisher(settings, connection) as publisher:
+        require_months(connection, publication.months)
         for namespace in sorted({key.partition("/")[0] for key in publication.tables}):
             publisher.require_namespace(namespace)
         for key, mart in publication.tables.items():
