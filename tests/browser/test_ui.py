@@ -153,14 +153,12 @@ def test_every_group_of_the_graph_is_there_with_its_assets(page: Page) -> None:
     take_picture(page, "graph")
 
 
-def test_a_red_steps_page_says_the_reason_and_the_command(page: Page, stack: Stack) -> None:
+def test_a_red_steps_page_says_the_reason_and_the_command(page: Page, stack: Stack, tmp_path: Path) -> None:
     """This is read first when debugging: what is wrong with which file, and how to look into the container."""
-    file = stack.data_folder / f"yellow_tripdata_{FAILING_MONTH}.csv"
+    file = tmp_path / f"yellow_tripdata_{FAILING_MONTH}.csv"
     file.write_text("VendorID,fare\n1,2\n")
-    try:
+    with stack.landed(file):
         run = launch_from_the_graph(page, stack, FAILING_MONTH)
-    finally:
-        file.unlink()
     assert run["status"] == "FAILURE"
     said = read_full_message(page, run["id"], "generate_events")
     take_picture(page, "failure")

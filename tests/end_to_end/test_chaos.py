@@ -223,5 +223,6 @@ def _judge(stack: Stack, undisturbed: Undisturbed) -> None:
     assert stack.table_rows("silver.rejected_trips", MONTH) == undisturbed.rejected
     silver = stack.materialization("silver/cleaned_trips", MONTH)
     arrivals = len(stack.table_rows("bronze.raw_trips", MONTH))
-    assert arrivals == silver["rows_read"] == silver["rows_written"] + silver["rows_rejected"] + silver["duplicates"]
+    fates = ("rows_written", "rows_rejected", "duplicates", "rows_superseded")
+    assert arrivals == silver["rows_read"] == sum(silver[fate] for fate in fates)
     stack.assert_nothing_is_left()

@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from stack import REPOSITORY, Stack
@@ -49,26 +50,24 @@ def test_every_debugging_command_of_the_tutorial_works(month: Stack) -> None:
 
 
 @pytest.fixture
-def red_step(stack: Stack) -> Iterator[str]:
+def red_step(stack: Stack, tmp_path: Path) -> Iterator[str]:
     """Return what the launcher prints about a step that fails on a bad file, which stays until the test ends."""
-    file = stack.data_folder / f"yellow_tripdata_{FAILING_MONTH}.csv"
+    file = tmp_path / f"yellow_tripdata_{FAILING_MONTH}.csv"
     file.write_text("VendorID,fare\n1,2\n")
-    try:
+    with stack.landed(file):
         red = stack.launch(FAILING_MONTH, "--select", "kafka_topics,generate_events")
         assert red.exit_code != 0
         yield red.output
-    finally:
-        file.unlink()
 
 
 def test_the_commands_of_a_red_step_show_the_same_reason_again(stack: Stack, red_step: str) -> None:
-    """As pasted from the message: the replay fails on the same file, and the shell opens where the file is."""
+    """As pasted from the message: the replay fails on the same file, and the shell has the step's settings."""
     pasted = dict(re.findall(r"^ *(docker exec -it .* drayage (replay|shell) .*)$", red_step, re.MULTILINE))
     commands = {verb: command for command, verb in pasted.items()}
     replayed = run_inside(stack, f"{commands['replay']} --yes")
     assert replayed.returncode == 1, replayed.stderr
     assert "The replay is red" in replayed.stdout
     assert f"yellow_tripdata_{FAILING_MONTH}.csv" in replayed.stdout
-    looked = run_inside(stack, f"{commands['shell']} --command 'ls /data/trips'")
+    looked = run_inside(stack, f"{commands['shell']} --command 'printenv LANDING_URL'")
     assert looked.returncode == 0, looked.stderr
-    assert f"yellow_tripdata_{FAILING_MONTH}.csv" in looked.stdout
+    assert "s3://landing/yellow/" in looked.stdout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,26 +74,25 @@ class Repair:
 
 
 @pytest.fixture(scope="module")
-def repairs(stack: Stack) -> Iterator[dict[str, Repair]]:
+def repairs(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Repair]:
     """Run all bad files at the same time, then the repaired ones."""
-    files = {month: stack.data_folder / f"yellow_tripdata_{month}.parquet" for month in BAD_FILES}
+    folder = tmp_path_factory.mktemp("trips")
+    files = {month: folder / f"yellow_tripdata_{month}.parquet" for month in BAD_FILES}
 
     def run() -> list[tuple[Launch, int]]:
         with ThreadPoolExecutor() as pool:
             launched = list(pool.map(lambda month: stack.launch(month, "--select", "generate_events"), BAD_FILES))
         return [(launch, stack.committed_events(month)) for month, launch in zip(BAD_FILES, launched, strict=True)]
 
-    try:
-        for month, (spoil, _word) in BAD_FILES.items():
-            spoil(files[month])
+    for month, (spoil, _word) in BAD_FILES.items():
+        spoil(files[month])
+    with stack.landed(*files.values()):
         red = run()
-        for file in files.values():
-            _repaired(file)
+    for file in files.values():
+        _repaired(file)
+    with stack.landed(*files.values()):
         green = run()
-        yield {month: Repair(*before, *after) for month, before, after in zip(BAD_FILES, red, green, strict=True)}
-    finally:
-        for file in files.values():
-            file.unlink(missing_ok=True)
+    return {month: Repair(*before, *after) for month, before, after in zip(BAD_FILES, red, green, strict=True)}
 
 
 @pytest.mark.parametrize("month", BAD_FILES)

@@ -35,7 +35,7 @@ def make(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_make_run_shows_every_step_with_its_numbers_and_the_address_of_the_ui(stack: Stack) -> None:
     """A newcomer's first command, on a real month."""
-    done = make(stack, "run", f"DATA={stack.data_folder}")
+    done = make(stack, "run", f"DATA={REPOSITORY / 'tests' / 'data'}")
     assert done.returncode == 0, done.stdout + done.stderr
     for step in ("kafka_topics", "generate_events", "bronze/raw_trips", "silver/cleaned_trips", "dbt_build", "audit"):
         assert re.search(rf"^ ?{step} +ok ", done.stdout, re.MULTILINE), done.stdout

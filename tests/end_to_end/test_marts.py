@@ -164,7 +164,9 @@ def host(
         "S3_REGION": "us-east-1",
         "S3_ACCESS_KEY_ID": real_months.environment["S3_ACCESS_KEY_ID"],
         "S3_SECRET_ACCESS_KEY": real_months.environment["S3_SECRET_ACCESS_KEY"],
-        "TAXI_DATA_DIR": str(real_months.data_folder),
+        "LANDING_URL": "s3://landing/yellow/",
+        "LANDING_ACCESS_KEY_ID": real_months.environment["LANDING_ACCESS_KEY_ID"],
+        "LANDING_SECRET_ACCESS_KEY": real_months.environment["LANDING_SECRET_ACCESS_KEY"],
         "TAXI_MARTS_VOLUME": volume,
     }
     for name, value in settings.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -33,13 +35,11 @@ def strange_month() -> pa.Table:
     return pa.table({field.name: pa.array([trip[field.name] for trip in trips], field.type) for field in schema})
 
 
-def test_strange_trips_are_kept_or_rejected_for_the_right_reason(stack: Stack) -> None:
-    file = stack.data_folder / f"yellow_tripdata_{MONTH}.parquet"
+def test_strange_trips_are_kept_or_rejected_for_the_right_reason(stack: Stack, tmp_path: Path) -> None:
+    file = tmp_path / f"yellow_tripdata_{MONTH}.parquet"
     pq.write_table(strange_month(), file)
-    try:
+    with stack.landed(file):
         launch = stack.launch(MONTH)
-    finally:
-        file.unlink()
     assert launch.exit_code == 0, launch.output
     # Python's datetime ends with the year 9999, so only the other columns are read.
     scan = (
