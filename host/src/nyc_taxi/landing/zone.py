@@ -197,9 +197,6 @@ class LandingZone:
                 f"{f', {message}' if message else ''} {_REMEDIES.get(code, _OTHER_REMEDY)}"
             ) from error
         except BotoCoreError as error:
-            # An error in reading the file to be sent comes wrapped.
-            if isinstance(refused := error.kwargs.get("error"), RefusedFileError):
-                raise refused from error
             raise ZoneError(
                 f"The object store at {self._endpoint}, which has the landing zone {self.url}, does not answer "
                 f"({error}). Start the services with 'make up', or see why in 'make logs SERVICE=minio'."
