@@ -111,7 +111,7 @@ def test_a_line_number_is_right_beyond_the_first_read(trips: pa.Table, edit: Edi
 
 def test_quoted_values_with_commas_breaks_and_quotation_marks_are_read(edit: Edit) -> None:
     """A piece of the file must not end in such a value."""
-    flag = 'a,"b"\r\nc\n'
+    flag = 'a,"b"\r\nc' + "\n" * 300
 
     def change(lines: list[str]) -> list[str]:
         rows = [line.split(",") for line in lines[1:]]

@@ -13,11 +13,27 @@ from generator.trip_file import TripFile
 
 MONTH = Month(2019, 1)
 ROWS = 300
-TLC_COLUMNS = (
-    "VendorID tpep_pickup_datetime tpep_dropoff_datetime passenger_count trip_distance RatecodeID store_and_fwd_flag "
-    "PULocationID DOLocationID payment_type fare_amount extra mta_tax tip_amount tolls_amount improvement_surcharge "
-    "total_amount congestion_surcharge Airport_fee"
-).split()  # noqa: SIM905  shorter than a list
+TLC_COLUMNS = [
+    "VendorID",
+    "tpep_pickup_datetime",
+    "tpep_dropoff_datetime",
+    "passenger_count",
+    "trip_distance",
+    "RatecodeID",
+    "store_and_fwd_flag",
+    "PULocationID",
+    "DOLocationID",
+    "payment_type",
+    "fare_amount",
+    "extra",
+    "mta_tax",
+    "tip_amount",
+    "tolls_amount",
+    "improvement_surcharge",
+    "total_amount",
+    "congestion_surcharge",
+    "Airport_fee",
+]
 """The columns of files of 2023 and 2024."""
 
 Write = Callable[[pa.Table], Path]
