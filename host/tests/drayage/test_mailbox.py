@@ -1,6 +1,7 @@
 """A mailbox of two files: nothing that a workload does to them reaches another file of the host, or blocks it."""
 
 import contextlib
+import errno
 import os
 import stat
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from drayage import mailbox as mailbox_module
 from drayage.errors import ExchangeError
 from drayage.mailbox import WORKLOAD_CONTEXT, WORKLOAD_FOLDER, WORKLOAD_MESSAGES, FolderMailbox
 
@@ -74,6 +76,30 @@ def test_a_container_has_the_two_files_and_may_write_to_one(folder: Path, mailbo
     assert mounts(mailbox) == {WORKLOAD_CONTEXT: True, WORKLOAD_MESSAGES: False}
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
     assert modes == {"context.json": 0o644, "messages.jsonl": 0o666}, "the workload may run as any user"
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "Free some space there, and run"),
+        (errno.EDQUOT, "Free some space there, and run"),
+        (errno.EACCES, "Let the user of this process write there, and run"),
+        (errno.ENOENT, "let nothing but `drayage sweep` remove it, and run"),
+    ],
+)
+def test_the_advice_fits_what_failed(
+    opened: Opening, monkeypatch: pytest.MonkeyPatch, number: int, advice: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    mailbox = opened()
+    monkeypatch.setattr(mailbox_module, "write_whole", refuse)
+    with pytest.raises(ExchangeError, match=f"cannot be written.*{os.strerror(number)}.*{advice}"):
+        mailbox.put_context(CONTEXT)
+    monkeypatch.setattr(os, "mkfifo", refuse)
+    with pytest.raises(ExchangeError, match=f"cannot be made.*{os.strerror(number)}.*{advice}"):
+        opened(waits=True)
 
 
 def test_every_user_may_read_the_context_whatever_the_hosts_own_mask_is(folder: Path, opened: Opening) -> None:

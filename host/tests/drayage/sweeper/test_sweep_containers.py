@@ -48,7 +48,7 @@ def test_one_on_standby_does_not_outlive_its_run(swept: Swept) -> None:
 
 @pytest.mark.parametrize("ended", [True, False])
 def test_a_container_that_never_started_is_not_kept_for_inspection(swept: Swept, *, ended: bool) -> None:
-    container = swept.container(swept.run(ended=ended), is_started=False, **{KEEP_S: "1e9"})
+    container = swept.container(swept.run(ended=ended), is_started=False, **{KEEP_S: "1e12"})
     assert swept.sweep().removed == ([container] if ended else [])
 
 
