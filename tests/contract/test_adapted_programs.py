@@ -68,6 +68,22 @@ def test_what_a_failed_program_printed_is_kept_as_an_observation(
     assert (observation["rows"], observation["exit_code"], observation["drayage/partial"]) == (3, 4, True)
 
 
+def test_an_adapter_that_fails_half_way_is_red_and_the_output_stays(
+    instance: dg.DagsterInstance, deployment: Deployment, client: DrayageClient
+) -> None:
+    """Python reads so deep a line at the top of a thread, and cannot write it from below a step's many calls."""
+    script = f"echo '{{\"rows\": 3}}'; echo '{{\"deep\": {960 * '['}{960 * ']'}}}'; echo last"
+    outcome = materialize(instance, client, step(plain(script), adapter="json_lines"))
+    text, metadata = outcome.failure
+    assert "some of its output was lost: the adapter failed (RecursionError: " in text
+    assert metadata["debug_command"]
+    assert outcome.materializations == []
+    (log,) = deployment.exchange_root.glob("*/report/*/stdout.log")
+    assert [line[:11] for line in log.read_text().splitlines()] == ['{"rows": 3}', '{"deep": [[', "last"]
+    (messages,) = deployment.exchange_root.glob("*/report/*/io/messages.jsonl")
+    assert '"opened"' in messages.read_text()
+
+
 @pytest.mark.parametrize("harm", [": > $m", "echo '{}' >> $m", "rm $m", "ln -sf /etc/passwd $m", "mv $m $m.old"])
 def test_a_program_cannot_touch_the_messages_that_its_adapter_writes(
     instance: dg.DagsterInstance, client: DrayageClient, harm: str

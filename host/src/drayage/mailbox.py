@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from drayage.engine import Mount
 from drayage.errors import ExchangeError
-from drayage.strangers import open_regular, write_whole
+from drayage.strangers import open_regular, remedy, write_whole
 
 CONTEXT_FILE = "context.json"
 MESSAGES_FILE = "messages.jsonl"
@@ -63,7 +63,7 @@ class FolderMailbox:
             self._file = self._open()
         except OSError as error:
             raise ExchangeError(
-                f"The mailbox {folder} cannot be made: {error.strerror}. Free some space there, and run the step again."
+                f"The mailbox {folder} cannot be made: {error.strerror}. {remedy(error)}, and run the step again."
             ) from error
 
     def spec_part(self) -> Sequence[Mount]:
@@ -143,8 +143,7 @@ class FolderMailbox:
 
     def _unwritten(self, error: OSError) -> ExchangeError:
         return ExchangeError(
-            f"The context cannot be written to {self._context}: {error.strerror}. "
-            "Free some space there, and run the step again."
+            f"The context cannot be written to {self._context}: {error.strerror}. {remedy(error)}, and run the step again."
         )
 
     def _require_whole(self, offset: int) -> None:

@@ -47,6 +47,15 @@ def _not_regular(path: Path) -> ExchangeError:
     )
 
 
+def remedy(error: OSError) -> str:
+    """Return what to do about a file that cannot be written, as a clause."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return "Free some space there"
+    if error.errno == errno.ENOENT:
+        return "The directory was removed while the step ran: let nothing but `drayage sweep` remove it"
+    return "Let the user of this process write there"
+
+
 def write_whole(path: Path, content: bytes, *, mode: int) -> None:
     """Write a file, which appears whole or not at all.
 

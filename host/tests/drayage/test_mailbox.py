@@ -1,6 +1,7 @@
 """A mailbox of two files: nothing that a workload does to them reaches another file of the host, or blocks it."""
 
 import contextlib
+import errno
 import os
 import stat
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from drayage import mailbox as mailbox_module
 from drayage.errors import ExchangeError
 from drayage.mailbox import WORKLOAD_CONTEXT, WORKLOAD_FOLDER, WORKLOAD_MESSAGES, FolderMailbox
 
@@ -86,6 +88,30 @@ def test_a_place_for_the_context_is_mounted_before_the_context_is_known(
     mailbox.put_context(b"another")
     assert (folder / "context.json").read_bytes() == CONTEXT, "what was put in stays"
     assert stat.S_IMODE((folder / "context.json").stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "Free some space there, and run"),
+        (errno.EDQUOT, "Free some space there, and run"),
+        (errno.EACCES, "Let the user of this process write there, and run"),
+        (errno.ENOENT, "let nothing but `drayage sweep` remove it, and run"),
+    ],
+)
+def test_the_advice_fits_what_failed(
+    opened: Opening, monkeypatch: pytest.MonkeyPatch, number: int, advice: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    mailbox = opened()
+    monkeypatch.setattr(mailbox_module, "write_whole", refuse)
+    with pytest.raises(ExchangeError, match=f"cannot be written.*{os.strerror(number)}.*{advice}"):
+        mailbox.put_context(CONTEXT)
+    monkeypatch.setattr(os, "mkfifo", refuse)
+    with pytest.raises(ExchangeError, match=f"cannot be made.*{os.strerror(number)}.*{advice}"):
+        opened(waits=True)
 
 
 def test_every_user_may_read_the_context_whatever_the_hosts_own_mask_is(folder: Path, opened: Opening) -> None:

@@ -7,7 +7,6 @@ that variable too.
 Each file has a ``format_version``. The first files had none and can still be read; a newer format is refused.
 """
 
-import errno
 import functools
 import json
 import os
@@ -29,6 +28,7 @@ from drayage.redaction import Redactor
 from drayage.request import AdapterName, ContainerRequest, plain_environment
 from drayage.secrets import EnvSecret, FileSecret
 from drayage.settings import StepSettings
+from drayage.strangers import remedy
 
 CONTAINER_FILE = "container.json"
 VERDICT_FILE = "verdict.json"
@@ -77,17 +77,9 @@ class _Record(pydantic.BaseModel, frozen=True, extra="ignore"):
             attempt.write_json(self.file, self.model_dump(mode="json"))
         except OSError as error:
             raise ExchangeError(
-                f"{attempt.path / self.file} cannot be written: {error.strerror}. {_remedy(error)}, and run the step "
+                f"{attempt.path / self.file} cannot be written: {error.strerror}. {remedy(error)}, and run the step "
                 "again."
             ) from error
-
-
-def _remedy(error: OSError) -> str:
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return "Free some space there"
-    if error.errno == errno.ENOENT:
-        return "The directory was removed while the step ran: let nothing but `drayage sweep` remove it"
-    return "Let the user of this process write there"
 
 
 class ContainerRecord(_Record, frozen=True):

@@ -242,7 +242,7 @@ class OutputLogs:
                 self._adapter.abandon()
             else:
                 self._adapter.end(exit_code)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - as above; what it has read is a stranger's
             self.lose(f"the adapter failed ({type(error).__name__}: {error})")
 
     def last_lines(self) -> list[str]:

@@ -25,6 +25,7 @@ from drayage.exchange.owner_lock import OwnerLock, lock_attempt
 from drayage.exchange.record import VerdictRecord, record_container
 from drayage.identity import EXCHANGE, Identity
 from drayage.request import StepRequest
+from drayage.step import follower
 from drayage.step.adoption import Adopted, find_adoptable
 from drayage.step.execution import Execution
 from drayage.step.lineage import record_attempt
@@ -290,6 +291,43 @@ def test_a_container_that_cannot_be_followed_now_is_left_for_another_retry(world
     adopted = world.find(retry)
     assert adopted is not None
     assert adopted.state.id == left.state.id
+
+
+def test_an_engine_that_goes_away_at_the_end_judges_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The container's work may be whole: a retry adopts it, where a verdict would make it do all of it again."""
+    monkeypatch.setattr(follower, "_ENGINE_DEADLINE_S", 0.0)
+    host = StepHost(world.engine, world.exchange, StandbyPool(world.engine, world.exchange), "drayage")
+    world.engine.refusals["await_end"] = EngineUnavailableError("The engine does not answer.")
+    first = world.run(lambda request: list(Execution(request, host).results(streaming=False)))
+    assert any("does not answer" in str(entry) for entry in world.instance.all_logs(first))
+    del world.engine.refusals["await_end"]
+    (container,) = world.engine.containers
+    adopted = world.find(first)
+    assert adopted is not None
+    assert adopted.state.id == container
+
+
+@pytest.mark.parametrize("is_its_own", [True, False])
+def test_only_the_container_on_standby_for_this_very_step_is_left_alone(world: World, *, is_its_own: bool) -> None:
+    """The step is about to take it; another that nobody follows would work beside the step's own."""
+    there: list[bool] = []
+
+    def body(request: StepRequest) -> None:
+        attempt = world.exchange.create(request.identity.directory)
+        os.mkfifo(attempt.context)
+        standing = world.start(request, attempt)
+        adopted = find_adoptable(
+            request,
+            engine=world.engine,
+            exchange=world.exchange,
+            fingerprint=request.fingerprint(world.image_id),
+            standby_id=standing.state.id if is_its_own else "another",
+        )
+        assert adopted is None
+        there.append(world.is_there(standing))
+
+    world.run(body)
+    assert there == [is_its_own]
 
 
 def test_an_ended_container_without_a_directory_is_left_to_the_sweeper(world: World) -> None:

@@ -102,6 +102,17 @@ def followed(engine: FakeEngine, logs: OutputLogs, output: Any) -> Follower:
     return follower
 
 
+def test_a_result_before_the_start_is_refused_at_once(logs: OutputLogs, losses: Losses) -> None:
+    """Nothing reads the output yet, so nothing would end the wait for its end."""
+    engine, output = CutEngine(), Parts([b"one\n"])
+    container = engine.create(ContainerSpec("image"))
+    follower = Follower(engine, container.id, logs=logs, output=output, on_change=lambda: None)
+    with pytest.raises(EngineError, match="has not ended, so it cannot be judged yet"):
+        follower.result()
+    assert output.is_closed
+    assert losses.count == 0, "waited for"
+
+
 def kept(tmp_path: Path, logs: OutputLogs) -> bytes:
     logs.finish()
     return (tmp_path / "out").read_bytes()

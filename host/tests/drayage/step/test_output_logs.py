@@ -342,6 +342,9 @@ def test_a_failure_outside_any_line_is_a_loss_too() -> None:
     assert log.file.content == b"good\n"
 
 
+FAILURES = {98: RecursionError("too deep"), 99: OSError(errno.ENOSPC, "No space left on device")}
+
+
 class Reads(Fails):
     """An adapter."""
 
@@ -354,8 +357,8 @@ class Reads(Fails):
         self.is_abandoned = True
 
     def end(self, exit_code: int) -> None:
-        if exit_code == 99:
-            raise OSError(errno.ENOSPC, "No space left on device")
+        if exit_code in FAILURES:
+            raise FAILURES[exit_code]
         self.exit_codes.append(exit_code)
 
 
@@ -382,11 +385,12 @@ def test_an_adapter_reports_nothing_if_output_was_lost_on_its_way(tmp_path: Path
     assert losses.first == ("the engine hung up",)
 
 
-def test_an_adapter_that_cannot_report_is_a_loss(tmp_path: Path) -> None:
+@pytest.mark.parametrize("exit_code", FAILURES)
+def test_an_adapter_that_cannot_report_is_a_loss(tmp_path: Path, exit_code: int) -> None:
     adapter: Any = Reads()
     losses = Losses()
     with open_output_logs(tmp_path / "out", tmp_path / "err", Redactor(()), losses=losses, adapter=adapter) as logs:
-        logs.end(99)
+        logs.end(exit_code)
     assert losses.count == 1
 
 

@@ -49,12 +49,15 @@ class Swept:
             os.utime(path, (changed_s, changed_s))
         return attempt
 
-    def container(self, run_id: str, *, instance: str = "", program: str = "ends", **labels: str) -> str:
-        """Start a step's container, and return its id."""
+    def container(
+        self, run_id: str, *, instance: str = "", program: str = "ends", is_started: bool = True, **labels: str
+    ) -> str:
+        """Create a step's container, start it if asked for, and return its id."""
         identity = Identity("d", run_id, run_id, "step", 0, 0, instance)
         own = {**identity.labels(), EXCHANGE: identity.directory, KEEP: "on_failure", KEEP_S: "0", FORWARD: "true"}
         made = self.engine.create(ContainerSpec("image", command=[program], labels={**own, **labels}))
-        self.engine.start(made.id)
+        if is_started:
+            self.engine.start(made.id)
         return made.id
 
     def sweep(self, **limits: Any) -> SweepReport:

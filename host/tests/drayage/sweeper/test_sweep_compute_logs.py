@@ -9,6 +9,7 @@ from dagster._core.storage.local_compute_log_manager import LocalComputeLogManag
 from swept_deployment import Swept
 
 from drayage.dagster_internals import compute_logs_folder
+from drayage.sweeper import compute_logs
 
 DAY_S = 24 * 3600.0
 UNKNOWN = "11111111-1111-1111-1111-111111111111"
@@ -61,6 +62,20 @@ def test_what_io_managers_store_beside_them_stays(stored: Swept) -> None:
     assert stored.sweep().compute_logs == [run]
     assert (folder.parent / "step").exists()
     assert asset.exists()
+
+
+def test_logs_that_cannot_be_removed_are_an_error_and_do_not_stop_the_rest(
+    stored: Swept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = stored.run(), stored.run()
+    closed = logs(stored, bad, age_s=31 * DAY_S)
+    logs(stored, good, age_s=31 * DAY_S)
+    remove = compute_logs.remove_tree
+    refused = [PermissionError(1, "not allowed", "out")]
+    monkeypatch.setattr(compute_logs, "remove_tree", lambda path: refused if path == closed else remove(path))
+    report = stored.sweep()
+    assert report.compute_logs == [good]
+    assert [error.split(":")[0] for error in report.errors] == [f"{bad}/compute_logs"]
 
 
 def test_a_link_in_their_place_is_left_alone(stored: Swept, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from drayage.dagster_internals import instance_id
 from drayage.errors import EngineError
 from drayage.exchange.owner_lock import lock_attempt
 from drayage.exchange.process_lock import own_process
-from drayage.identity import DEPLOYMENT, FORWARD
+from drayage.identity import DEPLOYMENT, FORWARD, KEEP, KEEP_S
 from drayage.sweeper.runs import Runs
 
 
@@ -35,6 +35,38 @@ def test_a_container_stays_while_its_run_can_still_be_retried(swept: Swept) -> N
 def test_a_replay_outlives_its_run(swept: Swept) -> None:
     swept.container(swept.run(), program="works", **{FORWARD: "false"})
     assert swept.sweep().stopped == []
+
+
+def test_one_on_standby_does_not_outlive_its_run(swept: Swept) -> None:
+    """Its step never started, so nothing of it is left to run on purpose."""
+    run = swept.run()
+    container = swept.container(run, program="works", **{FORWARD: "false"})
+    os.mkfifo(swept.attempt(run).context)
+    assert swept.sweep().stopped == [container]
+    assert swept.sweep().removed == [container]
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_container_that_never_started_is_not_kept_for_inspection(swept: Swept, *, ended: bool) -> None:
+    container = swept.container(swept.run(ended=ended), is_started=False, **{KEEP_S: "1e12"})
+    assert swept.sweep().removed == ([container] if ended else [])
+
+
+@pytest.mark.parametrize(("keep", "goes"), [("always", False), ("on_failure", True)])
+def test_a_green_container_is_kept_only_if_it_always_is(swept: Swept, keep: str, *, goes: bool) -> None:
+    run = swept.run()
+    container = swept.container(run, **{KEEP: keep, KEEP_S: "1e9"})
+    swept.attempt(run).write_json("verdict.json", {"green": True, "judged_at_s": 1.0})
+    report = swept.sweep()
+    assert (report.removed, report.errors) == ([container] if goes else [], [])
+
+
+def test_a_directory_goes_with_its_container(swept: Swept) -> None:
+    """In the same sweep: a disk that is full cannot wait for the next."""
+    run = swept.run()
+    container, attempt = swept.container(run), swept.attempt(run, age_s=1e7)
+    report = swept.sweep()
+    assert (report.removed, report.directories) == ([container], [attempt.name])
 
 
 def test_a_container_of_a_running_run_stays(swept: Swept) -> None:
@@ -162,6 +194,14 @@ def test_a_run_worker_goes_with_its_run_and_another_instances_stays(swept: Swept
         for run in (ended, running, "33333333-3333-3333-3333-333333333333")
     ]
     assert swept.sweep().run_workers == workers[:1]
+
+
+def test_a_run_worker_that_works_stays_although_its_run_has_ended(swept: Swept) -> None:
+    """It may be storing what its run ended with."""
+    run = swept.run()
+    worker = swept.container(run, program="works", **{"dagster/run_id": run, "drayage/run_id": ""})
+    assert swept.sweep().run_workers == []
+    assert worker in swept.engine.containers
 
 
 def test_a_run_worker_of_another_deployment_stays(swept: Swept) -> None:

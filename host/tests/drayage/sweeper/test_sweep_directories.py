@@ -10,7 +10,7 @@ from swept_deployment import Swept
 
 from drayage.dagster_internals import instance_id
 from drayage.exchange.process_lock import own_process
-from drayage.sweeper import retention
+from drayage.sweeper import directories, retention, runs
 from drayage.sweeper.limits import SweepReport
 from drayage.sweeper.retention import SIZES
 
@@ -209,6 +209,54 @@ def test_the_lock_of_a_living_process_stays_and_that_of_an_ended_one_goes_in_tim
     assert {path.name for path in (swept.root / "processes").iterdir()} == {alive, "process-young"}
 
 
+def test_the_lock_of_an_ended_process_stays_while_a_container_is_its_own(swept: Swept) -> None:
+    """It tells the next sweep that the container is an orphan."""
+    (swept.root / "processes").mkdir(parents=True)
+    (swept.root / "processes" / "process-ended").touch()
+    os.utime(swept.root / "processes" / "process-ended", (0, 0))
+    swept.container("unknown", instance="process-ended", program="works", **{"drayage/forward_termination": "false"})
+    swept.sweep()
+    assert (swept.root / "processes" / "process-ended").exists()
+
+
+def test_what_stays_of_a_run_looks_as_old_as_before(swept: Swept) -> None:
+    """Otherwise each attempt that goes would keep the others for another week."""
+    run = swept.run()
+    swept.attempt(run, age_s=1e7)
+    swept.container(run, **{"drayage/keep_s": "1e9", "drayage/exchange": f"{run}/later/0"})
+    swept.attempt(run, age_s=1e7, step="later")
+    before = (swept.root / run).stat().st_mtime
+    assert swept.sweep().directories == [f"{run}/step/0"]
+    assert (swept.root / run).stat().st_mtime == before
+
+
+def test_more_folders_than_dagster_is_asked_for_at_once_all_go(swept: Swept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "_AT_ONCE", 2)
+    monkeypatch.setattr(directories, "_AT_ONCE", 3)
+    names = [swept.attempt(swept.run(), age_s=1e7).name for _ in range(7)]
+    assert sorted(swept.sweep().directories) == sorted(names)
+
+
+def test_of_many_errors_a_few_are_shown_and_the_rest_counted() -> None:
+    report = SweepReport()
+    for number in range(8):
+        report.fail(f"run-{number}", OSError(1, "not allowed"))
+    assert "8 errors: run-0" in str(report)
+    assert "run-4" in str(report)
+    assert "run-5" not in str(report)
+    assert str(report).endswith("; and 3 more")
+
+
+def test_the_containers_of_a_killed_conform_go_and_no_others(swept: Swept) -> None:
+    (swept.root / "replays" / "conform-a").mkdir(parents=True)
+    (swept.root / "replays" / "conform-a" / ".lock").touch()
+    left, other = (
+        swept.container("unknown", program="works", **{"drayage/deployment": name}) for name in ("conform-a", "other")
+    )
+    assert swept.sweep().removed == [left]
+    assert swept.engine.containers.keys() == {other}
+
+
 def test_a_killed_conform_goes_and_one_that_cannot_be_removed_does_not_stop_the_rest(swept: Swept) -> None:
     for name in ("conform-a", "conform-b"):
         (swept.root / "replays" / name).mkdir(parents=True)
@@ -231,6 +279,20 @@ def test_settled_sizes_are_remembered_and_others_measured_again(swept: Swept, mo
     monkeypatch.setattr(retention, "measure_tree", lambda path: (measured.append(Path(path).name), measure(path))[1])
     assert swept.sweep(attempts_bytes=int(1.5 * MIB)).directories == [f"{settled}/step/0"]
     assert measured == [fresh]
+
+
+def test_the_size_of_what_a_container_may_write_to_is_measured_in_each_sweep(
+    swept: Swept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = swept.run(ended=False)
+    swept.attempt(run, age_s=DAY_S, size_bytes=MIB)
+    swept.container(run, program="works")
+    measured = []
+    measure = retention.measure_tree
+    monkeypatch.setattr(retention, "measure_tree", lambda path: (measured.append(Path(path).name), measure(path))[1])
+    for _ in range(2):
+        swept.sweep()
+    assert measured == [run, run]
 
 
 @pytest.mark.parametrize(
