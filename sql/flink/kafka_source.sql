@@ -2,8 +2,8 @@
 -- Rerun: a temporary table of the session; with the same offsets, a second read returns the same rows.
 --
 -- The writer's schema is resolved against these columns by name: a column that the writer does not send is NULL, unless
--- it is required. A record that cannot be decoded, or whose month is none from 2009-01 to the month of sending, is NULL in
--- all columns but the last two and the metadata.
+-- it is required. A record that cannot be decoded, or whose month is none from 2009-01 to that of its sending, is NULL
+-- in all columns but the last two and the metadata.
 DROP TEMPORARY TABLE IF EXISTS raw_trips_source;
 
 CREATE TEMPORARY TABLE raw_trips_source (
@@ -36,8 +36,8 @@ CREATE TEMPORARY TABLE raw_trips_source (
     pickup_latitude DOUBLE,
     dropoff_longitude DOUBLE,
     dropoff_latitude DOUBLE,
-    unknown_columns MAP<STRING, STRING>,
-    values_out_of_range MAP<STRING, STRING>,
+    unknown_columns MAP<STRING, STRING>,  -- noqa: LT01
+    values_out_of_range MAP<STRING, STRING>,  -- noqa: LT01
     source_version STRING,
     undecodable_reason STRING,
     undecodable_value BYTES,

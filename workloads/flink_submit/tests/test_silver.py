@@ -10,7 +10,7 @@ from pyiceberg.table import Table
 from pyiceberg.types import LongType, NestedField, StringType
 
 from flink_submit.errors import LakeError
-from flink_submit.job_runner import JobRunner
+from flink_submit.job_runner import JobRunner, make_job_id
 from flink_submit.lake import Lake
 from flink_submit.month_versions import MonthVersion
 from flink_submit.report import StepReport, TableReport
@@ -222,7 +222,10 @@ def test_each_version_has_its_own_job_and_its_own_data_version(silver: Silver, f
     synthetic = silver.clean()
     silver.version = first
     assert silver.clean().data_version != synthetic.data_version
-    assert len(set(flink.submitted)) == 2
+    snapshot = silver.bronze.refresh().current_snapshot()
+    assert snapshot
+    work = f"silver.cleaned_trips {MONTH} {snapshot.snapshot_id}"
+    assert flink.submitted == [make_job_id(f"{work} {source[1]}", 0) for source in (SYNTHETIC, FILE)]
 
 
 @pytest.mark.filterwarnings("ignore:Delete operation did not match any records")

@@ -65,7 +65,7 @@ def clean(version: MonthVersion, *, topic_name: str, lake: Lake, runner: JobRunn
     name = f"{CLEANED_TABLE} {month}"
     runner.finish_earlier_jobs(name)
     bronze = _find_bronze_month(lake, runner, version)
-    report.say(f"The current version of {month} is {version.source_version}: {version.source}, {version.source_name}")
+    report.say(f"The current version of {month} is {version.source_name} ({version.source_version})")
     runner.execute(read_statements("silver_tables.sql", {}))
     migrate([CLEANED_TABLE, REJECTED_TABLE, COUNTS_TABLE], lake=lake, runner=runner)
     values = {
