@@ -12,7 +12,7 @@ months as (
 
 select
     dates.trip_month,
-    count(*) as days,
+    count(*) as calendar_days,
     count(revenue.pickup_date) as days_with_trips,
     string_agg(dates.date_day::varchar, ', ' order by dates.date_day) filter (
         where revenue.pickup_date is null

@@ -246,7 +246,7 @@ def test_days_without_trips_warn_for_the_built_month_alone(runner: Runner, tmp_p
     assert january["metadata"]["numbers"]["raw_value"] == [
         {
             "trip_month": JANUARY,
-            "days": 31,
+            "calendar_days": 31,
             "days_with_trips": 29,
             "days_without_trips": "2019-01-05, 2019-01-07",
             "is_failing": True,
