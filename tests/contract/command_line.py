@@ -70,7 +70,7 @@ def running_step(
     ended: list[StepOutcome] = []
     script = f"{before}; while [ ! -e /go ]; do sleep 0.1; done; report '{{}}'; closed"
     with ThreadPoolExecutor(1) as pool:
-        outcome = pool.submit(materialize, instance, client, step(shell(script), timeout_s=120, **run))
+        outcome = pool.submit(materialize, instance, client, step(shell(script), timeout_s=300, **run))
         try:
             wait_until(deployment.running, what="the step's container")
             wait_until(lambda: "opened" in messages_of(deployment), what="the step's first message")

@@ -9,6 +9,7 @@ SECRET_NAME = "token"  # noqa: S105 - the name of one
 TRUNCATED = r"truncated or replaced /drayage/io/messages\.jsonl"
 TOO_LONG = r"longer than the 16777216 bytes allowed"
 _HONEST = "opened; report '{}'; closed"
+_AWAITED = "while [ -p /drayage/io/context.json ]; do sleep 0.1; done"
 
 Script = Callable[[random.Random, str], str]
 
@@ -23,6 +24,7 @@ class Attack:
         red: Pattern of the reason for which the step is red; None if it must be green.
         settings: Arguments of the call.
         as_other: The same as ``red``, where the host is not root, if that makes a difference.
+        ahead: Whether the step must take the container that stood by; None if none stands by.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Attack:
     red: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     as_other: str | None = None
+    ahead: bool | None = None
 
     def expected(self, *, as_root: bool) -> str | None:
         """Return the pattern of the reason for a red step; None for a green one."""
@@ -39,6 +42,11 @@ class Attack:
 def fixed(script: str) -> Script:
     """Return a script that is the same each time."""
     return lambda _moments, _victim: script
+
+
+def on_standby(script: Script) -> Script:
+    """Return a script that attacks while it stands by, and says nothing before its step begins."""
+    return lambda moments, victim: script(moments, victim).replace("opened", f"{_AWAITED}; opened", 1)
 
 
 def links(moments: random.Random, victim: str) -> str:
@@ -53,6 +61,21 @@ def links(moments: random.Random, victim: str) -> str:
     rm -rf /drayage/io /drayage 2> /dev/null || true
     {_HONEST}
     """
+
+
+def standby_pipe(moments: random.Random, _victim: str) -> str:
+    """Write into the pipe that the context will come through, or hold its ends without reading."""
+    pipe = "/drayage/io/context.json"
+    done = moments.choice(
+        [
+            f"(echo '{{\"extras\":{{}}}}' > {pipe}) 2> /dev/null &",
+            f"(exec 3<> {pipe}; sleep 600) 2> /dev/null &",
+            f"(exec 3< {pipe}; sleep 600) 2> /dev/null &",
+            f"(exec 3< {pipe}; head -c 1 <&3; exec 3<&-) > /dev/null 2>&1 &",
+            f"for i in $(seq 20); do (cat {pipe} > /dev/null 2>&1; sleep 600) & done;",
+        ]
+    )
+    return f"{done} {_AWAITED}; {_HONEST}"
 
 
 def leak(moments: random.Random, _victim: str) -> str:
@@ -165,4 +188,23 @@ ATTACKS = (
         fixed(f"opened; log $(cat /run/secrets/{SECRET_NAME}); chown 4242:4242 $messages; chmod 000 $messages; exit 1"),
         red="code 1",
     ),
+    # Before the context comes, a pipe stands in its place, and the folder is mounted.
+    Attack("standby-links", on_standby(links), ahead=True),
+    Attack("standby-pipe", standby_pipe, ahead=True),
+    Attack(
+        "standby-taken",
+        fixed(
+            f"chown 4242:4242 $messages; chmod 000 $messages; chmod 777 /drayage/io/* || true; {_AWAITED}; {_HONEST}"
+        ),
+        ahead=True,
+    ),
+    Attack("standby-leak", on_standby(leak), ahead=True),
+    Attack("standby-early", fixed(f"opened; {_AWAITED}; {_HONEST.removeprefix('opened; ')}"), ahead=False),
+    Attack("standby-truncated", fixed(f"opened; {_AWAITED}; sleep 1; : > $messages"), red=TRUNCATED, ahead=False),
+    Attack(
+        "standby-flood",
+        fixed(f"head -c 30000000 /dev/zero | tr '\\0' y; seq 200000 >&2; {_AWAITED}; {_HONEST}"),
+        ahead=True,
+    ),
+    Attack("standby-ends", fixed("exit 0"), red="[Pp]ipes", ahead=False),
 )

@@ -115,6 +115,8 @@ class HostileBench:
             yield f"expected red ({pattern}), got green"
         if pattern is not None and not found["green"] and not re.search(pattern, found["reason"]):
             yield f"expected red ({pattern}), got red: {found['reason'][:300]}"
+        if attack.ahead and not found["ahead"]:
+            yield "its step did not take the container that stood by"
 
     def _traces(self, found: dict[str, Any]) -> Iterator[str]:
         """Yield what shows that the workload reached a file of the host, or that the host wrote a secret."""

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from contract_steps import GREEN, materialize, shell, step
+from contract_steps import GREEN, SHELL_IMAGE, materialize, shell, step
+from dagster_docker import PipesDockerClient
 from hostile_attacks import ATTACKS, SECRET_NAME
 from typer.testing import CliRunner
 
@@ -25,7 +26,20 @@ _LONGEST_STEP_S = 40.0
 READING = ("messages", "logs", "steps")
 
 
-def run(name: str, script: str, folder: Path, deployment: str, **settings: Any) -> dict[str, Any]:
+FIRST = """
+opened; send report_asset_materialization '{"asset_key":"first","metadata":{},"data_version":null}'; closed
+"""
+
+
+@dg.asset
+def first(context: dg.AssetExecutionContext, drayage: dg.ResourceParam[PipesDockerClient]) -> Any:
+    """An honest step, while which the next one's container stands by."""
+    yield from drayage.run(context=context, image=SHELL_IMAGE, command=shell(FIRST)).get_results()
+
+
+def run(
+    name: str, script: str, folder: Path, deployment: str, *, stands_by: bool = False, **settings: Any
+) -> dict[str, Any]:
     """Run a workload, then everything that reads what it left; say what all of them said."""
     started = time.monotonic()
     with dg.DagsterInstance.local_temp(str(folder / "dagster")) as instance:
@@ -35,8 +49,14 @@ def run(name: str, script: str, folder: Path, deployment: str, **settings: Any) 
             network="none",
             secrets={SECRET_NAME: FileSecret(str(folder / "secret"))},
         )
-        arguments = {"timeout_s": _LONGEST_STEP_S, "keep": "never", **settings}
-        outcome = materialize(instance, client, step(shell(script), secrets=[SECRET_NAME], **arguments))
+        arguments = {"timeout_s": _LONGEST_STEP_S, "keep": "never", "standby": stands_by, **settings}
+        asset = {"deps": [first]} if stands_by else {}
+        report = step(shell(script), secrets=[SECRET_NAME], asset=asset, **arguments)
+        assets = [first, report] if stands_by else [report]
+        if stands_by:
+            # Only a step that has run before can stand by.
+            materialize(instance, client, *assets)
+        outcome = materialize(instance, client, *assets)
         seconds = time.monotonic() - started
         where = ["--exchange-root", str(folder / "exchange"), "--deployment", deployment]
         (folder / "capsule").unlink(missing_ok=True)
@@ -54,6 +74,7 @@ def run(name: str, script: str, folder: Path, deployment: str, **settings: Any) 
         "attack": name,
         "run": outcome.run_id,
         "green": outcome.success,
+        "ahead": "s ahead" in outcome.logged,
         "reason": "" if outcome.success else outcome.failure[0],
         "step_s": seconds,
         "all_s": time.monotonic() - started,
@@ -69,10 +90,10 @@ def main(folder: Path, deployment: str, uid: int, gid: int) -> None:
     os.dup2(2, 1)
     if uid != os.geteuid():
         # Whoever the host becomes may not be able to read this Python: everything that it needs is loaded first.
-        first = folder / "first"
-        (first / "dagster").mkdir(parents=True)
-        (first / "secret").write_text("hush-hush")
-        run("first", GREEN, first, deployment)
+        loaded = folder / "first"
+        (loaded / "dagster").mkdir(parents=True)
+        (loaded / "secret").write_text("hush-hush")
+        run("first", GREEN, loaded, deployment, stands_by=True)
         os.setgroups([])
         os.setresgid(gid, gid, gid)
         os.setresuid(uid, uid, uid)
@@ -84,7 +105,9 @@ def main(folder: Path, deployment: str, uid: int, gid: int) -> None:
         wanted = json.loads(line)
         attack = attacks[wanted["attack"]]
         script = attack.script(random.Random(wanted["seed"]), str(folder / "victim"))  # noqa: S311 - the same each time
-        answers.write(json.dumps(run(attack.name, script, folder, deployment, **attack.settings)) + "\n")
+        stands_by = attack.ahead is not None
+        said = run(attack.name, script, folder, deployment, stands_by=stands_by, **attack.settings)
+        answers.write(json.dumps(said) + "\n")
         answers.flush()
 
 

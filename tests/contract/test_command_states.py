@@ -35,7 +35,7 @@ def test_a_running_step_can_be_packed_in_a_capsule_and_replayed(
     waits = 'while [ -z "${GO:-}" ] && [ ! -e /go ]; do sleep 0.1; done'
     script = f"opened; {waits}; report '{{}}'; closed"
     with ThreadPoolExecutor(1) as pool:
-        outcome = pool.submit(materialize, instance, client, step(shell(script), timeout_s=60))
+        outcome = pool.submit(materialize, instance, client, step(shell(script), timeout_s=300))
         messages = "*/report/*/io/messages.jsonl"
         wait_until(
             lambda: [file for file in deployment.exchange_root.glob(messages) if file.stat().st_size],

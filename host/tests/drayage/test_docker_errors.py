@@ -10,11 +10,14 @@ from docker.credentials.errors import InitializationError
 from drayage.docker.errors import engine_errors
 from drayage.errors import DrayageError, EngineError, EngineUnavailableError, SettingsError
 
+WRONG_TYPE = "json: cannot unmarshal number into Go struct field ContainerConfigWrapper.Hostname of type string"
+NO_DRIVER = "failed to initialize logging driver: journald is not enabled on this host"
 
-def answer(status: int) -> docker.errors.APIError:
+
+def answer(status: int, explanation: str = "it does not like it") -> docker.errors.APIError:
     response = requests.Response()
     response.status_code = status
-    return docker.errors.APIError("refused", response, "it does not like it")
+    return docker.errors.APIError("refused", response, explanation)
 
 
 def led_from(first: Exception, last: Exception) -> Exception:
@@ -52,6 +55,14 @@ def led_from(first: Exception, last: Exception) -> Exception:
         (answer(400), "options", SettingsError, "it does not like it"),
         (answer(400), None, EngineError, "it does not like it"),
         (answer(500), "options", EngineError, "it does not like it"),
+        (
+            answer(500, WRONG_TYPE),
+            "options",
+            SettingsError,
+            "with the options of this step: json",
+        ),
+        (answer(500, WRONG_TYPE), None, EngineError, "refused to"),
+        (answer(500, NO_DRIVER), None, SettingsError, "with the log_config of this step"),
         (docker.errors.InvalidVersion("too old"), None, EngineError, "InvalidVersion: too old"),
     ],
 )

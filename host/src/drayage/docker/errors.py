@@ -29,6 +29,9 @@ _ENTRYPOINT_SIGNS = (
 )
 
 
+# Engines answer 500 to an argument whose type they cannot read.
+_WRONG_TYPE = "json: cannot unmarshal"
+_NO_LOG_DRIVER = "failed to initialize logging driver"
 _SILENCE = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError)
 _WRONG_ARGUMENT = (TypeError, ValueError, AttributeError, LookupError)
 
@@ -55,9 +58,7 @@ def engine_errors(doing: str, *, given: str | None = None) -> Iterator[None]:
             f"The engine could not {doing}: it has no such image ({_explanation(error)}). Build or pull it."
         ) from error
     except docker.errors.APIError as error:
-        if given is not None and error.status_code == requests.codes.bad_request:
-            raise _wrong(given, doing, _explanation(error)) from error
-        raise _api_error(error, doing) from error
+        raise _api_error(error, doing, given) from error
     except _SILENCE as error:
         raise _unavailable(error, doing) from error
     except docker.errors.DockerException as error:
@@ -111,8 +112,13 @@ def _led_from(error: BaseException, kinds: type[BaseException] | tuple[type[Base
     return False
 
 
-def _api_error(error: docker.errors.APIError, doing: str) -> EngineError:
+def _api_error(error: docker.errors.APIError, doing: str, given: str | None) -> DrayageError:
     explanation = _explanation(error)
+    if given is not None and (error.status_code == requests.codes.bad_request or _WRONG_TYPE in explanation):
+        return _wrong(given, doing, explanation)
+    if _NO_LOG_DRIVER in explanation:
+        # Only at the start: the engine creates a container with any log driver that it knows.
+        return _wrong("log_config", doing, explanation)
     lower = explanation.lower()
     if "no space left on device" in lower:
         return EngineDiskFullError(
