@@ -143,7 +143,8 @@ class FolderMailbox:
 
     def _unwritten(self, error: OSError) -> ExchangeError:
         return ExchangeError(
-            f"The context cannot be written to {self._context}: {error.strerror}. {remedy(error)}, and run the step again."
+            f"The context cannot be written to {self._context}: {error.strerror}. "
+            f"{remedy(error)}, and run the step again."
         )
 
     def _require_whole(self, offset: int) -> None:
