@@ -38,7 +38,7 @@ def open_silver(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     # The profile's variables are read from it.
     set_invocation_context(os.environ)
     profiles = load_yaml_text((settings.dbt_profiles_dir / "profiles.yml").read_text(encoding="utf-8"))
-    profile = profiles[_PROFILE]
+    profile = (profiles or {})[_PROFILE]
     output = ProfileRenderer({}).render_data(profile["outputs"][profile["target"]])
     try:
         connection = Environment.initialize_db(DuckDBCredentials.from_dict(output))
