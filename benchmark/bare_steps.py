@@ -10,6 +10,7 @@ import json
 import tarfile
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,16 +41,16 @@ class RecordedContainer:
         """The step's name, with slashes."""
         return str(self.record["identity"]["step"]).replace("__", "/")
 
-    def context_of(self, month: str, topic: str | None) -> dict[str, Any]:
+    def context_of(self, month: str, topics: Mapping[str, str]) -> dict[str, Any]:
         """Return the context for another month.
 
         The time window is left out: it would still be the recorded month's, and no workload here reads it.
 
         Args:
             month: The month.
-            topic: Another topic; None keeps the recorded one.
+            topics: Other topics, by the name of their extra; those that are left out stay as recorded.
         """
-        extras = {**(self.context.get("extras") or {}), **({"topic": topic} if topic else {})}
+        extras = {**(self.context.get("extras") or {}), **topics}
         changed = {**self.context, "partition_time_window": None, "extras": extras}
         if self.context.get("partition_key") is not None:
             changed["partition_key"] = month
@@ -101,7 +102,7 @@ def run_month(stack: RunningStack, containers: list[RecordedContainer], month: s
 
 
 def run_step(
-    stack: RunningStack, container: RecordedContainer, month: str, *, topic: str | None = None
+    stack: RunningStack, container: RecordedContainer, month: str, *, topics: Mapping[str, str] | None = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Create, start, await and remove one step's container.
 
@@ -109,7 +110,7 @@ def run_step(
         stack: The running stack.
         container: The record of the step's container in a past run.
         month: The month to run the step for.
-        topic: Another topic; None keeps the recorded one.
+        topics: Other topics, by the name of their extra; those that are left out stay as recorded.
 
     Returns:
         The step with its duration in seconds, and the metadata of its last materialization.
@@ -121,7 +122,8 @@ def run_step(
     with tempfile.TemporaryDirectory() as folder:
         exchange = Path(folder)
         exchange.chmod(0o755)
-        (exchange / "context.json").write_text(json.dumps(container.context_of(month, topic)), encoding="utf-8")
+        context = container.context_of(month, topics or {})
+        (exchange / "context.json").write_text(json.dumps(context), encoding="utf-8")
         messages = exchange / "messages.jsonl"
         messages.touch()
         messages.chmod(0o666)

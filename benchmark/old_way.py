@@ -17,6 +17,7 @@ import json
 import re
 import secrets
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -28,10 +29,10 @@ from running_stack import BenchmarkError, RunningStack
 
 IMAGE = "drayage/benchmark-sql-client"
 BLIND_WAIT_S = 60.0
-TOPIC = "benchmark.old_way"
+TOPICS = {"topic": "benchmark.old_way", "versions_topic": "benchmark.old_way_versions"}
 NAMESPACE = "benchmark"
-"""Topic and namespace are separate from the pipeline's: its bronze step ingests everything new in its own topic, and
-reports everything new in its own table."""
+"""Topics and namespace are separate from the pipeline's: its bronze step ingests everything new in its own topic, and
+reports everything new in its own table; its silver step would look for the version of this month there."""
 
 _SQL = Path(__file__).resolve().parents[1] / "sql" / "flink"
 _CLIENT = (
@@ -40,6 +41,7 @@ _CLIENT = (
     "org.apache.flink.table.client.SqlClient embedded -f /tmp/file.sql"
 )
 _COMMENT = re.compile(r"--[^\n]*")
+_COLUMN = re.compile(r"^ +(\w+) [A-Z]", re.MULTILINE)
 _WAIT_FOR_JOB = "SET 'table.dml-sync' = 'true';"
 _HTTP_TIMEOUT_S = 30.0
 _LOG_CHARACTERS = 3000
@@ -65,14 +67,14 @@ def run_month(stack: RunningStack, containers: list[RecordedContainer], month: s
     client = stack.engine.containers.run(IMAGE, detach=True, network=stack.project, environment=_credentials(stack))
     try:
         started = time.monotonic()
-        steps = [run_step(stack, by_step["kafka_topics"], month, topic=TOPIC)[0]]
-        generated, sent = run_step(stack, by_step["generate_events"], month, topic=TOPIC)
+        steps = [run_step(stack, by_step["kafka_topics"], month, topics=TOPICS)[0]]
+        generated, sent = run_step(stack, by_step["generate_events"], month, topics=TOPICS)
         steps.append(generated)
-        files = _Files(stack, by_step["bronze/raw_trips"].record["environment"], month)
+        files = SqlFiles(stack, by_step["bronze/raw_trips"].record["environment"], month)
         steps.append(_run_file(client, "tables.sql", files.tables()))
         steps.append(_run_file(client, "bronze.sql", files.bronze(_value(sent, "offsets"))))
         job_id = secrets.token_hex(16)
-        steps.append(_run_file(client, "silver.sql", files.silver(job_id)))
+        steps.append(_run_file(client, "silver.sql", files.silver(job_id, sent)))
         # The compared pipeline waits like this: the sleep is what is measured, and synchronises nothing here.
         time.sleep(BLIND_WAIT_S)
         steps.append({"step": "blind wait", "seconds": BLIND_WAIT_S})
@@ -91,7 +93,7 @@ def run_month(stack: RunningStack, containers: list[RecordedContainer], month: s
     }
 
 
-class _Files:
+class SqlFiles:
     """Today's SQL as self-contained files: each runs in a new client, which keeps nothing of the one before.
 
     Args:
@@ -115,8 +117,12 @@ class _Files:
         )
 
     def tables(self) -> str:
-        """Return the SQL that creates the missing tables."""
-        return self._session + _render("bronze_tables.sql", {}) + _render("silver_tables.sql", {})
+        """Return the SQL that creates the missing tables, and brings bronze's to the latest version of its schema.
+
+        Silver's tables are the pipeline's, whose steps have done that before.
+        """
+        create = _render("bronze_tables.sql", {}) + _render("silver_tables.sql", {})
+        return self._session + create + "".join(self._bronze_migrations())
 
     def bronze(self, offsets: dict[str, list[int]]) -> str:
         """Return the SQL that appends the generator's events to bronze.
@@ -125,7 +131,7 @@ class _Files:
             offsets: First and last offset of the events, by partition.
         """
         source = {
-            "topic": TOPIC,
+            "topic": TOPICS["topic"],
             "bootstrap_servers": self._addresses["KAFKA_BOOTSTRAP_SERVERS"],
             "schema_registry_url": self._addresses["SCHEMA_REGISTRY_URL"],
             "start_offsets": _offsets({number: first for number, (first, _) in offsets.items()}),
@@ -135,21 +141,22 @@ class _Files:
             "job_name": f"old way: bronze {self._month}",
             "job_id": secrets.token_hex(16),
             # Only Kafka knows the topic's id, and this script does not speak its protocol. A name is never a valid id.
-            "topic_id": TOPIC,
+            "topic_id": TOPICS["topic"],
             "ingested_at": time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()),
         }
         insert = _render("kafka_source.sql", source) + _render("bronze_ingest.sql", job)
         return self._session + _WAIT_FOR_JOB + insert
 
-    def silver(self, job_id: str) -> str:
+    def silver(self, job_id: str, sent: dict[str, Any]) -> str:
         """Return the SQL that replaces the month in silver from the current state of bronze.
 
         Args:
             job_id: Id of the Flink job.
+            sent: What the generator reported: the version of the month.
         """
-        catalog = f"{self._stack.url('CATALOG_PORT')}/v1/namespaces/{NAMESPACE}/tables/raw_trips"
-        snapshot = _get(catalog)["metadata"]["current-snapshot-id"]
-        values = {"month": self._month, "bronze_snapshot_id": str(snapshot)}
+        snapshot = self._bronze_metadata()["current-snapshot-id"]
+        version = {name: str(_value(sent, name)) for name in ("source", "source_version", "source_name")}
+        values = {"month": self._month, "bronze_snapshot_id": str(snapshot), **version}
         job = {"job_name": f"old way: silver {self._month}", "job_id": job_id}
         return self._session + _render("silver_clean.sql", values) + _render("silver_write.sql", {**values, **job})
 
@@ -160,6 +167,28 @@ class _Files:
             job_id: Id of the Flink job.
         """
         return str(_get(f"{self._stack.url('FLINK_PORT')}/jobs/{job_id}/status")["status"])
+
+    def _bronze_migrations(self) -> Iterator[str]:
+        """Yield the migrations whose columns bronze's table lacks: all if no earlier run has created it."""
+        metadata = self._bronze_metadata()
+        schemas = {schema["schema-id"]: schema["fields"] for schema in metadata.get("schemas", ())}
+        fields = {field["name"] for field in schemas.get(metadata.get("current-schema-id"), ())}
+        files = (_SQL / "migrations").glob("bronze.raw_trips.*.sql")
+        for file in sorted(files, key=lambda file: int(file.stem.rpartition(".")[2])):
+            migration = _render(f"migrations/{file.name}", {})
+            if not fields.issuperset(_COLUMN.findall(migration)):
+                yield migration
+
+    def _bronze_metadata(self) -> dict[str, Any]:
+        """Return the Iceberg metadata of bronze's table; empty if there is no such table yet."""
+        try:
+            table = _get(f"{self._stack.url('CATALOG_PORT')}/v1/namespaces/{NAMESPACE}/tables/raw_trips")
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code == httpx.codes.NOT_FOUND:
+                return {}
+            raise
+        metadata: dict[str, Any] = table["metadata"]
+        return metadata
 
 
 def _run_file(client: Container, name: str, sql: str) -> dict[str, Any]:
