@@ -56,7 +56,7 @@ up: ## Set everything up and start the services
 	bootstrap/services.sh $(ENV_FILE)
 
 .PHONY: create-topics
-create-topics: up ## Materialize the Kafka topic
+create-topics: up ## Materialize the Kafka topics
 	@$(LAUNCH) --select kafka_topics
 
 .PHONY: generate

@@ -103,7 +103,7 @@ def read_events(kafka: RealKafka, topics: Topics) -> list[dict[str, Any]]:
 
 
 def read_current(kafka: RealKafka, topics: Topics) -> CurrentVersion:
-    """Return the month's valid version, which must not be one that is being sent too."""
+    """Return the month's current version, which must not be one that is being sent too."""
     records = read_month(kafka.broker, topics.versions, MONTH)
     assert records.sending is None
     assert records.current is not None

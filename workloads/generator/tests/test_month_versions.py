@@ -34,7 +34,7 @@ VERSION = MonthVersion(
 
 
 def current(**changes: Any) -> CurrentVersion:
-    """Return a valid version."""
+    """Return a current version."""
     fields = VERSION.model_dump() | {"offsets": {"0": (0, 9)}, "completed_at": "2026-11-29T17:00:00+00:00"}
     return CurrentVersion(**(fields | changes))
 

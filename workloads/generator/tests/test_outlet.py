@@ -112,7 +112,7 @@ def test_a_version_in_one_transaction_is_current_and_leaves_no_progress(kafka: M
 
 
 def test_each_transaction_but_the_last_records_the_progress(kafka: MockKafka) -> None:
-    """Until the last one, the month has no valid version."""
+    """Until the last one, the month has no current version."""
     send(kafka, source_of(250), 100)
     keys = [
         (record.key(), json.loads(value) if (value := record.value()) else None)

@@ -1,9 +1,9 @@
-"""The versions of months: one record a month in a compacted topic names the version that is valid.
+"""The versions of months: one record a month in a compacted topic names the current one.
 
 A version is what a month was sent from: a file by its content, or a seed and a number of events, in one schema. It is
 sent in one or more transactions. Each of them but the last also writes how far it got, under ``<month>/sending``; the
 last one writes the month's record, and removes the former. So an attempt that was killed goes on after its last commit,
-and a version whose events are not all committed is never the valid one.
+and a version whose events are not all committed is never the current one.
 """
 
 import hashlib
@@ -69,7 +69,7 @@ class MonthVersion(BaseModel):
 
 
 class CurrentVersion(MonthVersion):
-    """The version that is valid for a month.
+    """The current version of a month.
 
     Args:
         offsets: First and last offset of its events by partition; other events lie between.
@@ -100,10 +100,10 @@ class SendingVersion(MonthVersion):
 
 @dataclass(frozen=True, slots=True)
 class MonthRecords:
-    """A month's records in the topic of versions.
+    """A month's records in the topic of month versions.
 
     Args:
-        current: The valid version; None if there is none.
+        current: The current version; None if there is none.
         sending: The version that was being sent last, unless it was completed; None otherwise.
     """
 
@@ -117,7 +117,7 @@ def hash_of_schema(avro_schema: str) -> str:
 
 
 def current_key(month: Month) -> bytes:
-    """Return the key of the month's valid version."""
+    """Return the key of the month's current version."""
     return str(month).encode()
 
 
@@ -215,7 +215,7 @@ def _read_committed(consumer: Consumer, broker: Broker, topic: str) -> Iterator[
             deadline = time.monotonic() + ANSWER_TIMEOUT_S
         elif error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001  it has no public name
             raise BrokerError(
-                "the versions of months cannot be read",
+                "the topic of month versions cannot be read",
                 got=error.str(),
                 where=f"topic {topic}, broker {broker.address}",
                 todo=LOOK_AT_BROKER,
@@ -229,7 +229,7 @@ def _read_committed(consumer: Consumer, broker: Broker, topic: str) -> Iterator[
 
 def _unread(broker: Broker, topic: str, left: int, *, undecided: bool) -> BrokerError:
     return BrokerError(
-        "the versions of months cannot be read",
+        "the topic of month versions cannot be read",
         expected="all records, committed or aborted",
         got=f"{left} offsets hidden by an open transaction"
         if undecided

@@ -67,7 +67,7 @@ class TopicsExtras(BaseModel):
     Args:
         topic: Topic of the events.
         partitions: Number of its partitions if it is new, and the minimum if it exists.
-        versions_topic: Topic of the months' versions.
+        versions_topic: Topic of month versions.
     """
 
     model_config = ConfigDict(frozen=True, strict=True)
@@ -81,7 +81,7 @@ class ProduceExtras(BaseModel):
 
     Args:
         topic: Topic of the events.
-        versions_topic: Topic of the months' versions.
+        versions_topic: Topic of month versions.
         source: ``file`` sends the month's file; ``synthetic`` synthesises the month; ``file_or_synthetic`` synthesises
             it if it has no file.
         mode: ``burst`` sends all events as fast as possible; ``batch`` does so with ``batch_size`` events, then pauses;

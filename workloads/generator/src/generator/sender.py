@@ -176,7 +176,7 @@ class Sender:
             self.serve(SIGNAL_CHECK_S)
 
     def send_record(self, key: bytes, value: bytes | None) -> None:
-        """Send a record to the topic of versions.
+        """Send a record to the topic of month versions.
 
         Args:
             key: The key.

@@ -136,7 +136,7 @@ def refuse_replacement(choice: SourceChoice, source: MonthSource, current: Curre
     Args:
         choice: The source that the step asks for.
         source: The source that was found.
-        current: The month's valid version.
+        current: The month's current version.
 
     Raises:
         SyntheticRefusedError: They would.

@@ -63,7 +63,7 @@ def create_topics(broker: Broker, topic: str, partitions: int, versions_topic: s
         partitions: Number of its partitions if it is new, 1 or more. An existing topic may have more, because
             partitions may have been added to it. It may not have fewer: adding them here would move keys between
             partitions, which needs a deliberate decision.
-        versions_topic: Name of the topic of the months' versions, which is compacted and has one partition.
+        versions_topic: Name of the topic of month versions, which is compacted and has one partition.
 
     Returns:
         The result.
@@ -108,7 +108,7 @@ def _check_versions(broker: Broker, topic: str, partitions: int) -> None:
     if policy == VERSIONS_SETTINGS["cleanup.policy"] and partitions == VERSIONS_PARTITIONS:
         return
     raise TopicError(
-        f"topic {topic} cannot hold the versions of months",
+        f"topic {topic} cannot hold month versions",
         expected=f"cleanup.policy {VERSIONS_SETTINGS['cleanup.policy']} and {VERSIONS_PARTITIONS} partition",
         got=f"cleanup.policy {policy} and {partitions} partitions",
         where=f"broker {broker.address}",
