@@ -208,7 +208,13 @@ class HostFiles:
         params = {name: _encode(value) for name, value in self.write_context(extras, month).items()}
         return subprocess.Popen(  # noqa: S603  runs the program under test
             [sys.executable, "-m", "generator", command],
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), **params, **environment},
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": os.pathsep.join(sys.path),
+                "TMPDIR": str(self.folder),  # a command that is killed leaves its copy of the file behind
+                **params,
+                **environment,
+            },
             stderr=subprocess.PIPE,
             text=True,
         )

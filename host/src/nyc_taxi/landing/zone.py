@@ -192,9 +192,10 @@ class LandingZone:
             code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
             if code in _CHANGED:
                 raise RefusedFileError(CHANGED) from error
+            said = ", ".join(filter(None, (code, message.rstrip("."))))
             raise ZoneError(
-                f"The object store at {self._endpoint} refuses {error.operation_name} in {self.url}: {code}"
-                f"{f', {message}' if message else ''} {_REMEDIES.get(code, _OTHER_REMEDY)}"
+                f"The object store at {self._endpoint} refuses {error.operation_name} in {self.url}: {said}. "
+                f"{_REMEDIES.get(code, _OTHER_REMEDY)}"
             ) from error
         except BotoCoreError as error:
             raise ZoneError(

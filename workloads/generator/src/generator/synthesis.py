@@ -34,7 +34,6 @@ class SyntheticTrips:
         events: Number of events to send, including repeated and invalid ones.
     """
 
-    source = "synthetic"
     sha256: str | None = None
 
     def __init__(self, month: Month, *, seed: int, events: int) -> None:

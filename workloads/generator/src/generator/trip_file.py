@@ -89,7 +89,6 @@ class TripFile:
         TripFileError: The file cannot be sent as a whole.
     """
 
-    source = "tlc_file"
     faults = FaultCount(duplicates=0, invalid=0)
     """A replay adds no faults; those in the file itself are for the pipeline to find."""
 
