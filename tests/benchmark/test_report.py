@@ -68,7 +68,7 @@ def test_a_recorded_context_is_reused_for_another_month_and_nothing_else_changes
         "partition_time_window": {"start": "2024-01-01", "end": "2024-02-01"},
         "extras": {"topic": "taxi", "events": 7},
     }
-    changed = RecordedContainer({}, context).context_of("2023-05", None)
+    changed = RecordedContainer({}, context).context_of("2023-05", {})
     assert changed == {
         **context,
         "partition_key": "2023-05",
@@ -78,7 +78,7 @@ def test_a_recorded_context_is_reused_for_another_month_and_nothing_else_changes
 
 
 def test_a_step_without_a_month_gets_none() -> None:
-    context = {"partition_key": None, "partition_key_range": None, "extras": {"topic": "taxi"}}
-    changed = RecordedContainer({}, context).context_of("2023-05", "other")
+    context = {"partition_key": None, "partition_key_range": None, "extras": {"topic": "taxi", "events": 7}}
+    changed = RecordedContainer({}, context).context_of("2023-05", {"topic": "other"})
     assert changed["partition_key"] is None
-    assert changed["extras"] == {"topic": "other"}
+    assert changed["extras"] == {"topic": "other", "events": 7}
