@@ -3,11 +3,12 @@
 import hashlib
 from pathlib import Path
 
+from trip_files import MONTH
+
 from generator.event_schema import AVRO_SCHEMA
 from generator.month_versions import hash_of_schema
 from generator.synthesis import SyntheticTrips
 from generator.trip_file import TripFile
-from trip_files import MONTH
 
 EVENTS = {"a0580ac6": "e5d655b4862ef9c9"}
 """Hash of the events below by the schema's part of their version."""
