@@ -59,7 +59,7 @@ if ! grep --quiet '^LANDING_SECRET_ACCESS_KEY=.' "$file"; then
     { sed '/^TAXI_DATA_DIR=/d; /^LANDING_\(SECRET_ACCESS_KEY\|ACCESS_KEY_ID\)=/d' "$file"; landing_keys; } > "$file.new"
     mv "$file.new" "$file"
     # Runs would find no file any more, and replace its trips by synthetic ones.
-    if [ -n "$folder" ] && compgen -G "${folder//[\\*?\[]/\\&}/yellow_tripdata_*" > /dev/null; then
+    if [ -n "$folder" ] && [ -n "$(find "$folder/" -maxdepth 1 -name 'yellow_tripdata_*' -print -quit 2> /dev/null)" ]; then
         {
             echo "The months' files of $folder are no longer read from there: this version reads its landing zone only."
             printf 'Land them before any run: make land DATA=%q\n' "$folder"
