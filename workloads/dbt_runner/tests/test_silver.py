@@ -42,9 +42,7 @@ def test_months_of_a_lake_before_there_were_versions_have_to_be_sent_again(
     connection: duckdb.DuckDBPyConnection,
 ) -> None:
     """Silver itself is red for them; marts and published tables would be green with trips of several sources."""
-    with pytest.raises(
-        MonthMissingError, match=r"made 2018-03 before .*Materialize generate_events"
-    ):
+    with pytest.raises(MonthMissingError, match=r"made 2018-03 before .*Materialize generate_events"):
         require_months(connection, ["2018-03", "2019-01"])
     connection.execute("alter table lake.silver.month_counts drop source_version")
     with pytest.raises(MonthMissingError, match=r"made 2019-01 before months had versions"):
