@@ -55,8 +55,17 @@ fi
 
 # Files of a version that mounted a folder of trip files lack these keys.
 if ! grep --quiet '^LANDING_SECRET_ACCESS_KEY=.' "$file"; then
+    folder=$(sed -n 's/^TAXI_DATA_DIR=//p' "$file" | tail -n 1)
     { sed '/^TAXI_DATA_DIR=/d; /^LANDING_\(SECRET_ACCESS_KEY\|ACCESS_KEY_ID\)=/d' "$file"; landing_keys; } > "$file.new"
     mv "$file.new" "$file"
+    # Runs would find no file any more, and replace its trips by synthetic ones.
+    if [ -n "$folder" ] && [ -n "$(find "$folder/" -maxdepth 1 -name 'yellow_tripdata_*' -print -quit 2> /dev/null)" ]; then
+        {
+            echo "The months' files of $folder are no longer read from there: this version reads its landing zone only."
+            printf 'Land them before any run: make land DATA=%q\n' "$folder"
+        } >&2
+        exit 1
+    fi
 fi
 
 # The revision that runs are tagged with, which is that of the tree from which the images are built.

@@ -250,11 +250,11 @@ SELECT
     COALESCE(
         CAST(payment_type AS INT),
         CASE
-            WHEN UPPER(payment_name) IN ('CREDIT', 'CRD', 'CRE') THEN 1
-            WHEN UPPER(payment_name) IN ('CASH', 'CSH', 'CAS') THEN 2
-            WHEN UPPER(payment_name) IN ('NO CHARGE', 'NOC', 'NO') THEN 3
-            WHEN UPPER(payment_name) IN ('DISPUTE', 'DIS') THEN 4
-            WHEN UPPER(payment_name) IN ('UNK', 'UNKNOWN', 'NA') THEN 5
+            WHEN UPPER(TRIM(payment_name)) IN ('CREDIT', 'CRD', 'CRE') THEN 1
+            WHEN UPPER(TRIM(payment_name)) IN ('CASH', 'CSH', 'CAS') THEN 2
+            WHEN UPPER(TRIM(payment_name)) IN ('NO CHARGE', 'NOC', 'NO') THEN 3
+            WHEN UPPER(TRIM(payment_name)) IN ('DISPUTE', 'DIS') THEN 4
+            WHEN UPPER(TRIM(payment_name)) IN ('UNK', 'UNKNOWN', 'NA') THEN 5
         END
     ) AS payment_type_id,
     CASE

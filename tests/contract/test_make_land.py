@@ -93,6 +93,21 @@ def test_the_settings_of_an_older_stack_get_what_they_lack_and_keep_the_rest(tmp
     assert [line.partition("=")[0] for line in lines[6:]] == ["GIT_REVISION"]
 
 
+def test_an_older_stack_with_a_folder_of_files_stops_once_and_says_to_land_them(tmp_path: Path) -> None:
+    """Its next run would find no file, and put synthetic trips in the place of the files'."""
+    folder, file = tmp_path / "of [all] $months", tmp_path / ".env"
+    folder.mkdir()
+    (folder / "yellow_tripdata_2019-01.parquet").touch()
+    file.write_text(f"TAXI_DATA_DIR={folder}\n")
+    command = ["bootstrap/environment.sh", str(file)]
+    first, second = (
+        subprocess.run(command, cwd=REPOSITORY, check=False, capture_output=True, text=True)  # noqa: S603
+        for _ in range(2)
+    )
+    assert (first.returncode, second.returncode) == (1, 0)
+    assert f"Land them before any run: make land DATA={tmp_path}/of\\ \\[all\\]\\ \\$months\n" in first.stderr
+
+
 def test_a_new_stack_has_every_setting_of_the_example(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     subprocess.run(["bootstrap/environment.sh", str(file)], cwd=REPOSITORY, check=True)  # noqa: S603, S607

@@ -92,7 +92,7 @@ func TestOldFilesHaveTextsAndCoordinatesInTheirKeys(t *testing.T) {
 	event := valid(t)
 	event[VendorID], event[PULocationID] = rows.Value{}, rows.Value{}
 	event[VendorName] = rows.Value{Set: true, Text: []byte(" vts")}
-	event[PaymentName] = rows.Value{Set: true, Text: []byte("No Charge")}
+	event[PaymentName] = rows.Value{Set: true, Text: []byte("No ")}
 	event[PickupLongitude], event[PickupLatitude] = amount(-73.991957), amount(40.7215675)
 	event[DropoffLongitude] = amount(-1e7)
 	trip := make([]rows.Value, SilverColumns)

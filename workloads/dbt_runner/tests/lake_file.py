@@ -68,7 +68,7 @@ def make_lake(path: Path, *months: str, rows: int | None = None, change: str = "
             verb = "insert into silver.cleaned_trips" if number else "create table silver.cleaned_trips as"
             connection.execute(f"{verb} select * from ({query}){limit}")  # noqa: S608  the query is built from this file's own text
         connection.execute(
-            "create table silver.month_counts as select trip_month, count(*) as cleaned_rows "
+            "create table silver.month_counts as select trip_month, count(*) as cleaned_rows, 'v' as source_version "
             "from silver.cleaned_trips group by 1"
         )
         if change:

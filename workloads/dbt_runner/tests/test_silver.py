@@ -13,13 +13,14 @@ from dbt_runner.silver import require_months
 
 @pytest.fixture
 def connection() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A lake in memory whose silver holds two months; all trips of the second were rejected."""
+    """A lake in memory; all trips of 2019-02 were rejected, and 2018-03 was made before months had versions."""
     with duckdb.connect() as connection:
         connection.execute("attach ':memory:' as lake")
         connection.execute("create schema lake.silver")
         connection.execute(
             "create table lake.silver.month_counts as "
-            "from (values ('2019-01', 9993), ('2019-02', 0)) as counts (trip_month, cleaned_rows)"
+            "from (values ('2019-01', 9993, 'a'), ('2019-02', 0, 'b'), ('2018-03', 1850, null)) "
+            "as counts (trip_month, cleaned_rows, source_version)"
         )
         yield connection
 
@@ -35,6 +36,17 @@ def test_months_that_silver_lacks_are_named_with_the_remedy(connection: duckdb.D
         require_months(connection, ["2019-02", "2019-03"])
     with pytest.raises(MonthMissingError, match=r"no month 2018-12, 2019-03;"):
         require_months(connection, ["2018-12", "2019-01", "2019-03"])
+
+
+def test_months_of_a_lake_before_there_were_versions_have_to_be_sent_again(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    """Silver itself is red for them; marts and published tables would be green with trips of several sources."""
+    with pytest.raises(MonthMissingError, match=r"made 2018-03 before .*Materialize generate_events"):
+        require_months(connection, ["2018-03", "2019-01"])
+    connection.execute("alter table lake.silver.month_counts drop source_version")
+    with pytest.raises(MonthMissingError, match=r"made 2019-01 before months had versions"):
+        require_months(connection, ["2019-01"])
 
 
 def test_lake_without_the_table_of_months_has_none(connection: duckdb.DuckDBPyConnection) -> None:

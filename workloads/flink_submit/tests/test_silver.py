@@ -1,8 +1,9 @@
+import re
 from collections.abc import Callable
 
 import pyarrow as pa
 import pytest
-from conftest import BRONZE_SCHEMA, bronze_rows
+from conftest import BRONZE_SCHEMA, SQL_DIRECTORY, bronze_rows
 from fake_flink import FakeFlink
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.schema import Schema
@@ -74,7 +75,7 @@ class Silver:
     def clean(self) -> TableReport:
         """Run the step."""
         return clean(
-            self.version, topic_name="taxi.raw_trips", lake=self._lake, runner=self._runner, report=self._report
+            lambda: self.version, topic_name="taxi.raw_trips", lake=self._lake, runner=self._runner, report=self._report
         )
 
     def job(
@@ -256,12 +257,28 @@ def test_fails_when_the_counts_are_of_another_version(silver: Silver, flink: Fak
         silver.clean()
 
 
+@pytest.mark.filterwarnings("ignore:Delete operation did not match any records")
+def test_fails_when_another_version_became_the_current_one_meanwhile(silver: Silver, flink: FakeFlink) -> None:
+    """Its own step may have written the month before this one, which would then be green over the older version."""
+    silver.receive(2)
+    job = silver.job(cleaned=2, rejected=0, repeats=0)
+
+    def write(job_id: str) -> None:
+        """Write the older version's rows while the newer one becomes the current one."""
+        job(job_id)
+        silver.version = Silver._version(SYNTHETIC, 2, 10)  # noqa: SLF001  the same maker
+
+    flink.do = write
+    with pytest.raises(LakeError, match=r"seed-42-.* became the current version of 2019-01\. Materialize bronze"):
+        silver.clean()
+
+
 def test_refuses_a_version_that_was_sent_to_another_topic(
     silver: Silver, lake: Lake, runner: JobRunner, report: StepReport
 ) -> None:
     """Bronze never gets it, and would only be said to be late."""
     with pytest.raises(LakeError, match=r"was sent to topic taxi\.raw_trips, but bronze reads taxi\.other"):
-        clean(silver.version, topic_name="taxi.other", lake=lake, runner=runner, report=report)
+        clean(lambda: silver.version, topic_name="taxi.other", lake=lake, runner=runner, report=report)
 
 
 @pytest.mark.filterwarnings("ignore:Delete operation did not match any records")
@@ -283,3 +300,9 @@ def test_fails_when_the_job_left_the_counts_of_an_older_one(silver: Silver, flin
     flink.do = lambda _job_id: None
     with pytest.raises(LakeError, match=r"silver\.month_counts should have one row of 2019-01"):
         silver.clean()
+
+
+def test_texts_of_vendors_and_payments_are_compared_without_blanks_around_them() -> None:
+    """The TLC cut ``No Charge`` to three characters, ``No`` and a blank; the auditor leaves the blank out."""
+    compared = re.findall(r"UPPER\(\S+", (SQL_DIRECTORY / "silver_clean.sql").read_text(encoding="utf-8"))
+    assert {text.rstrip(")") for text in compared} == {"UPPER(TRIM(vendor_name", "UPPER(TRIM(payment_name"}

@@ -77,7 +77,7 @@ class SourceMissingError(LakeError):
 
 
 class MonthMissingError(LakeError):
-    """Silver was never materialized for a month of the step."""
+    """Silver was never materialized for a month of the step, or before months had versions."""
 
 
 class ObjectStoreError(LakeError):

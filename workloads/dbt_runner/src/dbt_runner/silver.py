@@ -55,31 +55,42 @@ def open_silver(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def require_months(connection: duckdb.DuckDBPyConnection, months: Sequence[str]) -> None:
-    """Raise if silver was never materialized for some of the months: their marts would be empty, and green.
+    """Raise if silver has no version of some of the months: their marts would be empty or of mixed sources, and green.
 
     Args:
         connection: A connection with the lake attached as ``lake``.
         months: The months, such as ``2019-01``; none if the step has no month.
 
     Raises:
-        MonthMissingError: Silver lacks some of the months; the message names them.
+        MonthMissingError: Silver lacks some of the months, or made them before there were versions; the message names
+            them.
         CatalogError: The table of silver's months cannot be read.
     """
     if not months:
         return
     listed = ", ".join(f"'{month}'" for month in months)
     try:
-        rows = connection.execute(f"select trip_month from {MONTHS} where trip_month in ({listed})").fetchall()  # noqa: S608  months are matched against a pattern
+        # All columns: a table that no later silver step has migrated lacks the last ones.
+        rows = connection.sql(f"select * from {MONTHS} where trip_month in ({listed})")  # noqa: S608  months are matched against a pattern
+        versions = [dict(zip(rows.columns, row, strict=True)) for row in rows.fetchall()]
     except duckdb.CatalogException:
-        rows = []
+        versions = []
     except duckdb.OutOfMemoryException:
         raise
     except duckdb.Error as error:
         advice = what_helps(str(error), "Check that the catalog and the object store work, then materialize again.")
         raise CatalogError(f"DuckDB cannot read {MONTHS}, silver's months: {error}. {advice}") from error
-    missing = [month for month in months if (month,) not in rows]
+    found = {row["trip_month"]: row.get("source_version") for row in versions}
+    missing = [month for month in months if month not in found]
     if missing:
         raise MonthMissingError(
             f"Silver has no month {', '.join(missing)}; expected a row for each in {MONTHS}. Materialize "
             f"silver/cleaned_trips of {'it' if len(missing) == 1 else 'them'} first, then the marts."
+        )
+    unnamed = [month for month in months if found[month] is None]
+    if unnamed:
+        raise MonthMissingError(
+            f"Silver made {', '.join(unnamed)} before months had versions: trips of a file and synthetic ones may be "
+            f"mixed there. Expected a source_version in {MONTHS}. Materialize generate_events, bronze/raw_trips and "
+            "silver/cleaned_trips of the same months first, then the marts."
         )

@@ -15,7 +15,7 @@ from flink_submit.errors import FlinkSubmitError, SettingsError, StepCancelledEr
 from flink_submit.expiry import expire
 from flink_submit.job_runner import open_job_runner
 from flink_submit.lake import Lake
-from flink_submit.month_versions import read_current_version
+from flink_submit.month_versions import MonthVersion, read_current_version
 from flink_submit.preflight import check_services
 from flink_submit.report import StepReport
 from flink_submit.settings import (
@@ -87,10 +87,15 @@ def _run_silver(context: PipesContext, month: str) -> None:
     report = StepReport(context, settings.flink_ui_url)
     check_services(settings)
     versions = Topic(settings.kafka_bootstrap_servers, extras.versions_topic)
-    version = read_current_version(versions, month, report.waiting_for_transactions)
+
+    def read_version() -> MonthVersion:
+        return read_current_version(versions, month, report.waiting_for_transactions)
+
+    read_version()  # raises if the month has none, before anything waits for Flink
     with open_job_runner(settings, report) as runner:
         lake = Lake.connect(settings)
-        report.materialize(silver.clean(version, topic_name=extras.topic, lake=lake, runner=runner, report=report))
+        result = silver.clean(read_version, topic_name=extras.topic, lake=lake, runner=runner, report=report)
+        report.materialize(result)
 
 
 def _run_expire(context: PipesContext) -> None:

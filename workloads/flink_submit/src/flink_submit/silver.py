@@ -1,5 +1,6 @@
 """The step ``silver``: make one whole month of silver from bronze."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyiceberg.table import Table
@@ -40,11 +41,13 @@ class MonthCounts:
     source_name: str
 
 
-def clean(version: MonthVersion, *, topic_name: str, lake: Lake, runner: JobRunner, report: StepReport) -> TableReport:
+def clean(
+    read_version: Callable[[], MonthVersion], *, topic_name: str, lake: Lake, runner: JobRunner, report: StepReport
+) -> TableReport:
     """Run the step.
 
     Args:
-        version: The current version of the month to make.
+        read_version: Returns the current version of the month to make.
         topic_name: The topic that bronze ingests.
         lake: The Iceberg tables.
         runner: Runs the job in a session on Flink.
@@ -56,6 +59,7 @@ def clean(version: MonthVersion, *, topic_name: str, lake: Lake, runner: JobRunn
     Raises:
         FlinkSubmitError: The step failed; the message says what to do.
     """
+    version = read_version()
     if version.topic != topic_name:
         raise LakeError(
             f"The current version of {version.month}, {version.source_version}, was sent to topic {version.topic}, but "
@@ -91,6 +95,7 @@ def clean(version: MonthVersion, *, topic_name: str, lake: Lake, runner: JobRunn
     counts = _read_counts(lake, month, bronze, version)
     cleaned = _check_table(lake, CLEANED_TABLE, month, job, counts.cleaned_rows)
     _check_table(lake, REJECTED_TABLE, month, job, counts.rejected_rows)
+    _check_still_current(version, read_version())
     return _make_report(cleaned, bronze, counts, job)
 
 
@@ -144,6 +149,20 @@ def _check_table(lake: Lake, name: str, month: str, job: FinishedJob, expected_r
     raise LakeError(
         f"{name} should hold {expected_rows} rows of {month}, but Flink job {job.job_id} added {added_rows} and the "
         f"table holds {held_rows}. Another job wrote the month in the meantime: materialize this partition again."
+    )
+
+
+def _check_still_current(made: MonthVersion, current: MonthVersion) -> None:
+    """Raise if another version became the current one in the meantime: its own step may have written before this one.
+
+    A version that becomes the current one after this has its step after this one's commit.
+    """
+    if current.source_version == made.source_version:
+        return
+    raise LakeError(
+        f"While silver was made of {made.source_version} ({made.source_name}), {current.source_version} "
+        f"({current.source_name}) became the current version of {made.month}. Materialize bronze/raw_trips of "
+        f"{made.month}, then this partition again."
     )
 
 
