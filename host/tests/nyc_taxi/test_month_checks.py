@@ -26,8 +26,9 @@ def silver(
         (89, 11, 0, False, WARN),
         (50, 50, 0, False, WARN),
         (49, 51, 0, False, ERROR),
-        # Repeats are rows of the version too: 50 rejected of 101 are less than half.
-        (1, 50, 50, False, WARN),
+        # Sending the month again adds repeats, and changes no share.
+        (89, 11, 100, False, WARN),
+        (49, 51, 100, False, ERROR),
         (0, 0, 0, False, ERROR),
         (0, 1, 99, False, ERROR),
     ],
