@@ -157,7 +157,8 @@ class SqlFiles:
         snapshot = self._bronze_metadata()["current-snapshot-id"]
         version = {name: str(_value(sent, name)) for name in ("source", "source_version", "source_name")}
         values = {"month": self._month, "bronze_snapshot_id": str(snapshot), **version}
-        job = {"job_name": f"old way: silver {self._month}", "job_id": job_id}
+        # Nothing sends the month again, or another version of it.
+        job = {"job_name": f"old way: silver {self._month}", "job_id": job_id, "superseded_rows": "0"}
         return self._session + _render("silver_clean.sql", values) + _render("silver_write.sql", {**values, **job})
 
     def job_state(self, job_id: str) -> str:

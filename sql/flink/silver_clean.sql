@@ -1,11 +1,11 @@
 -- Grain: classified_trips one row for each bronze row of the month's current version, with its fate: cleaned,
---     rejected, repeated event or repeated trip; month_fates one row for each bronze row of the month, the superseded
---     ones included.
+--     rejected, repeated event or repeated trip; month_fates the same rows, with what is counted of them.
 -- Rerun: temporary views of the session; the same rows of bronze and the same version have the same fates. Of a
 --     repeated event the earliest arrival is kept, so that sending a version again changes nothing; of a natural key
 --     the row ingested last is kept.
 --
--- A row of another version, or of none, is superseded: it is left out before the windows, and only counted.
+-- A row of another version, or of none, is superseded and not read; the step counts these rows. Bronze must be read in
+-- one place only: of two, Flink makes one reader that filters neither by month nor by version, and reads all of bronze.
 --
 -- trip_id is the MD5, in lower-case hexadecimal, of seven texts joined by '|':
 --     vendor | pickup | dropoff | pickup location | dropoff location | fare | total
@@ -284,15 +284,4 @@ SELECT
         OR ABS(`Airport_fee` * 100 - FLOOR(`Airport_fee` * 100 + 0.5E0)) > 1E-6
         OR ABS(cbd_congestion_fee * 100 - FLOOR(cbd_congestion_fee * 100 + 0.5E0)) > 1E-6
     ) AS is_rounded
-FROM classified_trips
-UNION ALL
-SELECT
-    'superseded' AS fate,
-    CAST(NULL AS INT) AS kafka_partition,
-    CAST(NULL AS BIGINT) AS kafka_offset,
-    FALSE AS is_without_vendor,
-    FALSE AS is_rounded
-FROM lake.bronze.raw_trips /*+ OPTIONS('snapshot-id' = '${bronze_snapshot_id}') */
-WHERE
-    trip_month = '${month}'
-    AND source_version IS DISTINCT FROM '${source_version}';
+FROM classified_trips;

@@ -89,7 +89,7 @@ INSERT OVERWRITE lake.silver.month_counts
 SELECT
     '${month}' AS trip_month,
     CAST('${bronze_snapshot_id}' AS BIGINT) AS bronze_snapshot_id,
-    COUNT(*) AS bronze_rows,
+    COUNT(*) + CAST('${superseded_rows}' AS BIGINT) AS bronze_rows,
     COUNT(*) FILTER (WHERE fate = 'repeated event') AS repeated_events,
     COUNT(*) FILTER (WHERE fate = 'rejected') AS rejected_rows,
     COUNT(*) FILTER (WHERE fate = 'repeated trip') AS repeated_trips,
@@ -98,7 +98,7 @@ SELECT
     COALESCE(
         SUM(MOD(kafka_offset * 7919 + kafka_partition * 104729, 1000003)) FILTER (WHERE fate = 'cleaned'), 0
     ) AS cleaned_checksum,
-    COUNT(*) FILTER (WHERE fate = 'superseded') AS superseded_rows,
+    CAST('${superseded_rows}' AS BIGINT) AS superseded_rows,
     COUNT(*) FILTER (WHERE fate = 'cleaned' AND is_rounded) AS rounded_rows,
     COUNT(*) FILTER (WHERE fate = 'cleaned' AND is_without_vendor) AS rows_without_vendor,
     '${source}' AS `source`,

@@ -211,6 +211,18 @@ def test_rows_of_other_versions_are_superseded(silver: Silver, flink: FakeFlink)
     }
     written = next(text for text in flink.statements if text.startswith("EXECUTE"))
     assert all(f"'{text}' AS" in written for text in SYNTHETIC)
+    assert "CAST('4' AS BIGINT) AS superseded_rows" in written
+
+
+@pytest.mark.filterwarnings("ignore:Delete operation did not match any records")
+def test_bronze_is_read_in_one_place_only(silver: Silver, flink: FakeFlink) -> None:
+    """Of two readers Flink makes one that reads the whole table: cost and slots would grow with all other months."""
+    silver.receive(2)
+    flink.do = silver.job(cleaned=2, rejected=0, repeats=0)
+    silver.clean()
+    assert (
+        sum(text.count("lake.bronze.raw_trips") for text in flink.statements if "INSERT" in text or "VIEW" in text) == 1
+    )
 
 
 @pytest.mark.filterwarnings("ignore:Delete operation did not match any records")

@@ -85,6 +85,7 @@ def clean(
             "silver_write.sql",
             {
                 **values,
+                "superseded_rows": str(bronze.rows - bronze.version_rows),
                 "source": version.source,
                 "source_name": version.source_name,
                 "job_name": name,
