@@ -221,6 +221,24 @@ def _event_of_another_version(found: Found) -> None:
     found.sent[-1] = replace(found.sent[-1], source_version=found.sent[0].source_version)
 
 
+def _content_of_another_file(found: Found) -> None:
+    """Let everything name it, so that only the file itself tells."""
+    content = f"sha256-{'0' * 16}.0123abcd"
+    before = _record(found)["source_version"]
+    found.sent[:] = [
+        replace(one, source_version=content) if one.source_version == before else one for one in found.sent
+    ]
+    found.bronze[:] = map(_bronze_row, found.sent)
+    for names in (_record(found), *found.receipts.values()):
+        names["source_version"] = content
+
+
+def _move_offset(found: Found, end: int, by: int) -> None:
+    """Let the receipt have the same."""
+    for names in (_record(found), found.receipts["generate_events"]):
+        names["offsets"]["0"][end] += by
+
+
 def _half_a_version(found: Found) -> None:
     """Remove an event of the first sending everywhere."""
     gone = found.sent.pop(OLD + 2)
@@ -244,9 +262,13 @@ FAULTS: dict[str, Callable[[Found], Any]] = {
     "another number of events": lambda found: _record(found).update(events=151),
     "another topic": lambda found: _record(found).update(topic_id="another"),
     "another schema": lambda found: _record(found).update(schema_id=8),
-    "offsets begin earlier": lambda found: _record(found)["offsets"]["0"].__setitem__(0, 0),
-    "offsets end too early": lambda found: _record(found)["offsets"]["0"].__setitem__(1, 2),
-    "offsets beyond the events": lambda found: _record(found)["offsets"]["0"].__setitem__(1, 10_000),
+    "content of another file": _content_of_another_file,
+    "not completed": lambda found: _record(found).update(completed_at=""),
+    "offsets begin earlier": lambda found: _move_offset(found, 0, -1),
+    "offsets begin with the sending before": lambda found: _move_offset(found, 0, -2),
+    "offsets begin too late": lambda found: _move_offset(found, 0, 1),
+    "offsets end too early": lambda found: _move_offset(found, 1, -1),
+    "offsets end too late": lambda found: _move_offset(found, 1, 1),
     "another event": _another_event,
     "another value": _event_with_another_value,
     "another version's event": _event_of_another_version,
@@ -254,6 +276,7 @@ FAULTS: dict[str, Callable[[Found], Any]] = {
     "bronze lacks a record": lambda found: found.ingested.popitem(),
     "bronze has all twice": _all_in_bronze_twice,
     "bronze row of another version": lambda found: found.bronze[-1].update(source_version=None),
+    "bronze row of another event": lambda found: found.bronze[-1].update(event_id="another"),
     "bronze lacks a row": lambda found: found.bronze.pop(),
     "silver lacks a trip": lambda found: found.silver.pop(),
     "silver has a trip twice": lambda found: found.silver.append(found.silver[0]),
@@ -297,5 +320,13 @@ def test_a_version_without_valid_trips_judges_nothing(case: Case) -> None:
     case.found.silver.clear()
     case.found.marts.clear()
     case.found.receipts["silver/cleaned_trips"].update(rows_written=0, duplicates=150 + VALID)
+    with pytest.raises(AssertionError):
+        case.judge()
+
+
+def test_a_version_without_rejected_trips_judges_nothing(case: Case) -> None:
+    case.contents = Contents(case.contents.events, case.contents.trips, frozenset())
+    case.found.rejected.clear()
+    case.found.receipts["silver/cleaned_trips"].update(rows_rejected=0, duplicates=150 + REJECTED)
     with pytest.raises(AssertionError):
         case.judge()
