@@ -221,9 +221,9 @@ def _event_of_another_version(found: Found) -> None:
     found.sent[-1] = replace(found.sent[-1], source_version=found.sent[0].source_version)
 
 
-def _content_of_another_file(found: Found) -> None:
-    """Let everything name it, so that only the file itself tells."""
-    content = f"sha256-{'0' * 16}.0123abcd"
+def _content_of_another_version(found: Found) -> None:
+    """Let everything name the large version, which has as many events: only the file itself tells."""
+    content = "seed-42-events-300.0123abcd"
     before = _record(found)["source_version"]
     found.sent[:] = [
         replace(one, source_version=content) if one.source_version == before else one for one in found.sent
@@ -262,7 +262,7 @@ FAULTS: dict[str, Callable[[Found], Any]] = {
     "another number of events": lambda found: _record(found).update(events=151),
     "another topic": lambda found: _record(found).update(topic_id="another"),
     "another schema": lambda found: _record(found).update(schema_id=8),
-    "content of another file": _content_of_another_file,
+    "content of another version": _content_of_another_version,
     "not completed": lambda found: _record(found).update(completed_at=""),
     "offsets begin earlier": lambda found: _move_offset(found, 0, -1),
     "offsets begin with the sending before": lambda found: _move_offset(found, 0, -2),
