@@ -222,7 +222,7 @@ def _event_of_another_version(found: Found) -> None:
 
 
 def _content_of_another_version(found: Found) -> None:
-    """Let everything name the large version, which has as many events: only the file itself tells."""
+    """Let everything name the large version, of as many events as both sendings have: only the file tells."""
     content = "seed-42-events-300.0123abcd"
     before = _record(found)["source_version"]
     found.sent[:] = [
