@@ -1,5 +1,6 @@
-"""Anything is killed at a random moment of a month's run; after another run each record is where it belongs, once.
+"""Anything is killed at a random moment of a month's run; after another run the month is what was sent last, exactly.
 
+Each round sends another version of the same month: a file, its correction, or synthetic trips of two sizes.
 ``CHAOS_ROUNDS`` sets the number of rounds (``make soak``: twenty), ``CHAOS_SEED`` the victims and moments. Each round
 is recorded in a line of ``.drayage/chaos.jsonl``.
 """
@@ -10,15 +11,17 @@ import json
 import os
 import random
 import time
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass, replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import docker.errors
 import httpx
 import pytest
+from month_judge import Row, contents_of, judge, look
+from month_versions import LARGE, SMALL, Contents, Version, all_versions, file_contents, versions_in_turn
 from stack import REPOSITORY, Launch, Stack, wait_until
 
 pytestmark = pytest.mark.stack
@@ -28,8 +31,7 @@ SEED = int(os.environ.get("CHAOS_SEED", "20260101"))
 JOURNAL = REPOSITORY / ".drayage" / "chaos.jsonl"
 
 MONTH = "2016-06"
-EVENTS = 300
-STEPS = "kafka_topics,generate_events,bronze/raw_trips,silver/cleaned_trips"
+STEPS = "kafka_topics,generate_events,bronze/raw_trips,silver/cleaned_trips,dbt_build,publish_marts"
 # A step's container is killed within this many seconds of its start; with so few events, it hardly runs longer.
 STEP_LIFE_S = 2.5
 # If the step or the run is over before that moment, the round is tried again at half the time.
@@ -39,7 +41,8 @@ MOST_RUNS = 2
 
 RUN_WORKER = "run-worker"
 RUN_WORKER_LABEL = "drayage/role=run-worker"
-STEP_VICTIMS = {"generator": "data-generator", "flink_submit": "flink-submit"}
+STEP_VICTIMS = {"generator": "-data-generator-", "flink_submit": "-flink-submit-", "dbt_runner": "-dbt-"}
+"""Part of the names of the steps' containers."""
 SERVICE_VICTIMS = (
     "flink-taskmanager",
     "flink-jobmanager",
@@ -55,67 +58,85 @@ VICTIMS = (*STEP_VICTIMS, *SERVICE_VICTIMS, RUN_WORKER)
 
 @dataclass(frozen=True)
 class Plan:
-    """One round: the victim, and the moment as a share of its life or of an undisturbed run's time."""
+    """One round: the version, the one before it, the victim, and its moment.
+
+    Args:
+        number: From 0 on.
+        version: The version that is sent.
+        before: The version that it replaces.
+        victim: What is killed.
+        share: The moment as a share of the victim's life or of an undisturbed run's time.
+    """
 
     number: int
+    version: str
+    before: str
     victim: str
     share: float
+
+    def __str__(self) -> str:
+        """Return what identifies the round's test."""
+        return f"{self.number}-{self.version}-after-{self.before}-{self.victim}-{self.share:.2f}"
 
 
 def _plans() -> Iterator[Plan]:
     """Draw the rounds: each victim once, in random order, before any is killed again."""
     draw = random.Random(SEED)  # noqa: S311 - moments, no secrets
     order: list[str] = []
-    for number in range(ROUNDS):
+    for number, (version, before) in enumerate(versions_in_turn(ROUNDS)):
         order = order or draw.sample(VICTIMS, len(VICTIMS))
-        yield Plan(number, order.pop(), draw.random())
+        yield Plan(number, version, before, order.pop(), draw.random())
 
 
-@dataclass(frozen=True)
-class Undisturbed:
-    """The month as an undisturbed run leaves it."""
+@dataclass
+class Month:
+    """What is known of the month before anything is killed.
 
-    seconds: float
-    silver: list[dict[str, Any]]
-    rejected: list[dict[str, Any]]
+    Args:
+        versions: Its versions by name.
+        contents: What each of them holds.
+        seconds: The time of an undisturbed run.
+        rows: Silver and the rejected rows of each version as they were found first.
+    """
+
+    versions: dict[str, Version]
+    contents: dict[str, Contents]
+    seconds: float = 0.0
+    rows: dict[str, tuple[list[Row], list[Row]]] = field(default_factory=dict)
 
 
 @pytest.fixture(scope="module")
-def undisturbed(stack: Stack) -> Undisturbed:
-    """Run the month once to see what it holds, and again to see how long it takes when everything is warm."""
-    for _ in range(2):
+def month(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Month:
+    """Run the synthetic versions undisturbed to see what they hold; the second run is the one that is timed."""
+    versions = all_versions(MONTH, tmp_path_factory.mktemp("versions"))
+    files = {name: version.file for name, version in versions.items() if version.file is not None}
+    month = Month(versions, {name: file_contents(MONTH, file) for name, file in files.items()})
+    for name in (LARGE, SMALL):
         started = time.monotonic()
-        launch = _run(stack)
+        launch = _run(stack, versions[name])
         assert launch.exit_code == 0, launch.output
-        seconds = time.monotonic() - started
-    silver, rejected = (stack.table_rows(f"silver.{name}", MONTH) for name in ("cleaned_trips", "rejected_trips"))
-    assert silver
-    assert rejected
-    return Undisturbed(seconds, silver, rejected)
+        month.seconds = time.monotonic() - started
+        month.contents[name] = contents_of(look(stack, MONTH), MONTH)
+        _judge(stack, month, versions[name])
+    return month
 
 
-@pytest.mark.parametrize("plan", _plans(), ids=lambda plan: f"{plan.number}-{plan.victim}-{plan.share:.2f}")
-def test_nothing_is_lost_or_doubled_whatever_is_killed(stack: Stack, undisturbed: Undisturbed, plan: Plan) -> None:
-    """A separate reader checks topic and tables after the disturbed run and one more run."""
+@pytest.mark.parametrize("plan", _plans(), ids=str)
+def test_a_month_is_what_was_sent_last_whatever_is_killed(stack: Stack, month: Month, plan: Plan) -> None:
+    """A separate reader checks topics, tables and receipts after the disturbed run and one more run."""
     started = time.monotonic()
-    for attempt in range(MOST_ATTEMPTS):
-        with ThreadPoolExecutor(1) as threads:
-            run = threads.submit(_run, stack)
-            earlier = replace(plan, share=plan.share / 2**attempt)
-            killed_after_s = _kill(stack, earlier, undisturbed.seconds, run)
-            _start_what_is_down(stack)
-            disturbed = run.result()
-        if killed_after_s is not None:
-            break
-    assert killed_after_s is not None, f"{plan.victim} was never there to be killed: {disturbed.output}"
-    _settle(stack)
-    stumbles = []
-    for _ in range(MOST_RUNS):
-        launch = _run(stack)
-        if launch.exit_code == 0:
-            break
-        stumbles.append(launch.output)
+    version = month.versions[plan.version]
+    with _landed(stack, version):
+        killed_after_s, disturbed = _disturb(stack, month, plan)
+        assert killed_after_s is not None, f"{plan.victim} was never there to be killed: {disturbed.output}"
         _settle(stack)
+        stumbles = []
+        for _ in range(MOST_RUNS):
+            launch = _run(stack, version)
+            if launch.exit_code == 0:
+                break
+            stumbles.append(launch.output)
+            _settle(stack)
     story = {
         "seed": SEED,
         **asdict(plan),
@@ -128,11 +149,29 @@ def test_nothing_is_lost_or_doubled_whatever_is_killed(stack: Stack, undisturbed
     with JOURNAL.open("a") as journal:
         journal.write(json.dumps(story) + "\n")
     assert launch.exit_code == 0, f"{story}\n{disturbed.output}\n{launch.output}"
-    _judge(stack, undisturbed)
+    _judge(stack, month, version)
 
 
-def _run(stack: Stack) -> Launch:
-    return stack.launch(MONTH, "--events", str(EVENTS), "--select", STEPS)
+def _landed(stack: Stack, version: Version) -> AbstractContextManager[None]:
+    return nullcontext() if version.file is None else stack.landed(version.file)
+
+
+def _run(stack: Stack, version: Version) -> Launch:
+    return stack.launch(MONTH, *version.arguments, "--select", STEPS)
+
+
+def _disturb(stack: Stack, month: Month, plan: Plan) -> tuple[float | None, Launch]:
+    """Run the version and kill the victim; return when it was killed, None if it never was, and how the run ended."""
+    for attempt in range(MOST_ATTEMPTS):
+        with ThreadPoolExecutor(1) as threads:
+            run = threads.submit(_run, stack, month.versions[plan.version])
+            earlier = replace(plan, share=plan.share / 2**attempt)
+            killed_after_s = _kill(stack, earlier, month.seconds, run)
+            _start_what_is_down(stack)
+            disturbed = run.result()
+        if killed_after_s is not None:
+            break
+    return killed_after_s, disturbed
 
 
 def _kill(stack: Stack, plan: Plan, run_s: float, run: Future[Launch]) -> float | None:
@@ -213,16 +252,9 @@ def _settle(stack: Stack) -> None:
     wait_until(is_quiet, what="no run under way", timeout_s=180)
 
 
-def _judge(stack: Stack, undisturbed: Undisturbed) -> None:
-    topic = Counter(stack.committed_offsets())
-    bronze = Counter(stack.ingested_offsets())
-    assert set(bronze.values()) == {1}, "a record is in bronze twice"
-    assert bronze == topic
-    assert stack.committed_events(MONTH) % EVENTS == 0, "half a month is visible"
-    assert stack.table_rows("silver.cleaned_trips", MONTH) == undisturbed.silver
-    assert stack.table_rows("silver.rejected_trips", MONTH) == undisturbed.rejected
-    silver = stack.materialization("silver/cleaned_trips", MONTH)
-    arrivals = len(stack.table_rows("bronze.raw_trips", MONTH))
-    fates = ("rows_written", "rows_rejected", "duplicates", "rows_superseded")
-    assert arrivals == silver["rows_read"] == sum(silver[fate] for fate in fates)
+def _judge(stack: Stack, month: Month, version: Version) -> None:
+    found = look(stack, MONTH)
+    judge(found, MONTH, version, month.contents[version.name], known=month.versions.values())
+    # Sent again, a version has the very rows that it had at first.
+    assert month.rows.setdefault(version.name, (found.silver, found.rejected)) == (found.silver, found.rejected)
     stack.assert_nothing_is_left()
