@@ -154,8 +154,9 @@ def denotes(text: str, us: int) -> bool:
     if text.endswith("since 1970-01-01"):
         count, unit = text.split()[:2]
         return int(count) * {"s": 10**6, "ms": 1000, "us": 1}[unit] == us
-    expected = time_text(us)
-    return text == expected or (expected.startswith(text) and not expected[len(text) :].strip("0."))
+    # The fraction has as many digits as the unit that was read.
+    shorter, longer = sorted((text, time_text(us)), key=len)
+    return longer.startswith(shorter) and not longer[len(shorter) :].strip("0.")
 
 
 def check(path: Path, written: dict[str, tuple[Kind, list[Any]]]) -> None:
