@@ -72,6 +72,7 @@ def test_a_step_takes_the_container_that_stands_by(
     warm = run_both(instance, client)
     assert warm.success, warm.failure
     assert "s ahead" in warm.logged
+    assert warm.materializations[1]["start_s"] > 0, "it gets its context after the step began"
     assert deployment.starts() == 4, "one for each step of two runs"
     assert deployment.left_behind() == []
     attempt = deployment.exchange_root / warm.run_id / "second" / "0"

@@ -5,7 +5,7 @@ import functools
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from drayage.engine import Engine, Mailbox
 from drayage.errors import ExchangeError
@@ -49,6 +49,7 @@ class Start:
         adopted: The container that an interrupted run left, if it is adopted.
         lock: The lock on the attempt, which this process holds while it follows the container.
         standby: The container that was started ahead, if it is used.
+        chosen_at: Time of the choice on the monotonic clock, in seconds: before the context that a standby waits for.
     """
 
     request: StepRequest
@@ -59,6 +60,7 @@ class Start:
     lock: OwnerLock
     adopted: Adopted | None = None
     standby: Standby | None = None
+    chosen_at: float = field(default_factory=time.monotonic)
 
     @contextlib.contextmanager
     def creating(self, launcher: Launcher) -> Iterator[Future[Created] | None]:
@@ -107,8 +109,7 @@ class Start:
             return launcher.adopt(self.adopted, logs)
         log = self.request.context.log
         if self.standby:
-            begun_at = time.monotonic()
-            launched = launcher.activate(self.standby.state, self.standby.output, logs, begun_at=begun_at)
+            launched = launcher.activate(self.standby.state, self.standby.output, logs, begun_at=self.chosen_at)
             state, ahead_s = launched.state, launched.started_at - self.standby.started_at
             log.info("container %s (%s) was started %.1f s ahead", state.short_id, state.name, ahead_s)
             return launched
