@@ -53,7 +53,6 @@ class FolderMailbox:
         # A second name for the pipe: writing the context puts a regular file under the first one.
         self._pipe = folder.parent / "context.pipe"
         self._receives = receives
-        self._is_reserved = False
         self._collected = Event()
         try:
             if waits:
@@ -85,14 +84,13 @@ class FolderMailbox:
             self._context.touch(mode=0o644)
         except OSError as error:
             raise self._unwritten(error) from error
-        self._is_reserved = True
 
     def put_context(self, context: bytes) -> None:
         """Write the context, readable to every user id, and send it to a reader that waits on the pipe."""
         try:
-            if self._is_reserved or self._context.is_fifo() or not self._context.exists():
+            # An empty file only keeps the place.
+            if not self._context.is_file() or not self._context.stat().st_size:
                 write_whole(self._context, context, mode=0o644)
-                self._is_reserved = False
             if self._pipe.exists():
                 with open_regular(self._context) as file:
                     waited_for = file.read()

@@ -83,7 +83,7 @@ def test_a_place_for_the_context_is_mounted_before_the_context_is_known(
 ) -> None:
     mailbox.reserve_context()
     assert mounts(mailbox) == {WORKLOAD_CONTEXT: True, WORKLOAD_MESSAGES: False}
-    mailbox.put_context(CONTEXT)
+    opened().put_context(CONTEXT)
     opened().put_context(b"another")
     mailbox.put_context(b"another")
     assert (folder / "context.json").read_bytes() == CONTEXT, "what was put in stays"
