@@ -75,7 +75,12 @@ class Silver:
     def clean(self) -> TableReport:
         """Run the step."""
         return clean(
-            lambda: self.version, topic_name="taxi.raw_trips", lake=self._lake, runner=self._runner, report=self._report
+            self.version,
+            lambda: self.version,
+            topic_name="taxi.raw_trips",
+            lake=self._lake,
+            runner=self._runner,
+            report=self._report,
         )
 
     def job(
@@ -290,7 +295,7 @@ def test_refuses_a_version_that_was_sent_to_another_topic(
 ) -> None:
     """Bronze never gets it, and would only be said to be late."""
     with pytest.raises(LakeError, match=r"was sent to topic taxi\.raw_trips, but bronze reads taxi\.other"):
-        clean(lambda: silver.version, topic_name="taxi.other", lake=lake, runner=runner, report=report)
+        clean(silver.version, lambda: silver.version, topic_name="taxi.other", lake=lake, runner=runner, report=report)
 
 
 @pytest.mark.filterwarnings("ignore:Delete operation did not match any records")

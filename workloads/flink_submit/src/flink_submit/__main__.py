@@ -91,10 +91,10 @@ def _run_silver(context: PipesContext, month: str) -> None:
     def read_version() -> MonthVersion:
         return read_current_version(versions, month, report.waiting_for_transactions)
 
-    read_version()  # raises if the month has none, before anything waits for Flink
+    version = read_version()  # raises if the month has none, before anything waits for Flink
     with open_job_runner(settings, report) as runner:
         lake = Lake.connect(settings)
-        result = silver.clean(read_version, topic_name=extras.topic, lake=lake, runner=runner, report=report)
+        result = silver.clean(version, read_version, topic_name=extras.topic, lake=lake, runner=runner, report=report)
         report.materialize(result)
 
 

@@ -42,12 +42,19 @@ class MonthCounts:
 
 
 def clean(
-    read_version: Callable[[], MonthVersion], *, topic_name: str, lake: Lake, runner: JobRunner, report: StepReport
+    version: MonthVersion,
+    read_version: Callable[[], MonthVersion],
+    *,
+    topic_name: str,
+    lake: Lake,
+    runner: JobRunner,
+    report: StepReport,
 ) -> TableReport:
     """Run the step.
 
     Args:
-        read_version: Returns the current version of the month to make.
+        version: The current version of the month to make.
+        read_version: Reads it again, after silver was written.
         topic_name: The topic that bronze ingests.
         lake: The Iceberg tables.
         runner: Runs the job in a session on Flink.
@@ -59,7 +66,6 @@ def clean(
     Raises:
         FlinkSubmitError: The step failed; the message says what to do.
     """
-    version = read_version()
     if version.topic != topic_name:
         raise LakeError(
             f"The current version of {version.month}, {version.source_version}, was sent to topic {version.topic}, but "
