@@ -74,16 +74,7 @@ class Stack:
 
     def land(self, folder: Path) -> Launch:
         """Land a folder's monthly files as `make land` does."""
-        command = [sys.executable, "-m", "nyc_taxi.landing", "--environment-file", str(self.environment_file)]
-        done = subprocess.run(  # noqa: S603 - our own command line
-            [*command, "--", str(folder)],
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-            env={**os.environ, "COLUMNS": "200"},
-        )
-        return Launch(done.returncode, done.stdout + done.stderr)
+        return _run("nyc_taxi.landing", "--environment-file", str(self.environment_file), "--", str(folder))
 
     @contextmanager
     def landed(self, *files: Path) -> Iterator[None]:
@@ -137,16 +128,7 @@ class Stack:
 
     def launch(self, month: str, *arguments: str) -> Launch:
         """Run a month through the webserver as `make run` does and wait for its end."""
-        command = [sys.executable, "-m", "nyc_taxi.launch", "--url", self.url("DAGSTER_PORT"), "--month", month]
-        done = subprocess.run(  # noqa: S603 - our own command line
-            [*command, *arguments],
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-            env={**os.environ, "COLUMNS": "200"},
-        )
-        return Launch(done.returncode, done.stdout + done.stderr)
+        return _run("nyc_taxi.launch", "--url", self.url("DAGSTER_PORT"), "--month", month, *arguments)
 
     def query(self, query: str, **variables: Any) -> dict[str, Any]:
         """Ask the webserver's GraphQL, raising on any error in the answer."""
@@ -357,6 +339,18 @@ class Stack:
             remove=True,
         )
         return json.loads(printed)
+
+
+def _run(module: str, *arguments: str) -> Launch:
+    done = subprocess.run(  # noqa: S603 - our own command line
+        [sys.executable, "-m", module, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    return Launch(done.returncode, done.stdout + done.stderr)
 
 
 def _plain(entry: dict[str, Any]) -> Any:

@@ -1,6 +1,7 @@
 """Read Parquet files of trips."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -45,7 +46,7 @@ class ParquetTrips:
         try:
             with self._open() as file:
                 for batch in file.iter_batches(BATCH_ROWS):
-                    yield FileRows(batch.columns, _Places(first).name)
+                    yield FileRows(batch.columns, partial(_name_row, first))
                     first += batch.num_rows
         except (OSError, pa.ArrowException) as error:
             raise unreadable(self._where, error) from error
@@ -82,15 +83,5 @@ class ParquetTrips:
             )
 
 
-class _Places:
-    """Names the rows of a batch.
-
-    Args:
-        first: Number of the batch's first row in the file, counted from 1.
-    """
-
-    def __init__(self, first: int) -> None:
-        self._first = first
-
-    def name(self, index: int) -> str:
-        return f"row {self._first + index}"
+def _name_row(first: int, index: int) -> str:
+    return f"row {first + index}"
