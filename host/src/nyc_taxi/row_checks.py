@@ -70,7 +70,7 @@ def unknown_columns_spec(asset: dg.AssetKey) -> dg.AssetCheckSpec:
 
 
 def check_unknown_columns(result: dg.MaterializeResult[Any]) -> dg.AssetCheckResult:
-    """Warn of columns that silver and the marts leave out because nobody has told them what they are.
+    """Warn of unknown columns: silver and the marts leave them out.
 
     Args:
         result: What the generator reported.
@@ -82,7 +82,7 @@ def check_unknown_columns(result: dg.MaterializeResult[Any]) -> dg.AssetCheckRes
         passed=not unknown,
         severity=dg.AssetCheckSeverity.WARN,
         description=(
-            f"{read_source(result)} has columns that nobody knows: {listed}. Bronze keeps them in unknown_columns. Add "
+            f"{read_source(result)} has unknown columns: {listed}. Bronze keeps them in unknown_columns. Add "
             "them to the event's schema and to silver if they matter."
             if unknown
             else f"All columns of {read_source(result)} are known."

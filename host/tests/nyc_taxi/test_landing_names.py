@@ -75,6 +75,6 @@ def test_a_file_in_a_folder_of_the_landing_zone_is_refused() -> None:
         "",
     ],
 )
-def test_other_names_are_nobodys_business(name: str) -> None:
+def test_other_names_are_ignored(name: str) -> None:
     assert month_of(name) is None
     assert why_refused(name) is None

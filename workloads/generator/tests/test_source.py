@@ -109,7 +109,7 @@ def test_columns_that_nobody_knows_are_warned_of(
     with caplog.at_level(logging.WARNING):
         source = open_with(host, store, tmp_path, monkeypatch, "file")
     assert source.trips.unknown_columns == {"congestion_zone": 15}
-    assert f"{URL}{NAME}, landed from /home/me/{NAME} has columns that nobody knows" in caplog.text
+    assert f"{URL}{NAME}, landed from /home/me/{NAME} has unknown columns" in caplog.text
     assert "congestion_zone (15 values)" in caplog.text
 
 

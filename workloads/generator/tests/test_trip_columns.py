@@ -193,7 +193,7 @@ def test_an_unknown_column_may_have_any_type(
 
 
 def test_the_index_that_pandas_left_behind_is_no_column_of_the_trip(trips: pa.Table, tmp_path: Path) -> None:
-    """The file of 2010-02 has such a column: numbers of rows in a table that nobody has."""
+    """The file of 2010-02 has such a column: row numbers of an unpublished table."""
     path = tmp_path / "yellow_tripdata_2019-01.parquet"
     pq.write_table(trips.append_column("__index_level_0__", pa.array(range(ROWS))), path)
     assert read(path)["unknown_columns"].null_count == ROWS

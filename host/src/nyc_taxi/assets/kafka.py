@@ -102,7 +102,7 @@ def build_kafka_assets(generator: Workload) -> list[dg.AssetsDefinition]:
             image=generator.image,
             command=["produce"],
             extras={"topic": TOPIC, "versions_topic": VERSIONS_TOPIC, **config.model_dump()},
-            # Its check is judged below, by the host.
+            # Its checks are judged below, by the host.
             reports=[GENERATE_EVENTS],
             env=generator.environment(services),
             **generator.settings(),

@@ -1,7 +1,7 @@
 """Changes of the tables that the marts' file keeps from step to step, so that a file of an older version stays usable.
 
 Each migration is a file ``NNNN_what.sql`` in ``sql/dbt/migrations``; the highest number is the version of the project's
-tables, and the file of the marts holds the version of its own. dbt makes all other tables anew in each build.
+tables, and the file of the marts holds the version of its own. Each build makes all other tables from scratch.
 """
 
 from collections.abc import Mapping

@@ -168,7 +168,7 @@ def _open_file(month: Month, file: DownloadedFile) -> MonthSource:
     trips = TripFile(month, file.path, where=file.where)
     if trips.unknown_columns:
         columns = ", ".join(f"{name} ({count} values)" for name, count in trips.unknown_columns.items())
-        _log.warning("%s has columns that nobody knows, kept in unknown_columns: %s", file.where, columns)
+        _log.warning("%s has unknown columns, kept in unknown_columns: %s", file.where, columns)
     return MonthSource(month, "tlc_file", trips, file.name, f"sha256-{trips.sha256[:HASH_DIGITS]}", None)
 
 

@@ -81,8 +81,8 @@ class ColumnMatch:
 def match_columns(where: str, names: Sequence[str]) -> ColumnMatch:
     """Find the event's columns among a file's columns.
 
-    The index that pandas leaves behind, ``__index_level_0__``, is the row's number in a table that nobody has, and no
-    column of the trip.
+    The index that pandas leaves behind, ``__index_level_0__``, numbers the rows of an unpublished table: it is not part
+    of the trip.
 
     Args:
         where: The file, for the error message.
