@@ -57,7 +57,8 @@ def attack_as(uid: int, half: int, of: int, asked: argparse.Namespace) -> list[t
             seed = f"{asked.seed}/{number}"
             attacks = [attack for attack in ATTACKS if asked.only in {None, attack.name}]
             attack = random.Random(seed).choice(attacks)  # noqa: S311 - no cryptography
-            one = bench.run(attack, seed)
+            # A seed of its own: the same one would choose the same variant of an attack each time.
+            one = bench.run(attack, f"{seed}/{attack.name}")
             ended.append((attack.name, one))
             state = "; ".join(["VIOLATION", *one.violations]) if one.violations else "harmless"
             print(

@@ -51,7 +51,9 @@ def on_standby(script: Script) -> Script:
 
 def links(moments: random.Random, victim: str) -> str:
     """Put a link or a pipe in place of each file, and under each name that the host may use beside it."""
-    made = moments.choice([f"ln -sf {victim}", f"ln -f {victim}", f"mv -f {victim}", "mkfifo", "mkdir", "cp /dev/null"])
+    # A copy into the pipe of a container on standby would wait for a reader for ever.
+    copy = "timeout 1 cp /dev/null"
+    made = moments.choice([f"ln -sf {victim}", f"ln -f {victim}", f"mv -f {victim}", "mkfifo", "mkdir", copy])
     names = "messages.jsonl context.json .messages.jsonl.clean go stdout.log ../container.json ../verdict.json"
     return f"""
     for name in {names} $(seq -f .context.json.%g 1 40) $(seq -f ../.messages.%g 1 40); do
