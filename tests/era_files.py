@@ -87,9 +87,8 @@ def csv_of_2016(folder: Path) -> EraFile:
     """2016-09: zones, 17 names, and rows that end with two commas."""
     table, total = _trips("2016-09", without=_SURCHARGES[1:], zones=True)
     lines = _csv(table)
-    return _write(
-        "\r\n".join([lines[0], "", *(f"{line},," for line in lines[1:])]), folder, "2016-09", total, zones=True
-    )
+    text = "\r\n".join([lines[0], "", *(f"{line},," for line in lines[1:]), ""])
+    return _write(text, folder, "2016-09", total, zones=True)
 
 
 def parquet_of_2018(folder: Path) -> EraFile:
