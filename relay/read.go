@@ -69,17 +69,21 @@ func follow(asked request, out, said io.Writer, gone <-chan struct{}) error {
 				return nil
 			}
 		}
-		if asked.beat > 0 && time.Since(quietSince) >= asked.beat {
-			if _, err := fmt.Fprintf(said, "{\"at\":%d}\n", at); err != nil {
-				return fail(broken, "the standard error cannot be written: %v", err)
+		wait := changes.longest
+		if asked.beat > 0 {
+			if time.Since(quietSince) >= asked.beat {
+				if _, err := fmt.Fprintf(said, "{\"at\":%d}\n", at); err != nil {
+					return fail(broken, "the standard error cannot be written: %v", err)
+				}
+				quietSince = time.Now()
 			}
-			quietSince = time.Now()
+			wait = min(wait, time.Until(quietSince.Add(asked.beat)))
 		}
 		select {
 		case <-gone:
 			return nil
 		case <-changes.seen:
-		case <-time.After(changes.longest):
+		case <-time.After(wait):
 		}
 	}
 }

@@ -17,7 +17,7 @@ const (
 )
 
 // Tests replace it.
-var inotifyInit = syscall.InotifyInit1
+var beginInotify = inotify
 
 // watcher tells of changes in folders, several at once as one. What happened is for the waiting one to find out.
 type watcher struct {
@@ -29,15 +29,7 @@ type watcher struct {
 // watch begins to watch folders for the events in mask; it says so when it can only look often instead.
 func watch(mask uint32, said io.Writer, folders ...string) (*watcher, error) {
 	begun := &watcher{make(chan struct{}, 1), longestWait, nil}
-	number, err := inotifyInit(syscall.IN_CLOEXEC | syscall.IN_NONBLOCK)
-	for _, folder := range folders {
-		if err == nil {
-			if _, err = syscall.InotifyAddWatch(number, folder, mask|syscall.IN_ONLYDIR); err != nil {
-				syscall.Close(number)
-				err = &os.PathError{Op: "watch", Path: folder, Err: err}
-			}
-		}
-	}
+	number, err := beginInotify(mask, folders)
 	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENOSPC) {
 		fmt.Fprintf(said, "relay: no inotify left on this machine (%v): looking every %s instead\n", err, longestWaitUnwatched)
 		begun.longest = longestWaitUnwatched
@@ -67,4 +59,18 @@ func (w *watcher) pass() {
 		default:
 		}
 	}
+}
+
+func inotify(mask uint32, folders []string) (int, error) {
+	number, err := syscall.InotifyInit1(syscall.IN_CLOEXEC | syscall.IN_NONBLOCK)
+	if err != nil {
+		return -1, err
+	}
+	for _, folder := range folders {
+		if _, err := syscall.InotifyAddWatch(number, folder, mask|syscall.IN_ONLYDIR); err != nil {
+			syscall.Close(number)
+			return -1, &os.PathError{Op: "watch", Path: folder, Err: err}
+		}
+	}
+	return number, nil
 }
