@@ -123,7 +123,8 @@ func check(asked request, takes string) error {
 	switch {
 	// A dot begins the names of the relay's own files.
 	case takes == "NAME" && (asked.name == "" || asked.name[0] == '.' || strings.ContainsAny(asked.name, "/\x00")):
-		return fail(failed, "NAME must be the name of a file in --dir, without a folder and a dot before it, got %q", asked.name)
+		return fail(failed, "NAME must be the name of a file in --dir, without a folder or a dot before it, got %q",
+			asked.name)
 	case takes == "PATH" && asked.path == "":
 		return fail(failed, "%s takes one PATH, got none\n%s", asked.command, help)
 	case asked.command == "read" && asked.from < 0:

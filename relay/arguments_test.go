@@ -14,7 +14,9 @@ func TestFlagsMayStandBeforeAndBehindTheName(t *testing.T) {
 	} {
 		asked, err := parse(strings.Fields(words))
 		must(t, err)
-		expected := request{command: "read", name: messagesFile, dir: "/in", state: "/state", from: 7, follow: true, beat: 3 * time.Second}
+		expected := request{
+			command: "read", name: messagesFile, dir: "/in", state: "/state", from: 7, follow: true, beat: 3 * time.Second,
+		}
 		if asked != expected {
 			t.Errorf("%s: %+v", words, asked)
 		}
@@ -22,14 +24,15 @@ func TestFlagsMayStandBeforeAndBehindTheName(t *testing.T) {
 }
 
 func TestWhatIsNotSaidHasDefaults(t *testing.T) {
+	const folder, day = "/drayage/io", 24 * time.Hour
 	for words, expected := range map[string]request{
-		"read a --from 0":        {command: "read", name: "a", dir: "/drayage/io", state: "/drayage/io", beat: 10 * time.Second},
-		"put a --size 3":         {command: "put", name: "a", dir: "/drayage/io", state: "/drayage/io", size: 3},
-		"give a":                 {command: "give", name: "a", dir: "/drayage/io", state: "/drayage/io", size: -1, linger: 24 * time.Hour},
-		"receive a --dir /b":     {command: "receive", name: "a", dir: "/b", state: "/b", linger: 24 * time.Hour},
-		"hold --wait-context":    {command: "hold", dir: "/drayage/io", state: "/drayage/io", context: true, linger: 24 * time.Hour},
-		"stay --linger 1m":       {command: "stay", dir: "/drayage/io", state: "/drayage/io", linger: time.Minute},
-		"done":                   {command: "done", dir: "/drayage/io", state: "/drayage/io"},
+		"read a --from 0":        {command: "read", name: "a", dir: folder, state: folder, beat: 10 * time.Second},
+		"put a --size 3":         {command: "put", name: "a", dir: folder, state: folder, size: 3},
+		"give a":                 {command: "give", name: "a", dir: folder, state: folder, size: -1, linger: day},
+		"receive a --dir /b":     {command: "receive", name: "a", dir: "/b", state: "/b", linger: day},
+		"hold --wait-context":    {command: "hold", dir: folder, state: folder, context: true, linger: day},
+		"stay --linger 1m":       {command: "stay", dir: folder, state: folder, linger: time.Minute},
+		"done":                   {command: "done", dir: folder, state: folder},
 		"usage":                  {command: "usage"},
 		"install /drayage/relay": {command: "install", path: "/drayage/relay"},
 		"cat etc/file":           {command: "cat", path: "etc/file"},
@@ -73,7 +76,8 @@ func TestWrongUsageIsSaid(t *testing.T) {
 // FuzzParse sees that no words crash it, and that none reach a file outside of the folder or a file of the relay's own.
 func FuzzParse(f *testing.F) {
 	for _, words := range []string{
-		"read\nmessages.jsonl\n--from\n7", "put\n../x\n--size\n3", "hold\n--linger\n1h\n--wait-context", "cat\n--\n--x", "read\n.ended\n--from=0",
+		"read\nmessages.jsonl\n--from\n7", "put\n../x\n--size\n3", "hold\n--linger\n1h\n--wait-context", "cat\n--\n--x",
+		"read\n.ended\n--from=0",
 		"give\na\n-size=0x10", "stay\n--\n", "read\na\x00b\n--from\n1",
 	} {
 		f.Add(words)
@@ -87,7 +91,8 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		if asked.command != words[0] || asked.from < 0 || asked.size < -1 && asked.command == "put" || asked.beat < 0 || asked.linger < 0 {
+		if asked.command != words[0] || asked.from < 0 || asked.command == "put" && asked.size < 0 ||
+			asked.beat < 0 || asked.linger < 0 {
 			t.Fatalf("%+v", asked)
 		}
 		switch asked.command {

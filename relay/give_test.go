@@ -49,6 +49,8 @@ func waitingReader(t *testing.T, path string, command ...string) *reader {
 }
 
 func (r *reader) got() string {
+	stuck := time.AfterFunc(10*time.Second, func() { r.Process.Kill() })
+	defer stuck.Stop()
 	r.Wait()
 	return r.output.String()
 }
@@ -73,6 +75,7 @@ func requireGiven(t *testing.T, folder, text string) {
 }
 
 func TestGiveReachesTheReaderThatWaits(t *testing.T) {
+	t.Parallel()
 	for _, text := range []string{contextText, strings.Repeat("x", 8<<20)} {
 		folder, path := fifo(t)
 		reading := waitingReader(t, path, "cat")
@@ -86,6 +89,7 @@ func TestGiveReachesTheReaderThatWaits(t *testing.T) {
 }
 
 func TestAReaderThatComesLateReadsTheFile(t *testing.T) {
+	t.Parallel()
 	folder, path := fifo(t)
 	giving := startGive(t, folder, contextText)
 	until(t, 5*time.Second, "the file is there", func() bool { return isRegular(path) })
@@ -102,12 +106,14 @@ func TestAReaderThatComesLateReadsTheFile(t *testing.T) {
 }
 
 func TestGiveEndsWithoutAReader(t *testing.T) {
+	t.Parallel()
 	folder, _ := fifo(t)
 	startGive(t, folder, contextText).expect(0)
 	requireGiven(t, folder, contextText)
 }
 
 func TestGiveEndsWhenItsReaderDies(t *testing.T) {
+	t.Parallel()
 	folder, path := fifo(t)
 	text := strings.Repeat("x", 1<<20)
 	reading := waitingReader(t, path, "head", "--bytes=10")
@@ -120,6 +126,7 @@ func TestGiveEndsWhenItsReaderDies(t *testing.T) {
 }
 
 func TestGiveEndsWhenItsReaderIsStuck(t *testing.T) {
+	t.Parallel()
 	folder, path := fifo(t)
 	waitingReader(t, path, "sh", "-c", `exec 3<"$0"; exec sleep 60`)
 	giving := startGive(t, folder, strings.Repeat("x", 1<<20), "--linger", "300ms")
@@ -127,6 +134,7 @@ func TestGiveEndsWhenItsReaderIsStuck(t *testing.T) {
 }
 
 func TestAGiveThatIsCutCanBeDoneAgain(t *testing.T) {
+	t.Parallel()
 	folder, path := fifo(t)
 	reading := waitingReader(t, path, "cat")
 	startGive(t, folder, contextText[:3], "--size", fmt.Sprint(len(contextText))).expect(failed, "3 of 13 bytes")
@@ -154,6 +162,7 @@ func TestAGiveThatIsCutCanBeDoneAgain(t *testing.T) {
 }
 
 func TestWhatWasGivenIsNotGivenAgain(t *testing.T) {
+	t.Parallel()
 	folder, _ := fifo(t)
 	startGive(t, folder, contextText).expect(0)
 	again := startGive(t, folder, contextText)
@@ -166,6 +175,7 @@ func TestWhatWasGivenIsNotGivenAgain(t *testing.T) {
 }
 
 func TestGiveTouchesNothingThatIsNoFIFO(t *testing.T) {
+	t.Parallel()
 	for name, place := range map[string]func(path string) error{
 		"folder": func(path string) error { return os.Mkdir(path, 0o755) },
 		"link":   func(path string) error { return os.Symlink("/etc/passwd", path) },

@@ -31,7 +31,8 @@ func watch(mask uint32, said io.Writer, folders ...string) (*watcher, error) {
 	begun := &watcher{make(chan struct{}, 1), longestWait, nil}
 	number, err := beginInotify(mask, folders)
 	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENOSPC) {
-		fmt.Fprintf(said, "relay: no inotify left on this machine (%v): looking every %s instead\n", err, longestWaitUnwatched)
+		fmt.Fprintf(said, "relay: no inotify left on this machine (%v): looking every %s instead\n", err,
+			longestWaitUnwatched)
 		begun.longest = longestWaitUnwatched
 		return begun, nil
 	}
