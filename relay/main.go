@@ -59,7 +59,10 @@ func relay(words []string) error {
 	}
 	switch asked.command {
 	case "read":
-		return read(asked)
+		if asked.follow {
+			return follow(asked, os.Stdout, os.Stderr, inputEnds(os.Stdin))
+		}
+		return read(asked, os.Stdout)
 	case "put":
 		return put(asked)
 	case "receive":

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -119,6 +121,18 @@ func (p *process) runs() bool {
 	default:
 		return true
 	}
+}
+
+// waits returns once the process watches its folder.
+func (p *process) waits() {
+	p.t.Helper()
+	until(p.t, 10*time.Second, "it watches its folder", func() bool {
+		files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", p.cmd.Process.Pid))
+		return slices.ContainsFunc(files, func(file string) bool {
+			is, _ := os.Readlink(file)
+			return is == "anon_inode:inotify"
+		})
+	})
 }
 
 // expect sees that a process ended with a code, and said something.

@@ -74,7 +74,7 @@ func TestReceiveWaitsUntilTheFileIsWhole(t *testing.T) {
 	start(t, "receive", contextFile, "--dir", folder).expect(0)
 	start(t, "receive", "other", "--dir", folder, "--linger", "50ms").expect(failed, "nobody put")
 	deaf := start(t, "receive", "other", "--dir", folder)
-	time.Sleep(100 * time.Millisecond)
+	deaf.waits()
 	must(t, deaf.cmd.Process.Signal(syscall.SIGTERM))
 	if code := deaf.exit(5 * time.Second); code != 143 {
 		t.Fatal(code)

@@ -21,12 +21,9 @@ const (
 	stuck = 300 * time.Millisecond
 )
 
-// read writes a file's bytes from an offset on to the standard output, and with --follow those that are appended, too.
-func read(asked request) error {
-	if asked.follow {
-		return follow(asked, os.Stdout, os.Stderr, inputEnds(os.Stdin))
-	}
-	file, err := openTail(filepath.Join(asked.dir, asked.name), asked.from, os.Stdout)
+// read writes a file's bytes from an offset on.
+func read(asked request, out io.Writer) error {
+	file, err := openTail(filepath.Join(asked.dir, asked.name), asked.from, out)
 	if err != nil {
 		return err
 	}
@@ -35,7 +32,8 @@ func read(asked request) error {
 	return file.move(file.size)
 }
 
-// follow moves what is appended until `.ended` is there and all was read, or until `gone`.
+// follow writes a file's bytes from an offset on, and those that are appended, until `.ended` is there and all was read,
+// or until `gone`.
 func follow(asked request, out, said io.Writer, gone <-chan struct{}) error {
 	changes, err := watch(syscall.IN_MODIFY|syscall.IN_ATTRIB|syscall.IN_MOVE|syscall.IN_CREATE|syscall.IN_DELETE, said,
 		asked.dir, asked.state)
