@@ -80,6 +80,20 @@ func TestFollowMovesABurstOfLinesWhileTheyAreWritten(t *testing.T) {
 	}
 }
 
+func TestALineComesAtOnce(t *testing.T) {
+	folder, path := messages(t, "")
+	reader := startReading(t, folder, 0, "--follow")
+	reader.waits()
+	soon(t, longestWait/5, func(t *testing.T) time.Duration {
+		before, begun := reader.output.len(), time.Now()
+		extend(t, path, "a line\n")
+		until(t, 5*time.Second, "the line comes", func() bool { return reader.output.len() > before })
+		took := time.Since(begun)
+		time.Sleep(50 * time.Millisecond) // now it waits again
+		return took
+	})
+}
+
 func TestEveryOffsetCanBeResumedFrom(t *testing.T) {
 	random := rand.New(rand.NewSource(1))
 	folder, path := messages(t, "")
@@ -202,6 +216,15 @@ func TestWhatIsNoAppendingIsSaid(t *testing.T) {
 				t.Fatalf("found only after %s", time.Since(begun))
 			}
 		})
+	}
+}
+
+func TestAStrangersLinkIsNotFollowed(t *testing.T) {
+	_, path := messages(t, "a secret of the relay's own container\n")
+	must(t, os.Symlink(path, path+".link"))
+	file, err := openStrange(path + ".link")
+	if codeOf(err) != replaced || file != nil {
+		t.Fatal(err)
 	}
 }
 
