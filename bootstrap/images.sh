@@ -83,6 +83,7 @@ dbt_runner() {
     build dbt-runner "$(inputs "$python" workloads/dbt_runner sql/dbt)" --file workloads/dbt_runner/Dockerfile .
 }
 auditor() { build auditor "$(inputs "$go" workloads/auditor writers/go)" --file workloads/auditor/Dockerfile .; }
+relay() { build relay "$(inputs "$go" relay)" relay; }
 
 writer() { build "writer-$1" "$(inputs "$2" "writers/$1")" "writers/$1"; }
 
@@ -113,7 +114,7 @@ python_images() {
 
 go_images() {
     build go-build "$go" services/go
-    auditor
+    together auditor relay
     [ -z "${DEVELOPMENT:-}" ] || writer go "$go"
 }
 node_images() {

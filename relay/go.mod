@@ -1,0 +1,3 @@
+module drayage/relay
+
+go 1.24.0
