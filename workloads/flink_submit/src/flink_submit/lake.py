@@ -192,6 +192,23 @@ class Lake:
         with self.reading():
             return table.scan(row_filter="trip_month IS NULL").count() if table.current_snapshot() else 0
 
+    def undecodable_records(self, table: Table, topic_id: str) -> Iterator[tuple[int, int, str]]:
+        """Yield partition, offset and reason of a topic's records that could not be decoded, in no order.
+
+        Args:
+            table: ``bronze.raw_trips``.
+            topic_id: Id of the topic.
+        """
+        if table.current_snapshot() is None:
+            return
+        with self.reading():
+            rows = table.scan(
+                # The month is the partition: only the files of records without one are read.
+                row_filter=f"trip_month IS NULL AND undecodable_reason IS NOT NULL AND kafka_topic_id = '{topic_id}'",
+                selected_fields=("kafka_partition", "kafka_offset", "undecodable_reason"),
+            ).to_arrow()
+        yield from zip(*(column.to_pylist() for column in rows.columns), strict=True)
+
     def ensure_view(self, name: str, sql: str, table: Table) -> None:
         """Create a view in the catalog, or replace it if its text differs.
 
@@ -218,8 +235,8 @@ class Lake:
         with self.reading(), self._catalog.load_table(name).transaction() as transaction:
             transaction.set_properties({key: value})
 
-    def month_version(self, table: Table, month: str) -> str:
-        """Return the version of a month's content in an append-only table; it changes when rows are added."""
+    def month_data_version(self, table: Table, month: str) -> str:
+        """Return the data version of a month in an append-only table; it changes when rows are added."""
         with self.reading():
             tasks = table.scan(row_filter=_of_month(month)).plan_files() if table.current_snapshot() else ()
             files = sorted(f"{task.file.file_path} {task.file.record_count}" for task in tasks)
