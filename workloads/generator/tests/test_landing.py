@@ -51,10 +51,10 @@ def test_a_lookalike_is_an_error_that_names_the_landing_zone(store: FakeStore) -
 def test_the_choice_between_two_formats_is_logged(store: FakeStore, caplog: pytest.LogCaptureFixture) -> None:
     """The user learns which of both files was read."""
     store.put(NAME, CONTENT)
-    store.put("yellow_tripdata_2024-01.csv", CONTENT)
+    store.put("yellow_tripdata_2024-01.csv", CONTENT, later_s=1)
     with caplog.at_level(logging.INFO):
-        assert found(store).name == NAME
-    assert "not from yellow_tripdata_2024-01.csv" in caplog.text
+        assert found(store).name == "yellow_tripdata_2024-01.csv"
+    assert f"which landed last, not from {NAME}" in caplog.text
 
 
 @pytest.mark.usefixtures("small_parts")
