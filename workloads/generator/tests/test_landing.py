@@ -130,6 +130,18 @@ def test_a_refusal_names_the_credentials(store: FakeStore, tmp_path: Path, statu
             store.landing.download(landed, tmp_path)
 
 
+@pytest.mark.parametrize("name", ["a\tb", "a//b", "../b", "/b", "a\nb"])
+def test_an_object_that_stands_in_the_way_of_the_listing_is_named(store: FakeStore, name: str) -> None:
+    """Any program may have put it there, and every month is red until it is gone: the store itself is not at fault."""
+    store.put(NAME, CONTENT)
+    store.put(name, CONTENT)
+    with pytest.raises(
+        LandingError, match=r"an object in it has a name .*yellow/.*to do: remove that object"
+    ) as caught:
+        store.landing.find(MONTH)
+    assert not isinstance(caught.value, LandingUnreachableError)
+
+
 def test_an_object_store_that_fails_is_named_with_its_answer(store: FakeStore) -> None:
     """An error of the store is not one of the credentials."""
     store.answer = 500, b"<Error><Code>InternalError</Code></Error>"

@@ -34,6 +34,7 @@ RETRY_TIMEOUT: Final = timedelta(seconds=10)
 
 _STATUS: Final = re.compile(r"status code: (\d{3})")
 _CAUSE: Final = re.compile(r'(?:message: |error: )"([^"]+)"')
+_ODD_NAME: Final = "object with invalid path"
 _REFUSED: Final = {"401", "403", "404"}
 
 _log = logging.getLogger(__name__)
@@ -236,6 +237,14 @@ class LandingZone:
         # The first line says which request failed, then how; the rest is a dump, which may have the cause.
         summary = text.partition("\n")[0].rpartition(" - ")[2]
         where = f"object store {self._endpoint}"
+        if _ODD_NAME in text:
+            return LandingError(
+                f"{what}, because an object in it has a name that the step's client cannot read",
+                expected="names without control characters, empty parts, or dots as a folder",
+                got=repr(summary),
+                where=where,
+                todo="remove that object, for example in the object store's console; then materialize again",
+            )
         status = _STATUS.search(text)
         if isinstance(error, (PermissionDeniedError, UnauthenticatedError)) or (status and status[1] in _REFUSED):
             return LandingAccessError(

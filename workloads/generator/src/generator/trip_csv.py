@@ -139,6 +139,8 @@ class CsvTrips:
                 columns = self._read(content)
             except pa.ArrowException as error:
                 raise unreadable(self._where, error) from error
+        if b'"' in block.content and len(columns[0]) < block.content.count(self._line_break):
+            self._check_line_breaks(block)
         named = len(self._names)
         for column in columns[named:]:
             if column.null_count < len(column):
@@ -184,6 +186,24 @@ class CsvTrips:
             text.rstrip("\r\n") + "," * (self._width - len(values)) + "\n" for _, text, values in records
         ).encode()
 
+    def _check_line_breaks(self, block: _Block) -> None:
+        """Raise if a value took the rows up to the next quotation mark for its own text: they would be lost.
+
+        Raises:
+            TripValueError: A value with line breaks has text after its end, or as many commas as a row.
+        """
+        for line, text, values in block.records():
+            rows = [value for value in values if "\n" in value or "\r" in value]
+            swallowed = any(value.count(",") >= len(self._names) - 1 for value in rows)
+            if swallowed or (rows and not _ends_with_its_quotes(text)):
+                raise TripValueError(
+                    f"the row that starts in line {line} has a quotation mark that seems to be closed in a later row",
+                    expected="values whose second quotation mark is followed by a comma or a line break",
+                    got=shorten(max(rows, key=len)),
+                    where=self._where,
+                    todo=f"correct the line, or {DOWNLOAD_AGAIN}",
+                )
+
     def _check_encoding(self, block: _Block) -> None:
         try:
             block.content.decode()
@@ -219,6 +239,15 @@ class CsvTrips:
             where=self._where,
             todo=f"{DOWNLOAD_AGAIN}, or add the line break if the file is whole",
         )
+
+
+def _ends_with_its_quotes(text: str) -> bool:
+    """Return whether each value in quotation marks ends with its second one."""
+    try:
+        list(csv.reader([text], strict=True))
+    except csv.Error:
+        return False
+    return True
 
 
 def _end_of_rows(content: bytes, line_break: bytes) -> int:
