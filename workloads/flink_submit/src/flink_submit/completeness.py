@@ -71,10 +71,18 @@ def _count(lake: Lake, table: Table, version: CurrentVersion) -> tuple[int, int]
 
 def _describe_undecodable(lake: Lake, table: Table, version: CurrentVersion) -> str:
     """Return what could not be decoded between the version's offsets and what to do, or nothing if all could."""
+    scan = table.scan(
+        # The month is the partition: only the files of records without one are read.
+        row_filter=f"trip_month IS NULL AND undecodable_reason IS NOT NULL AND kafka_topic_id = '{version.topic_id}'",
+        selected_fields=("kafka_partition", "kafka_offset", "undecodable_reason"),
+    )
+    with lake.reading():
+        rows = scan.to_arrow().to_pylist() if table.current_snapshot() else []
     found = sorted(
-        (partition, offset, reason)
-        for partition, offset, reason in lake.undecodable_records(table, version.topic_id)
-        if partition in version.offsets and version.offsets[partition][0] <= offset <= version.offsets[partition][1]
+        (partition, offset, row["undecodable_reason"])
+        for row in rows
+        if (partition := row["kafka_partition"]) in version.offsets
+        and version.offsets[partition][0] <= (offset := row["kafka_offset"]) <= version.offsets[partition][1]
     )
     if not found:
         return ""

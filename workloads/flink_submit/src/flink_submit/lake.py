@@ -192,23 +192,6 @@ class Lake:
         with self.reading():
             return table.scan(row_filter="trip_month IS NULL").count() if table.current_snapshot() else 0
 
-    def undecodable_records(self, table: Table, topic_id: str) -> Iterator[tuple[int, int, str]]:
-        """Yield partition, offset and reason of a topic's records that could not be decoded, in no order.
-
-        Args:
-            table: ``bronze.raw_trips``.
-            topic_id: Id of the topic.
-        """
-        if table.current_snapshot() is None:
-            return
-        with self.reading():
-            rows = table.scan(
-                # The month is the partition: only the files of records without one are read.
-                row_filter=f"trip_month IS NULL AND undecodable_reason IS NOT NULL AND kafka_topic_id = '{topic_id}'",
-                selected_fields=("kafka_partition", "kafka_offset", "undecodable_reason"),
-            ).to_arrow()
-        yield from zip(*(column.to_pylist() for column in rows.columns), strict=True)
-
     def ensure_view(self, name: str, sql: str, table: Table) -> None:
         """Create a view in the catalog, or replace it if its text differs.
 
