@@ -22,6 +22,9 @@ MOST_EXACT: Final = 2**53
 LEAST_PRECISE: Final = sys.float_info.min
 """Below this a double holds fewer than 15 digits, and at last none: 1e-400 would become zero."""
 
+LONGEST_PLAIN: Final = 300
+"""Up to here a text without an exponent is zero or ``LEAST_PRECISE`` and more: that has 307 zeros after its point."""
+
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
 _INFINITY: Final = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE | re.ASCII)
 _ZERO: Final = re.compile(r"[+-]?[0.]+(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
@@ -93,6 +96,12 @@ def _read_doubles(received: pa.StringArray) -> pa.DoubleArray | None:
 
 def _loses_digits(received: pa.StringArray, numbers: pa.DoubleArray) -> bool:
     """Return whether a text that is not zero became zero, or a double that is too small for its digits."""
+    # Most columns have no such text, and this takes a tenth of the time of a look at each zero.
+    texts = received.buffers()[2]
+    content = b"" if texts is None else texts.to_pybytes()
+    longest = pc.max(pc.binary_length(received)).as_py() or 0
+    if not (b"e" in content or b"E" in content) and longest <= LONGEST_PLAIN:
+        return False
     least = received.filter(pc.less(pc.abs(numbers), LEAST_PRECISE)).unique().to_pylist()
     return not all(text is None or _ZERO.fullmatch(text.strip()) for text in least)
 
