@@ -207,6 +207,19 @@ def test_rows_between_two_stray_quotation_marks_are_not_lost(edit: Edit, first: 
     assert "the row that starts in line 101 " in text
 
 
+def test_rows_that_end_with_empty_values_are_not_lost_either(edit: Edit) -> None:
+    """The second quotation mark is then in an earlier column: the row has more values, and all of those are empty."""
+
+    def change(lines: list[str]) -> list[str]:
+        for line, column, text in ((100, 6, '"N'), (101, 4, '1.5"')):
+            values = lines[line].split(",")
+            values[column] = text
+            lines[line] = ",".join([*values[:-2], "", ""])
+        return lines
+
+    assert "the row that starts in line 101 " in refused(edit(change), TripValueError)
+
+
 def test_a_value_with_line_breaks_quotes_and_commas_is_one_value(trips: pa.Table, edit: Edit) -> None:
     """Quotation marks are doubled within a value, and a few commas make no row of it."""
 

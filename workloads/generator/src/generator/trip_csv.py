@@ -187,22 +187,22 @@ class CsvTrips:
         ).encode()
 
     def _check_line_breaks(self, block: _Block) -> None:
-        """Raise if a value took the rows up to the next quotation mark for its own text: they would be lost.
+        """Raise if a value took the rows up to a later quotation mark for its own text: they would be lost.
 
         Raises:
-            TripValueError: A value with line breaks has text after its end, or as many commas as a row.
+            TripValueError: A value with line breaks has as many commas as a row; empty values may follow the row.
         """
-        for line, text, values in block.records():
-            rows = [value for value in values if "\n" in value or "\r" in value]
-            swallowed = any(value.count(",") >= len(self._names) - 1 for value in rows)
-            if swallowed or (rows and not _ends_with_its_quotes(text)):
-                raise TripValueError(
-                    f"the row that starts in line {line} has a quotation mark that seems to be closed in a later row",
-                    expected="values whose second quotation mark is followed by a comma or a line break",
-                    got=shorten(max(rows, key=len)),
-                    where=self._where,
-                    todo=f"correct the line, or {DOWNLOAD_AGAIN}",
-                )
+        named = len(self._names)
+        for line, _, values in block.records():
+            for value in values:
+                if ("\n" in value or "\r" in value) and value.count(",") >= 2 * named - 1 - len(values):
+                    raise TripValueError(
+                        f"the row that starts in line {line} has a quotation mark that seems to end in a later row",
+                        expected="a second quotation mark within the row",
+                        got=shorten(value),
+                        where=self._where,
+                        todo=f"correct the line, or {DOWNLOAD_AGAIN}",
+                    )
 
     def _check_encoding(self, block: _Block) -> None:
         try:
@@ -239,15 +239,6 @@ class CsvTrips:
             where=self._where,
             todo=f"{DOWNLOAD_AGAIN}, or add the line break if the file is whole",
         )
-
-
-def _ends_with_its_quotes(text: str) -> bool:
-    """Return whether each value in quotation marks ends with its second one."""
-    try:
-        list(csv.reader([text], strict=True))
-    except csv.Error:
-        return False
-    return True
 
 
 def _end_of_rows(content: bytes, line_break: bytes) -> int:
