@@ -1,5 +1,6 @@
 """The landing zone in the object store's own image: who may do what there, and what an interrupted landing leaves."""
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -17,13 +18,15 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from contract_steps import wait_until
 
-from nyc_taxi.landing.zone import Access, LandingZone
+from nyc_taxi.landing.errors import OvertakenError
+from nyc_taxi.landing.zone import Access, LandedFile, LandingZone, current_files
 
 pytestmark = pytest.mark.engine
 
 IMAGE = "drayage/minio"
 OWNER = ("owner", uuid.uuid4().hex)
 READER = ("landing-reader", uuid.uuid4().hex)
+URL = "s3://landing/yellow/"
 JANUARY = "yellow_tripdata_2019-01.parquet"
 
 
@@ -123,7 +126,7 @@ def test_a_folder_lands_once_and_its_reader_reads_it(
     found = store.client(READER).get_object(Bucket="landing", Key=f"yellow/{JANUARY}")
     assert found["Body"].read() == b"January"
     assert found["Metadata"]["origin"].endswith("/a%20%23folder%3A%20%24HOME%20%C3%A9/" + JANUARY)
-    listed = LandingZone(Access(store.address, "us-east-1", "s3://landing/yellow/", *READER)).objects()
+    listed = LandingZone(Access(store.address, "us-east-1", URL, *READER)).objects()
     assert [each.name for each in listed] == [JANUARY]
 
 
@@ -190,3 +193,59 @@ def test_an_interrupted_landing_leaves_whole_objects_only(
     assert f"Landed as a whole: {JANUARY}." in said
     assert names(bucket) == [f"yellow/{JANUARY}"]
     assert bucket.list_multipart_uploads(Bucket="landing").get("Uploads", []) == []
+
+
+@pytest.mark.parametrize("endings", [("csv", "parquet"), ("csv", "csv")])
+def test_two_landings_of_one_month_at_once_lose_no_file_and_say_which_one_is_read(
+    store: ObjectStore, bucket: Any, tmp_path: Path, endings: tuple[str, str]
+) -> None:
+    """Two formats stay beside each other; of one name and two contents the store takes one, and refuses the other."""
+    for turn in range(2):
+        running = []
+        for person, ending in zip(("ann", "bob"), endings, strict=True):
+            folder = tmp_path / f"{person} {turn}"
+            folder.mkdir()
+            (folder / f"yellow_tripdata_2019-03.{ending}").write_bytes(f"{person} {turn}".encode() * 1_000_000)
+            command = landing(store, folder, tmp_path)
+            running.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))  # noqa: S603 - ours
+        said = [process.communicate(timeout=120) for process in running]
+        codes = [process.returncode for process in running]
+        assert 0 in codes, said
+        assert set(codes) <= {0, 1}, said
+        assert len(names(bucket)) == len(set(endings))
+        (read,) = current_files(LandingZone(Access(store.address, "us-east-1", URL, *READER)).objects()).values()
+        content = bucket.get_object(Bucket="landing", Key=f"yellow/{read.name}")["Body"].read()
+        winner = ("ann", "bob").index(content[:3].decode())
+        assert content == f"{('ann', 'bob')[winner]} {turn}".encode() * 1_000_000
+        assert codes[winner] == 0, said
+        if codes[1 - winner]:
+            assert "Agree on who" in said[1 - winner][1]
+
+
+def test_the_store_replaces_only_what_a_landing_has_seen(store: ObjectStore, bucket: Any, tmp_path: Path) -> None:
+    """The part of S3 that keeps two landings apart; a stand-in could promise it and the store not."""
+    zone = LandingZone(Access(store.address, "us-east-1", URL, *OWNER))
+
+    def put(content: bytes, before: LandedFile | None) -> str:
+        path = tmp_path / "content"
+        path.write_bytes(content)
+        with path.open("rb") as file:
+            return zone.put(
+                JANUARY,
+                file,
+                size=len(content),
+                sha256=hashlib.sha256(content).hexdigest(),
+                origin="/x",
+                before=before,
+                sending=lambda: None,
+            )
+
+    e_tag = put(b"first", None)
+    first = zone.find(JANUARY)
+    assert first == LandedFile(e_tag, hashlib.sha256(b"first").hexdigest(), "/x")
+    with pytest.raises(OvertakenError):
+        put(b"second", None)
+    put(b"second" * 100_000, first)
+    with pytest.raises(OvertakenError):
+        put(b"third" * 1_000_000, first)
+    assert bucket.get_object(Bucket="landing", Key=f"yellow/{JANUARY}")["Body"].read() == b"second" * 100_000

@@ -6,7 +6,7 @@ import dagster as dg
 
 from nyc_taxi.jobs import FROM_FILE, TAXI_PIPELINE
 from nyc_taxi.keys import SILVER
-from nyc_taxi.landing.names import month_of, preference, why_refused
+from nyc_taxi.landing.names import why_refused
 from nyc_taxi.months import last_month
 from nyc_taxi.settings import Services, load_landing_keys
 
@@ -78,7 +78,7 @@ def new_monthly_file(context: dg.SensorEvaluationContext, services: dg.ResourceP
 def _look(services: Services) -> tuple[dict[str, tuple[str, str]], list[str]]:
     """Return name and version of the file that a run of each month reads, and a sentence about each odd name."""
     # Imported here: the S3 client takes a third of a second, for which every run would wait.
-    from nyc_taxi.landing.zone import Access, LandingZone  # noqa: PLC0415
+    from nyc_taxi.landing.zone import Access, LandingZone, current_files  # noqa: PLC0415
 
     keys = load_landing_keys()
     access = Access(
@@ -89,10 +89,6 @@ def _look(services: Services) -> tuple[dict[str, tuple[str, str]], list[str]]:
         secret=keys.landing_secret_access_key.get_secret_value(),
     )
     objects = LandingZone(access).objects()
-    files = sorted(
-        (each for each in objects if month_of(each.name)), key=lambda each: preference(each.name), reverse=True
-    )
-    # The last one of a month wins, which is that of the preferred format.
-    found = {month: (each.name, each.version) for each in files if (month := month_of(each.name))}
+    found = {month: (each.name, each.version) for month, each in current_files(objects).items()}
     odd = [f"{services.landing_url}{each.name}: {why}" for each in objects if (why := why_refused(each.name))]
-    return dict(sorted(found.items())), odd
+    return found, odd

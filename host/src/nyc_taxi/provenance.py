@@ -2,7 +2,7 @@
 
 The tags are added when the run's worker sets up its resources, the one place that every run passes. A job's own tags
 would miss the runs that are launched from the asset graph, by a backfill or by a sensor. The source is known only when
-a step has reported it.
+a step has reported it; what it reported is also the host's memory of a month that the broker forgot.
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from drayage import partition_range
+from nyc_taxi.keys import GENERATE_EVENTS, SILVER
 from nyc_taxi.months import PARTITION_TAG
 from nyc_taxi.reports import read_reported
 from nyc_taxi.sources import SYNTHETIC
@@ -40,6 +41,33 @@ def tag_source(context: dg.AssetExecutionContext, result: dg.MaterializeResult[A
     """
     source, name = (read_reported(result, field, str) for field in ("source", "source_name"))
     context.instance.add_run_tags(context.run_id, {SOURCE_TAG: source.upper() if source == SYNTHETIC else name})
+
+
+def file_of_month(instance: dg.DagsterInstance, month: str) -> str | None:
+    """Return the file whose trips a month holds, as Dagster's log tells: also when the broker lost its topics.
+
+    Args:
+        instance: The Dagster instance.
+        month: The month.
+
+    Returns:
+        The file's name; None if the month's trips are synthetic, if it has none, or if nobody said where they are from.
+    """
+    # Silver's report counts too: a step that was killed after its last commit reported nothing.
+    found = [
+        record
+        for key in (GENERATE_EVENTS, SILVER)
+        for record in instance.fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=key, asset_partitions=[month]), limit=1
+        ).records
+    ]
+    latest = max(found, key=lambda record: record.storage_id, default=None)
+    if latest is None or latest.asset_materialization is None:
+        return None
+    metadata = latest.asset_materialization.metadata
+    if "source" not in metadata or metadata["source"].value == SYNTHETIC:
+        return None
+    return str(metadata["source_name"].value)
 
 
 def _month(tags: Mapping[str, str]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -25,12 +25,15 @@ class FakeStore:
     requests: list[str] = field(default_factory=list)
     refuses: str | None = None
     """The error code with which it answers every request."""
+    before: Callable[[str, str], None] = lambda _method, _name: None
+    """Called before each answer, with the request's method and object: another program may act in between."""
 
     def clear(self) -> None:
         """Be as new."""
         for kept in (self.objects, self.metadata, self.written, self.requests):
             kept.clear()
         self.refuses = None
+        self.before = lambda _method, _name: None
 
     def put(self, name: str, content: bytes, **metadata: str) -> None:
         """Have an object, later than all before."""
@@ -64,7 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._count()
         found = sorted(self.store.objects.items())
         contents = "".join(
-            f"<Contents><Key>yellow/{escape(name)}</Key><ETag>&quot;{hashlib.md5(content).hexdigest()}&quot;</ETag>"  # noqa: S324
+            f"<Contents><Key>yellow/{escape(name)}</Key><ETag>{escape(_e_tag(content))}</ETag>"
             f"<LastModified>{self.store.written[name]:%Y-%m-%dT%H:%M:%S.000Z}</LastModified></Contents>"
             for name, content in found
         )
@@ -74,6 +77,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._count()
         metadata = self.store.metadata.get(self._name)
         named = {f"x-amz-meta-{name}": value for name, value in (metadata or {}).items()}
+        if metadata is not None:
+            named["ETag"] = _e_tag(self.store.objects[self._name])
         self._answer(404 if metadata is None else 200, headers=named)
 
     def do_PUT(self) -> None:
@@ -86,22 +91,23 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers["x-amz-checksum-sha256"] != base64.b64encode(hashlib.sha256(content).digest()).decode():
             self._answer(400, "<Error><Code>BadDigest</Code><Message>not what was said</Message></Error>")
             return
+        there = self.store.objects.get(self._name)
+        wanted = self.headers["If-Match"], self.headers["If-None-Match"]
+        if wanted != ((None, "*") if there is None else (_e_tag(there), None)):
+            self._answer(412, "<Error><Code>PreconditionFailed</Code><Message>no</Message></Error>")
+            return
         prefix = "x-amz-meta-"
         named = {name.lower(): value for name, value in self.headers.items()}
         metadata = {name.removeprefix(prefix): value for name, value in named.items() if name.startswith(prefix)}
         self.store.put(self._name, content, **metadata)
-        self._answer(200)
-
-    def do_DELETE(self) -> None:
-        self._count()
-        del self.store.objects[self._name]
-        self._answer(204)
+        self._answer(200, headers={"ETag": _e_tag(content)})
 
     @property
     def _name(self) -> str:
         return unquote(urlsplit(self.path).path).removeprefix(BUCKET_AND_PREFIX)
 
     def _count(self) -> None:
+        self.store.before(self.command, self._name)
         self.store.requests.append(self.command)
 
     def _answer(self, status: int, body: str = "", headers: dict[str, str] | None = None) -> None:
@@ -117,3 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+def _e_tag(content: bytes) -> str:
+    return f'"{hashlib.md5(content).hexdigest()}"'  # noqa: S324 - that is what an ETag is

@@ -4,16 +4,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 import pytest
 from fake_store import FakeStore, running_store
 
-from nyc_taxi.landing.errors import ZoneError
+from nyc_taxi.landing.errors import LandingError, ZoneError
 from nyc_taxi.landing.folder import MonthlyFile, read_folder
 from nyc_taxi.landing.land import Outcome, land, origin_of
-from nyc_taxi.landing.zone import Access, LandingZone
+from nyc_taxi.landing.zone import Access, LandingZone, current_files
 
 JANUARY = "yellow_tripdata_2019-01.parquet"
 FEBRUARY = "yellow_tripdata_2019-02.csv"
@@ -41,7 +42,7 @@ class Seen:
     def __init__(self) -> None:
         self.sizes: list[int] = []
         self.ended: dict[str, str] = {}
-        self.gone: list[str] = []
+        self.notes: dict[str, str] = {}
 
     def begin(self, file: MonthlyFile) -> None:
         self.ended[file.name] = "begun"
@@ -52,8 +53,8 @@ class Seen:
     def end(self, file: MonthlyFile, what: str) -> None:
         self.ended[file.name] = what
 
-    def replaced(self, name: str) -> None:
-        self.gone.append(name)
+    def note(self, name: str, what: str) -> None:
+        self.notes[name] = what
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +82,11 @@ def land_folder(folder: Path, store: FakeStore, seen: Seen | None = None) -> Out
     outcome = Outcome()
     land(read_folder(folder), zone_of(store), seen or Seen(), outcome)
     return outcome
+
+
+def read_by_runs(store: FakeStore) -> dict[str, str]:
+    """Return the file that a run of each month reads."""
+    return {month: each.name for month, each in current_files(zone_of(store).objects()).items()}
 
 
 @pytest.fixture
@@ -132,20 +138,39 @@ def test_of_a_very_long_path_the_end_is_recorded() -> None:
     assert origin.endswith(f"/trips/{JANUARY}")
 
 
-def test_a_month_lands_in_place_of_its_other_formats(folder: Path, store: FakeStore) -> None:
-    """A run prefers parquet, and would read the old file in place of the one that was just landed."""
-    for name in ("yellow_tripdata_2019-02.parquet", "yellow_tripdata_2019-03.csv", "2019/yellow_tripdata_2019-02.csv"):
+def test_a_month_that_lands_is_read_and_no_file_of_it_is_lost(folder: Path, store: FakeStore) -> None:
+    """A run reads what landed last; what else is there of the month is said, and stays."""
+    others = ("yellow_tripdata_2019-02.parquet", "yellow_tripdata_2019-03.csv", "2019/yellow_tripdata_2019-02.csv")
+    for name in others:
         store.put(name, b"old")
     seen = Seen()
-    land_folder(folder, store, seen)
-    assert seen.gone == ["yellow_tripdata_2019-02.parquet"]
-    assert set(store.objects) == {JANUARY, FEBRUARY, "yellow_tripdata_2019-03.csv", "2019/yellow_tripdata_2019-02.csv"}
-    (folder / "yellow_tripdata_2019-02.csv.gz").write_bytes(b"both")
-    land_folder(folder, store, seen)
-    assert {FEBRUARY, "yellow_tripdata_2019-02.csv.gz"} < set(store.objects)
+    assert land_folder(folder, store, seen).landed == [JANUARY, FEBRUARY]
+    assert read_by_runs(store) == {"2019-01": JANUARY, "2019-02": FEBRUARY, "2019-03": others[1]}
+    assert seen.notes == {others[0]: f"is in the landing zone too; runs read {FEBRUARY}, which landed last"}
+    assert set(store.objects) == {JANUARY, FEBRUARY, *others}
 
 
-def test_a_month_that_could_not_land_replaces_nothing(folder: Path, store: FakeStore) -> None:
+def test_a_file_lands_again_after_another_of_its_month(folder: Path, store: FakeStore) -> None:
+    """Its content is there already, but runs read the other: whoever lands it means it to be read."""
+    land_folder(folder, store)
+    store.put("yellow_tripdata_2019-02.parquet", b"somebody else's")
+    again = land_folder(folder, store)
+    assert (again.landed, again.unchanged, again.refused) == ([FEBRUARY], [JANUARY], {})
+    assert read_by_runs(store)["2019-02"] == FEBRUARY
+    assert land_folder(folder, store).unchanged == [JANUARY, FEBRUARY]
+
+
+def test_of_two_formats_in_a_folder_one_lands_and_the_other_is_named(folder: Path, store: FakeStore) -> None:
+    (folder / "yellow_tripdata_2019-02.parquet").write_bytes(b"both")
+    seen = Seen()
+    assert land_folder(folder, store, seen).landed == [JANUARY, "yellow_tripdata_2019-02.parquet"]
+    assert seen.notes == {
+        FEBRUARY: "not landed, since the folder has yellow_tripdata_2019-02.parquet of the same month"
+    }
+    assert FEBRUARY not in store.objects
+
+
+def test_a_month_that_could_not_land_changes_nothing(folder: Path, store: FakeStore) -> None:
     store.put("yellow_tripdata_2019-02.parquet", b"old")
     found = read_folder(folder)
     (folder / FEBRUARY).unlink()
@@ -154,6 +179,195 @@ def test_a_month_that_could_not_land_replaces_nothing(folder: Path, store: FakeS
     assert outcome.landed == [JANUARY]
     assert "cannot read it: No such file or directory" in outcome.refused[FEBRUARY]
     assert set(store.objects) == {JANUARY, "yellow_tripdata_2019-02.parquet"}
+
+
+def land_between(store: FakeStore, name: str, content: bytes, *, method: str, nth: int = 1) -> None:
+    """Let somebody else land a file before a request is answered."""
+    seen: list[str] = []
+
+    def act(now: str, _name: str) -> None:
+        seen.append(now)
+        if now == method and seen.count(method) == nth:
+            digest = hashlib.sha256(content).hexdigest()
+            store.put(name, content, sha256=digest, origin="/home/ann/a%20b/" + name)
+
+    store.before = act
+
+
+@pytest.mark.parametrize("was_there", [False, True])
+def test_another_file_of_the_same_name_that_lands_at_once_is_not_overwritten_unseen(
+    folder: Path, store: FakeStore, *, was_there: bool
+) -> None:
+    """Of two people, the second is told of the first, and decides."""
+    if was_there:
+        store.put(JANUARY, b"old")
+    land_between(store, JANUARY, b"Ann's", method="PUT")
+    outcome = land_folder(folder, store)
+    assert outcome.landed == [FEBRUARY]
+    assert (
+        f"another file of this name landed at the same time, from /home/ann/a b/{JANUARY}, and stays"
+        in (outcome.refused[JANUARY])
+    )
+    assert store.objects[JANUARY] == b"Ann's"
+    assert land_folder(folder, store).landed == [JANUARY]
+    assert store.objects[JANUARY] == b"January"
+
+
+def test_the_same_content_that_lands_at_once_is_no_other_file(folder: Path, store: FakeStore) -> None:
+    """So is a request that is repeated, because the answer to the first was lost."""
+    land_between(store, JANUARY, b"January", method="PUT")
+    outcome = land_folder(folder, store)
+    assert (outcome.landed, outcome.refused) == ([JANUARY, FEBRUARY], {})
+
+
+@pytest.mark.parametrize("theirs", [JANUARY, "yellow_tripdata_2019-01.csv"])
+@pytest.mark.parametrize("mine_is_new", [True, False])
+def test_a_landing_that_another_overtook_says_which_file_runs_read(
+    folder: Path, store: FakeStore, theirs: str, *, mine_is_new: bool
+) -> None:
+    """Whoever runs the month next would read somebody else's file, and take it for this one."""
+    if not mine_is_new:
+        land_folder(folder, store)
+        store.requests.clear()
+    land_between(store, theirs, b"Ann's", method="GET", nth=2)
+    outcome = land_folder(folder, store)
+    assert (outcome.landed or outcome.unchanged) == [FEBRUARY]
+    assert (
+        f"somebody else lands the same month: {theirs} landed after it, and runs read that"
+        in (outcome.refused[JANUARY])
+    )
+    assert read_by_runs(store)["2019-01"] == theirs
+
+
+def test_a_file_that_is_removed_while_others_land_is_named(folder: Path, store: FakeStore) -> None:
+    def act(method: str, _name: str) -> None:
+        if method == "GET" and JANUARY in store.objects:
+            del store.objects[JANUARY]
+
+    store.before = act
+    assert "it was removed again" in land_folder(folder, store).refused[JANUARY]
+
+
+def test_a_landing_that_was_killed_at_any_request_is_made_good_by_the_next(folder: Path, store: FakeStore) -> None:
+    """Nothing is removed and nothing is noted elsewhere, so that there is no half of a landing."""
+
+    class Killed(BaseException):
+        pass
+
+    class Killing(Seen):
+        def begin(self, file: MonthlyFile) -> None:
+            super().begin(file)
+            self.check()
+
+        def end(self, file: MonthlyFile, what: str) -> None:
+            super().end(file, what)
+            self.check()
+
+        def sent(self, size: int) -> None:
+            super().sent(size)
+            self.check()
+
+        def note(self, name: str, what: str) -> None:
+            super().note(name, what)
+            self.check()
+
+        def check(self) -> None:
+            self.left = getattr(self, "left", 0) - 1
+            if self.left == 0:
+                raise Killed
+
+    (folder / "yellow_tripdata_2019-01.csv").write_bytes(b"passed over")
+    for moment in range(1, 30):
+        store.clear()
+        store.put("yellow_tripdata_2019-02.parquet", b"old")
+        seen = Killing()
+        seen.left = moment
+        try:
+            land(read_folder(folder), zone_of(store), seen, Outcome())
+        except Killed:
+            assert store.objects["yellow_tripdata_2019-02.parquet"] == b"old"
+            again = land_folder(folder, store)
+            assert (sorted([*again.landed, *again.unchanged]), again.refused) == ([JANUARY, FEBRUARY], {})
+            assert read_by_runs(store) == {"2019-01": JANUARY, "2019-02": FEBRUARY}
+        else:
+            assert moment > 5
+            break
+    else:
+        pytest.fail("the landing never ended")
+
+
+@pytest.mark.parametrize("months", [("2019-01", "2019-02"), ("2019-01", "2019-01")])
+def test_two_people_land_at_once_from_folders_of_their_own(
+    tmp_path: Path, store: FakeStore, months: tuple[str, str]
+) -> None:
+    """Of two months both land; of one month one of both is told, unless the other landed after it ended."""
+    commands = []
+    for name, month, ending in (("ann's #1 $HOME", months[0], "csv"), ("bob: 2", months[1], "parquet")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"yellow_tripdata_{month}.{ending}").write_bytes(name.encode() * 100_000)
+        commands.append((tmp_path / name, tmp_path / f"{month}.{ending}.env"))
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(lambda command: run(store, *command), commands))
+    assert len(store.objects) == 2
+    codes = [each.returncode for each in done]
+    if months[0] != months[1]:
+        assert codes == [0, 0], done
+        return
+    assert 0 in codes, done
+    (read,) = read_by_runs(store).values()
+    assert codes[read.endswith("parquet")] == 0, done
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run a command as somebody else")
+def test_a_folder_is_read_as_the_user_who_calls(tmp_path: Path, store: FakeStore) -> None:
+    """Folders and files that only he may read land; those that he may not read are named."""
+    user = 65534
+    home = tmp_path / "home"
+    others, file = tmp_path / "others", home / "trips" / JANUARY
+    file.parent.mkdir(parents=True)
+    others.mkdir(mode=0o700)
+    file.write_bytes(b"January")
+    (home / "trips" / FEBRUARY).write_bytes(b"February")
+    for each in (home, file.parent, file):
+        os.chown(each, user, user)
+        each.chmod(0o700)
+    (home / "trips" / FEBRUARY).chmod(0o600)
+    found = read_as(user, [str(file.parent), str(others)], tmp_path, store)
+    assert f"landed: {JANUARY}" in found
+    assert f"{FEBRUARY}: you cannot read it: Permission denied. Give read permission, or take it away." in found
+    assert f"The folder {others} cannot be read (Permission denied)" in found
+    assert set(store.objects) == {JANUARY}
+
+
+def read_as(user: int, folders: list[str], tmp_path: Path, store: FakeStore) -> str:
+    """Land folders in a process that has become another user, whom the installation itself may not let in."""
+    for parent in (tmp_path, *tmp_path.parents[:2]):
+        parent.chmod(parent.stat().st_mode | 0o711)
+    said, written = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            zone_of(store).objects()
+            os.setgroups([])
+            os.setresgid(user, user, user)
+            os.setresuid(user, user, user)
+            lines = []
+            for folder in folders:
+                outcome = Outcome()
+                try:
+                    land(read_folder(Path(folder)), zone_of(store), Seen(), outcome)
+                except LandingError as error:
+                    lines.append(str(error))
+                lines += [f"landed: {name}" for name in outcome.landed]
+                lines += [f"{name}: {reason}" for name, reason in outcome.refused.items()]
+            os.write(written, "\n".join(lines).encode())
+        finally:
+            os._exit(0)
+    os.close(written)
+    with os.fdopen(said) as pipe:
+        found = pipe.read()
+    os.waitpid(child, 0)
+    return found
 
 
 def grow(path: Path) -> None:
@@ -216,8 +430,10 @@ def test_a_refusal_of_the_store_says_what_to_do(folder: Path, store: FakeStore, 
     store.refuses = code
     with pytest.raises(ZoneError, match=f"refuses ListObjectsV2 in s3://landing/yellow/: {code}, no\\. .*{says}"):
         zone_of(store).objects()
-    with pytest.raises(ZoneError, match="403"):
+    with pytest.raises(ZoneError, match=rf"refuses ListObjectsV2 .*{code}"):
         land_folder(folder, store)
+    with pytest.raises(ZoneError, match=r"refuses HeadObject .*403"):
+        zone_of(store).find(JANUARY)
 
 
 def run(store: FakeStore | None, folder: Path, environment: Path, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -9,20 +9,25 @@ from nyc_taxi.landing.folder import read_folder
 JANUARY = "yellow_tripdata_2019-01.parquet"
 
 
-def test_months_come_in_order_and_each_months_preferred_format_first(tmp_path: Path) -> None:
-    """The sensor, which looks meanwhile, then asks for one run of a month."""
+def test_months_come_in_order_and_of_each_the_preferred_format(tmp_path: Path) -> None:
+    """One file of a month lands: what is read is said, and the sensor asks for one run."""
     for name in ("2019-02.csv", "2019-01.csv.gz", "2019-01.parquet", "2019-01.csv"):
         (tmp_path / f"yellow_tripdata_{name}").write_bytes(b"trips")
     (tmp_path / "green_tripdata_2019-01.parquet").write_bytes(b"trips")
     found = read_folder(tmp_path)
-    assert [file.name.removeprefix("yellow_tripdata_") for file in found.files] == [
-        "2019-01.parquet",
-        "2019-01.csv",
-        "2019-01.csv.gz",
-        "2019-02.csv",
-    ]
+    assert [file.name for file in found.files] == [JANUARY, "yellow_tripdata_2019-02.csv"]
+    assert found.passed_over == {f"yellow_tripdata_2019-01.{ending}": JANUARY for ending in ("csv", "csv.gz")}
     assert {file.size for file in found.files} == {5}
     assert found.refused == {}
+
+
+def test_no_other_format_stands_in_for_a_file_that_is_refused(tmp_path: Path) -> None:
+    """It may have another content, and would be read in the refused one's place."""
+    (tmp_path / JANUARY).symlink_to("nowhere")
+    (tmp_path / "yellow_tripdata_2019-01.csv").write_bytes(b"trips")
+    found = read_folder(tmp_path)
+    assert (found.files, list(found.refused)) == ([], [JANUARY])
+    assert found.passed_over == {"yellow_tripdata_2019-01.csv": JANUARY}
 
 
 def test_links_to_files_and_to_the_folder_are_followed(tmp_path: Path) -> None:

@@ -1,7 +1,14 @@
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from nyc_taxi.landing.names import month_of, preference, why_refused
+from nyc_taxi.landing.names import month_of, preference, resembled_months, why_refused
 from nyc_taxi.months import FIRST_MONTH, last_month
+
+# The generator's tests read the same table: what lands and what a step takes are judged alike.
+NAMES: dict[str, Any] = json.loads((Path(__file__).parents[3] / "tests/landed_names.json").read_text())
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv", "csv.gz"])
@@ -17,32 +24,37 @@ def test_a_run_prefers_parquet_to_csv() -> None:
     assert sorted(names, key=preference) == names[::-1]
 
 
-LOOK_ALIKE = [
-    "yellow_tripdata_2021-03 (1).parquet",
-    "yellow_tripdata_2021-03.PARQUET",
-    "Yellow_tripdata_2021-03.csv",
-    "YELLOW_TRIPDATA_2021-03.CSV.GZ",
-    "yellow_tripdata_2021-1.csv",
-    "yellow_tripdata_2021_03.csv",
-    "yellow_tripdata_2021-3.parquet",
-    "yellow_tripdata_202103.parquet",
-    "yellow_tripdata_2021-13.csv",
-    "yellow_tripdata_2021-03",
-    "yellow_tripdata_2021-03.zip",
-    "yellow_tripdata_2021-03.csv.bz2",
-    "yellow_tripdata_2021-03.parquet ",
-    "yellow_tripdata_2021-03.parquet\n",
-    "yellow-tripdata-2021-03.parquet",
-    "yellow tripdata 2021-03.parquet",
-    "Copy of yellow_tripdata_2021-03.parquet",
-    "yellow_tripdata_\u0662\u0660\u0661\u0669-01.parquet 2019",
-]
-
-
-@pytest.mark.parametrize("name", LOOK_ALIKE)
-def test_a_name_that_looks_like_a_months_file_is_refused_with_what_to_do(name: str) -> None:
-    """Passed over, its month would be synthesised."""
+@pytest.mark.parametrize(("name", "months"), NAMES["resembling"].items())
+def test_a_name_that_resembles_a_months_file_is_refused_with_what_to_do(name: str, months: list[str]) -> None:
+    """Passed over, its month would be synthesised, or its step red."""
+    assert resembled_months(name) == set(months)
     assert month_of(name) is None
+    assert ": " in (why_refused(name) or "")
+
+
+@pytest.mark.parametrize(("name", "month"), NAMES["files"].items())
+def test_a_months_file_resembles_no_other(name: str, month: str) -> None:
+    assert (month_of(name), why_refused(name), resembled_months(name)) == (month, None, set())
+
+
+@pytest.mark.parametrize("name", NAMES["others"])
+def test_other_names_are_ignored(name: str) -> None:
+    assert (month_of(name), why_refused(name), resembled_months(name)) == (None, None, set())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "yellow_tripdata_2021-03 (1).parquet",
+        "yellow_2021-03.parquet",
+        "yellow_tripdata_2021-13.csv",
+        "yellow_tripdata_march_2021.csv",
+        "yellow_tripdata_2021.csv",
+        "yellow_tripdata_2021-003.parquet",
+    ],
+)
+def test_a_name_of_a_month_that_nobody_can_tell_is_refused_too(name: str) -> None:
+    """Its owner means some month by it."""
     assert "rename it" in (why_refused(name) or "")
 
 
@@ -60,21 +72,3 @@ def test_a_month_without_a_partition_is_refused_with_the_range(month: str) -> No
 
 def test_a_file_in_a_folder_of_the_landing_zone_is_refused() -> None:
     assert "in a folder of the landing zone" in (why_refused("2021/yellow_tripdata_2021-03.parquet") or "")
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "green_tripdata_2019-01.parquet",
-        "fhv_tripdata_2019-01.csv",
-        "taxi_zone_lookup.csv",
-        "data_dictionary_trip_records_yellow.pdf",
-        "yellow_tripdata_schema.txt",
-        "._yellow_tripdata_2019-01.parquet",
-        "README.md",
-        "",
-    ],
-)
-def test_other_names_are_ignored(name: str) -> None:
-    assert month_of(name) is None
-    assert why_refused(name) is None

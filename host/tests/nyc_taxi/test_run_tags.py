@@ -8,8 +8,9 @@ import dagster as dg
 import pytest
 
 from drayage.component.provenance import provenance_tags
+from nyc_taxi.keys import BRONZE, GENERATE_EVENTS, SILVER
 from nyc_taxi.partitions import MONTHS
-from nyc_taxi.provenance import tag_run, tag_source
+from nyc_taxi.provenance import file_of_month, tag_run, tag_source
 
 TAGS = provenance_tags({"drayage/generator": f"sha256:{'ab' * 32}"}, "4711abc")
 
@@ -70,3 +71,24 @@ def test_a_run_is_tagged_with_the_source_that_its_step_reported(
 
     run_id = dg.materialize([cleaned_trips], instance=instance).run_id
     assert [run.run_id for run in instance.get_runs(dg.RunsFilter(tags={"source": expected}))] == [run_id]
+
+
+def test_dagster_remembers_the_file_whose_trips_a_month_holds(instance: dg.DagsterInstance) -> None:
+    """When the broker was lost, synthetic trips would otherwise replace those of a file that is still in the lake."""
+
+    def report(key: dg.AssetKey, month: str, **metadata: str) -> str | None:
+        instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=month, metadata=metadata))
+        return file_of_month(instance, "2019-01")
+
+    file = {"source": "tlc_file", "source_name": "yellow_tripdata_2019-01.csv"}
+    invented = {"source": "synthetic", "source_name": "synthetic, seed 1, 9 events"}
+    assert file_of_month(instance, "2019-01") is None
+    assert report(GENERATE_EVENTS, "2019-02", **file) is None
+    # By a release that said nothing of the source.
+    assert report(SILVER, "2019-01") is None
+    assert report(GENERATE_EVENTS, "2019-01", **file) == "yellow_tripdata_2019-01.csv"
+    assert report(BRONZE, "2019-01") == "yellow_tripdata_2019-01.csv"
+    assert report(GENERATE_EVENTS, "2019-02", **invented) == "yellow_tripdata_2019-01.csv"
+    assert report(GENERATE_EVENTS, "2019-01", **invented) is None
+    # The step that sent the file was killed before it reported, and silver has it.
+    assert report(SILVER, "2019-01", **file | {"source_name": "corrected"}) == "corrected"

@@ -97,16 +97,20 @@ def test_a_file_that_is_landed_again_is_another_request_also_with_an_older_conte
 def test_a_month_is_requested_once_whatever_the_number_of_its_formats(
     definitions: dg.Definitions, store: FakeStore
 ) -> None:
-    """Its run reads the one that it prefers."""
-    store.put("yellow_tripdata_2019-01.csv", b"trips")
-    store.put("yellow_tripdata_2019-01.parquet", b"trips")
-    store.put("yellow_tripdata_2019-01.csv.gz", b"trips")
+    """Its run reads the one that landed last; of those that landed at one moment, the preferred one."""
+    names = [f"yellow_tripdata_2019-01.{ending}" for ending in ("csv", "parquet", "csv.gz")]
+    for name in names:
+        store.put(name, b"trips")
     found = look(definitions)
     ((month, key),) = requested(found).items()
     assert month == "2019-01"
-    assert str(key).startswith("yellow_tripdata_2019-01.parquet ")
+    assert str(key).startswith("yellow_tripdata_2019-01.csv.gz ")
     store.put("yellow_tripdata_2019-01.csv", b"other trips")
+    found = look(definitions, found.cursor)
+    assert str(requested(found)["2019-01"]).startswith("yellow_tripdata_2019-01.csv ")
     assert requested(look(definitions, found.cursor)) == {}
+    store.written.update(dict.fromkeys(names, datetime(2025, 1, 1, tzinfo=UTC)))
+    assert str(requested(look(definitions, found.cursor))["2019-01"]).startswith("yellow_tripdata_2019-01.parquet ")
 
 
 def test_only_files_of_months_with_a_partition_count_and_the_others_are_named(

@@ -1,14 +1,14 @@
 import pytest
-from conftest import BRONZE_SCHEMA, CatalogInAFile, bronze_rows
+from conftest import BRONZE_SCHEMA, CatalogInAFile, bronze_rows, undecodable_rows
 from pyiceberg.table import Table
 
 from flink_submit.completeness import count_version_rows
 from flink_submit.errors import LakeError
 from flink_submit.ingested import write_note
 from flink_submit.lake import Lake
-from flink_submit.month_versions import MonthVersion
+from flink_submit.month_versions import CurrentVersion
 
-VERSION = MonthVersion(
+VERSION = CurrentVersion(
     month="2019-01",
     source="synthetic",
     source_version="seed-42-events-4.89abcdef",
@@ -71,6 +71,24 @@ def test_fails_when_bronze_lacks_an_event_between_the_offsets(bronze: Table, lak
         LakeError, match=r"holds 3 of the 4 events of seed-42-events-4\.89abcdef .*bronze/raw_trips of 2019"
     ):
         count_version_rows(lake, bronze.refresh(), VERSION)
+
+
+def test_events_that_could_not_be_decoded_are_named_with_the_query_that_shows_them(bronze: Table, lake: Lake) -> None:
+    """Their bytes and reasons are in a view of which nothing else in the run speaks; those of others do not count."""
+    ingest(bronze, 0, 10, 12)
+    bronze.refresh().append(undecodable_rows("topic", 1, 5))
+    bronze.refresh().append(undecodable_rows("topic", 0, 9, 11, 13))
+    bronze.refresh().append(undecodable_rows("topic", 2, 11))
+    bronze.refresh().append(undecodable_rows("deleted", 0, 11))
+    with pytest.raises(
+        LakeError, match=r"holds 2 of the 4 events .*: 2 records .*partition 0, offset 11\) says: why\."
+    ) as e:
+        count_version_rows(lake, bronze.refresh(), VERSION)
+    assert (
+        "FROM bronze.quarantine WHERE kafka_topic_id = 'topic' AND (kafka_partition = 0 AND kafka_offset BETWEEN 10 "
+        "AND 12 OR kafka_partition = 1 AND kafka_offset BETWEEN 5 AND 5)."
+    ) in str(e.value)
+    assert "materialize generate_events and bronze/raw_trips of 2019-01, then this partition again" in str(e.value)
 
 
 def test_rows_of_a_bronze_that_ignored_versions_are_none_of_the_version(bronze: Table, lake: Lake) -> None:

@@ -55,10 +55,10 @@ def test_deletes_one_month_alone(lake: Lake, table: Table) -> None:
 
 def test_the_version_of_a_month_changes_with_its_own_rows_alone(lake: Lake, table: Table) -> None:
     """New rows of a month must make only that month stale."""
-    january, february = lake.month_version(table, "2019-01"), lake.month_version(table, "2019-02")
+    january, february = lake.month_data_version(table, "2019-01"), lake.month_data_version(table, "2019-02")
     table.append(bronze_rows("2019-02", "topic", 0, 3))
-    assert lake.month_version(table, "2019-01") == january
-    assert lake.month_version(table, "2019-02") != february
+    assert lake.month_data_version(table, "2019-01") == january
+    assert lake.month_data_version(table, "2019-02") != february
 
 
 def test_describes_columns_as_dagster_takes_them(table: Table) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from flink_submit.errors import TopicError
-from flink_submit.month_versions import MonthVersion, read_current_version
+from flink_submit.month_versions import CurrentVersion, read_current_version
 from flink_submit.topic import Topic
 
 # As the generator writes it.
@@ -41,7 +41,7 @@ class FakeVersions:
         """Append a record."""
         self.records.append((key.encode(), json.dumps(RECORD | changes).encode()))
 
-    def read(self, month: str = "2019-01") -> MonthVersion:
+    def read(self, month: str = "2019-01") -> CurrentVersion:
         """Read the current version."""
         topic: Topic = self  # type: ignore[assignment]  # has what is called
         return read_current_version(topic, month, lambda _undecided: None)

@@ -13,7 +13,7 @@ from pyiceberg.types import LongType, NestedField, StringType
 from flink_submit.errors import LakeError
 from flink_submit.job_runner import JobRunner, make_job_id
 from flink_submit.lake import Lake
-from flink_submit.month_versions import MonthVersion
+from flink_submit.month_versions import CurrentVersion
 from flink_submit.report import StepReport, TableReport
 from flink_submit.silver import clean
 
@@ -60,10 +60,10 @@ class Silver:
         return table
 
     @staticmethod
-    def _version(source: tuple[str, str, str], first: int, events: int) -> MonthVersion:
+    def _version(source: tuple[str, str, str], first: int, events: int) -> CurrentVersion:
         record = {"month": MONTH, "events": events, "topic": "taxi.raw_trips", "topic_id": "topic"}
         offsets = {0: (first, first + events - 1)} if events else {}
-        return MonthVersion.model_validate(record | {"offsets": offsets} | dict(zip(TEXTS, source, strict=True)))
+        return CurrentVersion.model_validate(record | {"offsets": offsets} | dict(zip(TEXTS, source, strict=True)))
 
     def receive(self, rows: int, source: tuple[str, str, str] = FILE) -> None:
         """Add rows of a version to the month in bronze; the version becomes the current one."""

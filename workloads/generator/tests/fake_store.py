@@ -1,5 +1,6 @@
 """An object store behind HTTP that does what a test wants."""
 
+import datetime as dt
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from xml.sax.saxutils import escape
 from generator.landing import LandingZone
 
 URL = "s3://landing/yellow/"
-MODIFIED = "Sun, 29 Nov 2026 17:00:00 GMT"
+MODIFIED = dt.datetime(2026, 11, 29, 17, tzinfo=dt.UTC)
 
 
 def landing_at(endpoint: str, url: str = URL, *, key: str = "reader", secret: str = "secret") -> LandingZone:  # noqa: S107  a test's
@@ -28,6 +29,8 @@ class FakeStore:
     endpoint: str = ""
     objects: dict[str, tuple[bytes, dict[str, str]]] = field(default_factory=dict)
     """Content and user metadata by key."""
+    modified: dict[str, dt.datetime] = field(default_factory=dict)
+    """When objects were written, by key; ``MODIFIED`` by default."""
     requests: list[str] = field(default_factory=list)
     answer: tuple[int, bytes] | None = None
     """An answer to all requests, instead of an object store's."""
@@ -50,8 +53,9 @@ class FakeStore:
         """The landing zone for the code under test."""
         return landing_at(self.endpoint)
 
-    def put(self, name: str, content: bytes, **metadata: str) -> None:
+    def put(self, name: str, content: bytes, *, later_s: int = 0, **metadata: str) -> None:
         """Land a file; with the hash of its content, unless the test gives another one."""
+        self.modified[f"yellow/{name}"] = MODIFIED + dt.timedelta(seconds=later_s)
         digest = hashlib.sha256(content).hexdigest()
         self.objects[f"yellow/{name}"] = content, {"sha256": digest, "origin": f"/home/me/{name}"} | metadata
 
@@ -70,7 +74,7 @@ class FakeStore:
         content, metadata = entry
         if headers.get("If-Match") not in {None, _e_tag(content)}:
             return 412, {}, b"<Error><Code>PreconditionFailed</Code></Error>"
-        answer = {"ETag": _e_tag(content), "Last-Modified": MODIFIED}
+        answer = {"ETag": _e_tag(content), "Last-Modified": f"{MODIFIED:%a, %d %b %Y %H:%M:%S} GMT"}
         answer |= {f"x-amz-meta-{name}": value for name, value in metadata.items()}
         if headers.get("Range") is None:
             return 200, answer, content
@@ -80,7 +84,8 @@ class FakeStore:
 
     def _list(self, prefix: str) -> bytes:
         entries = "".join(
-            f"<Contents><Key>{escape(key)}</Key><LastModified>2026-11-29T17:00:00.000Z</LastModified>"
+            f"<Contents><Key>{escape(key)}</Key>"
+            f"<LastModified>{self.modified.get(key, MODIFIED):%Y-%m-%dT%H:%M:%S.000Z}</LastModified>"
             f"<ETag>{escape(_e_tag(content))}</ETag><Size>{len(content)}</Size></Contents>"
             for key, (content, _) in self.objects.items()
             if key.startswith(prefix)

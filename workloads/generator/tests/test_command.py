@@ -290,6 +290,38 @@ def test_a_step_that_is_stopped_reports_it_and_the_next_one_sends_the_rest(
     assert len(real_kafka.read_all(topics.events)) == 250
 
 
+def test_a_step_that_a_newer_file_overtook_does_not_bring_the_former_one_back(
+    real_kafka: RealKafka,
+    topics: Topics,
+    host: HostFiles,
+    environment: dict[str, str],
+    burst: dict[str, Any],
+    store: FakeStore,
+    tmp_path: Path,
+) -> None:
+    """It has the former file's copy, and would complete last: what landed last is what a user expects to be valid."""
+    land(store, tmp_path, seed=1, events=150)
+    slow = burst | {"source": "file", "mode": "batch", "batch_size": 50, "pause_s": 0.5}
+    process = host.start("produce", slow, "2024-01", environment)
+    try:
+        while len(real_kafka.read_all(topics.events)) < 50:
+            assert process.poll() is None
+        land(store, tmp_path, seed=2, events=120)
+        _, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 1
+    assert stderr.splitlines()[-1].startswith("LandedFileChangedError: while 2024-01 was sent, the landing zone got ")
+    records = read_month(real_kafka.broker, topics.versions, MONTH)
+    assert records.current is None
+    assert records.sending is not None
+    assert records.sending.events_sent == 100
+    (host.folder / "messages.jsonl").write_text("")
+    code, stderr = host.run("produce", burst | {"source": "file"}, "2024-01", environment)
+    assert code == 0, stderr
+    assert read_current(real_kafka, topics).events == host.metadata["events_committed"] == 120
+
+
 def test_a_month_is_sent_once_however_often_its_step_is_killed(
     real_kafka: RealKafka, topics: Topics, host: HostFiles, environment: dict[str, str], burst: dict[str, Any]
 ) -> None:

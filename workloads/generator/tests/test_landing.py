@@ -51,10 +51,10 @@ def test_a_lookalike_is_an_error_that_names_the_landing_zone(store: FakeStore) -
 def test_the_choice_between_two_formats_is_logged(store: FakeStore, caplog: pytest.LogCaptureFixture) -> None:
     """The user learns which of both files was read."""
     store.put(NAME, CONTENT)
-    store.put("yellow_tripdata_2024-01.csv", CONTENT)
+    store.put("yellow_tripdata_2024-01.csv", CONTENT, later_s=1)
     with caplog.at_level(logging.INFO):
-        assert found(store).name == NAME
-    assert "not from yellow_tripdata_2024-01.csv" in caplog.text
+        assert found(store).name == "yellow_tripdata_2024-01.csv"
+    assert f"which landed last, not from {NAME}" in caplog.text
 
 
 @pytest.mark.usefixtures("small_parts")
@@ -128,6 +128,18 @@ def test_a_refusal_names_the_credentials(store: FakeStore, tmp_path: Path, statu
     if status == 403:
         with pytest.raises(LandingAccessError, match=rf"{URL}{NAME} cannot be read .*{code}"):
             store.landing.download(landed, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a\tb", "a//b", "../b", "/b", "a\nb"])
+def test_an_object_that_stands_in_the_way_of_the_listing_is_named(store: FakeStore, name: str) -> None:
+    """Any program may have put it there, and every month is red until it is gone: the store itself is not at fault."""
+    store.put(NAME, CONTENT)
+    store.put(name, CONTENT)
+    with pytest.raises(
+        LandingError, match=r"an object in it has a name .*yellow/.*to do: remove that object"
+    ) as caught:
+        store.landing.find(MONTH)
+    assert not isinstance(caught.value, LandingUnreachableError)
 
 
 def test_an_object_store_that_fails_is_named_with_its_answer(store: FakeStore) -> None:

@@ -1,12 +1,12 @@
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from conftest import TOPIC, VERSIONS_TOPIC, MockKafka
 
 from generator.encoding import Encoder
-from generator.errors import DeliveryError
+from generator.errors import DeliveryError, LandedFileChangedError
 from generator.month import Month
 from generator.month_versions import MonthRecords, read_month
 from generator.outlet import VersionOutlet
@@ -24,10 +24,10 @@ class Killed(BaseException):
     """Ends a step in the middle."""
 
 
-def source_of(events: int, seed: int = 1) -> MonthSource:
+def source_of(events: int, seed: int = 1, confirm: Callable[[], None] = lambda: None) -> MonthSource:
     """Return synthetic trips."""
     trips = SyntheticTrips(MONTH, seed=seed, events=events)
-    return MonthSource(MONTH, "synthetic", trips, "synthetic", f"seed-{seed}-events-{events}", seed)
+    return MonthSource(MONTH, "synthetic", trips, "synthetic", f"seed-{seed}-events-{events}", seed, confirm)
 
 
 def send(
@@ -38,7 +38,7 @@ def send(
     with Sender(broker, TOPIC, VERSIONS_TOPIC, transactional_id="test") as sender:
         sending = read_month(broker, VERSIONS_TOPIC, MONTH).sending
         version = source.describe(**({"schema_id": 7, "topic": TOPIC, "topic_id": "AAAA"} | changes))
-        outlet = VersionOutlet(sender, MONTH, version, Encoder(7), sending)
+        outlet = VersionOutlet(sender, MONTH, version, Encoder(7), sending, confirm=source.confirm)
 
         def kill() -> None:
             if kill_after is not None and sender.transactions == kill_after:
@@ -195,3 +195,24 @@ def test_a_source_with_fewer_trips_than_it_says_never_becomes_current(
     with pytest.raises(DeliveryError, match=r"numbers of events disagree.*expected 120 .*got 100 produced"):
         send(kafka, source_of(120), 50)
     assert records_of(kafka).current is None
+
+
+@pytest.mark.parametrize("batch_size", [50, 200])
+def test_a_version_whose_source_was_replaced_meanwhile_never_becomes_current(kafka: MockKafka, batch_size: int) -> None:
+    """It is judged once, when all is sent: until then another file may land, and its version become the current one."""
+    asked: list[int] = []
+
+    def refuse() -> None:
+        asked.append(len(kafka.read_all()))
+        raise LandedFileChangedError("another file landed")
+
+    send(kafka, source_of(90, seed=2), 90)
+    with pytest.raises(LandedFileChangedError):
+        send(kafka, source_of(120, confirm=refuse), batch_size)
+    # Those before, and this one's.
+    assert asked == [90 + 120]
+    records = records_of(kafka)
+    assert records.current is not None
+    assert records.current.seed == 2
+    # All but the last transaction stay, invisible, and are gone on from.
+    assert send(kafka, source_of(120), 200).resumed == (100 if batch_size == 50 else 0)

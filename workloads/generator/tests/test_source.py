@@ -1,5 +1,6 @@
 import hashlib
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,12 @@ from conftest import HostFiles
 from fake_store import URL, FakeStore
 from test_month_versions import current
 
-from generator.errors import LandingUnreachableError, SyntheticRefusedError, TripFileMissingError
+from generator.errors import (
+    LandedFileChangedError,
+    LandingUnreachableError,
+    SyntheticRefusedError,
+    TripFileMissingError,
+)
 from generator.event_schema import AVRO_SCHEMA
 from generator.month import Month
 from generator.request import read_produce_request
@@ -18,6 +24,7 @@ from generator.source import MonthSource, SourceChoice, open_source, refuse_repl
 from generator.synthesis import SyntheticTrips
 
 NAME = "yellow_tripdata_2024-01.parquet"
+CSV = "yellow_tripdata_2024-01.csv"
 MONTH = Month(2024, 1)
 EXTRAS = {"topic": "t", "versions_topic": "v", "mode": "burst", "events": 50, "seed": 4}
 SCHEMA = hashlib.sha256(AVRO_SCHEMA.encode()).hexdigest()[:8]
@@ -113,29 +120,81 @@ def test_columns_that_nobody_knows_are_warned_of(
     assert "congestion_zone (15 values)" in caplog.text
 
 
+LandingChange = Callable[[FakeStore], object]
+CHANGES: list[tuple[LandingChange, str]] = [
+    (lambda store: store.put(NAME, b"corrected"), f"got another file of it .*expected {NAME} with .*got {NAME} with"),
+    (lambda store: store.put(CSV, b"later", later_s=2), f"got another file of it .*got {CSV} with .*sends what the"),
+    (lambda store: store.objects.clear(), r"vanished from the landing zone .*got no file; to do: land the"),
+]
+
+
+@pytest.mark.parametrize(("change", "says"), CHANGES)
+@pytest.mark.parametrize("choice", ["file", "file_or_synthetic"])
+def test_a_file_is_confirmed_until_the_landing_zone_has_another(
+    host: HostFiles,
+    store: FakeStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    choice: SourceChoice,
+    change: LandingChange,
+    says: str,
+) -> None:
+    """A step that was overtaken would make the former file current again; the same content is no other file."""
+    store.put(NAME, content := trip_file(tmp_path))
+    source = open_with(host, store, tmp_path, monkeypatch, choice)
+    store.put("yellow_tripdata_2024-02.parquet", b"another month", later_s=2)
+    store.put(NAME, content, later_s=1)
+    source.confirm()
+    change(store)
+    with pytest.raises(LandedFileChangedError, match=says):
+        source.confirm()
+
+
+def test_a_file_that_lands_meanwhile_takes_precedence_over_synthetic_trips(
+    host: HostFiles, store: FakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless they were asked for by name."""
+    either = open_with(host, store, tmp_path, monkeypatch, "file_or_synthetic")
+    by_name = open_with(host, store, tmp_path, monkeypatch, "synthetic")
+    either.confirm()
+    store.put(NAME, b"landed")
+    with pytest.raises(LandedFileChangedError, match=rf"expected no file; got {NAME} with .*materialize again"):
+        either.confirm()
+    by_name.confirm()
+
+
+def nothing() -> None:
+    """Confirm any source."""
+
+
 @pytest.mark.parametrize(
-    ("choice", "current_source", "refused"),
+    ("choice", "current_source", "file_before", "refused"),
     [
-        ("file_or_synthetic", "tlc_file", True),
-        ("file_or_synthetic", "synthetic", False),
-        ("file_or_synthetic", None, False),
-        ("synthetic", "tlc_file", False),
+        ("file_or_synthetic", "tlc_file", None, True),
+        ("file_or_synthetic", "synthetic", None, False),
+        ("file_or_synthetic", None, None, False),
+        ("synthetic", "tlc_file", None, False),
+        # The topic of month versions was lost, and the lake was not.
+        ("file_or_synthetic", None, NAME, True),
+        ("synthetic", None, NAME, False),
+        # What the topic says was written in one transaction with the events: it knows better than the host.
+        ("file_or_synthetic", "synthetic", NAME, False),
     ],
 )
 def test_synthetic_trips_replace_those_of_a_file_only_by_name(
-    choice: SourceChoice, current_source: str | None, *, refused: bool
+    choice: SourceChoice, current_source: str | None, file_before: str | None, *, refused: bool
 ) -> None:
     """A landing zone that lost a file must not turn a real month into an invented one."""
-    source = MonthSource(MONTH, "synthetic", SyntheticTrips(MONTH, seed=1, events=9), "synthetic", "seed-1", 1)
+    source = MonthSource(MONTH, "synthetic", SyntheticTrips(MONTH, seed=1, events=9), "synthetic", "seed-1", 1, nothing)
     known = None if current_source is None else current(source=current_source, source_name=NAME)
     if not refused:
-        refuse_replacement(choice, source, known)
+        refuse_replacement(choice, source, known, file_before)
         return
     with pytest.raises(SyntheticRefusedError, match=f"2024-01 holds the trips of a file.*{NAME}.*ask for source synth"):
-        refuse_replacement(choice, source, known)
+        refuse_replacement(choice, source, known, file_before)
 
 
 def test_a_file_replaces_another_file() -> None:
     """The TLC publishes corrected months."""
-    source = MonthSource(MONTH, "tlc_file", SyntheticTrips(MONTH, seed=1, events=9), NAME, "sha256-1", None)
-    refuse_replacement("file_or_synthetic", source, current(source="tlc_file"))
+    source = MonthSource(MONTH, "tlc_file", SyntheticTrips(MONTH, seed=1, events=9), NAME, "sha256-1", None, nothing)
+    refuse_replacement("file_or_synthetic", source, current(source="tlc_file"), NAME)

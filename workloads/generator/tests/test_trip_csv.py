@@ -186,3 +186,52 @@ def test_a_damaged_compressed_file_is_refused(
     path = plain.with_name(plain.name + ".gz")
     path.write_bytes(change(gzip.compress(plain.read_bytes())))
     refused(path, kind)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [('"N', '"N'), ('"N', 'N"'), ('"', '"'), ('"N', '""N"')],
+)
+@pytest.mark.parametrize("apart", [1, 5])
+def test_rows_between_two_stray_quotation_marks_are_not_lost(edit: Edit, first: str, second: str, apart: int) -> None:
+    """They would become the text of a value, and a month would have fewer trips, all of them valid."""
+
+    def change(lines: list[str]) -> list[str]:
+        for line, text in ((100, first), (100 + apart, second)):
+            values = lines[line].split(",")
+            values[6] = text
+            lines[line] = ",".join(values)
+        return lines
+
+    text = refused(edit(change), TripValueError)
+    assert "the row that starts in line 101 " in text
+
+
+def test_rows_that_end_with_empty_values_are_not_lost_either(edit: Edit) -> None:
+    """The second quotation mark is then in an earlier column: the row has more values, and all of those are empty."""
+
+    def change(lines: list[str]) -> list[str]:
+        for line, column, text in ((100, 6, '"N'), (101, 4, '1.5"')):
+            values = lines[line].split(",")
+            values[column] = text
+            lines[line] = ",".join([*values[:-2], "", ""])
+        return lines
+
+    assert "the row that starts in line 101 " in refused(edit(change), TripValueError)
+
+
+def test_a_value_with_line_breaks_quotes_and_commas_is_one_value(trips: pa.Table, edit: Edit) -> None:
+    """Quotation marks are doubled within a value, and a few commas make no row of it."""
+
+    def change(lines: list[str]) -> list[str]:
+        for line in (50, 250):
+            values = lines[line].split(",")
+            values[6] = '"N, ""so"",\r\n,\n"'
+            lines[line] = ",".join(values)
+        return lines
+
+    found = read(edit(change))
+    assert found.num_rows == ROWS
+    assert {found["store_and_fwd_flag"][row].as_py() for row in (49, 249)} == {'N, "so",\r\n,\n'}
+    others = [name for name in TLC_COLUMNS if name != "store_and_fwd_flag"]
+    assert found.select(others).equals(trips.select(others))

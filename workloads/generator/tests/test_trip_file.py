@@ -14,7 +14,7 @@ from generator.errors import (
     TripFileUnreadableError,
 )
 from generator.event_schema import TRIP_SCHEMA, TRIP_WITH_ID_SCHEMA
-from generator.trip_file import FileChoice, TripFile, choose_file
+from generator.trip_file import TripFile
 from generator.trip_parquet import BATCH_ROWS
 
 
@@ -91,60 +91,6 @@ def test_a_file_that_cannot_be_read_is_refused(trips: pa.Table, write: Write) ->
     path.unlink()
     path.symlink_to(path.parent / "nowhere")
     assert "No such file" in refused(path, TripFileUnreadableError)
-
-
-@pytest.mark.parametrize(
-    ("names", "chosen", "said"),
-    [
-        (["yellow_tripdata_2019-01.csv.gz"], "yellow_tripdata_2019-01.csv.gz", ""),
-        (["yellow_tripdata_2019-01.csv", "yellow_tripdata_2019-01.parquet"], "yellow_tripdata_2019-01.parquet", ".csv"),
-        (["yellow_tripdata_2019-01.csv.gz", "yellow_tripdata_2019-01.csv"], "yellow_tripdata_2019-01.csv", ".csv.gz"),
-    ],
-)
-def test_the_months_file_is_chosen_and_a_choice_is_said(names: list[str], chosen: str, said: str) -> None:
-    """A month has one source, the Parquet file rather than the csv file, and the log names the file not taken."""
-    choice = choose_file([*names, "yellow_tripdata_2019-02.parquet", "green_tripdata_2019-01.csv"], MONTH, "s3://x/")
-    assert choice is not None
-    assert choice.name == chosen
-    note = f"2019-01 is read from {chosen}, not from yellow_tripdata_2019-01{said}"
-    assert choice == FileChoice(chosen, note if said else "")
-
-
-def test_a_month_without_a_file_has_none() -> None:
-    """Other months, services and documents are not taken for it, whatever their digits."""
-    others = ["yellow_tripdata_2019-10.parquet", "yellow_tripdata_2019-11 (1).csv", "green_tripdata_2019-01.parquet"]
-    others += ["yellow_tripdata_2019-12.csv", "yellow_tripdata_2018-01.parquet", "readme.txt", "fhv_2019-01.csv"]
-    assert choose_file(others, MONTH, "s3://x/") is None
-    assert choose_file([], MONTH, "s3://x/") is None
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "yellow_tripdata_2019-01 (1).parquet",
-        "yellow_tripdata_2019-01.PARQUET",
-        "Yellow_Tripdata_2019-01.csv",
-        "yellow_tripdata_2019-1.parquet",
-        "yellow_tripdata_201901.csv",
-        "yellow_tripdata_2019_01.parquet",
-        "yellow_tripdata_2019-01.parquet.crdownload",
-        "yellow_tripdata_2019-01.csv.zip",
-        "yellow_tripdata_2019-01-15.csv",
-        "2019/yellow_tripdata_2019-01.parquet",
-        "2019/01/yellow.parquet",
-        "2019/yellow_tripdata_01.parquet",
-        " yellow_tripdata_2019-01.parquet",
-    ],
-)
-@pytest.mark.parametrize("others", [[], ["yellow_tripdata_2019-01.parquet"]])
-def test_a_name_that_looks_like_the_months_file_is_named(name: str, others: list[str]) -> None:
-    """Passing over it would send another month than the one that its owner put there."""
-    with pytest.raises(
-        TripFileError, match=r"s3://landing/yellow/.*expected yellow_tripdata_2019-01.parquet"
-    ) as caught:
-        choose_file([*others, name], MONTH, "s3://landing/yellow/")
-    assert repr(name) in str(caught.value)
-    assert "to do: give the month's file its name" in str(caught.value)
 
 
 def test_errors_name_the_file_as_its_owner_does(tmp_path: Path) -> None:

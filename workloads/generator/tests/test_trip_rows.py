@@ -109,6 +109,88 @@ def test_a_value_reads_alike_in_either_format(
     assert column_of(trips, write, column, values) == (expected, out_of_range)
 
 
+OUT, WRONG, MISSING = "out of range", "wrong kind", None
+ODD_NUMBERS: list[tuple[str, Any, Any]] = [
+    # text, in a column of doubles, in one of whole numbers
+    ("1e-400", OUT, OUT),
+    ("-1e-400", OUT, OUT),
+    ("0." + "0" * 400 + "1", OUT, OUT),
+    ("1e-99999999999999999999", OUT, OUT),
+    ("1.234567890123456e-310", OUT, OUT),
+    ("5e-324", 5e-324, OUT),
+    ("2.2250738585072014e-308", 2.2250738585072014e-308, OUT),
+    ("1e400", OUT, OUT),
+    ("1e99999999999999999999", OUT, OUT),
+    ("1" * 5000, OUT, OUT),
+    ("9007199254740993", OUT, 2**53 + 1),
+    ("9223372036854775807", OUT, 2**63 - 1),
+    ("1.5", 1.5, OUT),
+    ("0e-400", 0.0, 0),
+    ("0e999999", 0.0, 0),
+    ("-0", 0.0, 0),
+    ("0.00", 0.0, 0),
+    ("5.0", 5.0, 5),
+    ("5e0", 5.0, 5),
+    ("0.5E1", 5.0, 5),
+    ("+5", 5.0, 5),
+    (" 5 ", 5.0, 5),
+    ("\t5\u00a0", 5.0, 5),
+    ("005", 5.0, 5),
+    ("5.", 5.0, 5),
+    ("Infinity", OUT, OUT),
+    ("-inf", OUT, OUT),
+    ("nan", MISSING, MISSING),
+    ("-NaN", MISSING, MISSING),
+    (" ", MISSING, MISSING),
+    ("nan(12)", WRONG, WRONG),
+    ("nan()", WRONG, WRONG),
+    ("\u0131nf", WRONG, WRONG),
+    ("1_000", WRONG, WRONG),
+    ("1,5", WRONG, WRONG),
+    ("1,000.50", WRONG, WRONG),
+    ("1 000", WRONG, WRONG),
+    ("\u0661\u0662", WRONG, WRONG),
+    ("\uff11", WRONG, WRONG),
+    ("\u22125", WRONG, WRONG),
+    ("0x10", WRONG, WRONG),
+    ("0b1", WRONG, WRONG),
+    ("0x1p3", WRONG, WRONG),
+    ("5f", WRONG, WRONG),
+    ("5e", WRONG, WRONG),
+    ("1e5.5", WRONG, WRONG),
+    ("--5", WRONG, WRONG),
+    ("+ 5", WRONG, WRONG),
+    (".", WRONG, WRONG),
+    ("5%", WRONG, WRONG),
+    ("$5", WRONG, WRONG),
+    ("(5)", WRONG, WRONG),
+    ("true", WRONG, WRONG),
+    ("NULL", WRONG, WRONG),
+    ("N/A", WRONG, WRONG),
+    ("-", WRONG, WRONG),
+    ("1/2", WRONG, WRONG),
+]
+
+
+@pytest.mark.parametrize("column", ["fare_amount", "passenger_count"])
+def test_an_odd_number_is_what_it_says_or_out_of_range_or_of_a_wrong_kind(
+    trips: pa.Table, write: Write, column: str
+) -> None:
+    """The table of what each becomes: none is silently another number, in either format, alone or among plain ones."""
+    fates = {text: fate[column == "passenger_count"] for text, *fate in ODD_NUMBERS}
+    held = {text: fate for text, fate in fates.items() if fate not in (OUT, WRONG)}
+    out = [text for text, fate in fates.items() if fate == OUT]
+    held |= {"1": 1, "2": 2}
+    for texts in ([*held], *([text, "1", "0.00"] for text in out), [*held, *out]):
+        values, kept = column_of(trips, write, column, pa.array(texts))
+        expected = [None if text in out else held[text] for text in texts]
+        assert (values, kept) == (expected, [text if text in out else None for text in texts])
+    for text in (text for text, fate in fates.items() if fate == WRONG):
+        for words in ([text, "1"], [*held, text]):
+            with pytest.raises(TripValueError, match="has a value of a wrong kind"):
+                column_of(trips, write, column, pa.array(words))
+
+
 @pytest.mark.parametrize(
     ("as_found", "expected", "out_of_range"),
     [

@@ -9,7 +9,7 @@ from drayage import DrayageClient, promises
 from nyc_taxi import row_checks
 from nyc_taxi.keys import GENERATE_EVENTS, KAFKA_TOPICS, OWNERS
 from nyc_taxi.partitions import MONTHS
-from nyc_taxi.provenance import tag_source
+from nyc_taxi.provenance import file_of_month, tag_source
 from nyc_taxi.reports import EventsReport, TopicsReport
 from nyc_taxi.settings import Services
 from nyc_taxi.workloads import Workload
@@ -101,7 +101,12 @@ def build_kafka_assets(generator: Workload) -> list[dg.AssetsDefinition]:
             context=context,
             image=generator.image,
             command=["produce"],
-            extras={"topic": TOPIC, "versions_topic": VERSIONS_TOPIC, **config.model_dump()},
+            extras={
+                "topic": TOPIC,
+                "versions_topic": VERSIONS_TOPIC,
+                **config.model_dump(),
+                "file_before": file_of_month(context.instance, context.partition_key),
+            },
             # Its checks are judged below, by the host.
             reports=[GENERATE_EVENTS],
             env=generator.environment(services),

@@ -3,6 +3,7 @@
 LandingError
 ├── FolderError        the folder cannot be read, or has no month's file
 ├── RefusedFileError   one file cannot land; the others can
+│   └── OvertakenError    another landing has put a file of its name there meanwhile
 └── ZoneError          the object store does not answer, or refuses
 """
 
@@ -17,6 +18,10 @@ class FolderError(LandingError):
 
 class RefusedFileError(LandingError):
     """One file cannot land; the others can."""
+
+
+class OvertakenError(RefusedFileError):
+    """Another landing has put a file of the same name there meanwhile."""
 
 
 class ZoneError(LandingError):

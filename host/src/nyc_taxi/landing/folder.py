@@ -32,11 +32,13 @@ class Folder:
     """What a folder holds for the landing zone.
 
     Args:
-        files: The months' files, by month; of one month, the format that a run prefers first.
+        files: The months' files, by month, one of each.
+        passed_over: The names of a month's files in other formats than the preferred one, each with the name of that.
         refused: Why each other name that a person might take for a month's file is none.
     """
 
     files: list[MonthlyFile]
+    passed_over: dict[str, str]
     refused: dict[str, str]
 
 
@@ -59,12 +61,13 @@ def read_folder(folder: Path) -> Folder:
             f"The folder {folder} cannot be read ({error.strerror}). Name the folder that holds the TLC's files, "
             f"{EXPECTED}: make land DATA=folder"
         ) from error
-    files, refused = [], {}
-    for name in names:
-        month = month_of(name)
-        if month is None:
-            if reason := why_refused(name):
-                refused[name] = reason
+    files, passed_over = [], {}
+    refused = {name: reason for name in names if (reason := why_refused(name))}
+    preferred: dict[str, str] = {}
+    for month, _, name in sorted((month, preference(name), name) for name in names if (month := month_of(name))):
+        # Also if it is refused: another format in its place might be another content.
+        if preferred.setdefault(month, name) != name:
+            passed_over[name] = preferred[month]
             continue
         try:
             files.append(MonthlyFile(name, folder / name, month, _size(folder / name)))
@@ -73,7 +76,7 @@ def read_folder(folder: Path) -> Folder:
     refused |= _in_subfolders(folder, names, {file.month for file in files})
     if not files and not refused:
         raise FolderError(f"The folder {folder} holds no file of a month: expected {EXPECTED}, got {_listed(names)}.")
-    return Folder(sorted(files, key=lambda file: (file.month, preference(file.name))), refused)
+    return Folder(files, passed_over, refused)
 
 
 def _size(path: Path) -> int:

@@ -3,16 +3,16 @@
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
-from nyc_taxi.landing.errors import RefusedFileError
+from nyc_taxi.landing.errors import OvertakenError, RefusedFileError
 from nyc_taxi.landing.folder import Folder, MonthlyFile
 from nyc_taxi.landing.names import month_of
-from nyc_taxi.landing.zone import CHANGED, LARGEST_OBJECT_BYTES, LandingZone
+from nyc_taxi.landing.zone import CHANGED, LARGEST_OBJECT_BYTES, LandingZone, current_files
 
 # S3 takes 2 KB of an object's own metadata, names included.
 _LONGEST_ORIGIN = 1500
@@ -30,8 +30,8 @@ class Progress(Protocol):
     def end(self, file: MonthlyFile, what: str) -> None:
         """What has become of that file; empty if nothing has."""
 
-    def replaced(self, name: str) -> None:
-        """A month's file in another format was taken out of the landing zone."""
+    def note(self, name: str, what: str) -> None:
+        """Something else is to be said of a file, in the folder or in the landing zone."""
 
 
 @dataclass
@@ -52,8 +52,8 @@ class Outcome:
 def land(folder: Folder, zone: LandingZone, progress: Progress, outcome: Outcome) -> None:
     """Land the files of a folder.
 
-    A month's files replace those that the landing zone had of the month, in any format, so that a run reads what landed
-    last.
+    A run reads what landed last of a month, whatever its name: nothing has to be removed, so that two landings at once,
+    or one that is killed, lose no file.
 
     Args:
         folder: The files.
@@ -65,31 +65,52 @@ def land(folder: Folder, zone: LandingZone, progress: Progress, outcome: Outcome
         ZoneError: The object store does not answer, or refuses.
     """
     outcome.refused |= folder.refused
+    for name, preferred in folder.passed_over.items():
+        progress.note(name, f"not landed, since the folder has {preferred} of the same month")
+    current = {each.name for each in current_files(zone.objects()).values()}
+    contents: dict[str, str] = {}
     for file in folder.files:
         progress.begin(file)
         try:
-            is_new = _land_file(file, zone, progress.sent)
+            is_new, contents[file.name] = _land_file(file, zone, progress.sent, is_current=file.name in current)
         except RefusedFileError as error:
             outcome.refused[file.name] = str(error)
             progress.end(file, "")
             continue
         (outcome.landed if is_new else outcome.unchanged).append(file.name)
         progress.end(file, "landed" if is_new else "")
-    landed = {*outcome.landed, *outcome.unchanged}
-    months = {file.month for file in folder.files} - {month_of(name) for name in outcome.refused}
-    for name in _other_formats(zone, months, landed) if months else ():
-        zone.remove(name)
-        progress.replaced(name)
+    if contents:
+        _compare(contents, zone, progress, outcome)
 
 
-def _other_formats(zone: LandingZone, months: Iterable[str | None], landed: set[str]) -> list[str]:
-    """Return the landing zone's files of these months that are not among those that landed."""
-    names = [each.name for each in zone.objects()]
-    return [name for name in names if month_of(name) in set(months) and name not in landed]
+def _compare(contents: dict[str, str], zone: LandingZone, progress: Progress, outcome: Outcome) -> None:
+    """Say which other files of the months are there; refuse what is no longer the one that a run reads."""
+    objects = zone.objects()
+    current = current_files(objects)
+    for name, e_tag in contents.items():
+        month = month_of(name) or ""
+        now = current.get(month)
+        if now is None or (now.name, now.e_tag) != (name, e_tag):
+            (outcome.landed if name in outcome.landed else outcome.unchanged).remove(name)
+            what = f"{now.name} landed after it, and runs read that" if now else "it was removed again"
+            outcome.refused[name] = (
+                f"it was there, but somebody else lands the same month: {what}. Agree on who does; if it is you, land "
+                "it again."
+            )
+            continue
+        for other in objects:
+            if other.name != name and month_of(other.name) == month:
+                progress.note(other.name, f"is in the landing zone too; runs read {name}, which landed last")
 
 
-def _land_file(file: MonthlyFile, zone: LandingZone, sent: Callable[[int], None]) -> bool:
-    """Upload a file if its content is new, and return whether it was."""
+def _land_file(
+    file: MonthlyFile, zone: LandingZone, sent: Callable[[int], None], *, is_current: bool
+) -> tuple[bool, str]:
+    """Upload a file if its content is new, or another one of the month landed after it.
+
+    Returns:
+        Whether that was so, and what the object store calls the content.
+    """
     with _opened(file.path) as content:
         watched = _WatchedFile(content, sent)
         if watched.size > LARGEST_OBJECT_BYTES:
@@ -100,19 +121,31 @@ def _land_file(file: MonthlyFile, zone: LandingZone, sent: Callable[[int], None]
         digest = hashlib.sha256()
         while block := watched.read(2**20):
             digest.update(block)
-        if zone.sha256(file.name) == digest.hexdigest():
-            return False
+        before = zone.find(file.name)
+        if is_current and before is not None and before.sha256 == digest.hexdigest():
+            return False, before.e_tag
         watched.seek(0)
-        zone.put(
-            file.name,
-            # What an upload reads of a file, this has.
-            cast("BinaryIO", watched),
-            size=watched.size,
-            sha256=digest.hexdigest(),
-            origin=origin_of(file.path),
-            sending=watched.count,
-        )
-        return True
+        try:
+            return True, zone.put(
+                file.name,
+                # What an upload reads of a file, this has.
+                cast("BinaryIO", watched),
+                size=watched.size,
+                sha256=digest.hexdigest(),
+                origin=origin_of(file.path),
+                before=before,
+                sending=watched.count,
+            )
+        except OvertakenError as error:
+            now = zone.find(file.name)
+            # Of the same content it may even be this request, the answer to which was lost before it was repeated.
+            if now is not None and now.sha256 == digest.hexdigest():
+                return True, now.e_tag
+            origin = f", from {unquote(now.origin)}" if now and now.origin else ""
+            raise RefusedFileError(
+                f"another file of this name landed at the same time{origin}, and stays. Agree on who lands the month; "
+                "if it is you, land it again, which replaces the other."
+            ) from error
 
 
 def origin_of(path: Path) -> str:

@@ -59,9 +59,9 @@ class Screen:
         if what:
             say(self._bar.console, f"{file.name}: {what}, {decimal(file.size)}")
 
-    def replaced(self, name: str) -> None:
-        """Show that a month's file gave way to another format."""
-        say(self._bar.console, f"{name}: taken out of the landing zone, since its month landed in another format")
+    def note(self, name: str, what: str) -> None:
+        """Show what else is to be said of a file."""
+        say(self._bar.console, f"{name}: {what}")
 
 
 def summary(outcome: Outcome, url: str) -> str:

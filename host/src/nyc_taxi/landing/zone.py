@@ -1,14 +1,15 @@
 """The objects of the landing zone.
 
-Source: Amazon S3 API Reference, version 2006-03-01: ``ListObjectsV2``, ``HeadObject``, ``PutObject``,
-``DeleteObject``.
+Source: Amazon S3 API Reference, version 2006-03-01: ``ListObjectsV2``, ``HeadObject``, ``PutObject``; Amazon S3 User
+Guide, "Conditional writes".
 """
 
 import base64
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
@@ -16,7 +17,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
-from nyc_taxi.landing.errors import RefusedFileError, ZoneError
+from nyc_taxi.landing.errors import OvertakenError, RefusedFileError, ZoneError
+from nyc_taxi.landing.names import month_of, preference
 
 LARGEST_OBJECT_BYTES = 5 * 1024**3
 """What S3 takes in one request. The TLC's largest files, csv of less than 3 GB, are well below."""
@@ -32,6 +34,7 @@ _NOTHING_OF_THE_USERS = {
 _CONNECT_TIMEOUT_S = 5
 _READ_TIMEOUT_S = 60
 _CHANGED = frozenset({"BadDigest", "IncompleteBody", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"})
+_OVERTAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"})
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,47 @@ class LandedObject:
 
     Args:
         name: Its name below the landing zone.
-        version: Differs whenever the object was written, also with a content that it had before.
+        e_tag: What the object store calls the content.
+        landed_at: When it was written, by the object store's clock.
     """
 
     name: str
-    version: str
+    e_tag: str
+    landed_at: datetime
+
+    @property
+    def version(self) -> str:
+        """A text that differs whenever the object was written, also with a content that it had before."""
+        return f"{self.e_tag.strip(chr(34))} of {self.landed_at.isoformat()}"
+
+
+@dataclass(frozen=True)
+class LandedFile:
+    """What the landing zone has under a name.
+
+    Args:
+        e_tag: What the object store calls the content.
+        sha256: The SHA-256 that it was landed with, 64 hexadecimal digits; None if it came there some other way.
+        origin: Where it was landed from, percent-encoded; empty if it came there some other way.
+    """
+
+    e_tag: str
+    sha256: str | None
+    origin: str
+
+
+def current_files(objects: Iterable[LandedObject]) -> dict[str, LandedObject]:
+    """Return the file that a run of each month reads: the one that landed last.
+
+    Args:
+        objects: The objects of the landing zone.
+
+    Returns:
+        The files by month, in order; of those that landed at one moment, that of the preferred format.
+    """
+    files = [(month, each) for each in objects if (month := month_of(each.name))]
+    files.sort(key=lambda file: (file[0], file[1].landed_at, -preference(file[1].name)))
+    return dict(files)
 
 
 class LandingZone:
@@ -109,22 +148,19 @@ class LandingZone:
         with self._explained():
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix)
             return [
-                LandedObject(
-                    each["Key"].removeprefix(self._prefix),
-                    f"{each['ETag'].strip(chr(34))} of {each['LastModified'].isoformat()}",
-                )
+                LandedObject(each["Key"].removeprefix(self._prefix), each["ETag"], each["LastModified"])
                 for page in pages
                 for each in page.get("Contents", ())
             ]
 
-    def sha256(self, name: str) -> str | None:
-        """Return the SHA-256 of an object, as it was landed with.
+    def find(self, name: str) -> LandedFile | None:
+        """Look for a file.
 
         Args:
             name: The object's name below the landing zone.
 
         Returns:
-            64 hexadecimal digits; None if there is no such object, or if it came there some other way.
+            What is there; None if nothing is.
 
         Raises:
             ZoneError: The object store does not answer, or refuses.
@@ -136,12 +172,20 @@ class LandingZone:
                 if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:  # noqa: PLR2004 - not found
                     return None
                 raise
-        digits: str | None = found["Metadata"].get("sha256")
-        return digits
+        metadata = found["Metadata"]
+        return LandedFile(found["ETag"], metadata.get("sha256"), metadata.get("origin", ""))
 
     def put(
-        self, name: str, file: BinaryIO, *, size: int, sha256: str, origin: str, sending: Callable[[], None]
-    ) -> None:
+        self,
+        name: str,
+        file: BinaryIO,
+        *,
+        size: int,
+        sha256: str,
+        origin: str,
+        before: LandedFile | None,
+        sending: Callable[[], None],
+    ) -> str:
         """Put a file into the landing zone, in one request: the object is there as a whole, or not at all.
 
         Args:
@@ -150,9 +194,14 @@ class LandingZone:
             size: Its size in bytes.
             sha256: The SHA-256 of its content, in hexadecimal digits; the object store refuses any other content.
             origin: Where the file is, in ASCII.
+            before: What ``find`` said: the object store replaces that and nothing else.
             sending: Called before the content is read to be sent, each time that it is.
 
+        Returns:
+            What the object store calls the content.
+
         Raises:
+            OvertakenError: Something else has landed there since.
             RefusedFileError: The content is not the one that the SHA-256 is of.
             ZoneError: The object store does not answer, or refuses.
         """
@@ -160,28 +209,19 @@ class LandingZone:
         events.register("before-send.s3.PutObject", lambda **_: sending(), unique_id=key)
         try:
             with self._explained():
-                self._client.put_object(
+                done = self._client.put_object(
                     Bucket=self._bucket,
                     Key=self._prefix + name,
                     Body=file,
                     ContentLength=size,
                     ChecksumSHA256=base64.b64encode(bytes.fromhex(sha256)).decode(),
                     Metadata={"sha256": sha256, "origin": origin},
+                    **({"IfNoneMatch": "*"} if before is None else {"IfMatch": before.e_tag}),
                 )
         finally:
             events.unregister("before-send.s3.PutObject", unique_id=key)
-
-    def remove(self, name: str) -> None:
-        """Remove an object.
-
-        Args:
-            name: The object's name below the landing zone; it need not exist.
-
-        Raises:
-            ZoneError: The object store does not answer, or refuses.
-        """
-        with self._explained():
-            self._client.delete_object(Bucket=self._bucket, Key=self._prefix + name)
+        e_tag: str = done["ETag"]
+        return e_tag
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -192,6 +232,8 @@ class LandingZone:
             code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
             if code in _CHANGED:
                 raise RefusedFileError(CHANGED) from error
+            if code in _OVERTAKEN:
+                raise OvertakenError(self.url) from error
             said = ", ".join(filter(None, (code, message.rstrip("."))))
             raise ZoneError(
                 f"The object store at {self._endpoint} refuses {error.operation_name} in {self.url}: {said}. "

@@ -15,7 +15,7 @@ from flink_submit.errors import FlinkSubmitError, SettingsError, StepCancelledEr
 from flink_submit.expiry import expire
 from flink_submit.job_runner import open_job_runner
 from flink_submit.lake import Lake
-from flink_submit.month_versions import MonthVersion, read_current_version
+from flink_submit.month_versions import CurrentVersion, read_current_version
 from flink_submit.preflight import check_services
 from flink_submit.report import StepReport
 from flink_submit.settings import (
@@ -88,7 +88,7 @@ def _run_silver(context: PipesContext, month: str) -> None:
     check_services(settings)
     versions = Topic(settings.kafka_bootstrap_servers, extras.versions_topic)
 
-    def read_version() -> MonthVersion:
+    def read_version() -> CurrentVersion:
         return read_current_version(versions, month, report.waiting_for_transactions)
 
     version = read_version()  # raises if the month has none, before anything waits for Flink

@@ -199,7 +199,7 @@ def _make_report(
         rows_written=reconciliation.rows_decoded,
         rows_rejected=0,
         duplicates=0,
-        data_version=lake.month_version(table, month),
+        data_version=lake.month_data_version(table, month),
         details={
             "rows_undecodable": reconciliation.rows_undecodable,
             "rows_in_quarantine": lake.undecodable_rows(table),

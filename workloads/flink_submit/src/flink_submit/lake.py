@@ -218,8 +218,8 @@ class Lake:
         with self.reading(), self._catalog.load_table(name).transaction() as transaction:
             transaction.set_properties({key: value})
 
-    def month_version(self, table: Table, month: str) -> str:
-        """Return the version of a month's content in an append-only table; it changes when rows are added."""
+    def month_data_version(self, table: Table, month: str) -> str:
+        """Return the data version of a month in an append-only table; it changes when rows are added."""
         with self.reading():
             tasks = table.scan(row_filter=_of_month(month)).plan_files() if table.current_snapshot() else ()
             files = sorted(f"{task.file.file_path} {task.file.record_count}" for task in tasks)

@@ -9,7 +9,7 @@ from flink_submit.errors import TopicError
 from flink_submit.topic import Topic
 
 
-class MonthVersion(BaseModel):
+class CurrentVersion(BaseModel):
     """The record of a month's current version, of which all events are committed.
 
     Args:
@@ -36,7 +36,7 @@ class MonthVersion(BaseModel):
     offsets: dict[int, tuple[int, int]]
 
 
-def read_current_version(versions: Topic, month: str, report_wait: Callable[[int], None]) -> MonthVersion:
+def read_current_version(versions: Topic, month: str, report_wait: Callable[[int], None]) -> CurrentVersion:
     """Read which version of a month is the current one: the last record of the month, which is its key.
 
     Keys such as ``2019-01/sending`` are notes of the generator to itself.
@@ -64,7 +64,7 @@ def read_current_version(versions: Topic, month: str, report_wait: Callable[[int
             "before months had versions must be sent once more."
         )
     try:
-        version = MonthVersion.model_validate_json(current)
+        version = CurrentVersion.model_validate_json(current)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
         raise _misunderstood(versions, month, faults, current) from error

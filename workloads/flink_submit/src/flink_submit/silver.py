@@ -11,7 +11,7 @@ from flink_submit.errors import LakeError
 from flink_submit.job_runner import FinishedJob, JobRunner
 from flink_submit.lake import Lake, column_schema, content_version, rows_added_by
 from flink_submit.migrations import migrate
-from flink_submit.month_versions import MonthVersion
+from flink_submit.month_versions import CurrentVersion
 from flink_submit.report import StepReport, TableReport
 from flink_submit.sql_files import read_statements
 
@@ -42,8 +42,8 @@ class MonthCounts:
 
 
 def clean(
-    version: MonthVersion,
-    read_version: Callable[[], MonthVersion],
+    version: CurrentVersion,
+    read_version: Callable[[], CurrentVersion],
     *,
     topic_name: str,
     lake: Lake,
@@ -115,7 +115,7 @@ class _BronzeMonth:
     version_rows: int
 
 
-def _find_bronze_month(lake: Lake, runner: JobRunner, version: MonthVersion) -> _BronzeMonth:
+def _find_bronze_month(lake: Lake, runner: JobRunner, version: CurrentVersion) -> _BronzeMonth:
     if lake.find_table(BRONZE_TABLE):
         migrate([BRONZE_TABLE], lake=lake, runner=runner)
     table = lake.find_table(BRONZE_TABLE)
@@ -129,7 +129,7 @@ def _find_bronze_month(lake: Lake, runner: JobRunner, version: MonthVersion) -> 
     return _BronzeMonth(snapshot.snapshot_id, lake.month_rows(table, version.month), version_rows)
 
 
-def _read_counts(lake: Lake, month: str, bronze: _BronzeMonth, version: MonthVersion) -> MonthCounts:
+def _read_counts(lake: Lake, month: str, bronze: _BronzeMonth, version: CurrentVersion) -> MonthCounts:
     rows = lake.read_month(lake.load_table(COUNTS_TABLE), month)
     counts = [MonthCounts(**row) for row in rows]
     expected = (bronze.snapshot_id, version.source_version)
@@ -159,7 +159,7 @@ def _check_table(lake: Lake, name: str, month: str, job: FinishedJob, expected_r
     )
 
 
-def _check_still_current(made: MonthVersion, current: MonthVersion) -> None:
+def _check_still_current(made: CurrentVersion, current: CurrentVersion) -> None:
     """Raise if another version became the current one in the meantime: its own step may have written before this one.
 
     A version that becomes the current one after this has its step after this one's commit.

@@ -22,7 +22,7 @@ from generator.errors import (
     LandingUnreachableError,
 )
 from generator.month import Month
-from generator.trip_file import choose_file
+from generator.month_files import choose_file
 
 PART_BYTES: Final = 16 * 2**20
 """Size of one request: small enough that Python handles signals in between, and that none is long."""
@@ -34,6 +34,7 @@ RETRY_TIMEOUT: Final = timedelta(seconds=10)
 
 _STATUS: Final = re.compile(r"status code: (\d{3})")
 _CAUSE: Final = re.compile(r'(?:message: |error: )"([^"]+)"')
+_ODD_NAME: Final = "object with invalid path"
 _REFUSED: Final = {"401", "403", "404"}
 
 _log = logging.getLogger(__name__)
@@ -109,20 +110,52 @@ class LandingZone:
             The file; None if the month has none.
 
         Raises:
-            TripFileError: A name looks like the month's file, but is not the TLC's.
+            TripFileError: A name resembles that of the month's file, but is none.
             LandingError: The landing zone cannot be listed.
         """
+        landed, note = self._look(month)
+        if note:
+            _log.info("%s", note)
+        return landed
+
+    def confirm(self, month: Month, sent: LandedObject | None) -> None:
+        """Check that the landing zone still has the file that was found, or still has none.
+
+        Args:
+            month: The month.
+            sent: What ``find`` returned.
+
+        Raises:
+            LandedFileChangedError: Another file of the month landed since, or the file vanished.
+            TripFileError: A name resembles that of the month's file, but is none.
+            LandingError: The landing zone cannot be listed.
+        """
+        now, _ = self._look(month)
+        if _identity(now) == _identity(sent):
+            return
+        raise LandedFileChangedError(
+            f"while {month} was sent, the landing zone got another file of it"
+            if now
+            else f"the file of {month} vanished from the landing zone while it was sent",
+            expected=_identity(sent),
+            got=_identity(now),
+            where=self.url,
+            todo="materialize again, which sends what the landing zone has now; nothing of this version is valid"
+            if now
+            else "land the month's file with `make land DATA=folder`; then materialize again",
+        )
+
+    def _look(self, month: Month) -> tuple[LandedObject | None, str]:
+        """Return the month's file, and what to log about its choice."""
         try:
             found = {meta["path"]: meta for page in obstore.list(self._store) for meta in page}
         except (BaseError, OSError) as error:
             raise self._failed(f"the landing zone {self.url} cannot be listed", error) from error
-        choice = choose_file(sorted(found), month, self.url)
+        choice = choose_file({name: meta["last_modified"] for name, meta in found.items()}, month, self.url)
         if choice is None:
-            return None
-        if choice.note:
-            _log.info("%s", choice.note)
+            return None, ""
         meta = found[choice.name]
-        return LandedObject(choice.name, meta["size"], meta["e_tag"])
+        return LandedObject(choice.name, meta["size"], meta["e_tag"]), choice.note
 
     def download(self, landed: LandedObject, folder: Path) -> DownloadedFile:
         """Copy a file, and check that the copy is what was uploaded.
@@ -204,6 +237,14 @@ class LandingZone:
         # The first line says which request failed, then how; the rest is a dump, which may have the cause.
         summary = text.partition("\n")[0].rpartition(" - ")[2]
         where = f"object store {self._endpoint}"
+        if _ODD_NAME in text:
+            return LandingError(
+                f"{what}, because an object in it has a name that the step's client cannot read",
+                expected="names without control characters, empty parts, or dots as a folder",
+                got=repr(summary),
+                where=where,
+                todo="remove that object, for example in the object store's console; then materialize again",
+            )
         status = _STATUS.search(text)
         if isinstance(error, (PermissionDeniedError, UnauthenticatedError)) or (status and status[1] in _REFUSED):
             return LandingAccessError(
@@ -223,3 +264,8 @@ class LandingZone:
             todo="look at the object store's container and its logs (service minio of the compose stack) and check "
             "S3_ENDPOINT; then materialize again",
         )
+
+
+def _identity(landed: LandedObject | None) -> str:
+    """Return what tells a month's file from another one. The same content that landed once more is no other file."""
+    return "no file" if landed is None else f"{landed.name} with the ETag {landed.e_tag}"

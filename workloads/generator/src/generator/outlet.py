@@ -3,7 +3,7 @@
 import datetime as dt
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -37,10 +37,19 @@ class VersionOutlet:
         version: The version.
         encoder: Encodes events as messages.
         sending: The version that was being sent last; if it is this one, its events are not sent again.
+        confirm: Called in the transaction that completes the version, before its record is written; raises if the
+            version must not become the current one, because its source is no longer what the month is made from.
     """
 
     def __init__(
-        self, sender: Sender, month: Month, version: MonthVersion, encoder: Encoder, sending: SendingVersion | None
+        self,
+        sender: Sender,
+        month: Month,
+        version: MonthVersion,
+        encoder: Encoder,
+        sending: SendingVersion | None,
+        *,
+        confirm: Callable[[], None],
     ) -> None:
         self.sender = sender
         self.version = version
@@ -49,6 +58,7 @@ class VersionOutlet:
         self._resumed_offsets: Offsets = {}
         self._month = month
         self._encoder = encoder
+        self._confirm = confirm
         if sending is not None and sending.is_part_of(version):
             self.resumed, self._resumed_offsets = sending.events_sent, sending.offsets
             _log.info("%d of %d events were committed by an earlier attempt", self.resumed, version.events)
@@ -87,6 +97,9 @@ class VersionOutlet:
         self.sender.send_record(sending_key(self._month), record.model_dump_json().encode())
 
     def _record_completion(self) -> None:
+        # Here, since a step that sends another version of the month either ended before this one began to send, and
+        # its file has landed, or begins later and fences this transaction off.
+        self._confirm()
         now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         record = CurrentVersion(**self.version.model_dump(), offsets=self.offsets, completed_at=now)
         self.sender.send_record(current_key(self._month), record.model_dump_json().encode())

@@ -42,10 +42,10 @@ def _send_month(pipes: PipesContext, request: ProduceRequest, source: MonthSourc
     ) as sender:
         # Only now: no other step of this month can commit any more, and whatever it committed can be read.
         records = read_month(broker, extras.versions_topic, month)
-        refuse_replacement(extras.source, source, records.current)
+        refuse_replacement(extras.source, source, records.current, extras.file_before)
         schema_id = register_schema(request.environment.schema_registry_url, extras.topic, AVRO_SCHEMA)
         version = source.describe(schema_id=schema_id, topic=extras.topic, topic_id=broker.topic_id(extras.topic))
-        outlet = VersionOutlet(sender, month, version, Encoder(schema_id), records.sending)
+        outlet = VersionOutlet(sender, month, version, Encoder(schema_id), records.sending, confirm=source.confirm)
         trips = TripStream(source.trips.batches())
         trips.skip(outlet.resumed)
         started = time.monotonic()

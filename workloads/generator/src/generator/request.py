@@ -91,6 +91,7 @@ class ProduceExtras(BaseModel):
         events_per_second: Rate in mode ``realtime``.
         events: Number of events of a synthetic month.
         seed: Seed of a synthetic month.
+        file_before: Name of the file whose trips the month holds, as the host remembers it; null if it remembers none.
     """
 
     model_config = ConfigDict(frozen=True, strict=True)
@@ -103,6 +104,7 @@ class ProduceExtras(BaseModel):
     events_per_second: PositiveFloat | None = None
     events: PositiveInt | None = None
     seed: Annotated[int, Field(ge=0)] | None = None
+    file_before: Text | None = None
 
     @model_validator(mode="after")
     def _mode_has_its_settings(self) -> "ProduceExtras":

@@ -1,8 +1,9 @@
 """The source of a month's trips: its file in the landing zone, or a seed."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -13,10 +14,11 @@ from generator.event_schema import AVRO_SCHEMA
 from generator.faults import FaultCount
 from generator.landing import DownloadedFile, LandingZone
 from generator.month import Month
+from generator.month_files import SUFFIXES
 from generator.month_versions import CurrentVersion, MonthVersion, SourceKind, hash_of_schema
 from generator.request import ProduceExtras, ProduceRequest, SourceChoice
 from generator.synthesis import SyntheticTrips
-from generator.trip_file import SUFFIXES, TripFile
+from generator.trip_file import TripFile
 
 HASH_DIGITS: Final = 16
 """Number of hexadecimal digits of a file's SHA-256 in its version."""
@@ -58,6 +60,8 @@ class MonthSource:
         name: The file's name, or a description of the synthetic trips.
         content: The part of the version that stands for the content.
         seed: The seed; None with a file.
+        confirm: Raises LandingError or TripFileError unless the landing zone is still as it was when the source was
+            chosen; does nothing if the choice did not depend on it.
     """
 
     month: Month
@@ -66,6 +70,7 @@ class MonthSource:
     name: str
     content: str
     seed: int | None
+    confirm: Callable[[], None]
 
     @property
     def version(self) -> str:
@@ -117,7 +122,7 @@ def open_source(request: ProduceRequest, folder: Path) -> MonthSource:
         landing = _landing_zone(request)
         landed = landing.find(month)
         if landed is not None:
-            return _open_file(month, landing.download(landed, folder))
+            return _open_file(month, landing.download(landed, folder), partial(landing.confirm, month, landed))
         if extras.source == "file":
             raise TripFileMissingError(
                 f"there is no file of {month}",
@@ -127,28 +132,38 @@ def open_source(request: ProduceRequest, folder: Path) -> MonthSource:
                 todo="land the file with `make land DATA=folder`, or ask for source synthetic",
             )
         _log.info("there is no file of %s in %s: the month is synthesised", month, landing.url)
-    return _synthesise(month, extras)
+        return _synthesise(month, extras, partial(landing.confirm, month, None))
+    return _synthesise(month, extras, lambda: None)
 
 
-def refuse_replacement(choice: SourceChoice, source: MonthSource, current: CurrentVersion | None) -> None:
+def refuse_replacement(
+    choice: SourceChoice, source: MonthSource, current: CurrentVersion | None, file_before: str | None
+) -> None:
     """Check that synthetic trips replace those of a file only if they were asked for by name.
 
     Args:
         choice: The source that the step asks for.
         source: The source that was found.
         current: The month's current version.
+        file_before: The file whose trips the month holds, as the host remembers it: a broker that was lost and made
+            anew knows nothing of a month that is still in the lake.
 
     Raises:
         SyntheticRefusedError: They would.
     """
     if choice != "file_or_synthetic" or source.kind != "synthetic":
         return
-    if current is not None and current.source == "tlc_file":
+    if current is None:
+        file, where = file_before, "as Dagster remembers it; the topic of month versions has no record of the month"
+    else:
+        file = current.source_name if current.source == "tlc_file" else None
+        where = f"version {current.source_version} of {current.completed_at}"
+    if file is not None:
         raise SyntheticRefusedError(
             f"{source.month} holds the trips of a file, which synthetic ones would replace",
-            expected=f"the file {current.source_name} in the landing zone",
+            expected=f"the file {file} in the landing zone",
             got="no file of the month",
-            where=f"version {current.source_version} of {current.completed_at}",
+            where=where,
             todo="land the file with `make land DATA=folder`; to replace its trips, ask for source synthetic",
         )
 
@@ -164,17 +179,18 @@ def _landing_zone(request: ProduceRequest) -> LandingZone:
     )
 
 
-def _open_file(month: Month, file: DownloadedFile) -> MonthSource:
+def _open_file(month: Month, file: DownloadedFile, confirm: Callable[[], None]) -> MonthSource:
     trips = TripFile(month, file.path, where=file.where)
     if trips.unknown_columns:
         columns = ", ".join(f"{name} ({count} values)" for name, count in trips.unknown_columns.items())
         _log.warning("%s has unknown columns, kept in unknown_columns: %s", file.where, columns)
-    return MonthSource(month, "tlc_file", trips, file.name, f"sha256-{trips.sha256[:HASH_DIGITS]}", None)
+    return MonthSource(month, "tlc_file", trips, file.name, f"sha256-{trips.sha256[:HASH_DIGITS]}", None, confirm)
 
 
-def _synthesise(month: Month, extras: ProduceExtras) -> MonthSource:
+def _synthesise(month: Month, extras: ProduceExtras, confirm: Callable[[], None]) -> MonthSource:
     if extras.events is None or extras.seed is None:
         raise TypeError("a synthetic month without events or seed")  # the request was checked
     trips = SyntheticTrips(month, seed=extras.seed, events=extras.events)
     name = f"synthetic, seed {extras.seed}, {extras.events} events"
-    return MonthSource(month, "synthetic", trips, name, f"seed-{extras.seed}-events-{extras.events}", extras.seed)
+    content = f"seed-{extras.seed}-events-{extras.events}"
+    return MonthSource(month, "synthetic", trips, name, content, extras.seed, confirm)

@@ -139,6 +139,8 @@ class CsvTrips:
                 columns = self._read(content)
             except pa.ArrowException as error:
                 raise unreadable(self._where, error) from error
+        if b'"' in block.content and len(columns[0]) < block.content.count(self._line_break):
+            self._check_line_breaks(block)
         named = len(self._names)
         for column in columns[named:]:
             if column.null_count < len(column):
@@ -183,6 +185,24 @@ class CsvTrips:
         return "".join(
             text.rstrip("\r\n") + "," * (self._width - len(values)) + "\n" for _, text, values in records
         ).encode()
+
+    def _check_line_breaks(self, block: _Block) -> None:
+        """Raise if a value took the rows up to a later quotation mark for its own text: they would be lost.
+
+        Raises:
+            TripValueError: A value with line breaks has as many commas as a row; empty values may follow the row.
+        """
+        named = len(self._names)
+        for line, _, values in block.records():
+            for value in values:
+                if ("\n" in value or "\r" in value) and value.count(",") >= 2 * named - 1 - len(values):
+                    raise TripValueError(
+                        f"the row that starts in line {line} has a quotation mark that seems to end in a later row",
+                        expected="a second quotation mark within the row",
+                        got=shorten(value),
+                        where=self._where,
+                        todo=f"correct the line, or {DOWNLOAD_AGAIN}",
+                    )
 
     def _check_encoding(self, block: _Block) -> None:
         try:

@@ -5,10 +5,9 @@ half sent.
 """
 
 import hashlib
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -26,55 +25,6 @@ from generator.trip_rows import convert_rows
 
 FINGERPRINT_DIGITS: Final = 8
 """Number of hexadecimal digits of the file's SHA-256 in its trips' event ids."""
-
-SUFFIXES: Final = (".parquet", ".csv", ".csv.gz")
-"""The formats, the preferred one first."""
-
-
-class FileChoice(NamedTuple):
-    """The file that a month is read from.
-
-    Args:
-        name: The file's name.
-        note: What to log about the choice; empty if there was none.
-    """
-
-    name: str
-    note: str
-
-
-def choose_file(names: Sequence[str], month: Month, where: str) -> FileChoice | None:
-    """Choose a month's file among the names of a folder.
-
-    Args:
-        names: Names relative to the folder; those in folders below it contain a slash.
-        month: The month.
-        where: The folder, for the error message.
-
-    Returns:
-        The file; None if the month has none.
-
-    Raises:
-        TripFileError: A name looks like the month's file, but is not the TLC's.
-    """
-    wanted = [f"yellow_tripdata_{month}{suffix}" for suffix in SUFFIXES]
-    lookalike = re.compile(
-        rf"(?=.*yellow).*(?<!\d){month.year}[^0-9]*0?{month.number}(?!\d)", re.IGNORECASE | re.DOTALL
-    )
-    misnamed = [name for name in sorted(names) if name not in wanted and lookalike.match(name)]
-    if misnamed:
-        raise TripFileError(
-            f"the name of a file looks like that of {month}'s trips, but is another",
-            expected=" or ".join(wanted),
-            got=", ".join(map(repr, misnamed)),
-            where=where,
-            todo="give the month's file its name, and remove the others",
-        )
-    found = [name for name in wanted if name in names]
-    if not found:
-        return None
-    chosen, *others = found
-    return FileChoice(chosen, f"{month} is read from {chosen}, not from {' or '.join(others)}" if others else "")
 
 
 class TripFile:
