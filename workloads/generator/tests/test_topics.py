@@ -7,6 +7,7 @@ from confluent_kafka.cimpl import NewTopic
 from conftest import TOPIC, VERSIONS_TOPIC, MockKafka
 from containers import RealKafka
 
+from generator.broker import Broker
 from generator.errors import TopicError
 from generator.topics import TopicsReport, create_topics
 
@@ -41,6 +42,34 @@ def test_both_topics_are_created_once(real_kafka: RealKafka, prefix: str) -> Non
     assert settings_of(real_kafka, names[0])["cleanup.policy"] == "delete"
     assert settings_of(real_kafka, names[1])["cleanup.policy"] == "compact"
     assert real_kafka.broker.partition_counts(real_kafka.broker.admin)[names[1]] == 1
+
+
+def test_a_topic_that_exists_and_is_not_listed_yet_is_waited_for(
+    real_kafka: RealKafka, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker lists a topic some time after it was created, and refuses to create it meanwhile."""
+    names = f"{prefix}.events", f"{prefix}.versions"
+    create_topics(real_kafka.broker, names[0], 3, names[1])
+    lists, whole_list = iter(range(4)), Broker.partition_counts
+
+    def late_list(broker: Broker, client: Any) -> dict[str, int]:
+        listed = next(lists, None) is None
+        return whole_list(broker, client) if listed else {}
+
+    monkeypatch.setattr(Broker, "partition_counts", late_list)
+    again = create_topics(real_kafka.broker, names[0], 3, names[1])
+    assert again == TopicsReport(topics_created=0, topics_existing=2, partitions=3)
+
+
+def test_a_topic_that_is_never_listed_is_an_error(
+    real_kafka: RealKafka, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = f"{prefix}.events", f"{prefix}.versions"
+    create_topics(real_kafka.broker, names[0], 3, names[1])
+    monkeypatch.setattr(Broker, "partition_counts", lambda _broker, _client: {})
+    monkeypatch.setattr("generator.topics.ANSWER_TIMEOUT_S", 5.0)
+    with pytest.raises(TopicError, match=f"{names[0]} is not listed.*within 5 s.*to do:"):
+        create_topics(real_kafka.broker, names[0], 3, names[1])
 
 
 def test_the_topic_of_versions_is_added_to_a_stack_of_an_earlier_version(real_kafka: RealKafka, prefix: str) -> None:

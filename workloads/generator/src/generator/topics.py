@@ -1,5 +1,6 @@
 """The command ``topics``: create the pipeline's topics if they do not exist."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Final
@@ -27,6 +28,7 @@ VERSIONS_PARTITIONS: Final = 1
 """Records in one partition have one order."""
 
 BROKERS_OWN_REPLICATION: Final = -1
+_POLL_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +95,23 @@ def create_topics(broker: Broker, topic: str, partitions: int, versions_topic: s
 
 
 def _count_partitions(broker: Broker, topic: str, known: Mapping[str, int]) -> int:
-    """Return the number of partitions of a topic, which another client may have created just now."""
-    return known.get(topic) or broker.partition_counts(broker.admin)[topic]
+    """Return the number of partitions of a topic.
+
+    Another client may have created it just now: a broker refuses to create it again before it lists it.
+    """
+    deadline = time.monotonic() + ANSWER_TIMEOUT_S
+    while not (count := known.get(topic)):
+        if time.monotonic() > deadline:
+            raise TopicError(
+                f"topic {topic} is not listed",
+                expected=f"an existing topic in the list of topics within {ANSWER_TIMEOUT_S:g} s",
+                got="none of this name",
+                where=f"broker {broker.address}",
+                todo="run the step again; if that does not help, read the broker's log",
+            )
+        time.sleep(_POLL_S)
+        known = broker.partition_counts(broker.admin)
+    return count
 
 
 def _check_versions(broker: Broker, topic: str, partitions: int) -> None:
