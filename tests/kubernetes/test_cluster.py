@@ -60,7 +60,7 @@ def test_two_nodes_are_ready_and_up_says_how_long_it_took(cluster: Cluster) -> N
         if condition["type"] == "Ready"
     }
     assert ready == dict.fromkeys(cluster.nodes, "True")
-    assert f"{NAME}: two nodes ready in " in cluster.said
+    assert f"{NAME} has two ready nodes after " in cluster.said
 
 
 def test_a_second_up_changes_nothing(cluster: Cluster) -> None:
@@ -315,6 +315,15 @@ def test_a_stopped_node_joins_again(pods: Cluster) -> None:
     pods.start_pod("after", "echo here", node=second)
     assert pods.ended("after")["exitCode"] == 0
     assert pods.kubectl("logs", "after") == "here"
+
+
+def test_a_restarted_control_plane_keeps_what_it_knew(cluster: Cluster) -> None:
+    """Its port is another one, which ``up.sh`` writes down."""
+    cluster.kubectl("create", "configmap", "kept")
+    output("docker", "restart", "--time", "5", cluster.nodes[0])
+    output(SCRIPTS / "up.sh", NAME)
+    cluster.kubectl("delete", "configmap", "kept")
+    assert output("docker", "port", cluster.nodes[0], "6443/tcp") in cluster.kubeconfig.read_text()
 
 
 def test_down_leaves_nothing(cluster: Cluster) -> None:

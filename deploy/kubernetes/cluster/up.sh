@@ -16,15 +16,6 @@ files=.drayage/kubernetes
 [ "$name" = drayage-cluster ] || files+=/$name
 kubeconfig=$files/kubeconfig
 
-kubectl() {
-    docker exec "$name-1" kubectl "$@"
-}
-
-# Both nodes as the cluster sees them, within the time given.
-nodes_ready() {
-    kubectl wait --for condition=Ready "node/$name-1" "node/$name-2" --timeout "$1" 2> /dev/null > /dev/null
-}
-
 fail() {
     {
         echo "$name did not come up: $1"
@@ -35,30 +26,23 @@ fail() {
     exit 1
 }
 
-# Fails at once when one of the nodes' containers has ended.
-check_alive() {
-    local container
-    for container in "$name-1" "$name-2"; do
-        [ "$(docker inspect --format '{{.State.Running}}' "$container")" = true ] || fail "the container $container ended"
+# wait_for WHAT COMMAND...: until the command succeeds; fails at once when one of the nodes' containers has ended.
+wait_for() {
+    local what=$1 deadline=$((SECONDS + 180)) container
+    shift
+    until "$@" > /dev/null 2>&1; do
+        for container in "$name-1" "$name-2"; do
+            [ "$(docker inspect --format '{{.State.Running}}' "$container")" = true ] \
+                || fail "the container $container ended"
+        done
+        [ $SECONDS -lt $deadline ] || fail "no $what in 180 s"
+        sleep 0.1
     done
 }
 
-existing=$(docker ps --all --filter "label=drayage.cluster=$name" --format '{{.Names}} {{.State}}' | sort)
-running=$(printf '%s running\n' "$name-1" "$name-2" "$name-registry")
-if [ "$existing" = "$running" ] && [ -e "$kubeconfig" ] && nodes_ready 5s; then
-    echo "$name is up already: export KUBECONFIG=$PWD/$kubeconfig"
-    exit 0
-elif [ -n "$existing" ]; then
-    {
-        printf '%s is there, but not as a cluster that is up:\n%s\n' "$name" "$existing"
-        echo "Continue what you paused (docker unpause), or remove it all: $here/down.sh $name"
-    } >&2
-    exit 1
-fi
-
-$here/images.sh
-started=$EPOCHREALTIME
-mkdir -p "$files"
+kubectl() {
+    docker exec "$name-1" kubectl "$@"
+}
 
 run() {
     local container=$1
@@ -76,35 +60,41 @@ node() {
         --device /dev/kmsg --cgroupns private --tmpfs /run:exec --tmpfs /tmp:exec "$@" drayage/kubernetes-node
 }
 
-docker network create --label "drayage.cluster=$name" "$name" > /dev/null
-run "$name-registry" --publish 127.0.0.1::5000 --read-only --cap-drop ALL --security-opt no-new-privileges \
-    drayage/registry
-node 1 --publish 127.0.0.1::6443
-node 2
-CLUSTER=$name $here/load.sh drayage/pause > /dev/null || fail 'the registry did not take an image'
+start() {
+    docker network create --label "drayage.cluster=$name" "$name" > /dev/null
+    run "$name-registry" --publish 127.0.0.1::5000 --read-only --cap-drop ALL --security-opt no-new-privileges \
+        drayage/registry
+    node 1 --publish 127.0.0.1::6443
+    node 2
+    CLUSTER=$name $here/load.sh drayage/pause > /dev/null || fail 'the registry did not take an image'
 
-# The second node's certificates, as soon as the first has made them.
-deadline=$((SECONDS + 120))
-until docker exec "$name-1" test -e /etc/kubernetes/node 2> /dev/null; do
-    check_alive
-    [ $SECONDS -lt $deadline ] || fail 'the first node made no certificates in 120 s'
-    sleep 0.1
-done
-docker exec "$name-1" tar --create --directory /etc/kubernetes/joining "$name-2" \
-    | docker exec --interactive "$name-2" sh -c 'cd /etc/kubernetes && tar --extract && mv "$HOSTNAME" node' \
-    || fail "the second node did not get its certificates"
+    wait_for 'certificates' docker exec "$name-1" test -e /etc/kubernetes/node
+    docker exec "$name-1" tar --create --directory /etc/kubernetes/joining "$name-2" \
+        | docker exec --interactive "$name-2" sh -c "cd /etc/kubernetes && tar --extract && mv $name-2 node" \
+        || fail 'the second node did not get its certificates'
+}
 
-until nodes_ready 1s && kubectl get serviceaccount default > /dev/null 2>&1; do
-    check_alive
-    [ $SECONDS -lt $deadline ] || fail 'the nodes are not ready after 120 s'
-    sleep 0.1
-done
+existing=$(docker ps --all --filter "label=drayage.cluster=$name" --format '{{.Names}} {{.State}}' | sort)
+if [ -z "$existing" ]; then
+    $here/images.sh
+    started=$EPOCHREALTIME
+    start
+elif [ "$existing" != "$(printf '%s running\n' "$name-1" "$name-2" "$name-registry")" ]; then
+    {
+        printf '%s is there, but not as a cluster that is up:\n%s\n' "$name" "$existing"
+        echo "Continue what was paused (docker unpause) or stopped (docker start), or remove it all: $here/down.sh $name"
+    } >&2
+    exit 1
+fi
+wait_for 'two ready nodes' kubectl wait --for condition=Ready "node/$name-1" "node/$name-2" --timeout 1s
+wait_for 'service account for pods' kubectl get serviceaccount default
 
+# Also for a cluster that is up: the engine gives a container that was started again other ports.
 port=$(docker port "$name-1" 6443/tcp)
-(
-    umask 077
-    kubectl config view --raw | sed "s#https://127.0.0.1:6443#https://$port#" > "$kubeconfig.new"
-)
+mkdir -p "$files"
+(umask 077 && kubectl config view --raw | sed "s#https://127.0.0.1:6443#https://$port#" > "$kubeconfig.new")
 mv "$kubeconfig.new" "$kubeconfig"
-took=$(awk "BEGIN { printf \"%.1f\", $EPOCHREALTIME - $started }")
-echo "$name: two nodes ready in $took s; export KUBECONFIG=$PWD/$kubeconfig"
+
+state='is up already'
+[ -n "$existing" ] || state="has two ready nodes after $(awk "BEGIN { printf \"%.1f\", $EPOCHREALTIME - $started }") s"
+echo "$name $state: export KUBECONFIG=$PWD/$kubeconfig"
