@@ -326,21 +326,23 @@ def test_a_restarted_control_plane_keeps_what_it_knew(cluster: Cluster) -> None:
     assert output("docker", "port", cluster.nodes[0], "6443/tcp") in cluster.kubeconfig.read_text()
 
 
-def test_down_leaves_nothing(cluster: Cluster) -> None:
-    """Last in this file: it takes the session's cluster down."""
-    volumes = {
-        mount["Name"]
-        for container in json.loads(output("docker", "inspect", *cluster.containers))
-        for mount in container["Mounts"]
-        if mount["Type"] == "volume"
-    }
-    assert len(volumes) == 5
-    output("docker", "pause", cluster.nodes[1])
-
-    output(SCRIPTS / "down.sh", NAME)
-
-    assert not output("docker", "ps", "--all", "--quiet", "--filter", f"name={NAME}")
-    assert not output("docker", "network", "ls", "--quiet", "--filter", f"name={NAME}")
+def test_down_leaves_nothing_of_its_own_cluster_and_all_of_another(cluster: Cluster) -> None:
+    own = Cluster("drayage-test-removal", said="")
+    try:
+        output(SCRIPTS / "up.sh", own.name)
+        volumes = {
+            mount["Name"]
+            for container in json.loads(output("docker", "inspect", *own.containers))
+            for mount in container["Mounts"]
+            if mount["Type"] == "volume"
+        }
+        assert len(volumes) == 5
+        output("docker", "pause", own.nodes[1])
+    finally:
+        output(SCRIPTS / "down.sh", own.name)
+    assert not output("docker", "ps", "--all", "--quiet", "--filter", f"name={own.name}")
+    assert not output("docker", "network", "ls", "--quiet", "--filter", f"name={own.name}")
     assert not volumes & set(output("docker", "volume", "ls", "--quiet").splitlines())
-    assert not cluster.kubeconfig.parent.exists()
-    output(SCRIPTS / "down.sh", NAME)
+    assert not own.kubeconfig.parent.exists()
+    assert cluster.kubectl("get", "--raw", "/readyz") == "ok"
+    output(SCRIPTS / "down.sh", own.name)
