@@ -5,6 +5,7 @@ cd "$(dirname "$0")/../../.."
 # shellcheck source=bootstrap/image_builds.sh
 . bootstrap/image_builds.sh
 
+bootstrap/base_image.sh
 folder=deploy/kubernetes/cluster
 base=$(docker image inspect --format '{{.Id}}' debian:trixie-slim)
 hyperkube=$(inputs "$base" $folder/hyperkube)
