@@ -50,12 +50,12 @@ other=$((3 - number))
     ip route replace "10.244.$other.0/24" via "$address"
 } &
 
+# Every image comes from the cluster's registry, whatever registry its name has. Without the first line, one
+# that is missing there would be looked for in the registry of its name.
 mkdir -p /etc/containerd/certs.d/_default
-# Every image comes from the cluster's registry, whatever registry its name has.
 cat > /etc/containerd/certs.d/_default/hosts.toml <<TOML
 server = "http://$cluster-registry:5000"
 [host."http://$cluster-registry:5000"]
-  capabilities = ["pull", "resolve"]
 TOML
 keep containerd
 
