@@ -137,6 +137,19 @@ conformance: ## Test every language's image against the workload contract, and u
 	@DEVELOPMENT=1 bootstrap/run $(ENV_FILE)
 	.venv/bin/drayage conform --table docs/conformance.md --table README.md $(patsubst writers/%/Dockerfile,drayage/writer-%,$(sort $(wildcard writers/*/Dockerfile)))
 
+.PHONY: kubernetes-cluster
+kubernetes-cluster: ## Build and start a Kubernetes cluster of two nodes in containers
+	@mkdir -p .drayage
+	bootstrap/programs.sh
+	bootstrap/engine.sh
+	bootstrap/base_image.sh
+	bootstrap/plugins.sh
+	deploy/kubernetes/cluster/up.sh
+
+.PHONY: kubernetes-cluster-down
+kubernetes-cluster-down: ## Remove the Kubernetes cluster
+	@deploy/kubernetes/cluster/down.sh
+
 .PHONY: docs
 docs: ## Build the documentation site into site/, and fail on any warning
 	@DEVELOPMENT=1 bootstrap/python.sh

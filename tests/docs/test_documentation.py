@@ -26,7 +26,15 @@ PAGES = [
 ]
 READ_IN_THE_REPOSITORY = sorted(
     page
-    for pattern in ("*.md", "host/*.md", "services/*.md", "workloads/*/*.md", "writers/*.md", "writers/*/*.md")
+    for pattern in (
+        "*.md",
+        "host/*.md",
+        "deploy/**/*.md",
+        "services/*.md",
+        "workloads/*/*.md",
+        "writers/*.md",
+        "writers/*/*.md",
+    )
     for page in REPOSITORY.glob(pattern)
 )
 DECISIONS = sorted(DOCS.glob("decisions/[0-9]*.md"))
