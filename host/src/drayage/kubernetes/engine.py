@@ -43,6 +43,7 @@ from drayage.kubernetes.states import Pod, has_ended, is_running, read_found, re
 from drayage.kubernetes.watch import PodWatch
 
 _PULL = {"missing": "IfNotPresent", "always": "Always", "never": "Never"}
+_KILL = "SIGKILL"
 _MEASURE_S = 10.0
 _CLAIMS = 20
 
@@ -177,7 +178,11 @@ class KubernetesEngine:
         if pod is None or has_ended(pod):
             return
         self._stopped.add(container_id)
-        delete_pod(self._cluster, container_id, 0 if signal == "SIGKILL" else grace_s)
+        if signal == _KILL:
+            delete_pod(self._cluster, container_id, 0)
+            return
+        delete_pod(self._cluster, container_id, grace_s)
+        self.await_end(container_id, grace_s)
 
     def remove(self, container_id: str) -> None:
         """Remove a container, running or not, and its secrets; do nothing if it is gone."""
