@@ -1,6 +1,7 @@
 """A namespace of a cluster for one test session, and an account in it that has the rights of ``role.yaml`` alone."""
 
 import contextlib
+import os
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -86,8 +87,7 @@ def open_namespace(folder: Path) -> Iterator[Namespace]:
 
 def _kubeconfig(namespace: str, token: str) -> dict[str, Any]:
     """Return the admin's kubeconfig with another user and namespace."""
-    loader = config.kube_config.KubeConfigMerger(config.KUBE_CONFIG_DEFAULT_LOCATION)
-    whole = loader.config.value
+    whole = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text(encoding="utf-8"))
     current = next(it for it in whole["contexts"] if it["name"] == whole["current-context"])
     cluster = next(it for it in whole["clusters"] if it["name"] == current["context"]["cluster"])
     return {

@@ -132,8 +132,8 @@ class Cluster:
         configuration.connection_pool_maxsize = _KEPT_CONNECTIONS
         configuration.retries = False
         try:
-            if os.environ.get("KUBECONFIG") or self._context or not _is_inside():
-                config.load_kube_config(context=self._context, client_configuration=configuration)
+            if self._has_kubeconfig:
+                config.load_kube_config(_kubeconfig(), context=self._context, client_configuration=configuration)
             else:
                 config.load_incluster_config(client_configuration=configuration)
         except (ConfigException, OSError, ValueError) as error:
@@ -142,6 +142,10 @@ class Cluster:
                 "with a service account. Nothing was started."
             ) from error
         return configuration
+
+    @cached_property
+    def _has_kubeconfig(self) -> bool:
+        return bool(os.environ.get("KUBECONFIG") or self._context) or not _is_inside()
 
     @cached_property
     def _pool(self) -> urllib3.PoolManager:
@@ -153,8 +157,8 @@ class Cluster:
         """The namespace of the pods."""
         if self._namespace:
             return self._namespace
-        if os.environ.get("KUBECONFIG") or self._context or not _is_inside():
-            contexts, current = config.list_kube_config_contexts()
+        if self._has_kubeconfig:
+            contexts, current = config.list_kube_config_contexts(_kubeconfig())
             chosen = next((it for it in contexts if it["name"] == self._context), current)
             return str(chosen["context"].get("namespace") or "default")
         return _OWN_NAMESPACE.read_text(encoding="utf-8").strip()
@@ -308,6 +312,11 @@ def _explanation(content: bytes) -> str:
     with contextlib.suppress(ValueError, AttributeError):
         text = json.loads(text).get("message") or text
     return " ".join(text.split())[:_LONGEST_ANSWER_CHARACTERS].rstrip(".")
+
+
+def _kubeconfig() -> str:
+    # The client itself would take the variable as it was when it was imported.
+    return os.environ.get("KUBECONFIG") or "~/.kube/config"
 
 
 def _is_inside() -> bool:

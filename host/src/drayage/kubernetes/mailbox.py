@@ -112,17 +112,17 @@ class KubernetesMailbox:
         return chunk
 
     def collect(self) -> None:
-        """Let the pod end if everything was read, and close the folder's files; the pod itself is the engine's."""
+        """Let the pod end if all was read that can be, and close the folder's files; the pod itself is the engine's."""
         if self._is_collected:
             return
         self._is_collected = True
         stream, pod = self._stream, None if self._pod is None else self._watch.get(self._pod)
         try:
             if stream is not None:
-                is_complete = stream.is_complete
+                is_over_by_itself = stream.over.is_set()
                 stream.close()
                 # A workload that is left running, or whose messages were not read, keeps its pod for the next process.
-                if is_complete and pod is not None and has_ended(pod) and not is_over(pod):
+                if is_over_by_itself and pod is not None and has_ended(pod) and not is_over(pod):
                     stream.say_done()
         except EngineError as error:
             _log.info("pod %s ends only when its time is over, or it is removed: %s", self._pod, error)

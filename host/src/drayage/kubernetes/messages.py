@@ -63,11 +63,6 @@ class MessageStream:
         """Begin to read."""
         self._thread.start()
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether every byte that the workload wrote is in the mirror."""
-        return self.over.is_set() and self.error is None
-
     def hurry(self) -> None:
         """Let the rest be read, if the workload is known to have ended; to be repeated until it is ``over``."""
         pod = self._watch.get(self._pod)
@@ -203,7 +198,7 @@ class MessageStream:
 
 def _turn(pod: Pod | None) -> _Turn | None:
     """Return what to read next: what comes, the rest, or nothing; None while nothing can be read yet."""
-    if pod is None or is_over(pod):
+    if pod is None or is_over(pod) or FAILURE in (pod["metadata"].get("annotations") or {}):
         return "over"
     if not is_running(pod, RELAY):
         return None

@@ -17,6 +17,7 @@ from drayage.kubernetes.watch import PodWatch
 
 _LONG_S = 3600.0
 _POLL_S = 0.25
+_STAMP = re.compile(r"\d{4}-\d\d-\d\dT")
 _FRACTION = re.compile(r"\.[0-9]+")
 _ROTATED = (
     "the node has replaced the log since it was last read, and keeps only its newest part: what came between is gone"
@@ -43,6 +44,7 @@ class PodOutput:
         self._stamp, self._count = _position(cursor)
         self._closed = Event()
         self._answer: Answer | None = None
+        self._is_followed = False
 
     @property
     def cursor(self) -> str:
@@ -89,7 +91,7 @@ class PodOutput:
                 query=query,
             )
         except ContainerGoneError:
-            self.lost = "the pod was removed before all of its output was read"
+            self._miss()
             return
         except RefusedError:
             # It was never started, or is about to be.
@@ -98,6 +100,13 @@ class PodOutput:
         if self._closed.is_set():
             answer.close()
         yield from self._new_lines(answer)
+        self._is_followed |= follow
+
+    def _miss(self) -> None:
+        """Note that the log is gone: with its pod, or, of a pod that somebody deleted, as soon as it has ended."""
+        # A log that was followed ends with its container.
+        if not self._is_followed:
+            self.lost = "the pod was removed before all of its output was read"
 
     def _new_lines(self, answer: Answer) -> Iterator[tuple[Stream, bytes]]:
         known_stamp, known_count = self._stamp, self._count
@@ -109,6 +118,10 @@ class PodOutput:
             for line in lines:
                 stamp, _, text = line.partition(b" ")
                 at = stamp.decode(errors="replace")
+                if not _STAMP.match(at):
+                    # The node's own words in place of a log that it has removed.
+                    self._miss()
+                    continue
                 if not is_new:
                     seen += at == known_stamp
                     # A clock may go back: what follows the last line that was read is new in any case.
@@ -121,8 +134,12 @@ class PodOutput:
             yield "stdout", b"".join(fresh)
         if rest and is_new and not self._closed.is_set():
             stamp, _, text = rest.partition(b" ")
-            self._advance(stamp.decode(errors="replace"))
-            yield "stdout", text
+            at = stamp.decode(errors="replace")
+            if _STAMP.match(at):
+                self._advance(at)
+                yield "stdout", text
+            else:
+                self._miss()
 
     def _advance(self, stamp: str) -> None:
         self._count = self._count + 1 if stamp == self._stamp else 1

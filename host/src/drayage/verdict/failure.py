@@ -81,7 +81,8 @@ def step_failure(
     lines += [*more, *_what_to_do(commands)]
     shown_links = {plain(name): shortened(plain(url)) for name, url in links.items()}
     lines += [f"Its {name}: {url}" for name, url in shown_links.items()]
-    lines.append(f"Container {state.short_id} ({state.name}) of image {_short_image(state.image_id)}.")
+    name = "" if state.name == state.short_id else f" ({state.name})"
+    lines.append(f"Container {state.short_id}{name} of image {_short_image(state.image_id)}.")
     shown_lines = [plain(line) for line in last_lines]
     if shown_lines:
         lines += ["Its last lines:", *(f"  {line}" for line in shown_lines[-5:])]

@@ -119,6 +119,18 @@ def test_the_output_of_a_pod_that_is_gone_is_lost() -> None:
     assert "removed" in output.lost
 
 
+def test_a_log_that_a_node_has_removed_is_lost_unless_it_was_followed() -> None:
+    """Of a pod that is being deleted, the node removes the log as soon as all of its containers have ended."""
+    said = b"unable to retrieve container logs for containerd://1234"
+    output = Log([said]).follow()
+    assert read(output) == b""
+    assert output.lost is not None
+    log = Log([lines(1), b"END"], [said], is_over=False)
+    followed = log.follow(is_new=True)
+    assert read(followed) == b"line 1\n"
+    assert followed.lost is None
+
+
 def test_a_container_that_never_ran_has_no_output() -> None:
     output = Log([RefusedError("is waiting to start")]).follow()
     assert read(output) == b""
