@@ -139,8 +139,14 @@ def test_a_pod_that_must_make_way_for_another(cluster: ClusterDeployment) -> Non
             "nodeSelector": selector,
             "restartPolicy": "Never",
             "terminationGracePeriodSeconds": 1,
-            "containers": [{"name": "workload", "image": pod.spec.containers[0].image, "command": ["sleep", "1"],
-                            "resources": {"requests": {"cpu": size}}}],
+            "containers": [
+                {
+                    "name": "workload",
+                    "image": pod.spec.containers[0].image,
+                    "command": ["sleep", "1"],
+                    "resources": {"requests": {"cpu": size}},
+                }
+            ],
         }
         labels = dict(pod.metadata.labels)
         body = {"metadata": {"name": f"{cluster.name}-high", "labels": labels}, "spec": spec}

@@ -1,4 +1,4 @@
-"""A host that dies leaves its pod at work: another reads on where it was, exactly one of several, and nothing is lost."""
+"""A host that dies leaves its pod at work: another reads on where it was, one of several, and nothing is lost."""
 
 import os
 import signal

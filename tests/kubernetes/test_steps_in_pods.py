@@ -85,7 +85,10 @@ def test_a_secret_arrives_and_is_in_no_object_of_the_cluster(
 ) -> None:
     monkeypatch.setenv("CLUSTER_SECRET", HUSH)
     client = cluster.client(secrets={"key": EnvSecret("CLUSTER_SECRET")})
-    script = f'test $(wc -c < /run/secrets/key) = {len(HUSH)}; opened; while [ ! -e /tmp/go ]; do sleep 0.1; done; ' + GREEN[8:]
+    script = (
+        f"test $(wc -c < /run/secrets/key) = {len(HUSH)}; opened; while [ ! -e /tmp/go ]; do sleep 0.1; done; "
+        + GREEN[8:]
+    )
     seen: list[str] = []
 
     def look() -> None:

@@ -127,8 +127,8 @@ class ContainerState:
         image: Name of the image, as the step asked for it.
         image_id: Content address of the image.
         status: What it does.
-        exit_code: Exit code once it has ended; 128 + n after signal n; -1 if it never ran, or the engine has lost it, and
-            ``error`` says why.
+        exit_code: Exit code once it has ended; 128 + n after signal n; -1 if it never ran, or the engine has lost it,
+            and ``error`` says why.
         oom_killed: Whether the kernel killed one of its processes for lack of memory.
         error: The engine's own error from starting it, or what ended it from outside; empty if none.
         memory_limit_bytes: Memory limit in bytes; 0 is unlimited.

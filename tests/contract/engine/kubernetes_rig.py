@@ -114,4 +114,3 @@ class KubernetesRig:
     def close(self) -> None:
         self._stack.close()
         self._namespace.remove(pod_labels(self.labels))
-

@@ -116,6 +116,14 @@ class Execution:
             CutError: The connection was cut.
             FailedError: The program failed, or could not be run.
         """
+        try:
+            yield from self._chunks()
+        finally:
+            # Only who reads closes it: its number may be another connection's as soon as it is closed.
+            self._socket.shutdown()
+        self._require_success()
+
+    def _chunks(self) -> Iterator[tuple[int, bytes]]:
         while True:
             try:
                 kind, frame = self._socket.recv_data()
@@ -134,7 +142,6 @@ class Execution:
                 if frame[0] == STDERR:
                     self._said = (self._said + frame[1:])[-_CHUNK_BYTES:]
                 yield frame[0], frame[1:]
-        self._require_success()
 
     def close(self) -> None:
         """End the connection, and with it the program if it reads its standard input; from any thread."""
@@ -187,10 +194,21 @@ def run(
     program = Execution(cluster, pod, container, command, stdin=content is not None, silence_s=silence_s)
     try:
         if content is not None:
-            program.write(content)
+            _write(program, content)
         return b"".join(chunk for channel, chunk in program if channel == STDOUT)
     finally:
         program.close()
+
+
+def _write(program: Execution, content: bytes) -> None:
+    try:
+        program.write(content)
+    except BaseException:
+        # It says why it takes no more, or is gone.
+        with contextlib.suppress(CutError):
+            for _ in program:
+                pass
+        raise
 
 
 def _tls(access: Access) -> dict[str, Any]:

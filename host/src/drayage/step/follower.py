@@ -158,8 +158,8 @@ class Follower:
             deadline = None
             if state is not None and state.status == "gone":
                 raise ContainerGoneError(
-                    f"Container {short_id(self._container_id)} was removed by someone else while the step was running, so "
-                    "whether it succeeded is unknown. Run the step again."
+                    f"Container {short_id(self._container_id)} was removed by someone else while the step was running, "
+                    "so whether it succeeded is unknown. Run the step again."
                 )
             if state is not None:
                 return state

@@ -16,6 +16,7 @@ class FakeAnswer:
         self.is_closed = False
 
     def __iter__(self) -> Iterator[bytes]:
+        """Yield the chunks."""
         for chunk in self._chunks:
             if isinstance(chunk, EngineError):
                 raise chunk

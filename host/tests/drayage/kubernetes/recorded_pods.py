@@ -26,9 +26,7 @@ def pod(
 ) -> dict[str, Any]:
     """Return a pod whose workload is in a state, such as ``{"running": {"startedAt": …}}``."""
     spec = ContainerSpec("tool:1", labels=LABELS, memory_bytes=2**28, secrets=secrets or {})
-    made = build_pod(
-        "step-1", spec, KubernetesSettings(), Post(b"{}", receives=True), host="host-1", pull_policy=None
-    )
+    made = build_pod("step-1", spec, KubernetesSettings(), Post(b"{}", receives=True), host="host-1", pull_policy=None)
     made["metadata"] |= {"resourceVersion": "7", "uid": "u-1", "creationTimestamp": "2026-11-29T20:00:00Z"}
     made["metadata"]["annotations"] |= annotations or {}
     if deleted_at:

@@ -52,7 +52,7 @@ def test_all_that_is_wrong_is_named_at_once() -> None:
 def test_a_file_that_holds_no_settings_is_named(tmp_path: Path, content: str | bytes) -> None:
     file = tmp_path / "settings.yaml"
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(SettingsError, match="settings.yaml"):
+    with pytest.raises(SettingsError, match=r"settings\.yaml"):
         KubernetesSettings.load({"DRAYAGE_KUBERNETES_SETTINGS": str(file)})
     with pytest.raises(SettingsError, match="nowhere"):
         KubernetesSettings.load({"DRAYAGE_KUBERNETES_SETTINGS": str(tmp_path / "nowhere")})
