@@ -120,7 +120,7 @@ class Execution:
             yield from self._chunks()
         finally:
             # Only who reads closes it: its number may be another connection's as soon as it is closed.
-            self._socket.shutdown()
+            self._socket.shutdown()  # type: ignore[no-untyped-call]  # its client types only a part of itself
         self._require_success()
 
     def _chunks(self) -> Iterator[tuple[int, bytes]]:
