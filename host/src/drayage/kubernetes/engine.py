@@ -3,14 +3,13 @@
 ``create`` only checks and remembers: a pod runs as soon as it is made, so that ``start`` makes it.
 """
 
-import json
 import logging
 import signal as signals
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Lock, Thread
@@ -29,8 +28,9 @@ from drayage.engine import (
 from drayage.errors import ContainerGoneError, EngineError, SettingsError
 from drayage.identity import DEPLOYMENT, EXCHANGE
 from drayage.kubernetes import images
-from drayage.kubernetes.api import MERGE_PATCH, Cluster, ConflictError
+from drayage.kubernetes.api import Cluster, ConflictError
 from drayage.kubernetes.delivery import deliver
+from drayage.kubernetes.drafts import Draft
 from drayage.kubernetes.endings import Endings
 from drayage.kubernetes.execution import FailedError, run
 from drayage.kubernetes.mailbox import KubernetesMailbox
@@ -40,24 +40,15 @@ from drayage.kubernetes.pods import TOOL, WORKLOAD, Post, build_pod, require_pos
 from drayage.kubernetes.removal import delete_pod, remove_pod
 from drayage.kubernetes.settings import KubernetesSettings
 from drayage.kubernetes.states import Pod, has_ended, is_running, read_found, read_state
+from drayage.kubernetes.takeover import take_over
+from drayage.kubernetes.usage import read_usage
 from drayage.kubernetes.watch import PodWatch
 
 _PULL = {"missing": "IfNotPresent", "always": "Always", "never": "Never"}
 _KILL = "SIGKILL"
 _MEASURE_S = 10.0
-_CLAIMS = 20
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class _Draft:
-    """A container that is not in the cluster yet."""
-
-    spec: ContainerSpec
-    pull_policy: str | None
-    state: ContainerState
-    created_at_s: float
 
 
 class KubernetesEngine:
@@ -75,7 +66,7 @@ class KubernetesEngine:
         self._stopped: set[str] = set()
         self._endings = Endings(self._cluster, self._settings, self._stopped.__contains__)
         self._lock = Lock()
-        self._drafts: dict[str, _Draft] = {}
+        self._drafts: dict[str, Draft] = {}
         self._mailboxes: dict[tuple[str, str], KubernetesMailbox] = {}
         self._pull: dict[str, str] = {}
 
@@ -100,7 +91,7 @@ class KubernetesEngine:
         name = pod_name(spec.labels, spec.name)
         pull = self._pull.get(spec.image)
         state = read_state(self._pod_of(name, spec, Post(), pull))
-        draft = _Draft(spec, pull, _created(state), time.time())
+        draft = Draft(spec, pull, replace(state, status="created"), time.time())
         with self._lock:
             if name in self._drafts or self._watch.get(name) is not None:
                 raise EngineError(f"A pod of the name {name!r} exists already: choose another name, or remove it.")
@@ -200,8 +191,8 @@ class KubernetesEngine:
         """Return the containers, running or not, that carry all these labels; an empty value matches any value."""
         found = self._list(owner)
         with self._lock:
-            drafts = [draft for draft in self._drafts.values() if _matches(draft.spec.labels, owner)]
-        return [*map(read_found, found), *(_found(draft) for draft in drafts)]
+            drafts = [draft.found() for draft in self._drafts.values() if draft.carries(owner)]
+        return [*map(read_found, found), *drafts]
 
     def mailbox(
         self, folder: Path, *, labels: Mapping[str, str], waits: bool = False, receives: bool = True
@@ -217,7 +208,7 @@ class KubernetesEngine:
             on_collect=lambda: self._forget(key),
         )
         if mailbox.is_continued and (found := self._list(labels)):
-            pod = self._claim(found[0])
+            pod = take_over(self._cluster, found[0], self._host)
             self._watch.start()
             self._watch.note(pod)
             mailbox.attach(pod["metadata"]["name"])
@@ -258,28 +249,6 @@ class KubernetesEngine:
             with suppress(EngineError):
                 self._endings.give_up(self._watch, name, f"its secrets or its context did not reach it: {error}")
 
-    def _claim(self, pod: Pod) -> Pod:
-        """Make this process the one that follows a pod; of several that try, one does.
-
-        Raises:
-            EngineError: Another process was faster.
-        """
-        name, holder = pod["metadata"]["name"], (pod["metadata"].get("labels") or {}).get(HOST)
-        for _ in range(_CLAIMS):
-            claim = {"metadata": {"resourceVersion": pod["metadata"]["resourceVersion"], "labels": {HOST: self._host}}}
-            path = self._cluster.path("pods", name)
-            try:
-                return self._cluster.request(
-                    "PATCH", path, claim, doing=f"take over pod {name}", content_type=MERGE_PATCH
-                )
-            except ConflictError:
-                # The node may have reported something, too.
-                now = self._get(name)
-                if now is None or (now["metadata"].get("labels") or {}).get(HOST) != holder:
-                    break
-                pod = now
-        raise EngineError(f"Pod {name} was taken over by another process, which follows it now.")
-
     def _list(self, owner: Mapping[str, str]) -> list[Pod]:
         path = self._cluster.path("pods")
         found = self._cluster.request("GET", path, doing="list pods", query={"labelSelector": selector(owner)})
@@ -318,34 +287,5 @@ class KubernetesEngine:
         return watch
 
 
-def read_usage(said: bytes) -> Usage:
-    """Return what the relay says of a container's usage.
-
-    Args:
-        said: One line of JSON.
-
-    Raises:
-        EngineError: It is none.
-    """
-    try:
-        numbers = json.loads(said)
-        return Usage(int(numbers.get("memory_bytes") or 0), int(numbers.get("cpu_ns") or 0) / 1e9)
-    except (ValueError, AttributeError) as error:
-        raise EngineError(f"The relay's usage cannot be read: expected JSON, got {said[:100]!r}.") from error
-
-
 def _key(labels: Mapping[str, str]) -> tuple[str, str]:
     return labels.get(DEPLOYMENT, ""), labels.get(EXCHANGE, "")
-
-
-def _matches(labels: Mapping[str, str], owner: Mapping[str, str]) -> bool:
-    return all(name in labels and (not value or labels[name] == value) for name, value in owner.items())
-
-
-def _created(state: ContainerState) -> ContainerState:
-    return replace(state, status="created")
-
-
-def _found(draft: _Draft) -> Found:
-    state = draft.state
-    return Found(state.id, state.name, state.image, state.status, draft.created_at_s, state.labels)
