@@ -131,16 +131,11 @@ class Cluster:
         configuration = Configuration()
         configuration.connection_pool_maxsize = _KEPT_CONNECTIONS
         configuration.retries = False
-        try:
+        with _configuring():
             if self._has_kubeconfig:
                 config.load_kube_config(_kubeconfig(), context=self._context, client_configuration=configuration)
             else:
                 config.load_incluster_config(client_configuration=configuration)
-        except (ConfigException, OSError, ValueError) as error:
-            raise SettingsError(
-                f"No cluster is configured ({error}): expected a kubeconfig that KUBECONFIG names, or to run in a pod "
-                "with a service account. Nothing was started."
-            ) from error
         return configuration
 
     @cached_property
@@ -157,11 +152,12 @@ class Cluster:
         """The namespace of the pods."""
         if self._namespace:
             return self._namespace
-        if self._has_kubeconfig:
-            contexts, current = config.list_kube_config_contexts(_kubeconfig())
-            chosen = next((it for it in contexts if it["name"] == self._context), current)
-            return str(chosen["context"].get("namespace") or "default")
-        return _OWN_NAMESPACE.read_text(encoding="utf-8").strip()
+        with _configuring():
+            if self._has_kubeconfig:
+                contexts, current = config.list_kube_config_contexts(_kubeconfig())
+                chosen = next((it for it in contexts if it["name"] == self._context), current)
+                return str(chosen["context"].get("namespace") or "default")
+            return _OWN_NAMESPACE.read_text(encoding="utf-8").strip()
 
     @property
     def access(self) -> Access:
@@ -289,6 +285,22 @@ def api_error(status: int, content: bytes, doing: str) -> EngineError:
     elif status in _AWAY:
         kind = EngineUnavailableError
     return kind(text)
+
+
+@contextlib.contextmanager
+def _configuring() -> Iterator[None]:
+    """Raise our own error if the configuration names no cluster.
+
+    Raises:
+        SettingsError: It does not.
+    """
+    try:
+        yield
+    except (ConfigException, OSError, ValueError) as error:
+        raise SettingsError(
+            f"No cluster is configured ({error}): expected a kubeconfig that KUBECONFIG names, or to run in a pod with "
+            "a service account. Nothing was started."
+        ) from error
 
 
 @contextlib.contextmanager

@@ -58,6 +58,6 @@ def test_a_pod_that_another_was_faster_to_take_is_left_to_it(others: tuple[str |
 
 
 def test_a_pod_that_changes_all_the_time_is_given_up() -> None:
+    case = OnePod(*[None] * 100)
     with pytest.raises(EngineError):
-        case = OnePod(*[None] * 100)
         take_over(case.cluster, seen(case.pod), "me")
