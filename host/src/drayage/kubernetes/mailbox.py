@@ -19,6 +19,7 @@ from drayage.mirror import Mirror
 
 _POLL_S = 0.1
 _STALL_S = 60.0
+_LAST_S = 2.0
 _START_S = 3600.0
 
 _log = logging.getLogger(__name__)
@@ -119,6 +120,10 @@ class KubernetesMailbox:
         stream, pod = self._stream, None if self._pod is None else self._watch.get(self._pod)
         try:
             if stream is not None:
+                if pod is None or has_ended(pod):
+                    # Whoever stopped reading before the last answer was empty has not waited for the end.
+                    stream.hurry()
+                    stream.over.wait(_LAST_S)
                 is_over_by_itself = stream.over.is_set()
                 stream.close()
                 # A workload that is left running, or whose messages were not read, keeps its pod for the next process.
