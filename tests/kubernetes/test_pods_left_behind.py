@@ -15,9 +15,8 @@ from contract_steps import StepOutcome, outcome_of, wait_until
 
 from drayage import SweepLimits
 from drayage.errors import EngineError
-from drayage.exchange.directory import Exchange
-from drayage.identity import own_labels
-from drayage.kubernetes.names import read_labels
+from drayage.kubernetes.api import Cluster
+from drayage.kubernetes.takeover import take_over
 
 HOST = Path(__file__).with_name("cluster_host.py")
 
@@ -117,33 +116,28 @@ def test_a_cancel_ends_the_pod_within_seconds_with_its_last_message(cluster: Clu
     assert cluster.nothing_is_left()
 
 
-def test_of_several_hosts_exactly_one_takes_a_pod_over(cluster: ClusterDeployment, hosts: Hosts) -> None:
+def test_of_several_that_take_a_pod_over_at_once_exactly_one_does(cluster: ClusterDeployment, hosts: Hosts) -> None:
+    """Who comes later is kept off by the lock on the attempt."""
     first = hosts.start("counting")
     hosts.wait_for_message('"payload":5}')
     hosts.kill(first)
-    pod = cluster.namespace.admin.read_namespaced_pod(cluster.wait_for_pod().metadata.name, cluster.namespace.name)
-    labels = own_labels(read_labels({"metadata": {"annotations": pod.metadata.annotations}}))
-    engines = [cluster.engine() for _ in range(6)]
-    folders = []
-    for number in range(len(engines)):
-        attempt = Exchange(cluster.folder / f"other-{number}").create("run/report/0")
-        (attempt.io / "messages.jsonl").touch()
-        folders.append(attempt.io)
+    name = cluster.wait_for_pod().metadata.name
+    clusters = [Cluster(namespace=None, context=None) for _ in range(6)]
+    seen = clusters[0].request("GET", clusters[0].path("pods", name), doing="look at it")
 
-    def take(number: int) -> Any:
+    def take(number: int) -> str | None:
         try:
-            return engines[number].mailbox(folders[number], labels=labels)
+            take_over(clusters[number], seen, f"host-{number}")
         except EngineError as error:
             return str(error)
+        return None
 
-    with ThreadPoolExecutor(len(engines)) as threads:
-        taken = list(threads.map(take, range(len(engines))))
-    refusals = [it for it in taken if isinstance(it, str)]
-    assert len(refusals) == len(engines) - 1, taken
-    assert all("another process" in it for it in refusals)
-    (winner,) = [it for it in taken if not isinstance(it, str)]
-    wait_until(lambda: b'"payload":5}' in winner.read(0, timeout_s=1), what="the messages from their start")
-    winner.collect()
+    with ThreadPoolExecutor(len(clusters)) as threads:
+        refusals = list(threads.map(take, range(len(clusters))))
+    assert refusals.count(None) == 1, refusals
+    assert all("another process" in it for it in refusals if it is not None)
+    winner = f"host-{refusals.index(None)}"
+    assert cluster.pods()[0].metadata.labels["drayage.dev/host"] == winner
 
 
 def test_the_sweeper_ends_and_removes_what_nobody_follows(cluster: ClusterDeployment, hosts: Hosts) -> None:
