@@ -132,14 +132,14 @@ class PodOutput:
                     self._advance(at)
                     fresh.append(text + b"\n")
             yield "stdout", b"".join(fresh)
-        if rest and is_new and not self._closed.is_set():
+        if rest and not self._closed.is_set():
             stamp, _, text = rest.partition(b" ")
             at = stamp.decode(errors="replace")
-            if _STAMP.match(at):
+            if not _STAMP.match(at):
+                self._miss()
+            elif is_new or at > known_stamp:
                 self._advance(at)
                 yield "stdout", text
-            else:
-                self._miss()
 
     def _advance(self, stamp: str) -> None:
         self._count = self._count + 1 if stamp == self._stamp else 1
