@@ -9,7 +9,7 @@ compile() {
 }
 
 compile pyproject.toml --group dev --no-emit-package drayage --output-file requirements.lock
-(cd host && compile pyproject.toml --extra pipeline --output-file requirements.lock)
+(cd host && compile pyproject.toml --extra kubernetes --extra pipeline --output-file requirements.lock)
 (cd writers/python && compile requirements.in --output-file requirements.lock)
 for workload in workloads/*/pyproject.toml; do
     (

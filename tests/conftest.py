@@ -28,6 +28,15 @@ def docker_engine() -> Iterator[docker.DockerClient]:
     engine.close()
 
 
+@pytest.fixture(scope="session")
+def namespace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Return a namespace of the cluster that KUBECONFIG names, for the whole session."""
+    from kubernetes_namespace import open_namespace  # noqa: PLC0415 - only where there is a cluster
+
+    with open_namespace(tmp_path_factory.mktemp("cluster")) as namespace:
+        yield namespace
+
+
 @pytest.fixture
 def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     """Return a Dagster instance with its event log on disk, as in a deployment."""

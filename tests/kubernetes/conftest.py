@@ -1,18 +1,31 @@
-"""The session's cluster."""
+"""Every test here has a deployment of its own in the session's namespace, with the rights of ``role.yaml``."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import dagster as dg
 import pytest
-from cluster import IMAGE, NAME, SCRIPTS, Cluster, output, run
+from cluster_steps import ClusterDeployment, new_name
+from kubernetes_namespace import Namespace
+
+from drayage.kubernetes.names import pod_labels
 
 
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    """Start a cluster that has the image ``IMAGE``; it is removed at the end, also after a failure."""
-    run(SCRIPTS / "down.sh", NAME)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark all tests of this folder: each needs a cluster."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.kubernetes)
+
+
+@pytest.fixture
+def cluster(
+    namespace: Namespace, instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ClusterDeployment]:
+    """Return a deployment whose pods are removed at the end, also after a failure."""
+    monkeypatch.setenv("KUBECONFIG", str(namespace.kubeconfig))
+    deployment = ClusterDeployment(new_name(), tmp_path, namespace, instance)
     try:
-        cluster = Cluster(NAME, said=output(SCRIPTS / "up.sh", NAME))
-        output("env", f"CLUSTER={NAME}", SCRIPTS / "load.sh", IMAGE)
-        yield cluster
+        yield deployment
     finally:
-        output(SCRIPTS / "down.sh", NAME)
+        namespace.remove(pod_labels({"drayage/deployment": deployment.name}))

@@ -6,8 +6,9 @@ How a step runs: ``client`` takes the call, ``step`` starts the container and fo
 The packages and modules, lowest layer first; the docstring of each package says in which order to read it:
 
 - ``engine`` defines the interface that every container engine implements, and ``debugger`` that of the tools to look
-  into its containers. ``docker`` implements both; this is where containers are created. ``engines`` picks the
-  implementation. ``mailbox`` implements the part through which a container gets its context and leaves its messages.
+  into its containers. ``docker`` implements both, and ``kubernetes`` the former; this is where containers are created.
+  ``engines`` picks the implementation. ``mailbox`` implements the part through which a container gets its context and
+  leaves its messages, and ``mirror`` keeps them here where the engine is elsewhere.
 - ``request`` describes what one call of the client asks for.
 - ``exchange`` writes and reads the directory of each attempt: context, messages, logs and records. ``images`` reads
   files out of images.

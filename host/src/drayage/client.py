@@ -14,7 +14,7 @@ from dagster_pipes import PipesExtras
 from drayage import dagster_internals
 from drayage.dagster_internals import AnyContext, Context
 from drayage.engine import Engine
-from drayage.engines import default_engine
+from drayage.engines import EngineName, default_engine, engine_named
 from drayage.errors import DrayageError, SettingsError
 from drayage.exchange.directory import Exchange
 from drayage.exchange.process_lock import own_process
@@ -59,7 +59,8 @@ class DrayageClient(PipesDockerClient):
         secrets: Source of each secret, by name; each call names the secrets that its workload gets.
         implicit_materializations: Whether assets that nothing was reported for count as materialized, as they do
             with ``PipesDockerClient``.
-        engine: The container engine; None takes the environment's Docker.
+        engine: The container engine, or its name (``docker`` or ``kubernetes``); None takes the one that
+            ``DRAYAGE_ENGINE`` names, and Docker if it names none.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class DrayageClient(PipesDockerClient):
         deployment: str | None = None,
         secrets: Mapping[str, Secret] | None = None,
         implicit_materializations: bool = False,
-        engine: Engine | None = None,
+        engine: Engine | EngineName | None = None,
     ) -> None:
         super().__init__(None, registry, context_injector, message_reader)
         # Values other than text are welcome here as they are in a call, where the stock client does not check them.
@@ -89,7 +90,7 @@ class DrayageClient(PipesDockerClient):
         exchange = Exchange(self._client_settings.exchange_root)
         # Each step of a run may have its own client; all clients with the environment's engine share one standby pool.
         pool_of = StandbyPool if engine else StandbyPool.shared
-        engine = engine or default_engine()
+        engine = engine_named(engine) if isinstance(engine, str) else engine or default_engine()
         self._host = StepHost(engine, exchange, pool_of(engine, exchange), self._client_settings.command_line)
 
     @classmethod

@@ -4,10 +4,13 @@ Exchange, verdict and promises do not depend on Docker: another engine (Kubernet
 and works behind the same client.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 Stream = Literal["stdout", "stderr"]
 Status = Literal["created", "running", "ended", "gone"]
@@ -110,8 +113,8 @@ class Found:
 
     @property
     def short_id(self) -> str:
-        """The first twelve characters of the id, as the engine's own tools show it."""
-        return self.id[:12]
+        """The id as the engine's own tools show it."""
+        return short_id(self.id)
 
 
 @dataclass(frozen=True)
@@ -124,9 +127,10 @@ class ContainerState:
         image: Name of the image, as the step asked for it.
         image_id: Content address of the image.
         status: What it does.
-        exit_code: Exit code once it has ended; 128 + n after signal n.
+        exit_code: Exit code once it has ended; 128 + n after signal n; -1 if it never ran, or the engine has lost it,
+            and ``error`` says why.
         oom_killed: Whether the kernel killed one of its processes for lack of memory.
-        error: The engine's own error from starting it; empty if none.
+        error: The engine's own error from starting it, or what ended it from outside; empty if none.
         memory_limit_bytes: Memory limit in bytes; 0 is unlimited.
         started_at_s: Start time, in seconds since the epoch; 0 if never started.
         finished_at_s: End time, in seconds since the epoch; 0 if not ended.
@@ -155,8 +159,8 @@ class ContainerState:
 
     @property
     def short_id(self) -> str:
-        """The first twelve characters of the id, as the engine's own tools show it."""
-        return self.id[:12]
+        """The id as the engine's own tools show it."""
+        return short_id(self.id)
 
 
 @dataclass(frozen=True)
@@ -325,12 +329,16 @@ class Engine(Protocol):
         This is one request, however many containers there are.
         """
 
-    def mailbox(self, folder: Path, *, waits: bool = False, receives: bool = True) -> Mailbox:
+    def mailbox(
+        self, folder: Path, *, labels: Mapping[str, str], waits: bool = False, receives: bool = True
+    ) -> Mailbox:
         """Open the mailbox of one attempt.
 
         Args:
             folder: The folder in the attempt's directory that keeps what went in and came out. What a former process
                 left there is continued.
+            labels: The labels of the container that the mailbox belongs to, by which another process finds again
+                whatever the mailbox occupies on the engine: its identity, and the name of its exchange directory.
             waits: Whether the container is started before its context is put into the mailbox, and waits for it.
             receives: Whether the workload may write messages; otherwise the host writes them into the folder itself.
 
@@ -357,6 +365,11 @@ def remove_owned(engine: Engine, owner: Mapping[str, str]) -> None:
     """
     for found in engine.find(owner):
         engine.remove(found.id)
+
+
+def short_id(container_id: str) -> str:
+    """Return an id as the engine's own tools show it: the beginning of a digest, or a name as it is."""
+    return container_id[:12] if _DIGEST.fullmatch(container_id) else container_id
 
 
 def gone(container_id: str) -> ContainerState:

@@ -198,5 +198,12 @@ class FakeRegistry:
         self._engine.accounts[self.url] = (username, password)
 
 
-ENGINES = [pytest.param(DockerRig, id="docker", marks=pytest.mark.engine), pytest.param(FakeRig, id="fake")]
-"""The engines under test: a new one is one more entry here, and its rig above."""
+ENGINES = [
+    pytest.param(DockerRig, id="docker", marks=pytest.mark.engine),
+    pytest.param(FakeRig, id="fake"),
+    pytest.param(None, id="kubernetes", marks=pytest.mark.kubernetes),
+]
+"""The engines under test: a new one is one more entry here, and its rig above.
+
+The cluster's rig is in ``kubernetes_rig``, which is imported where there is a cluster alone.
+"""

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from threading import Event, Thread
 
-from drayage.engine import ContainerState, Engine, Output
+from drayage.engine import ContainerState, Engine, Output, short_id
 from drayage.errors import ContainerGoneError, EngineError, EngineUnavailableError
 from drayage.interrupts import wait
 from drayage.step.output import OutputLogs
@@ -84,7 +84,7 @@ class Follower:
         if isinstance(self._end, EngineError):
             raise self._end
         if self._end is None:
-            raise EngineError(f"Container {self._container_id[:12]} has not ended, so it cannot be judged yet.")
+            raise EngineError(f"Container {short_id(self._container_id)} has not ended, so it cannot be judged yet.")
         return self._end
 
     def stop(self, signal: str, grace_s: float) -> None:
@@ -137,7 +137,7 @@ class Follower:
         except EngineError as error:
             self._end = error
         except Exception as error:  # noqa: BLE001 - the step must learn of it, whatever it is
-            self._end = EngineError(f"The end of container {self._container_id[:12]} cannot be awaited: {error!r}")
+            self._end = EngineError(f"The end of container {short_id(self._container_id)} cannot be awaited: {error!r}")
         finally:
             ended.set()
             self._on_change()
@@ -158,8 +158,8 @@ class Follower:
             deadline = None
             if state is not None and state.status == "gone":
                 raise ContainerGoneError(
-                    f"Container {self._container_id[:12]} was removed by someone else while the step was running, so "
-                    "whether it succeeded is unknown. Run the step again."
+                    f"Container {short_id(self._container_id)} was removed by someone else while the step was running, "
+                    "so whether it succeeded is unknown. Run the step again."
                 )
             if state is not None:
                 return state

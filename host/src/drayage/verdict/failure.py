@@ -81,7 +81,8 @@ def step_failure(
     lines += [*more, *_what_to_do(commands)]
     shown_links = {plain(name): shortened(plain(url)) for name, url in links.items()}
     lines += [f"Its {name}: {url}" for name, url in shown_links.items()]
-    lines.append(f"Container {state.short_id} ({state.name}) of image {state.image_id[:19]}.")
+    name = "" if state.name == state.short_id else f" ({state.name})"
+    lines.append(f"Container {state.short_id}{name} of image {_short_image(state.image_id)}.")
     shown_lines = [plain(line) for line in last_lines]
     if shown_lines:
         lines += ["Its last lines:", *(f"  {line}" for line in shown_lines[-5:])]
@@ -126,6 +127,11 @@ def error_failure(
         metadata={**metadata, "error_type": type(error).__name__},
         allow_retries=error.retry_may_help,
     )
+
+
+def _short_image(image_id: str) -> str:
+    """Return the beginning of a digest; a name, which an engine may have instead, is shown as it is."""
+    return image_id[:19] if image_id.startswith("sha256:") else image_id
 
 
 def _what_to_do(commands: Collection[str]) -> list[str]:

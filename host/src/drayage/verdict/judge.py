@@ -21,7 +21,7 @@ class Ending:
     """How the container ended.
 
     Args:
-        exit_code: Its exit code; 128 + n after signal n.
+        exit_code: Its exit code; 128 + n after signal n; -1 if it never ran, or the engine has lost it.
         oom_killed: Whether the kernel killed one of its processes for lack of memory.
         memory_limit_bytes: Its memory limit in bytes; 0 is unlimited.
         engine_error: The engine's own error; empty if none.
@@ -218,6 +218,8 @@ def _memory_advice(ending: Ending) -> str:
 
 def _exit_text(facts: Facts) -> str:
     ending = facts.ending
+    if ending.exit_code < 0:
+        return f"it has no exit code; the engine says: {ending.engine_error or 'nothing'}"
     name = ending.signal_name
     text = f"it exited with code {ending.exit_code}" + (f" ({name})" if name else "")
     if name == "SIGKILL" and ending.memory_limit_bytes and not ending.oom_killed and facts.limit is None:

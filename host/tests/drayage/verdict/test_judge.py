@@ -34,6 +34,7 @@ def test_green_needs_exit_code_zero_and_a_complete_session() -> None:
             "perhaps the kernel: out of memory at its limit of 64 MiB",
         ),
         ({"ending": Ending(0, engine_error="oh")}, "exit", "the engine says: oh"),
+        ({"ending": Ending(-1, engine_error="no node")}, "exit", "it has no exit code; the engine says: no node"),
         ({"opened": False, "debug_text": "Look there."}, "pipes", "never opened Dagster Pipes. Look there."),
         ({"closed": False}, "pipes", "never closed it"),
         ({"exception": EXCEPTION}, "exception", "the workload failed with KeyError: 'x'"),

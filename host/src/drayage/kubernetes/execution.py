@@ -1,0 +1,239 @@
+"""Runs programs in a pod's containers, over a websocket.
+
+The protocol is ``v5.channel.k8s.io``: the first byte of each frame names its channel, and a closing frame ends one.
+Source: ``k8s.io/apimachinery/pkg/util/remotecommand`` and ``k8s.io/client-go/tools/remotecommand`` of Kubernetes 1.30
+and later.
+"""
+
+import contextlib
+import json
+import socket
+import ssl
+from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import websocket
+
+from drayage.errors import EngineError, EngineUnavailableError
+from drayage.kubernetes.api import Access, Cluster, api_error
+
+STDIN, STDOUT, STDERR = 0, 1, 2
+_STATUS = 3
+_CLOSE = 255
+_PROTOCOL = "v5.channel.k8s.io"
+_CONNECT_S = 15.0
+_CHUNK_BYTES = 2**15
+_NON_ZERO = "NonZeroExitCode"
+
+
+class CutError(EngineUnavailableError):
+    """The connection ended before the program did, as far as is known."""
+
+
+class FailedError(EngineError):
+    """A program failed.
+
+    Args:
+        text: What happened.
+        exit_code: Its exit code; None if it could not be run.
+    """
+
+    def __init__(self, text: str, exit_code: int | None) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
+class Execution:
+    """One program in a container, which has been asked for.
+
+    Args:
+        cluster: The cluster.
+        pod: Name of the pod.
+        container: Name of the container.
+        command: The program and its arguments.
+        stdin: Whether it has a standard input.
+        silence_s: How long it may say nothing, in seconds; None bears any.
+
+    Raises:
+        EngineError: The cluster refuses or does not answer.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        pod: str,
+        container: str,
+        command: Sequence[str],
+        *,
+        stdin: bool,
+        silence_s: float | None,
+    ) -> None:
+        self._doing = f"run {' '.join(command[:2])} in {container} of pod {pod}"
+        access = cluster.access
+        wanted = [("container", container), ("stdout", "1"), ("stderr", "1"), *([("stdin", "1")] if stdin else [])]
+        query = urlencode([*wanted, *(("command", word) for word in command)])
+        url = f"{access.server.replace('http', 'ws', 1)}{cluster.path('pods', pod, 'exec')}?{query}"
+        try:
+            self._socket = websocket.create_connection(
+                url,
+                subprotocols=[_PROTOCOL],
+                header=[f"{name}: {value}" for name, value in access.headers.items()],
+                sslopt=_tls(access),
+                timeout=_CONNECT_S,
+                enable_multithread=True,
+                skip_utf8_validation=True,
+                **_proxy(access),
+            )
+        except websocket.WebSocketBadStatusException as error:
+            raise api_error(error.status_code, error.resp_body or b"", self._doing) from error
+        except (websocket.WebSocketException, OSError) as error:
+            raise EngineUnavailableError(
+                f"The cluster at {access.server} does not answer: it could not {self._doing} "
+                f"({type(error).__name__}: {error}). Check the address in the kubeconfig, and the network."
+            ) from error
+        self._socket.settimeout(silence_s)
+        self._outcome: dict[str, Any] | None = None
+        self._said = b""
+
+    def write(self, content: bytes) -> None:
+        """Write all of the program's standard input, and end it.
+
+        Raises:
+            CutError: The connection was cut.
+        """
+        try:
+            for at in range(0, len(content), _CHUNK_BYTES):
+                self._socket.send_binary(bytes([STDIN]) + content[at : at + _CHUNK_BYTES])
+            self._socket.send_binary(bytes([_CLOSE, STDIN]))
+        except (websocket.WebSocketException, OSError) as error:
+            raise self._cut(str(error)) from error
+
+    def __iter__(self) -> Iterator[tuple[int, bytes]]:
+        """Yield what the program writes, with the channel, until it has ended well.
+
+        Raises:
+            CutError: The connection was cut.
+            FailedError: The program failed, or could not be run.
+        """
+        try:
+            yield from self._chunks()
+        finally:
+            # Only who reads closes it: its number may be another connection's as soon as it is closed.
+            self._socket.shutdown()  # type: ignore[no-untyped-call]  # its client types only a part of itself
+        self._require_success()
+
+    def _chunks(self) -> Iterator[tuple[int, bytes]]:
+        while True:
+            try:
+                kind, frame = self._socket.recv_data()
+            except (websocket.WebSocketException, OSError, ValueError) as error:
+                # A program that has ended is no longer connected.
+                if self._outcome is None:
+                    raise self._cut(str(error)) from error
+                break
+            if kind == websocket.ABNF.OPCODE_CLOSE:
+                break
+            if not frame:
+                continue
+            if frame[0] == _STATUS:
+                self._outcome = json.loads(frame[1:])
+            elif frame[0] in {STDOUT, STDERR} and len(frame) > 1:
+                if frame[0] == STDERR:
+                    self._said = (self._said + frame[1:])[-_CHUNK_BYTES:]
+                yield frame[0], frame[1:]
+
+    def close(self) -> None:
+        """End the connection, and with it the program if it reads its standard input; from any thread."""
+        # Not the socket's own method: one with TLS would drop its cipher, and a thread that reads it would take
+        # ciphertext for frames.
+        connection = self._socket.sock
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+    def _require_success(self) -> None:
+        if self._outcome is None:
+            raise self._cut("it was closed without a word about the program's end")
+        if self._outcome.get("status") == "Success":
+            return
+        causes = (self._outcome.get("details") or {}).get("causes") or ()
+        codes = [each.get("message") for each in causes if each.get("reason") == "ExitCode"]
+        exit_code = int(codes[0]) if codes and self._outcome.get("reason") == _NON_ZERO else None
+        said = self._said.decode(errors="replace").strip() or self._outcome.get("message") or "no reason was given"
+        raise FailedError(f"The cluster could not {self._doing}: {' '.join(said.split())}", exit_code)
+
+    def _cut(self, why: str) -> CutError:
+        return CutError(f"The connection was cut: the cluster could not {self._doing} to its end ({why}).")
+
+
+def run(
+    cluster: Cluster,
+    pod: str,
+    container: str,
+    command: Sequence[str],
+    content: bytes | None = None,
+    *,
+    silence_s: float,
+) -> bytes:
+    """Run a program to its end, and return what it writes to standard output.
+
+    Args:
+        cluster: The cluster.
+        pod: Name of the pod.
+        container: Name of the container.
+        command: The program and its arguments.
+        content: Its standard input; None gives it none.
+        silence_s: How long it may say nothing, in seconds.
+
+    Raises:
+        CutError: The connection was cut.
+        FailedError: The program failed, or could not be run.
+        EngineError: The cluster refuses or does not answer.
+    """
+    program = Execution(cluster, pod, container, command, stdin=content is not None, silence_s=silence_s)
+    try:
+        if content is not None:
+            _write(program, content)
+        return b"".join(chunk for channel, chunk in program if channel == STDOUT)
+    finally:
+        program.close()
+
+
+def _write(program: Execution, content: bytes) -> None:
+    try:
+        program.write(content)
+    except BaseException:
+        # It says why it takes no more, or is gone.
+        with contextlib.suppress(CutError):
+            for _ in program:
+                pass
+        raise
+
+
+def _tls(access: Access) -> dict[str, Any]:
+    configuration = access.configuration
+    if not configuration.verify_ssl:
+        options: dict[str, Any] = {"cert_reqs": ssl.CERT_NONE, "check_hostname": False}
+    else:
+        options = {"cert_reqs": ssl.CERT_REQUIRED}
+        if configuration.ssl_ca_cert:
+            options["ca_certs"] = configuration.ssl_ca_cert
+    if configuration.cert_file:
+        options |= {"certfile": configuration.cert_file, "keyfile": configuration.key_file}
+    if configuration.tls_server_name:
+        options["server_hostname"] = configuration.tls_server_name
+    return options
+
+
+def _proxy(access: Access) -> dict[str, Any]:
+    """Return the proxy that plain requests go through; websocket-client would look in the environment by itself."""
+    host = urlsplit(access.server).hostname
+    proxy, exempt = access.configuration.proxy, access.configuration.no_proxy or ""
+    exempted = any(
+        host == it or (host or "").endswith(f".{it.lstrip('.')}") for it in map(str.strip, exempt.split(",")) if it
+    )
+    if not proxy or exempted:
+        return {"http_no_proxy": [host]}
+    parts = urlsplit(proxy)
+    return {"http_proxy_host": parts.hostname, "http_proxy_port": parts.port, "proxy_type": parts.scheme or "http"}

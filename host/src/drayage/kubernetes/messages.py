@@ -1,0 +1,231 @@
+"""Brings a workload's messages into the mirror, through cuts, until every byte that it wrote is there."""
+
+import logging
+import time
+from threading import Event, Thread
+from typing import Literal
+
+from drayage.errors import ContainerGoneError, EngineError, EngineUnavailableError, ExchangeError
+from drayage.kubernetes.api import Cluster, RefusedError
+from drayage.kubernetes.execution import STDOUT, CutError, Execution, FailedError, run
+from drayage.kubernetes.names import FAILURE
+from drayage.kubernetes.pods import RELAY, STATE_FOLDER
+from drayage.kubernetes.states import Pod, has_ended, is_over, is_running
+from drayage.kubernetes.watch import PodWatch
+from drayage.mailbox import MESSAGES_FILE, WORKLOAD_MESSAGES
+from drayage.mirror import Mirror
+
+RELAY_PROGRAM = "/relay"
+ANSWER_S = 60.0
+
+_BEAT_S = 10
+# Three beats: a node that is paused keeps the connection, and says nothing.
+_SILENCE_S = 3.0 * _BEAT_S
+_FOLDER = ["--state", STATE_FOLDER]
+_DONE_S = 10.0
+_LONG_S = 3600.0
+_SHORTEST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 2.0
+# A workload that ignores its end is killed only after the relay was told of it, and writes until then.
+_LAST_WORDS_S = 0.3
+_MOST_ENDS = 40
+_NOT_APPENDED = 3
+_RELAY_FAILED = 2
+
+_log = logging.getLogger(__name__)
+_Turn = Literal["follow", "rest", "over"]
+
+
+class MessageStream:
+    """The messages of one pod.
+
+    Args:
+        cluster: The cluster.
+        watch: Knows the pod.
+        pod: Name of the pod.
+        mirror: Where the messages go; its length is the offset to begin at.
+    """
+
+    def __init__(self, cluster: Cluster, watch: PodWatch, pod: str, mirror: Mirror) -> None:
+        self._cluster = cluster
+        self._watch = watch
+        self._pod = pod
+        self._mirror = mirror
+        self._closed = Event()
+        self._following: Execution | None = None
+        self._has_read = False
+        self._thread = Thread(target=self._run, name="drayage-relay", daemon=True)
+        self.over = Event()
+        """Set when nothing more will come, with ``error`` if not everything did."""
+        self.error: ExchangeError | None = None
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+
+    def hurry(self) -> None:
+        """Let the rest be read, if the workload is known to have ended; to be repeated until it is ``over``."""
+        pod = self._watch.get(self._pod)
+        following = self._following
+        if following is not None and (pod is None or has_ended(pod)):
+            following.close()
+
+    def close(self) -> None:
+        """End it, whatever was not read."""
+        self._closed.set()
+        if self._following is not None:
+            self._following.close()
+        if self._thread.ident is not None:
+            self._thread.join(ANSWER_S)
+
+    def say_done(self) -> None:
+        """Let the pod end: its messages were read.
+
+        Raises:
+            EngineError: The relay cannot be told.
+        """
+        run(self._cluster, self._pod, RELAY, [RELAY_PROGRAM, "done", *_FOLDER], silence_s=_DONE_S)
+
+    def _run(self) -> None:
+        try:
+            self._read_through_cuts()
+        except ExchangeError as error:
+            self.error = error
+        except Exception as error:  # noqa: BLE001 - the step must learn of it, whatever it is
+            self.error = ExchangeError(f"the messages of pod {self._pod} were not all read: {error!r}")
+        finally:
+            self.over.set()
+            self._mirror.notify()
+
+    def _read_through_cuts(self) -> None:
+        pause_s = _SHORTEST_PAUSE_S
+        while not self._closed.is_set():
+            before = self._mirror.size_bytes
+            try:
+                turn: _Turn | None = self._watch.wait(self._pod, _turn, _LONG_S)
+                if turn == "over":
+                    self._require_read()
+                    return
+                if turn is not None and self._read(turn):
+                    return
+            except FailedError as error:
+                self._require_readable(error)
+                why: EngineError = error
+            except (CutError, EngineUnavailableError, ContainerGoneError, RefusedError) as error:
+                why = error
+            else:
+                continue
+            _log.debug("messages of %s go on from byte %d: %s", self._pod, self._mirror.size_bytes, why)
+            pause_s = _SHORTEST_PAUSE_S if self._mirror.size_bytes > before else min(2 * pause_s, _LONGEST_PAUSE_S)
+            pod = self._watch.get(self._pod)
+            if pod is None or not has_ended(pod):
+                self._closed.wait(pause_s)
+
+    def _read(self, turn: _Turn) -> bool:
+        """Read until the connection ends; return whether everything has been read."""
+        if turn == "rest":
+            self._take(follow=False)
+            return True
+        self._take(follow=True)
+        if self._closed.is_set():
+            return True
+        # The relay has been told that the pod ends. It is the last container to be told so, but for a workload that
+        # ignores it: that one may write until it is killed.
+        silent = 0
+        for _ in range(_MOST_ENDS):
+            before = self._mirror.size_bytes
+            self._closed.wait(_LAST_WORDS_S)
+            self._take(follow=False)
+            silent = silent + 1 if self._mirror.size_bytes == before else 0
+            if silent == 2:  # noqa: PLR2004 - twice nothing
+                break
+        # The cluster says nothing of how the workload ended until the relay has ended, too.
+        self._let_end()
+        return True
+
+    def _let_end(self) -> None:
+        try:
+            self.say_done()
+        except EngineError as error:
+            # It may have been killed at the end of the pod's grace, which is just as good.
+            _log.debug("pod %s was not told that it may end: %s", self._pod, error)
+
+    def _take(self, *, follow: bool) -> None:
+        at = str(self._mirror.size_bytes)
+        command = [RELAY_PROGRAM, "read", MESSAGES_FILE, "--from", at, *_FOLDER]
+        if follow:
+            command += ["--follow", "--beat", f"{_BEAT_S}s"]
+        # With a standard input, the relay learns that this process is gone.
+        execution = Execution(self._cluster, self._pod, RELAY, command, stdin=follow, silence_s=_SILENCE_S)
+        if follow:
+            self._following = execution
+        try:
+            self._has_read = True
+            for channel, chunk in execution:
+                if channel == STDOUT:
+                    self._mirror.append(chunk)
+        finally:
+            self._following = None
+            execution.close()
+
+    def _require_read(self) -> None:
+        """Require that a pod has been read which is over: what it held is gone.
+
+        Raises:
+            ExchangeError: It was not read to its end.
+        """
+        if self._mirror.is_continued and not self._has_read:
+            # A former process let it end, because it had read it.
+            return
+        pod = self._watch.get(self._pod)
+        if pod is not None and FAILURE in (pod["metadata"].get("annotations") or {}):
+            # Its workload never ran.
+            return
+        raise ExchangeError(
+            f"the pod {self._pod} ended before all of its messages were read: those after the first "
+            f"{self._mirror.size_bytes} bytes are lost. Run the step again"
+        )
+
+    def _require_readable(self, error: FailedError) -> None:
+        if error.exit_code == _NOT_APPENDED:
+            raise ExchangeError(
+                f"the workload truncated or replaced {WORKLOAD_MESSAGES} after writing to it: a Pipes library must "
+                f"append to it ({error})"
+            ) from error
+        if error.exit_code == _RELAY_FAILED:
+            raise ExchangeError(f"the messages cannot be read: {error}") from error
+
+
+def _turn(pod: Pod | None) -> _Turn | None:
+    """Return what to read next: what comes, the rest, or nothing; None while nothing can be read yet."""
+    if pod is None or is_over(pod) or FAILURE in (pod["metadata"].get("annotations") or {}):
+        return "over"
+    if not is_running(pod, RELAY):
+        return None
+    return "rest" if has_ended(pod) else "follow"
+
+
+def wait_for_relay(watch: PodWatch, pod: str, timeout_s: float) -> bool:
+    """Wait until a pod's relay runs; return whether it does.
+
+    Args:
+        watch: Knows the pod.
+        pod: Name of the pod.
+        timeout_s: Longest time, in seconds.
+
+    Raises:
+        EngineError: The pods cannot be watched.
+    """
+
+    def answer(known: Pod | None) -> bool | None:
+        if known is None or is_over(known) or has_ended(known):
+            return False
+        return is_running(known, RELAY) or None
+
+    begun_at = time.monotonic()
+    while time.monotonic() - begun_at < timeout_s:
+        try:
+            return bool(watch.wait(pod, answer, timeout_s - (time.monotonic() - begun_at)))
+        except EngineUnavailableError:
+            time.sleep(_LONGEST_PAUSE_S)
+    return False
