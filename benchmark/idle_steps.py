@@ -26,7 +26,7 @@ from running_stack import describe_machine
 from drayage.engine import Engine
 from drayage.engines import default_engine
 from drayage.exchange.directory import Exchange
-from drayage.identity import Identity
+from drayage.identity import EXCHANGE, Identity
 from drayage.pipes.reader import MailboxReader
 from drayage.request import ContainerRequest
 from drayage.settings import StepSettings
@@ -61,6 +61,7 @@ class IdleStep:
         )
         self._engine = engine
         self._attempt = exchange.create(identity.directory)
+        self._labels = {**identity.labels(), EXCHANGE: self._attempt.name}
         self._runner = Runner(request, engine, on_custom=lambda _: True)
         self._is_launched, self._is_running = Event(), False
         self._thread = Thread(target=self._run, name="drayage-step")
@@ -89,7 +90,7 @@ class IdleStep:
         runner, attempt = self._runner, self._attempt
         try:
             with contextlib.ExitStack() as stack:
-                mailbox = self._engine.mailbox(attempt.io)
+                mailbox = self._engine.mailbox(attempt.io, labels=self._labels)
                 stack.callback(mailbox.collect)
                 mailbox.put_context(b"{}")
                 reader = MailboxReader(mailbox, kept_in=attempt.messages)

@@ -325,12 +325,16 @@ class Engine(Protocol):
         This is one request, however many containers there are.
         """
 
-    def mailbox(self, folder: Path, *, waits: bool = False, receives: bool = True) -> Mailbox:
+    def mailbox(
+        self, folder: Path, *, labels: Mapping[str, str], waits: bool = False, receives: bool = True
+    ) -> Mailbox:
         """Open the mailbox of one attempt.
 
         Args:
             folder: The folder in the attempt's directory that keeps what went in and came out. What a former process
                 left there is continued.
+            labels: The labels of the container that the mailbox belongs to, by which another process finds again
+                whatever the mailbox occupies on the engine: its identity, and the name of its exchange directory.
             waits: Whether the container is started before its context is put into the mailbox, and waits for it.
             receives: Whether the workload may write messages; otherwise the host writes them into the folder itself.
 

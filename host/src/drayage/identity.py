@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 DEPLOYMENT = "drayage/deployment"
@@ -16,6 +17,8 @@ KEEP = "drayage/keep"
 KEEP_S = "drayage/keep_s"
 IMAGE = "drayage/image"
 FORWARD = "drayage/forward_termination"
+
+_OWN = (DEPLOYMENT, INSTANCE, RUN, ROOT_RUN, STEP, ATTEMPT, CALL, EXCHANGE)
 
 _LONGEST_SLUG = 100
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -77,6 +80,11 @@ class Identity:
         digest = hashlib.sha256(f"{self.run_id}/{self.step}/{self.attempt}/{self.call}".encode())
         what = slug(prefix or self.step)[:40].strip("-.")
         return slug(f"{self.deployment}-{what}-{short_run_id(self.run_id)}-{digest.hexdigest()[:6]}")
+
+
+def own_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return those of a container's labels that say which attempt it is of: identity and exchange directory."""
+    return {name: labels[name] for name in _OWN if name in labels}
 
 
 def short_run_id(run_id: str) -> str:

@@ -12,6 +12,7 @@ from drayage.debugger import is_terminal
 from drayage.engine import ContainerState
 from drayage.errors import SettingsError
 from drayage.exchange.history import PastAttempt, container_of, require_record
+from drayage.identity import EXCHANGE
 from drayage.replay.prepare import Overrides, prepare
 from drayage.step.launch import spec_of
 
@@ -105,7 +106,8 @@ class _Shell:
                 command=None,
                 settings=prepared.request.settings.overridden({"init": False}, source="shell"),
             )
-            mailbox = setup.engine.mailbox(prepared.attempt.io)
+            labels = {**request.identity.labels(), EXCHANGE: prepared.attempt.name}
+            mailbox = setup.engine.mailbox(prepared.attempt.io, labels=labels)
             try:
                 if prepared.context is not None:
                     mailbox.put_context(prepared.context)

@@ -268,7 +268,14 @@ class DockerEngine:
         with engine_errors("list containers"):
             return [read_found(entry) for entry in self._api.containers(all=True, filters={"label": wanted})]
 
-    def mailbox(self, folder: Path, *, waits: bool = False, receives: bool = True) -> Mailbox:
+    def mailbox(
+        self,
+        folder: Path,
+        *,
+        labels: Mapping[str, str],  # noqa: ARG002 - files are found by their folder
+        waits: bool = False,
+        receives: bool = True,
+    ) -> Mailbox:
         """Open the mailbox of one attempt, which is made of files of this machine."""
         return FolderMailbox(folder, waits=waits, receives=receives)
 

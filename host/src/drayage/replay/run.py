@@ -11,6 +11,7 @@ from dagster_pipes import PipesDefaultMessageWriter, decode_param
 from drayage.dagster_internals import metadata_from_pipes
 from drayage.engine import ContainerState, Engine, Mailbox
 from drayage.errors import SettingsError
+from drayage.identity import EXCHANGE
 from drayage.interrupts import held_back
 from drayage.mailbox import WORKLOAD_MESSAGES
 from drayage.pipes.limits import MessageLimits
@@ -105,7 +106,8 @@ class Replay:
     @contextlib.contextmanager
     def _mailbox(self) -> Iterator[Mailbox]:
         prepared = self._prepared
-        mailbox = self._engine.mailbox(prepared.attempt.io, receives=prepared.request.adapter is None)
+        labels = {**prepared.request.identity.labels(), EXCHANGE: prepared.attempt.name}
+        mailbox = self._engine.mailbox(prepared.attempt.io, labels=labels, receives=prepared.request.adapter is None)
         try:
             if prepared.context is not None:
                 mailbox.put_context(prepared.context)

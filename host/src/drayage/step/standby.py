@@ -28,7 +28,7 @@ from drayage.errors import DrayageError, ExchangeError
 from drayage.exchange.directory import Attempt, Exchange
 from drayage.exchange.history import last_record
 from drayage.exchange.record import ContainerRecord, record_container
-from drayage.identity import Identity
+from drayage.identity import EXCHANGE, Identity
 from drayage.interrupts import wait
 from drayage.mailbox import WORKLOAD_CONTEXT, WORKLOAD_MESSAGES
 from drayage.request import ContainerRequest, StepRequest
@@ -221,7 +221,8 @@ class StandbyPool:
 
     def _start(self, request: ContainerRequest) -> Standby:
         attempt = self._exchange.create(request.identity.directory)
-        mailbox = self._engine.mailbox(attempt.io, waits=True)
+        labels = {**request.identity.labels(), EXCHANGE: attempt.name}
+        mailbox = self._engine.mailbox(attempt.io, labels=labels, waits=True)
         try:
             state = Launcher(request, self._engine).create(attempt, mailbox, bootstrap=BOOTSTRAP).state
             output = self._engine.follow(state.id)

@@ -11,6 +11,7 @@ from drayage.engine import Engine, Mailbox
 from drayage.errors import ExchangeError
 from drayage.exchange.directory import Attempt, Exchange
 from drayage.exchange.owner_lock import OwnerLock, lock_attempt
+from drayage.identity import EXCHANGE, own_labels
 from drayage.request import StepRequest
 from drayage.step.adoption import Adopted, find_adoptable
 from drayage.step.launch import Created, Launched, Launcher
@@ -153,19 +154,22 @@ def choose_start(request: StepRequest, image_id: str, host: StepHost) -> Start:
         on_error.callback(lock.release)
         if adopted:
             pool.discard(request.identity.run_id)
-            chosen = start(attempt, _mailbox(host.engine, attempt, request), lock, adopted=adopted)
+            chosen = start(
+                attempt, _mailbox(host.engine, attempt, request, adopted.state.labels), lock, adopted=adopted
+            )
         elif standby:
             pool.take(standby, request, fingerprint)
             chosen = start(attempt, standby.mailbox, lock, standby=standby)
         else:
-            chosen = start(attempt, _mailbox(host.engine, attempt, request), lock)
+            labels = {**request.identity.labels(), EXCHANGE: attempt.name}
+            chosen = start(attempt, _mailbox(host.engine, attempt, request, labels), lock)
         on_error.pop_all()
     return chosen
 
 
-def _mailbox(engine: Engine, attempt: Attempt, request: StepRequest) -> Mailbox:
+def _mailbox(engine: Engine, attempt: Attempt, request: StepRequest, labels: Mapping[str, str]) -> Mailbox:
     # An adapter reports for a program that does not use Pipes: what that program says is in its output alone.
-    return engine.mailbox(attempt.io, receives=request.adapter is None)
+    return engine.mailbox(attempt.io, labels=own_labels(labels), receives=request.adapter is None)
 
 
 def _lock_own(attempt: Attempt) -> OwnerLock:

@@ -177,7 +177,14 @@ class FakeEngine:
         """List the containers, running or not, that carry all these labels (an empty value matches any)."""
         return [it.found() for it in self.containers.values() if _carries(it.spec.labels, owner)]
 
-    def mailbox(self, folder: Path, *, waits: bool = False, receives: bool = True) -> Mailbox:
+    def mailbox(
+        self,
+        folder: Path,
+        *,
+        labels: Mapping[str, str],  # noqa: ARG002 - files are found by their folder
+        waits: bool = False,
+        receives: bool = True,
+    ) -> Mailbox:
         """Open the mailbox in a folder, whose files its containers have as they are."""
         return FolderMailbox(folder, waits=waits, receives=receives)
 

@@ -58,7 +58,14 @@ class WatchedEngine(FakeEngine):
         self.at_start.append((self.recorded.is_set(), has_context))
         super().start(container_id)
 
-    def mailbox(self, folder: Path, *, waits: bool = False, receives: bool = True) -> FolderMailbox:
+    def mailbox(
+        self,
+        folder: Path,
+        *,
+        labels: Mapping[str, str],  # noqa: ARG002 - files are found by their folder
+        waits: bool = False,
+        receives: bool = True,
+    ) -> FolderMailbox:
         """Open a mailbox, which takes a context unless the disk is full."""
         opened = FullMailbox if self.disk_is_full else FolderMailbox
         return opened(folder, waits=waits, receives=receives)
