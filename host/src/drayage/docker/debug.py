@@ -1,13 +1,11 @@
 """Lets people debug a step on Docker: terminals, images made from kept containers, and facts about the engine."""
 
 import contextlib
-import io
 import os
 import select
 import shutil
 import signal
 import sys
-import tarfile
 import termios
 import tty
 from collections.abc import Callable, Iterator, Sequence
@@ -16,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import docker
-import docker.types
 
 from drayage.debugger import EngineFacts, is_terminal
 from drayage.docker.connections import open_client
 from drayage.docker.errors import engine_errors
-from drayage.docker.files import find_own_container, host_path
+from drayage.docker.files import find_own_container, sees
 from drayage.errors import ContainerGoneError
 
 _CHUNK_BYTES = 64 * 1024
@@ -66,18 +63,7 @@ class DockerDebugger:
             name: Name of the file.
             content: What the file must hold.
         """
-        source = host_path(find_own_container(self._client), folder)
-        mount = docker.types.Mount(target="/probe", source=source, type="bind", read_only=True)
-        with engine_errors(f"mount {source}"):
-            host = self._api.create_host_config(mounts=[mount])
-            container = self._api.create_container(image, command=["-"], entrypoint=["-"], host_config=host)["Id"]
-            try:
-                chunks, _ = self._api.get_archive(container, f"/probe/{name}")
-                with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
-                    file = tar.extractfile(name)
-                    return file is not None and file.read() == content
-            finally:
-                self._api.remove_container(container, force=True, v=True)
+        return sees(self._client, find_own_container(self._client), image, folder / name, content)
 
     def environment(self, image: str) -> dict[str, str]:
         """Return the environment variables that an image sets."""
