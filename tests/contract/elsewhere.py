@@ -71,6 +71,13 @@ class Elsewhere:
             there.close()
 
 
+def what_is_missing() -> str:
+    """Return what this machine lacks to start the engine; empty if nothing."""
+    programs = ("dockerd", "ip", "nsenter", "openssl", "ssh", "unshare")
+    lacking = [name for name in programs if shutil.which(name) is None]
+    return ", ".join([*([] if os.geteuid() == 0 else ["root"]), *lacking])
+
+
 @contextlib.contextmanager
 def engine_elsewhere(*hidden: Path, images: Sequence[str] = IMAGES) -> Iterator[Elsewhere]:
     """Start the engine, and end it with everything that it made.
@@ -80,6 +87,7 @@ def engine_elsewhere(*hidden: Path, images: Sequence[str] = IMAGES) -> Iterator[
         images: The images that it gets from this machine's engine, besides the relay's.
     """
     folder = Path(tempfile.mkdtemp(prefix="drayage-elsewhere-", dir="/var/lib"))
+    folder.chmod(0o755)
     number = os.getpid() % 16384
     network = f"10.213.{number // 64}.{4 * (number % 64)}"
     here, there = (f"{network.rpartition('.')[0]}.{4 * (number % 64) + host}" for host in (1, 2))
@@ -119,7 +127,8 @@ def _dockerd(folder: Path, name: str, address: str, hidden: Sequence[Path]) -> I
     tls = folder / "tls"
     # `ip netns exec` would hide the control groups.
     command = ["nsenter", f"--net=/run/netns/{name}", "unshare", "--mount", "--propagation", "private", "sh", "-ec"]
-    hide = "".join(f"mount -t tmpfs none '{path}'\n" for path in hidden)
+    outermost = [path for path in hidden if not any(path != other and path.is_relative_to(other) for other in hidden)]
+    hide = "".join(f"mount -t tmpfs none '{path}'\n" for path in outermost)
     options = [
         *(f"--{what}={folder}/{where}" for what, where in (("data-root", "data"), ("exec-root", "exec"))),
         f"--pidfile={folder}/pid",
@@ -195,6 +204,8 @@ def make_certificates(folder: Path, address: str) -> None:
              cwd=folder)  # fmt: skip
         _run("openssl", "x509", "-req", "-in", f"{who}.csr", "-CA", "ca.pem", "-CAkey", "ca-key.pem", "-CAcreateserial",
              "-days", "30", "-extfile", f"{who}.ext", "-out", f"{who}.pem", cwd=folder)  # fmt: skip
+    # Some tests' hosts are another user than root.
+    (folder / "client-key.pem").chmod(0o644)
     (folder / "client.pem").rename(folder / "cert.pem")
     (folder / "client-key.pem").rename(folder / "key.pem")
 

@@ -26,7 +26,7 @@ def test_doctor_passes_a_healthy_machine_and_says_what_is_bad(
         "engine",
         f"image {SHELL_IMAGE}",
         "exchange root",
-        "engine sees exchange root",
+        "mailbox",
         "disk",
         "memory",
     }
@@ -71,7 +71,7 @@ def test_an_exchange_root_that_is_a_file_is_bad(cli: CommandLine, deployment: De
     deployment.exchange_root.write_text("no folder", encoding="utf-8")
     found = findings(cli)
     assert not found["exchange root"]["good"]
-    assert not found["engine sees exchange root"]["good"]
+    assert not found["mailbox"]["good"]
     assert str(deployment.exchange_root) in found["exchange root"]["text"]
     assert "Set DRAYAGE_EXCHANGE_ROOT" in found["exchange root"]["text"]
 
@@ -79,7 +79,7 @@ def test_an_exchange_root_that_is_a_file_is_bad(cli: CommandLine, deployment: De
 def test_an_exchange_root_that_cannot_be_created_is_bad(deployment: Deployment) -> None:
     """The kernel lets no user create a folder there, not even root."""
     found = findings(CommandLine(replace(deployment, exchange_root=Path("/proc/drayage/exchange"))))
-    for what in ("exchange root", "engine sees exchange root", "disk"):
+    for what in ("exchange root", "mailbox", "disk"):
         assert not found[what]["good"]
         assert "DRAYAGE_EXCHANGE_ROOT" in found[what]["text"]
 
@@ -94,7 +94,7 @@ def test_an_exchange_root_without_write_permission_is_bad(cli: CommandLine, depl
     found = {finding["what"]: finding for finding in json.loads(done.stdout)}
     assert [name for name, finding in found.items() if not finding["good"]] == [
         "exchange root",
-        "engine sees exchange root",
+        "mailbox",
     ]
     assert "Permission denied" in found["exchange root"]["text"]
     assert "Set DRAYAGE_EXCHANGE_ROOT" in found["exchange root"]["text"]

@@ -8,13 +8,13 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from contract_steps import SHELL_IMAGE, Deployment, StepOutcome, materialize, shell
+from contract_steps import SHELL_IMAGE, Deployment, StepOutcome, materialize, on_each_engine, shell
 from dagster_docker import PipesDockerClient
 from host_process import is_standing_by, wait_for
 
 from drayage import DrayageClient, FileSecret
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, on_each_engine]
 
 FIRST = """
 opened

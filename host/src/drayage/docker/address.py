@@ -63,9 +63,8 @@ def find_address(environment: Mapping[str, str] | None = None) -> Address:
     if context is None:
         source = "DOCKER_CONTEXT" if names.get("DOCKER_CONTEXT") else "`docker context use`"
         raise SettingsError(
-            f"{source} names a Docker context that does not exist{_named(names)}: expected one of "
-            f"{', '.join(sorted(known.Name for known in ContextAPI.contexts()))}. Create it with `docker "
-            "context create`, or set DOCKER_HOST."
+            f"{source} names a Docker context that does not exist{_named(names)}: expected one that `docker "
+            "context ls` lists. Create it with `docker context create`, or set DOCKER_HOST."
         )
     if context.Name == _DEFAULT:
         return Address(None, given.get("tls"), "the default")

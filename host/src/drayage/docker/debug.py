@@ -16,6 +16,7 @@ from typing import Any
 import docker
 
 from drayage.debugger import EngineFacts, is_terminal
+from drayage.docker.address import find_address
 from drayage.docker.connections import open_client
 from drayage.docker.errors import engine_errors
 from drayage.docker.files import find_own_container, sees
@@ -42,7 +43,9 @@ class DockerDebugger:
         """Describe the engine."""
         with engine_errors("describe itself"):
             info, images = self._api.info(), self._api.images(quiet=True)
-        return EngineFacts(info["ServerVersion"], info["MemTotal"], len(images), images[0] if images else None)
+        return EngineFacts(
+            info["ServerVersion"], info["MemTotal"], len(images), images[0] if images else None, str(find_address())
+        )
 
     def has_file(self, container_id: str, path: str) -> bool:
         """Return whether a container, running or not, has a file."""

@@ -77,7 +77,7 @@ class Sharing:
             images = client.api.images(quiet=True)
         if not images:
             raise EngineError(
-                "The engine has no image, so it cannot be tried out whether it sees this machine's files. Build one, or "
+                "The engine has no image, so it cannot be tried out whether it sees this machine's files. Build or "
                 "pull one."
             )
         probe, content = folder / f"probe-{uuid.uuid4().hex}", os.urandom(16)

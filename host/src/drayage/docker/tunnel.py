@@ -28,15 +28,16 @@ _LAST_LINES = 5
 _LONGEST_SOCKET_FOLDER = 80
 # Standard input ends when the process at its other end does, even by SIGKILL.
 _UNTIL_INPUT_ENDS = """
-exec 3<&0
-"$@" < /dev/null 3<&- &
+exec 3<&0 4>&2 2> /dev/null
+"$@" < /dev/null 3<&- 2>&4 4>&- &
 program=$!
-{ cat <&3 > /dev/null; kill "$program"; } 2> /dev/null &
+exec 4>&-
+{ cat <&3 > /dev/null; kill "$program"; } &
 watcher=$!
 exec 3<&-
 wait "$program"
 code=$?
-kill "$watcher" 2> /dev/null
+kill "$watcher"
 rm -rf "$FOLDER"
 exit "$code"
 """
@@ -76,7 +77,7 @@ class Tunnel:
             EngineUnavailableError: ``ssh`` does not get through.
         """
         with self._lock:
-            if self._process is None or self._process.poll() is not None:
+            if self._process is None or self._process.poll() is not None or not Path(self._socket).exists():
                 self._close()
                 self._open()
             return self._socket
