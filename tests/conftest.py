@@ -36,7 +36,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
 def engine_kind(request: pytest.FixtureRequest) -> Iterator[str]:
     """Let everything in this process, and those that it starts, use an engine of one kind; see ``on_each_engine``."""
     kind: str = getattr(request, "param", "docker")
-    if kind == "docker":
+    if kind != "remote-docker":
         yield kind
         return
     engine: Elsewhere = request.getfixturevalue("elsewhere")

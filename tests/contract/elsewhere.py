@@ -31,11 +31,13 @@ class Elsewhere:
     Args:
         folder: The engine's own folder, which holds its socket, its log, certificates and keys.
         address: Its address in the private network.
+        near: This machine's address in the private network.
         pid: Process id of the engine.
     """
 
     folder: Path
     address: str
+    near: str
     pid: int
 
     @property
@@ -97,7 +99,7 @@ def engine_elsewhere(*hidden: Path, images: Sequence[str] = IMAGES) -> Iterator[
         stack.enter_context(_network(name, here, there))
         make_certificates(folder / "tls", there)
         process = stack.enter_context(_dockerd(folder, name, there, hidden))
-        engine = Elsewhere(folder, there, process.pid)
+        engine = Elsewhere(folder, there, here, process.pid)
         engine.load(*images, relay_image())
         yield engine
 
@@ -132,6 +134,7 @@ def _dockerd(folder: Path, name: str, address: str, hidden: Sequence[Path]) -> I
     options = [
         *(f"--{what}={folder}/{where}" for what, where in (("data-root", "data"), ("exec-root", "exec"))),
         f"--pidfile={folder}/pid",
+        "--insecure-registry=10.213.0.0/16",
         f"-H unix://{folder}/docker.sock",
         f"-H tcp://{address}:{_TLS_PORT}",
         f"--tlsverify --tlscacert={tls}/ca.pem --tlscert={tls}/server.pem --tlskey={tls}/server-key.pem",

@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 import docker
 import pytest
+from elsewhere import Elsewhere
 from fake_engine import FakeEngine
 from fake_process import FakeImage, Process, Program
 from image_registry import ImageRegistry, serve_registry
@@ -77,11 +78,13 @@ class EngineRig(Protocol):
 class DockerRig:
     """The Docker engine that the environment names."""
 
+    _registry_address = "127.0.0.1"
+
     def __init__(self) -> None:
+        self._stack = contextlib.ExitStack()
         self.engine = DockerEngine()
         self.labels = {_LABEL: uuid.uuid4().hex}
         self._docker = docker.from_env()
-        self._stack = contextlib.ExitStack()
 
     def command(self, script: Script) -> Sequence[str]:
         return ["sh", "-c", script.shell]
@@ -99,13 +102,18 @@ class DockerRig:
         # A busy engine may miss the kernel's event.
         return bool(self._docker.api.inspect_container(container_id)["State"]["OOMKilled"])
 
+    def description(self, container_id: str) -> Mapping[str, Any]:
+        """Return the engine's own description of a container."""
+        found: Mapping[str, Any] = self._docker.api.inspect_container(container_id)
+        return found
+
     def create_network(self) -> str:
         name = f"{_LABEL}-{uuid.uuid4().hex[:8]}"
         self._docker.networks.create(name, labels=self.labels)
         return name
 
     def registry(self) -> ImageRegistry:
-        registry = self._stack.enter_context(serve_registry())
+        registry = self._stack.enter_context(serve_registry(self._registry_address))
         self._stack.callback(self._remove_images, registry.url)
         return registry
 
@@ -129,6 +137,23 @@ class DockerRig:
             names = [*image.tags, *(image.attrs["RepoDigests"] or ())]
             if any(name.startswith(f"{url}/") for name in names):
                 self._docker.images.remove(str(image.id), force=True)
+
+
+class RemoteDockerRig(DockerRig):
+    """A Docker engine that shares no files with this process; the environment names it from now on.
+
+    Args:
+        elsewhere: The engine.
+    """
+
+    def __init__(self, elsewhere: Elsewhere) -> None:
+        # The fixture ``engine_kind`` has put its address into the environment.
+        self._registry_address = elsewhere.near
+        super().__init__()
+
+    def unreachable(self) -> Engine:
+        self._stack.enter_context(patch.dict(os.environ, {"DOCKER_HOST": "tcp://127.0.0.1:1"}))
+        return DockerEngine()
 
 
 class FakeRig:
@@ -198,5 +223,16 @@ class FakeRegistry:
         self._engine.accounts[self.url] = (username, password)
 
 
-ENGINES = [pytest.param(DockerRig, id="docker", marks=pytest.mark.engine), pytest.param(FakeRig, id="fake")]
-"""The engines under test: a new one is one more entry here, and its rig above."""
+ENGINES = [
+    pytest.param("docker", id="docker", marks=pytest.mark.engine),
+    pytest.param("remote-docker", id="remote-docker", marks=pytest.mark.engine),
+    pytest.param("fake", id="fake"),
+]
+"""The engines under test: a new one is one more entry here, and its rig in ``make_rig``."""
+
+
+def make_rig(kind: str, request: pytest.FixtureRequest) -> EngineRig:
+    """Return the rig of an engine, with the surroundings that the session's fixtures make."""
+    if kind == "fake":
+        return FakeRig()
+    return DockerRig() if kind == "docker" else RemoteDockerRig(request.getfixturevalue("elsewhere"))

@@ -40,6 +40,7 @@ _ENGINE_DEADLINE_S = 60.0
 _ENGINE_INTERVAL_S = 0.25
 _REST_DEADLINE_S = 25.0
 _CLOSING_S = 5.0
+_SOON_S = 2.0
 
 _RELAY_REMOVED = (
     "the relay or its volume was removed while the step ran, so its last messages may be lost: let nothing but "
@@ -84,7 +85,8 @@ class RelayedMailbox:
         self._changed = Condition()
         self._collected = Event()
         self._volume: str | None = None
-        self._is_ready = self._is_reserved = False
+        self._is_ready = self._is_reserved = self._is_in = False
+        self._given: bytes | None = None
         self._error: DrayageError | None = None
         self._problem: str | None = None
         self._wanted = self._taken_bytes = 0
@@ -146,8 +148,12 @@ class RelayedMailbox:
                 "step again."
             ) from error
         if is_new:
+            with self._changed:
+                self._given = context
+                self._changed.notify_all()
             self._await(lambda: self._is_ready)
-            self.relay.put((CONTEXT_FILE, context, 0o644))
+            if not self._is_in:
+                self.relay.put((CONTEXT_FILE, context, 0o644))
 
     def size_bytes(self) -> int:
         """Return how much has been taken; once the container has ended, all that it wrote."""
@@ -276,6 +282,13 @@ class RelayedMailbox:
             members: list[tuple[str, bytes | None, int]] = [(MESSAGES_FILE, b"", 0o666 if self._receives else 0o644)]
             if self._waits:
                 members.append((CONTEXT_FILE, None, 0o644))
+            with self._changed:
+                if self._is_reserved:
+                    # One archive for both takes half of the time. The context comes soon, unless the step fails.
+                    self._changed.wait_for(lambda: self._given is not None or self._collected.is_set(), _SOON_S)
+                if self._given is not None:
+                    members.append((CONTEXT_FILE, self._given, 0o644))
+                    self._is_in = True
             self.relay.put(*members)
         with self._changed:
             self._is_ready = True
