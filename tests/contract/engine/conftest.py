@@ -3,17 +3,23 @@
 Each test runs once for each engine in ``engine_rigs.ENGINES``.
 """
 
+import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from engine_bench import Bench
 from engine_rigs import ENGINES, make_rig
+from mailbox_step import Step
+
+from drayage.errors import EngineError
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test with each engine."""
+    """Run each test with each engine, or with those that its module names."""
     if "bench" in metafunc.fixturenames:
-        metafunc.parametrize("engine_kind", ENGINES, indirect=True, scope="session")
+        kinds = getattr(metafunc.module, "ENGINES", ENGINES)
+        metafunc.parametrize("engine_kind", kinds, indirect=True, scope="session")
 
 
 @pytest.fixture
@@ -24,3 +30,14 @@ def bench(request: pytest.FixtureRequest, engine_kind: str) -> Iterator[Bench]:
         yield Bench(rig)
     finally:
         rig.close()
+
+
+@pytest.fixture
+def step(bench: Bench, tmp_path: Path) -> Iterator[Step]:
+    """Return an attempt at a step, whose container is removed at the end."""
+    made = Step(bench, tmp_path)
+    try:
+        yield made
+    finally:
+        with contextlib.suppress(EngineError):
+            made.engine.remove(made.container)

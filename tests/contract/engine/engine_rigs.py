@@ -102,6 +102,10 @@ class DockerRig:
         # A busy engine may miss the kernel's event.
         return bool(self._docker.api.inspect_container(container_id)["State"]["OOMKilled"])
 
+    def remove(self, container_id: str) -> None:
+        """Remove a container as somebody else would."""
+        self._docker.api.remove_container(container_id, force=True)
+
     def description(self, container_id: str) -> Mapping[str, Any]:
         """Return the engine's own description of a container."""
         found: Mapping[str, Any] = self._docker.api.inspect_container(container_id)

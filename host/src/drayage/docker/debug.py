@@ -5,6 +5,7 @@ import os
 import select
 import shutil
 import signal
+import ssl
 import sys
 import termios
 import tty
@@ -20,6 +21,7 @@ from drayage.docker.address import find_address
 from drayage.docker.connections import open_client
 from drayage.docker.errors import engine_errors
 from drayage.docker.files import find_own_container, sees
+from drayage.docker.stream import Body, frames, upgraded
 from drayage.errors import ContainerGoneError
 
 _CHUNK_BYTES = 64 * 1024
@@ -147,7 +149,7 @@ class DockerDebugger:
                 with _terminal(lambda height, width: self._api.exec_resize(process, height, width)):
                     _connect(stream)
             else:
-                _print(self._api.exec_start(process, stream=True, demux=True))
+                _print(upgraded(self._api, "/exec/{0}/start", process, json={"Tty": False, "Detach": False}))
             return int(self._api.exec_inspect(process)["ExitCode"])
 
     def attach(self, container_id: str, start: Callable[[], None]) -> int:
@@ -168,18 +170,20 @@ class DockerDebugger:
                 with _terminal(lambda height, width: self._api.resize(container_id, height, width)):
                     _connect(stream)
             else:
-                output = self._api.attach(container_id, stream=True, demux=True)
+                wanted = {"stdout": 1, "stderr": 1, "stream": 1}
+                output = upgraded(self._api, "/containers/{0}/attach", container_id, params=wanted)
                 start()
                 _print(output)
             return int(self._api.wait(container_id)["StatusCode"])
 
 
-def _print(output: Iterator[tuple[bytes | None, bytes | None]]) -> None:
-    for stdout, stderr in output:
-        for stream, chunk in ((sys.stdout, stdout), (sys.stderr, stderr)):
-            if chunk is not None:
-                stream.write(chunk.decode("utf-8", "backslashreplace"))
-                stream.flush()
+def _print(output: Body) -> None:
+    streams = {"stdout": sys.stdout, "stderr": sys.stderr}
+    for whole in frames(output.parts()):
+        for stream, chunk in whole:
+            streams[stream].write(chunk.decode("utf-8", "backslashreplace"))
+            streams[stream].flush()
+    output.close()
 
 
 @contextlib.contextmanager
@@ -212,10 +216,13 @@ def _connect(stream: Any) -> None:
         while True:
             ready, _, _ = select.select(reading, [], [])
             if connection in ready:
-                chunk = connection.recv(_CHUNK_BYTES)
-                if not chunk:
+                while chunk := connection.recv(_CHUNK_BYTES):
+                    os.write(sys.stdout.fileno(), chunk)
+                    # What a TLS socket holds already does not make it ready.
+                    if not (isinstance(connection, ssl.SSLSocket) and connection.pending()):
+                        break
+                else:
                     return
-                os.write(sys.stdout.fileno(), chunk)
             if sys.stdin in ready:
                 keys = os.read(sys.stdin.fileno(), _CHUNK_BYTES)
                 if keys:

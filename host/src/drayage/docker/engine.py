@@ -4,11 +4,9 @@ import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
-from weakref import WeakValueDictionary
 
 import docker
 import docker.errors
@@ -19,12 +17,10 @@ from drayage.docker import files as docker_files
 from drayage.docker.arguments import create_arguments
 from drayage.docker.connections import open_client
 from drayage.docker.errors import engine_errors
+from drayage.docker.mailboxes import Mailboxes
 from drayage.docker.options import explain
 from drayage.docker.output import AttachedOutput, open_log
-from drayage.docker.relay import is_relay, mailbox_name, remove_mailbox
-from drayage.docker.relayed import RelayedMailbox
 from drayage.docker.secrets import HeldSecrets
-from drayage.docker.sharing import Sharing
 from drayage.docker.states import read_found, read_state
 from drayage.engine import ContainerSpec, ContainerState, Found, Mailbox, OptionFacts, Output, Usage, gone
 from drayage.errors import (
@@ -34,10 +30,8 @@ from drayage.errors import (
     ImageMissingError,
     ImageNotPulledError,
     ImageRefusedError,
-    SettingsError,
 )
-from drayage.identity import DEPLOYMENT, EXCHANGE, MAILBOX
-from drayage.mailbox import FolderMailbox
+from drayage.identity import DEPLOYMENT, RUN, STEP
 
 _KILL = "SIGKILL"
 _POLL_S = 0.25
@@ -53,10 +47,7 @@ class DockerEngine:
         # Of containers that this process created and has not started yet.
         self._secrets: dict[str, HeldSecrets] = {}
         self._with_terminal: dict[str, bool] = {}
-        self._sharing = Sharing(lambda: self._client, lambda: self._own_container)
-        # The relayed mailboxes that this process has open, by name, and those of the containers that it has seen.
-        self._open: WeakValueDictionary[str, RelayedMailbox] = WeakValueDictionary()
-        self._mailbox_of: dict[str, str] = {}
+        self._mailboxes = Mailboxes(lambda: self._client, lambda: self._own_container)
 
     @cached_property
     def _client(self) -> docker.DockerClient:
@@ -103,7 +94,7 @@ class DockerEngine:
 
     def create(self, spec: ContainerSpec) -> ContainerState:
         """Create a container, and return its state; one that was kept gives up its name."""
-        spec = self._with_mailbox(spec)
+        spec = self._mailboxes.named_in(spec)
         if not spec.secrets:
             return self._create(spec, volumes_from=())
         held = HeldSecrets(self._client, spec)
@@ -114,21 +105,6 @@ class DockerEngine:
             raise
         self._secrets[state.id] = held
         return state
-
-    def _with_mailbox(self, spec: ContainerSpec) -> ContainerSpec:
-        """Label a container with its mailbox, if that is relayed; then it can have no other files of this machine."""
-        mailbox = self._open.get(mailbox_name(spec.labels))
-        if mailbox is None:
-            return spec
-        for mount in spec.mounts:
-            if mount.kind == "local":
-                raise SettingsError(
-                    f"mounts: the engine shares no files with this machine, so {mount.source} cannot be mounted at "
-                    f"{mount.target}. Name a path of the engine's own (kind='bind') or a volume there (kind='volume'). "
-                    "Nothing was started."
-                )
-        mailbox.is_used = True
-        return replace(spec, labels={**spec.labels, MAILBOX: mailbox.relay.name})
 
     def _create(self, spec: ContainerSpec, *, volumes_from: Sequence[str]) -> ContainerState:
         given = "settings, command, env or container_kwargs"
@@ -149,7 +125,7 @@ class DockerEngine:
             self.remove(state.id)
             raise
         self._with_terminal[state.id] = bool(container.attrs["Config"]["Tty"])
-        self._note_mailbox(state)
+        self._mailboxes.note(state)
         return state
 
     def _free_name(self, arguments: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
@@ -224,8 +200,7 @@ class DockerEngine:
                     self._wait(container_id, left_s)
             state = self.state(container_id)
             if state.status in {"ended", "gone"}:
-                if mailbox := self._open.get(self._mailbox_of.get(container_id, "")):
-                    mailbox.note_end()
+                self._mailboxes.note_end(container_id)
                 return state
             left_s = deadline - time.monotonic()
             if left_s <= 0:
@@ -249,7 +224,7 @@ class DockerEngine:
         try:
             with engine_errors(f"inspect container {container_id[:12]}"):
                 state = read_state(self._api.inspect_container(container_id))
-                self._note_mailbox(state)
+                self._mailboxes.note(state)
                 return state
         except ContainerGoneError:
             return gone(container_id)
@@ -292,30 +267,19 @@ class DockerEngine:
                 # Something else is already removing it, which is just as good.
                 if error.status_code != requests.codes.conflict:
                     raise
-        if name := self._mailbox_of.pop(container_id, None):
-            remove_mailbox(self._client, name)
+        self._mailboxes.remove(container_id)
 
     def find(self, owner: Mapping[str, str]) -> Sequence[Found]:
         """Return the containers, running or not, that carry all these labels; an empty value matches any value.
 
-        A relay goes with the container that it serves, and is returned only if that is gone.
+        A relay goes with the container that it serves, and is returned only if that is gone. So is a volume of which
+        nothing else is left, to whoever asks for everything that a deployment has.
         """
         wanted = [f"{name}={value}" if value else name for name, value in owner.items()]
         with engine_errors("list containers"):
             found = [read_found(entry) for entry in self._api.containers(all=True, filters={"label": wanted})]
-        for each in found:
-            self._note_mailbox(each)
-        served = {each.labels.get(MAILBOX) for each in found if not is_relay(each.labels)}
-        # It never works for a step by itself, whether it runs or not.
-        return [
-            replace(each, status="created") if is_relay(each.labels) else each
-            for each in found
-            if not (is_relay(each.labels) and each.labels[MAILBOX] in served)
-        ]
-
-    def _note_mailbox(self, container: ContainerState | Found) -> None:
-        if name := container.labels.get(MAILBOX):
-            self._mailbox_of[container.id] = name
+            left = [] if STEP in owner or RUN in owner else self._mailboxes.left_volumes(wanted, found)
+        return [*self._mailboxes.without_served(found), *left]
 
     def mailbox(
         self,
@@ -326,13 +290,7 @@ class DockerEngine:
         receives: bool = True,
     ) -> Mailbox:
         """Open the mailbox of one attempt: files of this machine if the engine sees them, else a volume and a relay."""
-        # The attempt's directory is named by its path below the exchange root.
-        name = PurePosixPath(labels.get(EXCHANGE, ""))
-        if self._sharing.sees(folder.parents[len(name.parts)]):
-            return FolderMailbox(folder, waits=waits, receives=receives)
-        mailbox = RelayedMailbox(self._client, folder, labels, waits=waits, receives=receives)
-        self._open[mailbox.relay.name] = mailbox
-        return mailbox
+        return self._mailboxes.open(folder, labels=labels, waits=waits, receives=receives)
 
     def explain(self, options: Mapping[str, Any]) -> OptionFacts:
         """Say what docker-py's keyword arguments mean."""

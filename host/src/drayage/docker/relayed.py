@@ -1,10 +1,7 @@
-"""Implements the mailbox for an engine that shares no files with this process: a volume there, and a relay.
+"""Implements the mailbox for an engine that shares no files with this process: a volume there, a relay, and a mirror.
 
-What the relay sends is appended to ``messages.jsonl`` in the attempt's own folder, the mirror: all reading is from
-there, and its length is the offset to go on from, after a cut and in another process. So what is judged is what is
-kept, whatever the workload does to its own file.
-
-Threads: one makes the relay beside the step's container, and then takes what it sends. Readers wait for both.
+A thread makes volume and relay beside the step's container, and then takes what the relay sends, through cuts of the
+connection, into the mirror. Whatever else needs the engine waits for that thread.
 """
 
 import logging
@@ -12,11 +9,11 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from threading import Condition, Event, Thread
-from typing import BinaryIO
+from threading import Thread
 
 import docker
 
+from drayage.docker.mirror import Mirror
 from drayage.docker.relay import Reading, Relay, remove_mailbox
 from drayage.docker.stream import frames
 from drayage.engine import Mount
@@ -31,17 +28,15 @@ from drayage.mailbox import (
 )
 from drayage.strangers import open_regular, remedy, write_whole
 
-_CHUNK_BYTES = 2**20
-# How far the mirror may be ahead of its reader, who may never read what is over the step's limit.
-_AHEAD_BYTES = 64 * 2**20
 _REPLACED_CODE = 3
 _FAILED_CODE = 2
 _ENGINE_DEADLINE_S = 60.0
 _ENGINE_INTERVAL_S = 0.25
-_REST_DEADLINE_S = 25.0
+# A connection that held for so long was one, even if nothing came.
+_HELD_S = 5.0
 _CLOSING_S = 5.0
 _SOON_S = 2.0
-
+_LAST_BYTES = 1000
 _RELAY_REMOVED = (
     "the relay or its volume was removed while the step ran, so its last messages may be lost: let nothing but "
     "`drayage sweep` remove what carries drayage's labels"
@@ -77,45 +72,34 @@ class RelayedMailbox:
         self.is_used = False
         self._client = client
         self._context = folder / CONTEXT_FILE
-        self._messages = folder / MESSAGES_FILE
         # Stands while a container may wait for what was put in, for a process that goes on after this one.
         self._pipe = folder.parent / "context.pipe"
         self._waits = waits
         self._receives = receives
-        self._changed = Condition()
-        self._collected = Event()
         self._volume: str | None = None
         self._is_ready = self._is_reserved = self._is_in = False
         self._given: bytes | None = None
         self._error: DrayageError | None = None
-        self._problem: str | None = None
-        self._wanted = self._taken_bytes = 0
-        self._end_bytes: int | None = None
-        self._last_taken_at = time.monotonic()
         self._reading: Reading | None = None
         try:
-            self._continues = self._messages.exists()
-            self._mirror = self._open()
-            if waits and not self._continues:
+            self._mirror = Mirror(folder / MESSAGES_FILE)
+            if waits and self._mirror.is_new:
                 os.mkfifo(self._context, 0o600)
                 self._pipe.hardlink_to(self._context)
         except OSError as error:
             raise ExchangeError(
                 f"The mailbox {folder} cannot be made: {error.strerror}. {remedy(error)}, and run the step again."
             ) from error
-        self._taken_bytes = os.fstat(self._mirror.fileno()).st_size
         self._thread = Thread(target=self._run, name="drayage-relay", daemon=True)
         self._thread.start()
 
     def spec_part(self) -> Sequence[Mount]:
         """Return the mounts of both files, by the engine's own paths; only of the messages without a context.
 
-        The files may be made after the container, but before it is started.
+        After :meth:`reserve_context`, the files may still be on their way: they are there when the context is.
         """
-        if self._is_reserved and not self._waits:
-            self._await(lambda: self._volume is not None)
-        else:
-            self._await(lambda: self._is_ready)
+        comes = self._is_reserved and not self._waits
+        self._await(lambda: self._volume is not None if comes else self._is_ready)
         messages = _mount(f"{self._volume}/{MESSAGES_FILE}", WORKLOAD_MESSAGES, read_only=not self._receives)
         if self._waits:
             return [_mount(str(self._volume), WORKLOAD_FOLDER), messages]
@@ -131,11 +115,9 @@ class RelayedMailbox:
     def put_context(self, context: bytes) -> None:
         """Write the context into the folder and into the volume, and send it to a reader that waits on the pipe."""
         try:
-            if not self._context.is_file() or not self._context.stat().st_size:
+            is_new = not self._context.is_file() or not self._context.stat().st_size
+            if is_new:
                 write_whole(self._context, context, mode=0o600)
-                is_new = True
-            else:
-                is_new = False
             if self._pipe.exists():
                 with open_regular(self._context) as file:
                     waited_for = file.read()
@@ -148,45 +130,18 @@ class RelayedMailbox:
                 "step again."
             ) from error
         if is_new:
-            with self._changed:
-                self._given = context
-                self._changed.notify_all()
+            self._change(lambda: setattr(self, "_given", context))
             self._await(lambda: self._is_ready)
             if not self._is_in:
                 self.relay.put((CONTEXT_FILE, context, 0o644))
 
     def size_bytes(self) -> int:
         """Return how much has been taken; once the container has ended, all that it wrote."""
-        if not self._receives:
-            return os.fstat(self._mirror.fileno()).st_size
-        with self._changed:
-            return max(self._taken_bytes, self._end_bytes or 0)
+        return self._mirror.size_bytes()
 
     def read(self, offset: int, *, timeout_s: float) -> bytes:
         """Return at most 1 MiB of messages; after the container's end, wait for those that are on their way."""
-        deadline = time.monotonic() + timeout_s
-        with self._changed:
-            self._wanted = max(self._wanted, offset)
-            self._changed.notify_all()
-            while True:
-                try:
-                    if chunk := os.pread(self._mirror.fileno(), _CHUNK_BYTES, offset):
-                        return chunk
-                except OSError as error:
-                    raise ExchangeError(f"{self._messages} cannot be read: {error.strerror}") from error
-                if self._problem is not None:
-                    raise ExchangeError(self._problem)
-                left_s = deadline - time.monotonic()
-                if self._end_bytes is not None and offset < self._end_bytes:
-                    left_s = max(left_s, self._last_taken_at + _REST_DEADLINE_S - time.monotonic())
-                    if left_s <= 0:
-                        raise ExchangeError(
-                            f"{self._end_bytes - offset} bytes of messages after the first {offset} did not come from "
-                            f"the engine within {_REST_DEADLINE_S:.0f} s"
-                        )
-                if left_s <= 0 or self._collected.is_set():
-                    return b""
-                self._changed.wait(left_s)
+        return self._mirror.read(offset, timeout_s=timeout_s)
 
     def note_end(self) -> None:
         """Find out how much there is to read, now that the container has ended.
@@ -194,202 +149,155 @@ class RelayedMailbox:
         Raises:
             EngineError: The engine does not answer.
         """
-        if not self._receives or self._end_bytes is not None or self._collected.is_set():
+        if not self._receives or self._mirror.knows_end or self._mirror.closed:
             return
         try:
-            size_bytes = self.relay.size_bytes()
+            self._mirror.note_end(self.relay.size_bytes())
         except ContainerGoneError:
-            with self._changed:
-                self._fail(_RELAY_REMOVED)
-            return
-        with self._changed:
-            self._end_bytes = size_bytes
-            self._last_taken_at = time.monotonic()
-            if size_bytes < self._taken_bytes:
-                self._fail(REPLACED)
-            self._changed.notify_all()
+            self._mirror.fail(_RELAY_REMOVED)
 
     def collect(self) -> None:
         """Stop taking messages. The relay ends if all were taken; it is removed together with the container.
 
         What no container was made for is removed. Otherwise both stay for the process that goes on with the container.
         """
-        self._collected.set()
-        with self._changed:
-            self._changed.notify_all()
-            reading = self._reading
-        if reading is not None:
-            reading.body.close()
+        self._change(lambda: setattr(self._mirror, "closed", True))
+        if self._reading is not None:
+            self._reading.body.close()
         self._thread.join(_CLOSING_S)
         self._pipe.unlink(missing_ok=True)
         self._mirror.close()
         try:
-            if not (self.is_used or self._continues):
+            if self._mirror.is_new and not self.is_used:
                 remove_mailbox(self._client, self.relay.name)
-            elif self._end_bytes is not None and self._receives:
+            elif self._mirror.knows_end:
                 self.relay.end()
         except EngineError as error:
             _log.warning("clean-up is left to the sweeper: %s", error)
 
-    def _open(self) -> BinaryIO:
-        """Make the mirror, and open it; continue what a former process made."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            return os.fdopen(os.open(self._messages, flags, 0o600), "r+b")
-        except FileExistsError:
-            return open_regular(self._messages, write=True)
+    def _change(self, change: Callable[[], None]) -> None:
+        """Change something that others may wait for."""
+        with self._mirror.changed:
+            change()
+            self._mirror.changed.notify_all()
 
-    def _await(self, condition: Callable[[], bool]) -> None:
-        """Wait until the relay's thread has come as far, or has failed."""
-        with self._changed:
-            self._changed.wait_for(lambda: condition() or self._error is not None)
+    def _await(self, holds: Callable[[], bool]) -> None:
+        """Wait until the relay's thread has come as far.
+
+        Raises:
+            DrayageError: It has failed, or the mailbox was collected meanwhile.
+        """
+        self._mirror.await_change(lambda: holds() or self._error is not None)
         if self._error is not None:
             raise self._error
+        if not holds():
+            raise ExchangeError("The mailbox was collected before it was ready. Run the step again.")
 
     def _run(self) -> None:
         try:
-            if not self._make():
-                return
-        except DrayageError as error:
-            with self._changed:
-                self._error = error
-                self._fail(str(error))
-            return
-        if self._receives:
-            try:
+            if self._make() and self._receives:
                 self._take_all()
-            except Exception as error:  # noqa: BLE001 - the step must learn of it, whatever it is
-                with self._changed:
-                    self._fail(f"taking them from the engine failed ({type(error).__name__}: {error})")
+        except DrayageError as error:
+            failed = error
+            self._change(lambda: setattr(self, "_error", failed))
+            self._mirror.fail(str(error))
+        except Exception as error:  # noqa: BLE001 - the step must learn of it, whatever it is
+            self._mirror.fail(f"taking them from the engine failed ({type(error).__name__}: {error})")
 
     def _make(self) -> bool:
-        """Make volume and relay, or find those of a former process; return whether there is something to read."""
-        if self._continues and not self.relay.exists():
-            with self._changed:
-                if self.relay.serves():
-                    self._fail(_RELAY_REMOVED)
-                # Otherwise the container was judged, and removed: the mirror is whole.
-                self._end_bytes = self._taken_bytes
-                self._is_ready, self._volume = True, ""
-                self._changed.notify_all()
+        """Make volume and relay, or find those of a former process; return whether there is something to take."""
+        if not self._mirror.is_new and not self.relay.exists():
+            if self.relay.serves():
+                self._mirror.fail(_RELAY_REMOVED)
+            # Otherwise the container was judged, and removed: the mirror is whole.
+            self._mirror.note_end(self._mirror.taken_bytes)
+            self._volume = ""
+            self._change(lambda: setattr(self, "_is_ready", True))
             return False
         volume = self.relay.create_volume()
-        with self._changed:
-            self._volume = volume
-            self._changed.notify_all()
-        if not self._continues:
+        self._change(lambda: setattr(self, "_volume", volume))
+        if self._mirror.is_new:
             self.relay.create()
-            members: list[tuple[str, bytes | None, int]] = [(MESSAGES_FILE, b"", 0o666 if self._receives else 0o644)]
-            if self._waits:
-                members.append((CONTEXT_FILE, None, 0o644))
-            with self._changed:
-                if self._is_reserved:
-                    # One archive for both takes half of the time. The context comes soon, unless the step fails.
-                    self._changed.wait_for(lambda: self._given is not None or self._collected.is_set(), _SOON_S)
-                if self._given is not None:
-                    members.append((CONTEXT_FILE, self._given, 0o644))
-                    self._is_in = True
-            self.relay.put(*members)
-        with self._changed:
-            self._is_ready = True
-            self._changed.notify_all()
+            self.relay.put(*self._first_files())
+        self._change(lambda: setattr(self, "_is_ready", True))
         return True
 
+    def _first_files(self) -> list[tuple[str, bytes | None, int]]:
+        files: list[tuple[str, bytes | None, int]] = [(MESSAGES_FILE, b"", 0o666 if self._receives else 0o644)]
+        if self._waits:
+            return [*files, (CONTEXT_FILE, None, 0o644)]
+        if self._is_reserved:
+            # One archive for both takes half of the time. The context comes soon, unless the step fails.
+            self._mirror.await_change(lambda: self._given is not None, _SOON_S)
+        if self._given is None:
+            return files
+        self._is_in = True
+        return [*files, (CONTEXT_FILE, self._given, 0o644)]
+
     def _take_all(self) -> None:
-        """Take messages until all are there, through cuts of the connection."""
-        deadline: float | None = None
-        while not self._collected.is_set():
-            taken_before = self._taken_bytes
+        """Take messages until no more can come, through cuts of the connection."""
+        deadline = time.monotonic() + _ENGINE_DEADLINE_S
+        while not self._mirror.closed:
+            begun_at, taken_before = time.monotonic(), self._mirror.taken_bytes
             try:
-                said = self._take_on()
-                if said is not None:
-                    with self._changed:
-                        self._fail(said)
-                    return
+                problem = self._take_on()
             except ContainerGoneError:
-                with self._changed:
-                    self._fail(_RELAY_REMOVED)
-                return
+                problem = _RELAY_REMOVED
             except EngineError as error:
-                if self._taken_bytes > taken_before or deadline is None:
-                    deadline = time.monotonic() + _ENGINE_DEADLINE_S
-                elif time.monotonic() > deadline:
-                    with self._changed:
-                        self._fail(f"the messages after the first {self._taken_bytes} bytes cannot be read: {error}")
-                    return
-                self._collected.wait(_ENGINE_INTERVAL_S)
+                late = f"the messages after the first {taken_before} bytes cannot be read: {error}"
+                problem = late if time.monotonic() > deadline else None
+            if problem is not None:
+                self._mirror.fail(problem)
+                return
+            if self._mirror.taken_bytes > taken_before or time.monotonic() - begun_at > _HELD_S:
+                deadline = time.monotonic() + _ENGINE_DEADLINE_S
+            else:
+                self._mirror.await_change(lambda: False, _ENGINE_INTERVAL_S)
 
     def _take_on(self) -> str | None:
         """Take what comes until the connection ends; return why no more can come, None if it may go on."""
-        reading = self.relay.read(self._taken_bytes)
-        with self._changed:
-            self._reading = reading
-        if self._collected.is_set():
-            # It was collected while the engine answered.
-            reading.body.close()
-        said = bytearray()
-        at = reading.offset
+        reading = self._reading = self.relay.read(self._mirror.taken_bytes)
+        said, at = bytearray(), reading.offset
         try:
+            if self._mirror.closed:
+                # It was collected while the engine answered.
+                return None
             for whole in frames(reading.body.parts()):
                 for stream, chunk in whole:
                     if stream == "stderr":
-                        said += chunk
+                        said = (said + chunk)[-_LAST_BYTES:]
                         continue
                     at += len(chunk)
-                    if (new := at - self._taken_bytes) > 0:
-                        self._append(chunk[-new:])
-        except EngineUnavailableError:
-            pass
+                    # A relay that was started again sends everything again.
+                    if (new := at - self._mirror.taken_bytes) > 0:
+                        self._mirror.append(chunk[-new:])
+        except EngineUnavailableError as error:
+            _log.debug("the messages are read again from where they were cut: %s", error)
         finally:
             reading.body.close()
-        if self._collected.is_set():
-            return None
-        code = self.relay.exit_code(reading)
-        if code == _REPLACED_CODE:
-            return REPLACED
+        code = None if self._mirror.closed else self.relay.exit_code(reading)
         if code == _FAILED_CODE:
-            words = bytes(said[-1000:]).decode(errors="replace").strip()
-            return f"{WORKLOAD_MESSAGES} cannot be read: {words or 'the relay does not say why'}"
-        return None
-
-    def _append(self, content: bytes) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._taken_bytes - self._wanted < _AHEAD_BYTES or self._collected.is_set())
-            if self._collected.is_set():
-                return
-        view, written = memoryview(content), 0
-        while written < len(view):
-            written += os.pwrite(self._mirror.fileno(), view[written:], self._taken_bytes + written)
-        with self._changed:
-            self._taken_bytes += written
-            self._last_taken_at = time.monotonic()
-            self._changed.notify_all()
+            return f"{WORKLOAD_MESSAGES} cannot be read: {said.decode(errors='replace').strip()}"
+        if code not in (None, _REPLACED_CODE):
+            # Something else ended it, such as a restart of the engine.
+            raise EngineUnavailableError(f"The relay ended with exit code {code}.")
+        return REPLACED if code == _REPLACED_CODE else None
 
     def _give(self, context: bytes) -> None:
         deadline = time.monotonic() + _ENGINE_DEADLINE_S
-        while not self._collected.is_set():
+        while not self._mirror.closed:
             try:
                 self._await(lambda: self._is_ready)
                 said = self.relay.give(CONTEXT_FILE, context).strip()
-            except EngineUnavailableError as error:
-                # One that was cut can be done again.
-                if time.monotonic() > deadline:
-                    _log.warning("the context could not be given: %s", error)
-                    return
-                self._collected.wait(_ENGINE_INTERVAL_S)
             except DrayageError as error:
-                if not self._collected.is_set():
-                    _log.warning("the context could not be given: %s", error)
-                return
-            else:
-                if said:
-                    _log.warning("the context may not have been given: %s", said)
-                return
-
-    def _fail(self, problem: str) -> None:
-        """Note why no more messages can be read; the condition is held."""
-        self._problem = self._problem or problem
-        self._changed.notify_all()
+                # One that was cut can be done again.
+                if isinstance(error, EngineUnavailableError) and time.monotonic() < deadline:
+                    self._mirror.await_change(lambda: False, _ENGINE_INTERVAL_S)
+                    continue
+                said = str(error)
+            if said and not self._mirror.closed:
+                _log.warning("the context may not have been given: %s", said)
+            return
 
 
 def _mount(source: str, target: str, *, read_only: bool = True) -> Mount:
