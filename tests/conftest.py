@@ -17,10 +17,16 @@ import pytest
 from command_line import CommandLine
 from contract_steps import PYTHON_IMAGE, Deployment, EngineEvents
 from elsewhere import Elsewhere, engine_elsewhere, what_is_missing
+from engine_differences import expect_differences
 from host_process import Host
 from stack import REPOSITORY, Stack
 
 from drayage import DrayageClient
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Expect what differs on an engine that shares no files with the host."""
+    expect_differences(items)
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +53,12 @@ def engine_kind(request: pytest.FixtureRequest) -> Iterator[str]:
         for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
             patch.delenv(name, raising=False)
         yield kind
+
+
+@pytest.fixture(autouse=True)
+def engine_of_the_test(engine_kind: str) -> str:
+    """Bring back this machine's engine for a test that asks for no other, after one that did."""
+    return engine_kind
 
 
 @pytest.fixture(scope="session")

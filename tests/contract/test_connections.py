@@ -158,7 +158,7 @@ def test_a_tunnel_that_breaks_within_a_step_is_opened_again(
     def break_it() -> None:
         wait_until(deployment.running, what="the step's container")
         for child in _children(os.getpid()):
-            if "ssh" in child[1] and "-N" in child[1]:
+            if child[1][0].endswith("/ssh") and "-N" in child[1]:
                 os.kill(child[0], signal.SIGKILL)
                 broken.append(child[0])
         deployment.release()

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections import deque
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 from typing import IO
 from urllib.parse import urlsplit
 
@@ -24,6 +24,7 @@ _ENGINE_SOCKET = "/var/run/docker.sock"
 _OPENING_DEADLINE_S = 30.0
 _POLL_S = 0.01
 _CLOSING_S = 2.0
+_WORDS_S = 0.5
 _LAST_LINES = 5
 _LONGEST_SOCKET_FOLDER = 80
 # Standard input ends when the process at its other end does, even by SIGKILL.
@@ -67,6 +68,7 @@ class Tunnel:
         self._folder: Path | None = None
         self._socket = ""
         self._said: deque[str] = deque(maxlen=_LAST_LINES)
+        self._has_said = Event()
         atexit.register(self.close)
 
     def require(self) -> str:
@@ -83,7 +85,11 @@ class Tunnel:
             return self._socket
 
     def said(self) -> str:
-        """Return the last lines that ``ssh`` wrote, on one line; empty if there are none."""
+        """Return the last lines that ``ssh`` wrote, on one line; empty if there are none.
+
+        It says why it closed a connection at about the same time, so that is waited for.
+        """
+        self._has_said.wait(_WORDS_S)
         return " / ".join(self._said)
 
     def close(self) -> None:
@@ -102,6 +108,7 @@ class Tunnel:
         self._folder = Path(tempfile.mkdtemp(prefix="drayage-ssh-", dir=_folder()))
         self._socket = str(self._folder / "docker.sock")
         self._said.clear()
+        self._has_said.clear()
         command = [ssh, "-N", "-T", *self._port, "-L", f"{self._socket}:{self._remote}"]
         for option in (
             # Nobody is there to answer a question.
@@ -127,8 +134,6 @@ class Tunnel:
         deadline = time.monotonic() + _OPENING_DEADLINE_S
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                # Its last words may still be on their way.
-                time.sleep(_POLL_S)
                 said = self.said() or f"it did not connect within {_OPENING_DEADLINE_S:.0f} s"
                 self._close()
                 port = " ".join(["", *self._port])
@@ -149,6 +154,7 @@ class Tunnel:
             for line in stderr:
                 if text := line.decode(errors="replace").strip():
                     self._said.append(text)
+                    self._has_said.set()
 
     def _close(self) -> None:
         process, self._process = self._process, None
