@@ -80,10 +80,20 @@ class Deployment:
         return list(self.engine.volumes.list(filters={"label": f"drayage/deployment={self.name}"}))
 
     def left_behind(self) -> list[str]:
-        """Return the names of the containers and volumes left once removal in the background has had time to finish."""
+        """Return the names of the containers and volumes left once removal in the background has had time to finish.
+
+        What a mailbox occupies goes with its container, and counts only without it.
+        """
         with contextlib.suppress(AssertionError):
             wait_until(lambda: not self.everything() and not self.volumes(), what="removal", deadline_s=30)
-        return [owned.name for owned in (*self.everything(), *self.volumes())]
+        kept = self.containers()
+        served = {container.labels.get("drayage/mailbox", "") for container in kept}
+        relays = [container for container in self.everything() if is_relay(container.labels)]
+        return [
+            *(container.name for container in kept),
+            *(relay.name for relay in relays if relay.labels["drayage/mailbox"] not in served),
+            *(volume.name for volume in self.volumes() if volume.name not in served),
+        ]
 
     def starts(self) -> int:
         """Return how many containers of this deployment were started, according to the engine."""

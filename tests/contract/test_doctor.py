@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 import pytest
 from command_line import CommandLine
-from contract_steps import GREEN, SHELL_IMAGE, Deployment, materialize, shell, step
+from contract_steps import GREEN, SHELL_IMAGE, Deployment, materialize, on_each_engine, shell, step
 
 from drayage import DrayageClient
 
@@ -33,6 +33,19 @@ def test_doctor_passes_a_healthy_machine_and_says_what_is_bad(
     assert all(finding["good"] for finding in findings)
     assert "no-such-image' is not on the engine" in cli("doctor", "--image", "no-such-image", exits=1)
     assert "systemctl start docker" in cli("doctor", exits=1, DOCKER_HOST="unix:///no/such/socket")
+
+
+@on_each_engine
+def test_doctor_says_how_messages_come_and_what_is_missing_for_it(cli: CommandLine, engine_kind: str) -> None:
+    texts = {"docker": "files: what is written here", "remote-docker": "a volume and the relay "}
+    (found,) = [each for each in json.loads(cli("doctor", "--json")) if each["what"] == "mailbox"]
+    assert found["good"]
+    assert found["text"].startswith(texts[engine_kind])
+    if engine_kind == "remote-docker":
+        bad = findings(cli, DRAYAGE_RELAY_IMAGE="no-such-relay")["mailbox"]
+        assert not bad["good"]
+        assert f"{os.environ['DOCKER_HOST']} does not see" in bad["text"]
+        assert "has no image no-such-relay" in bad["text"]
 
 
 def findings(cli: CommandLine, *words: str, **environment: str) -> dict[str, dict[str, Any]]:

@@ -26,7 +26,7 @@ def test_what_is_written_is_read_and_kept(step: Step) -> None:
     assert step.mirror == CONTEXT + b"end\n"
     assert (step.folder / "context.json").read_bytes() == CONTEXT
     step.engine.remove(step.container)
-    assert not step.engine.find(step.labels)
+    assert not step.engine.find(step.owner)
 
 
 def test_it_is_read_while_the_container_runs(step: Step) -> None:

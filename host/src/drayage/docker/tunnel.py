@@ -4,7 +4,6 @@ The system's ``ssh`` knows the user's keys, agents, known hosts and jump hosts; 
 where docker-py opens one for each. It ends with this process, however that ends.
 """
 
-import atexit
 import contextlib
 import os
 import shutil
@@ -12,6 +11,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import weakref
 from collections import deque
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -64,12 +64,12 @@ class Tunnel:
         self._port = [] if parts.port is None else ["-p", str(parts.port)]
         self._remote = parts.path if parts.path not in ("", "/") else _ENGINE_SOCKET
         self._lock = Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._folder: Path | None = None
+        self._program = _Program()
         self._socket = ""
         self._said: deque[str] = deque(maxlen=_LAST_LINES)
         self._has_said = Event()
-        atexit.register(self.close)
+        # Also when nothing uses it any more, and when this process ends.
+        weakref.finalize(self, self._program.end)
 
     def require(self) -> str:
         """Return the path of the socket on this machine, once it leads to the engine.
@@ -79,8 +79,8 @@ class Tunnel:
             EngineUnavailableError: ``ssh`` does not get through.
         """
         with self._lock:
-            if self._process is None or self._process.poll() is not None or not Path(self._socket).exists():
-                self._close()
+            if not (self._program.runs() and Path(self._socket).exists()):
+                self._program.end()
                 self._open()
             return self._socket
 
@@ -94,9 +94,8 @@ class Tunnel:
 
     def close(self) -> None:
         """End ``ssh``."""
-        atexit.unregister(self.close)
         with self._lock:
-            self._close()
+            self._program.end()
 
     def _open(self) -> None:
         ssh = shutil.which("ssh")
@@ -105,8 +104,8 @@ class Tunnel:
                 f"The engine is to be reached over SSH at {self._host}, and this machine has no `ssh` program. Install "
                 "it (Debian: openssh-client), or set DOCKER_HOST to another address."
             )
-        self._folder = Path(tempfile.mkdtemp(prefix="drayage-ssh-", dir=_folder()))
-        self._socket = str(self._folder / "docker.sock")
+        folder = Path(tempfile.mkdtemp(prefix="drayage-ssh-", dir=_folder()))
+        self._socket = str(folder / "docker.sock")
         self._said.clear()
         self._has_said.clear()
         command = [ssh, "-N", "-T", *self._port, "-L", f"{self._socket}:{self._remote}"]
@@ -121,21 +120,23 @@ class Tunnel:
             "ServerAliveCountMax=3",
         ):
             command += ["-o", option]
-        self._process = subprocess.Popen(  # noqa: S603 - the system's own ssh
+        process = subprocess.Popen(  # noqa: S603 - the system's own ssh
             ["/bin/sh", "-c", _UNTIL_INPUT_ENDS, "drayage-ssh", *command, "--", self._host],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            env={**os.environ, "FOLDER": str(self._folder)},
+            env={**os.environ, "FOLDER": str(folder)},
             # Ctrl-C is for this process, which still has containers to stop.
             start_new_session=True,
         )
-        Thread(target=self._listen, args=(self._process.stderr,), name="drayage-ssh", daemon=True).start()
+        self._program.begin(process, folder)
+        words = (process.stderr, self._said, self._has_said)
+        Thread(target=_listen, args=words, name="drayage-ssh", daemon=True).start()
         deadline = time.monotonic() + _OPENING_DEADLINE_S
         while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            if process.poll() is not None or time.monotonic() > deadline:
                 said = self.said() or f"it did not connect within {_OPENING_DEADLINE_S:.0f} s"
-                self._close()
+                self._program.end()
                 port = " ".join(["", *self._port])
                 raise EngineUnavailableError(
                     f"The container engine at {self._host} cannot be reached over SSH: {said}. Try `ssh{port} "
@@ -149,14 +150,21 @@ class Tunnel:
             return True
         return False
 
-    def _listen(self, stderr: IO[bytes]) -> None:
-        with stderr:
-            for line in stderr:
-                if text := line.decode(errors="replace").strip():
-                    self._said.append(text)
-                    self._has_said.set()
 
-    def _close(self) -> None:
+class _Program:
+    """The program that is running, and its folder; apart from the tunnel, which it outlives by a moment."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._folder: Path | None = None
+
+    def begin(self, process: subprocess.Popen[bytes], folder: Path) -> None:
+        self._process, self._folder = process, folder
+
+    def runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def end(self) -> None:
         process, self._process = self._process, None
         if process is not None:
             if process.stdin is not None:
@@ -169,6 +177,14 @@ class Tunnel:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
+
+
+def _listen(stderr: IO[bytes], said: deque[str], has_said: Event) -> None:
+    with stderr:
+        for line in stderr:
+            if text := line.decode(errors="replace").strip():
+                said.append(text)
+                has_said.set()
 
 
 def _folder() -> str | None:

@@ -1,6 +1,7 @@
 """The tunnel to an engine that is reached over SSH; a program in the place of ``ssh`` leads to a socket here."""
 
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -143,10 +144,18 @@ def test_it_leaves_no_process_and_no_folder(ssh: FakeSsh, opened: Callable[[str]
     wait_until(lambda: not is_alive(ssh.pid), "it lives on")
 
 
+def test_it_ends_when_nothing_uses_it_any_more(ssh: FakeSsh) -> None:
+    """A code location that is loaded again makes another client, and forgets the first."""
+    ssh.leads()
+    Tunnel("ssh://there").require()
+    gc.collect()
+    wait_until(lambda: not is_alive(ssh.pid), "it lives on")
+
+
 def test_it_ends_when_its_process_is_killed(ssh: FakeSsh) -> None:
     """The process cannot do anything about it then."""
     ssh.leads()
-    script = "from drayage.docker.tunnel import Tunnel; print(Tunnel('ssh://there').require(), flush=True); input()"
+    script = "from drayage.docker.tunnel import Tunnel; tunnel = Tunnel('ssh://there'); print(tunnel.require(), flush=True); input()"
     with subprocess.Popen(  # noqa: S603 - ours
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
