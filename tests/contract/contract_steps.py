@@ -79,6 +79,9 @@ class Deployment:
     def volumes(self) -> list[Any]:
         return list(self.engine.volumes.list(filters={"label": f"drayage/deployment={self.name}"}))
 
+    def volumes_of_secrets(self) -> list[Any]:
+        return [volume for volume in self.volumes() if "drayage/mailbox" not in volume.attrs["Labels"]]
+
     def left_behind(self) -> list[str]:
         """Return the names of the containers and volumes left once removal in the background has had time to finish.
 

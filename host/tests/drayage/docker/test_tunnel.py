@@ -155,7 +155,10 @@ def test_it_ends_when_nothing_uses_it_any_more(ssh: FakeSsh) -> None:
 def test_it_ends_when_its_process_is_killed(ssh: FakeSsh) -> None:
     """The process cannot do anything about it then."""
     ssh.leads()
-    script = "from drayage.docker.tunnel import Tunnel; tunnel = Tunnel('ssh://there'); print(tunnel.require(), flush=True); input()"
+    script = (
+        "from drayage.docker.tunnel import Tunnel\n"
+        "tunnel = Tunnel('ssh://there'); print(tunnel.require(), flush=True); input()"
+    )
     with subprocess.Popen(  # noqa: S603 - ours
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
