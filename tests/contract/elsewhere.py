@@ -75,7 +75,7 @@ class Elsewhere:
 
 def what_is_missing() -> str:
     """Return what this machine lacks to start the engine; empty if nothing."""
-    programs = ("dockerd", "ip", "nsenter", "openssl", "ssh", "unshare")
+    programs = ("dockerd", "ip", "nsenter", "openssl", "ssh", "sshd", "unshare")
     lacking = [name for name in programs if shutil.which(name) is None]
     return ", ".join([*([] if os.geteuid() == 0 else ["root"]), *lacking])
 
@@ -267,7 +267,7 @@ def ssh_door() -> Iterator[Door]:
         "StrictModes": "no",
         "UsePAM": "no",
     }
-    command = ["/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null"]
+    command = [str(shutil.which("sshd")), "-D", "-e", "-f", "/dev/null"]
     command += [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stderr=log) as process:  # noqa: S603 - ours
         try:

@@ -202,7 +202,7 @@ class RelayedMailbox:
             self._change(lambda: setattr(self, "_error", failed))
             self._mirror.fail(str(error))
         except Exception as error:  # noqa: BLE001 - the step must learn of it, whatever it is
-            self._mirror.fail(f"taking them from the engine failed ({type(error).__name__}: {error})")
+            self._mirror.fail(f"the messages cannot be taken from the engine ({type(error).__name__}: {error})")
 
     def _make(self) -> bool:
         """Make volume and relay, or find those of a former process; return whether there is something to take."""
