@@ -100,7 +100,7 @@ class Deployment:
 
     def starts(self) -> int:
         """Return how many containers of this deployment were started, according to the engine."""
-        return sum(not is_relay(event["Actor"]["Attributes"]) for event in self.events.heard("start"))
+        return len(self.events.heard("start"))
 
     def running(self) -> list[Any]:
         return [container for container in self.containers() if container.status == "running"]
@@ -151,9 +151,10 @@ class EngineEvents:
         self._wait_for_a_sign()
 
     def heard(self, action: str) -> list[dict[str, Any]]:
-        """Return all events of an action, such as ``start`` or ``kill``, up to now."""
+        """Return all events of an action, such as ``start`` or ``kill``, up to now; a relay's own are left out."""
         self._wait_for_a_sign()
-        return [event for event in list(self._events) if event["Action"] == action]
+        heard = [event for event in list(self._events) if event["Action"] == action]
+        return [event for event in heard if not is_relay(event["Actor"]["Attributes"])]
 
     def close(self) -> None:
         self._stream.close()
