@@ -4,6 +4,7 @@ import io
 import json
 import os
 import tarfile
+import tempfile
 import uuid
 from collections.abc import Iterator
 from importlib import util
@@ -15,14 +16,53 @@ import docker
 import pytest
 from command_line import CommandLine
 from contract_steps import PYTHON_IMAGE, Deployment, EngineEvents
+from elsewhere import Elsewhere, engine_elsewhere, what_is_missing
+from engine_differences import expect_differences
 from host_process import Host
 from stack import REPOSITORY, Stack
 
 from drayage import DrayageClient
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Expect what differs on an engine that shares no files with the host."""
+    expect_differences(items)
+
+
 @pytest.fixture(scope="session")
-def docker_engine() -> Iterator[docker.DockerClient]:
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
+    """Return an engine that is reached through a network, and sees no exchange root of a test."""
+    if missing := what_is_missing():
+        pytest.skip(f"an engine elsewhere needs {missing}")
+    with engine_elsewhere(Path(tempfile.gettempdir()), tmp_path_factory.getbasetemp()) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def engine_kind(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Let everything in this process, and those that it starts, use an engine of one kind; see ``on_each_engine``."""
+    kind: str = getattr(request, "param", "docker")
+    if kind != "remote-docker":
+        yield kind
+        return
+    engine: Elsewhere = request.getfixturevalue("elsewhere")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in engine.tls.items():
+            patch.setenv(name, value)
+        # The tests' own clients, other than drayage's, would trust these and not the engine's certificate.
+        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+            patch.delenv(name, raising=False)
+        yield kind
+
+
+@pytest.fixture(autouse=True)
+def engine_of_the_test(engine_kind: str) -> str:
+    """Bring back this machine's engine for a test that asks for no other, after one that did."""
+    return engine_kind
+
+
+@pytest.fixture(scope="session")
+def docker_engine(engine_kind: str) -> Iterator[docker.DockerClient]:  # noqa: ARG001 - the environment names the engine
     engine = docker.from_env()
     yield engine
     engine.close()
@@ -70,8 +110,10 @@ def cli(deployment: Deployment) -> CommandLine:
 
 
 @pytest.fixture(scope="session")
-def python_image(docker_engine: docker.DockerClient) -> str:
-    """Build an image with Python and dagster-pipes on the base image that the workloads use."""
+def python_image(docker_engine: docker.DockerClient, engine_kind: str) -> str:
+    """Build an image with Python and dagster-pipes on the workloads' base; an engine elsewhere has it."""
+    if engine_kind != "docker":
+        return PYTHON_IMAGE
     spec = util.find_spec("dagster_pipes")
     assert spec is not None
     assert spec.origin is not None

@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 import docker
+import pytest
 from dagster_docker import PipesDockerClient
 
 from drayage import DrayageClient
@@ -31,6 +32,14 @@ log() { send log "{\"message\":\"$1\",\"level\":\"INFO\"}"; }
 """
 
 GREEN = 'opened; report \'{"rows":{"raw_value":3,"type":"__infer__"}}\'; closed'
+
+
+on_each_engine = pytest.mark.parametrize("engine_kind", ["docker", "remote-docker"], indirect=True, scope="session")
+"""Runs a test on the engine of this machine, and on one that shares no files with it."""
+
+
+def is_relay(labels: Mapping[str, str]) -> bool:
+    return "drayage/mailbox" in labels and "drayage/exchange" not in labels
 
 
 def shell(script: str) -> list[str]:
@@ -57,6 +66,10 @@ class Deployment:
         return DrayageClient(deployment=self.name, **given)
 
     def containers(self) -> list[Any]:
+        """Return the containers of steps, and those that hold secrets; a relay only serves one of them."""
+        return [container for container in self.everything() if not is_relay(container.labels)]
+
+    def everything(self) -> list[Any]:
         return list(
             self.engine.containers.list(
                 all=True, ignore_removed=True, filters={"label": f"drayage/deployment={self.name}"}
@@ -66,11 +79,24 @@ class Deployment:
     def volumes(self) -> list[Any]:
         return list(self.engine.volumes.list(filters={"label": f"drayage/deployment={self.name}"}))
 
+    def volumes_of_secrets(self) -> list[Any]:
+        return [volume for volume in self.volumes() if "drayage/mailbox" not in volume.attrs["Labels"]]
+
     def left_behind(self) -> list[str]:
-        """Return the names of the containers and volumes left once removal in the background has had time to finish."""
+        """Return the names of the containers and volumes left once removal in the background has had time to finish.
+
+        What a mailbox occupies goes with its container, and counts only without it.
+        """
         with contextlib.suppress(AssertionError):
-            wait_until(lambda: not self.containers() and not self.volumes(), what="removal", deadline_s=30)
-        return [owned.name for owned in (*self.containers(), *self.volumes())]
+            wait_until(lambda: not self.everything() and not self.volumes(), what="removal", deadline_s=30)
+        kept = self.containers()
+        served = {container.labels.get("drayage/mailbox", "") for container in kept}
+        relays = [container for container in self.everything() if is_relay(container.labels)]
+        return [
+            *(container.name for container in kept),
+            *(relay.name for relay in relays if relay.labels["drayage/mailbox"] not in served),
+            *(volume.name for volume in self.volumes() if volume.name not in served),
+        ]
 
     def starts(self) -> int:
         """Return how many containers of this deployment were started, according to the engine."""
@@ -91,7 +117,7 @@ class Deployment:
 
     def remove_everything(self) -> None:
         # The steps' own removal in the background may be faster, or under way.
-        for container in self.containers():
+        for container in self.everything():
             with contextlib.suppress(docker.errors.APIError):
                 container.remove(force=True, v=True)
         wait_until(self._has_no_volumes, what="the removal of the volumes")
@@ -125,9 +151,10 @@ class EngineEvents:
         self._wait_for_a_sign()
 
     def heard(self, action: str) -> list[dict[str, Any]]:
-        """Return all events of an action, such as ``start`` or ``kill``, up to now."""
+        """Return all events of an action, such as ``start`` or ``kill``, up to now; a relay's own are left out."""
         self._wait_for_a_sign()
-        return [event for event in list(self._events) if event["Action"] == action]
+        heard = [event for event in list(self._events) if event["Action"] == action]
+        return [event for event in heard if not is_relay(event["Actor"]["Attributes"])]
 
     def close(self) -> None:
         self._stream.close()

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 import pytest
 from command_line import CommandLine
-from contract_steps import GREEN, SHELL_IMAGE, Deployment, materialize, shell, step
+from contract_steps import GREEN, SHELL_IMAGE, Deployment, materialize, on_each_engine, shell, step
 
 from drayage import DrayageClient
 
@@ -26,13 +26,26 @@ def test_doctor_passes_a_healthy_machine_and_says_what_is_bad(
         "engine",
         f"image {SHELL_IMAGE}",
         "exchange root",
-        "engine sees exchange root",
+        "mailbox",
         "disk",
         "memory",
     }
     assert all(finding["good"] for finding in findings)
     assert "no-such-image' is not on the engine" in cli("doctor", "--image", "no-such-image", exits=1)
     assert "systemctl start docker" in cli("doctor", exits=1, DOCKER_HOST="unix:///no/such/socket")
+
+
+@on_each_engine
+def test_doctor_says_how_messages_come_and_what_is_missing_for_it(cli: CommandLine, engine_kind: str) -> None:
+    texts = {"docker": "files: what is written here", "remote-docker": "a volume and the relay "}
+    (found,) = [each for each in json.loads(cli("doctor", "--json")) if each["what"] == "mailbox"]
+    assert found["good"]
+    assert found["text"].startswith(texts[engine_kind])
+    if engine_kind == "remote-docker":
+        bad = findings(cli, DRAYAGE_RELAY_IMAGE="no-such-relay")["mailbox"]
+        assert not bad["good"]
+        assert f"{os.environ['DOCKER_HOST']} does not see" in bad["text"]
+        assert "has no image no-such-relay" in bad["text"]
 
 
 def findings(cli: CommandLine, *words: str, **environment: str) -> dict[str, dict[str, Any]]:
@@ -71,7 +84,7 @@ def test_an_exchange_root_that_is_a_file_is_bad(cli: CommandLine, deployment: De
     deployment.exchange_root.write_text("no folder", encoding="utf-8")
     found = findings(cli)
     assert not found["exchange root"]["good"]
-    assert not found["engine sees exchange root"]["good"]
+    assert not found["mailbox"]["good"]
     assert str(deployment.exchange_root) in found["exchange root"]["text"]
     assert "Set DRAYAGE_EXCHANGE_ROOT" in found["exchange root"]["text"]
 
@@ -79,7 +92,7 @@ def test_an_exchange_root_that_is_a_file_is_bad(cli: CommandLine, deployment: De
 def test_an_exchange_root_that_cannot_be_created_is_bad(deployment: Deployment) -> None:
     """The kernel lets no user create a folder there, not even root."""
     found = findings(CommandLine(replace(deployment, exchange_root=Path("/proc/drayage/exchange"))))
-    for what in ("exchange root", "engine sees exchange root", "disk"):
+    for what in ("exchange root", "mailbox", "disk"):
         assert not found[what]["good"]
         assert "DRAYAGE_EXCHANGE_ROOT" in found[what]["text"]
 
@@ -94,7 +107,7 @@ def test_an_exchange_root_without_write_permission_is_bad(cli: CommandLine, depl
     found = {finding["what"]: finding for finding in json.loads(done.stdout)}
     assert [name for name, finding in found.items() if not finding["good"]] == [
         "exchange root",
-        "engine sees exchange root",
+        "mailbox",
     ]
     assert "Permission denied" in found["exchange root"]["text"]
     assert "Set DRAYAGE_EXCHANGE_ROOT" in found["exchange root"]["text"]

@@ -11,14 +11,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from command_line import CommandLine
-from contract_steps import GREEN, Deployment, materialize, shell, step
+from contract_steps import GREEN, Deployment, materialize, on_each_engine, shell, step
 from dagster_docker.pipes import PipesDockerLogsMessageReader
 from hostile_attacks import ATTACKS, Attack
 from hostile_bench import NOBODY, HostileBench, hostile_bench
 
 from drayage import DrayageClient, EnvSecret
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, on_each_engine]
 
 TOKEN = "s3cr3t-token"  # noqa: S105 - made up
 # A custom message of more than 1,000 bytes.
@@ -189,7 +189,11 @@ USERS = [os.geteuid(), NOBODY] if os.geteuid() == 0 else [os.geteuid()]
 
 
 @pytest.fixture(scope="module", params=USERS, ids=lambda uid: f"user {uid}")
-def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostileBench]:
+def bench(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    engine_kind: str,  # noqa: ARG001 - the environment names the engine
+) -> Iterator[HostileBench]:
     """A host as each user that it can run as here."""
     with hostile_bench(
         f"contract-{uuid.uuid4().hex[:8]}", request.param, log=tmp_path_factory.mktemp("log") / "log"

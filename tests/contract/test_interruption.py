@@ -4,10 +4,10 @@ import signal
 import time
 
 import pytest
-from contract_steps import outcome_of, wait_until
+from contract_steps import on_each_engine, outcome_of, wait_until
 from host_process import DEADLINE_S, Host
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, on_each_engine]
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])

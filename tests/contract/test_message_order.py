@@ -5,11 +5,11 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from contract_steps import SHELL_IMAGE, StepOutcome, materialize, outcome_of, python, shell, step
+from contract_steps import SHELL_IMAGE, StepOutcome, materialize, on_each_engine, outcome_of, python, shell, step
 
 from drayage import DrayageClient
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, on_each_engine]
 
 # The short words of a workload that is only an order of messages.
 WORDS = r"""

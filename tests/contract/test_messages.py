@@ -4,13 +4,13 @@ import tracemalloc
 
 import dagster as dg
 import pytest
-from contract_steps import GREEN, PIPES_SHELL, Deployment, materialize, python, shell, step
+from contract_steps import GREEN, PIPES_SHELL, Deployment, materialize, on_each_engine, python, shell, step
 from dagster_docker import PipesDockerClient
 from docker.types import LogConfig
 
 from drayage import DrayageClient
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, on_each_engine]
 
 BIG = """
 big=$(mktemp); head -c %d /dev/zero | tr '\\0' x > $big

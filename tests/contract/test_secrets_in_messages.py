@@ -6,11 +6,11 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from contract_steps import GREEN, Deployment, StepOutcome, materialize, shell, step
+from contract_steps import GREEN, Deployment, StepOutcome, materialize, on_each_engine, shell, step
 
 from drayage import EnvSecret, FileSecret
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, on_each_engine]
 
 PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\nBKcwggSjAgEAAoIBAQ==\n-----END PRIVATE KEY-----\n"
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from contract_steps import SHELL_IMAGE, Deployment, StepOutcome, materialize, shell
+from contract_steps import SHELL_IMAGE, Deployment, StepOutcome, materialize, on_each_engine, shell
 from dagster_docker import PipesDockerClient
 from host_process import is_standing_by, wait_for
 
 from drayage import DrayageClient, FileSecret
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, on_each_engine]
 
 FIRST = """
 opened
@@ -194,7 +194,7 @@ def test_a_step_that_still_runs_after_a_failure_starts_its_own_container(
         outcome = run(first)
     assert [event.step_key for event in outcome.events if event.event_type_value == "STEP_SUCCESS"] == ["second"]
     assert deployment.starts() == 5
-    wait_for(lambda: deployment.volumes() == [], "the removal of the secrets")
+    wait_for(lambda: deployment.volumes_of_secrets() == [], "the removal of the secrets")
 
 
 def test_a_step_does_without_a_standby_that_someone_removed(

@@ -4,13 +4,13 @@ import dagster as dg
 import docker
 import pydantic
 import pytest
-from contract_steps import GREEN, PIPES_SHELL, SHELL_IMAGE, Deployment, materialize, python, shell, step
+from contract_steps import GREEN, PIPES_SHELL, SHELL_IMAGE, Deployment, materialize, on_each_engine, python, shell, step
 from dagster_docker import PipesDockerClient
 from dagster_docker.pipes import PipesDockerLogsMessageReader
 
 from drayage import DrayageClient, promises
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, on_each_engine]
 
 
 ODD = (

@@ -16,12 +16,14 @@ class EngineFacts:
         memory_bytes: Memory of the engine's machine, in bytes.
         images: Number of images on the engine.
         any_image: Id of one of those images; None if there are none.
+        address: Where it is.
     """
 
     version: str
     memory_bytes: int
     images: int
     any_image: str | None
+    address: str
 
 
 class Debugger(Protocol):

@@ -17,6 +17,9 @@ KEEP = "drayage/keep"
 KEEP_S = "drayage/keep_s"
 IMAGE = "drayage/image"
 FORWARD = "drayage/forward_termination"
+MAILBOX = "drayage/mailbox"
+
+_OWN = (DEPLOYMENT, INSTANCE, RUN, ROOT_RUN, STEP, ATTEMPT, CALL, EXCHANGE)
 
 _OWN = (DEPLOYMENT, INSTANCE, RUN, ROOT_RUN, STEP, ATTEMPT, CALL, EXCHANGE)
 

@@ -26,12 +26,24 @@ WORKLOAD_FOLDER = "/drayage/io"
 WORKLOAD_CONTEXT = f"{WORKLOAD_FOLDER}/{CONTEXT_FILE}"
 WORKLOAD_MESSAGES = f"{WORKLOAD_FOLDER}/{MESSAGES_FILE}"
 
+ENGINES = "engines"
+"""The folder below the exchange root that keeps which engines see it."""
+
+REPLACED = (
+    f"the workload truncated or replaced {WORKLOAD_MESSAGES} after writing to it: a Pipes library must append to it"
+)
+
 _CHUNK_BYTES = 1024 * 1024
 _POLL_S = 0.02
 _FIRST_POLL_S = 0.01
 _LONGEST_POLL_S = 1.0
 
 _log = logging.getLogger(__name__)
+
+
+def relay_image() -> str:
+    """Return the image of the relay, which engines use that share no files with this machine."""
+    return os.environ.get("DRAYAGE_RELAY_IMAGE") or "drayage/relay"
 
 
 class FolderMailbox:
@@ -148,10 +160,7 @@ class FolderMailbox:
     def _require_whole(self, offset: int) -> None:
         status = os.fstat(self._file.fileno())
         if status.st_size < offset or not os.path.samestat(status, self._messages.lstat()):
-            raise ExchangeError(
-                f"the workload truncated or replaced {WORKLOAD_MESSAGES} after writing to it: a Pipes library must "
-                "append to it"
-            )
+            raise ExchangeError(REPLACED)
 
     def _give(self, context: bytes) -> None:
         interval_s = _FIRST_POLL_S

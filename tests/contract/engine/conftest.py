@@ -3,27 +3,41 @@
 Each test runs once for each engine in ``engine_rigs.ENGINES``.
 """
 
+import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from engine_bench import Bench
-from engine_rigs import ENGINES, EngineRig
+from engine_rigs import ENGINES, make_rig
+from mailbox_step import Step
+
+from drayage.errors import EngineError
 
 
-@pytest.fixture(params=ENGINES)
-def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test with each engine, or with those that its module names."""
+    if "bench" in metafunc.fixturenames:
+        kinds = getattr(metafunc.module, "ENGINES", ENGINES)
+        metafunc.parametrize("engine_kind", kinds, indirect=True, scope="session")
+
+
+@pytest.fixture
+def bench(request: pytest.FixtureRequest, engine_kind: str) -> Iterator[Bench]:
     """Return an engine under test; everything that the test creates is removed at the end, also after a failure."""
-    rig = _cluster_rig(request) if request.param is None else request.param()
+    rig = make_rig(engine_kind, request)
     try:
         yield Bench(rig)
     finally:
         rig.close()
 
 
-def _cluster_rig(request: pytest.FixtureRequest) -> EngineRig:
-    from kubernetes_rig import CANNOT, KubernetesRig  # noqa: PLC0415 - only where there is a cluster
-
-    case = request.node.name.replace("kubernetes-", "").replace("-kubernetes", "").replace("[kubernetes]", "")
-    if reason := CANNOT.get(case) or CANNOT.get(request.node.originalname):
-        pytest.skip(reason)
-    return KubernetesRig(request.getfixturevalue("namespace"))
+@pytest.fixture
+def step(bench: Bench, tmp_path: Path) -> Iterator[Step]:
+    """Return an attempt at a step, whose container is removed at the end."""
+    made = Step(bench, tmp_path)
+    try:
+        yield made
+    finally:
+        with contextlib.suppress(EngineError):
+            made.engine.remove(made.container)

@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 import docker
 import pytest
+from elsewhere import Elsewhere
 from fake_engine import FakeEngine
 from fake_process import FakeImage, Process, Program
 from image_registry import ImageRegistry, serve_registry
@@ -77,11 +78,13 @@ class EngineRig(Protocol):
 class DockerRig:
     """The Docker engine that the environment names."""
 
+    _registry_address = "127.0.0.1"
+
     def __init__(self) -> None:
+        self._stack = contextlib.ExitStack()
         self.engine = DockerEngine()
         self.labels = {_LABEL: uuid.uuid4().hex}
         self._docker = docker.from_env()
-        self._stack = contextlib.ExitStack()
 
     def command(self, script: Script) -> Sequence[str]:
         return ["sh", "-c", script.shell]
@@ -99,13 +102,22 @@ class DockerRig:
         # A busy engine may miss the kernel's event.
         return bool(self._docker.api.inspect_container(container_id)["State"]["OOMKilled"])
 
+    def remove(self, container_id: str) -> None:
+        """Remove a container as somebody else would."""
+        self._docker.api.remove_container(container_id, force=True)
+
+    def description(self, container_id: str) -> Mapping[str, Any]:
+        """Return the engine's own description of a container."""
+        found: Mapping[str, Any] = self._docker.api.inspect_container(container_id)
+        return found
+
     def create_network(self) -> str:
         name = f"{_LABEL}-{uuid.uuid4().hex[:8]}"
         self._docker.networks.create(name, labels=self.labels)
         return name
 
     def registry(self) -> ImageRegistry:
-        registry = self._stack.enter_context(serve_registry())
+        registry = self._stack.enter_context(serve_registry(self._registry_address))
         self._stack.callback(self._remove_images, registry.url)
         return registry
 
@@ -129,6 +141,23 @@ class DockerRig:
             names = [*image.tags, *(image.attrs["RepoDigests"] or ())]
             if any(name.startswith(f"{url}/") for name in names):
                 self._docker.images.remove(str(image.id), force=True)
+
+
+class RemoteDockerRig(DockerRig):
+    """A Docker engine that shares no files with this process; the environment names it from now on.
+
+    Args:
+        elsewhere: The engine.
+    """
+
+    def __init__(self, elsewhere: Elsewhere) -> None:
+        # The fixture ``engine_kind`` has put its address into the environment.
+        self._registry_address = elsewhere.near
+        super().__init__()
+
+    def unreachable(self) -> Engine:
+        self._stack.enter_context(patch.dict(os.environ, {"DOCKER_HOST": "tcp://127.0.0.1:1"}))
+        return DockerEngine()
 
 
 class FakeRig:
@@ -199,11 +228,27 @@ class FakeRegistry:
 
 
 ENGINES = [
-    pytest.param(DockerRig, id="docker", marks=pytest.mark.engine),
-    pytest.param(FakeRig, id="fake"),
-    pytest.param(None, id="kubernetes", marks=pytest.mark.kubernetes),
+    pytest.param("docker", id="docker", marks=pytest.mark.engine),
+    pytest.param("remote-docker", id="remote-docker", marks=pytest.mark.engine),
+    pytest.param("fake", id="fake"),
+    pytest.param("kubernetes", id="kubernetes", marks=pytest.mark.kubernetes),
 ]
-"""The engines under test: a new one is one more entry here, and its rig above.
+"""The engines under test: a new one is one more entry here, and its rig in ``make_rig``."""
 
-The cluster's rig is in ``kubernetes_rig``, which is imported where there is a cluster alone.
-"""
+
+def make_rig(kind: str, request: pytest.FixtureRequest) -> EngineRig:
+    """Return the rig of an engine, with the surroundings that the session's fixtures make."""
+    if kind == "fake":
+        return FakeRig()
+    if kind == "kubernetes":
+        return _cluster_rig(request)
+    return DockerRig() if kind == "docker" else RemoteDockerRig(request.getfixturevalue("elsewhere"))
+
+
+def _cluster_rig(request: pytest.FixtureRequest) -> EngineRig:
+    from kubernetes_rig import CANNOT, KubernetesRig  # noqa: PLC0415 - only where there is a cluster
+
+    case = request.node.name.replace("kubernetes-", "").replace("-kubernetes", "").replace("[kubernetes]", "")
+    if reason := CANNOT.get(case) or CANNOT.get(request.node.originalname):
+        pytest.skip(reason)
+    return KubernetesRig(request.getfixturevalue("namespace"))

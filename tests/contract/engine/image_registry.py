@@ -1,4 +1,4 @@
-"""An image registry in this process, for an engine on the same machine.
+"""An image registry in this process, for an engine that reaches this machine.
 
 Source: Docker Registry HTTP API V2, image manifest version 2 schema 2.
 """
@@ -33,7 +33,7 @@ class ImageRegistry:
     @property
     def url(self) -> str:
         """Its address, as the first part of an image's name."""
-        return f"127.0.0.1:{self._server.server_port}"
+        return "{}:{}".format(*self._server.server_address[:2])
 
     def publish(self, name: str, files: dict[str, bytes]) -> str:
         """Publish an image, replacing an earlier one with that name; return the reference to pull."""
@@ -64,9 +64,9 @@ class ImageRegistry:
 
 
 @contextlib.contextmanager
-def serve_registry() -> Iterator[ImageRegistry]:
-    """Serve a registry until the block ends."""
-    server = _Server(("127.0.0.1", 0), _Handler)
+def serve_registry(address: str = "127.0.0.1") -> Iterator[ImageRegistry]:
+    """Serve a registry at an address of this machine until the block ends."""
+    server = _Server((address, 0), _Handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:

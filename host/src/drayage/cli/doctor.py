@@ -17,10 +17,11 @@ import typer
 
 from drayage.cli.added_checks import run_added_checks
 from drayage.cli.screen import EXIT_BAD, AsJson, Setup, print_json
-from drayage.errors import ExchangeError
+from drayage.errors import ExchangeError, ImageMissingError
 from drayage.exchange.directory import REPLAYS, Attempt
 from drayage.exchange.history import require_record
 from drayage.finding import Finding, examine
+from drayage.mailbox import relay_image
 from drayage.settings import read_size
 
 _MEMINFO = Path("/proc/meminfo")
@@ -43,7 +44,7 @@ def doctor(
         examine("engine", lambda: _engine(setup)),
         *_images(setup, image or []),
         examine("exchange root", lambda: _exchange_root(setup)),
-        examine("engine sees exchange root", lambda: _reachable(setup)),
+        examine("mailbox", lambda: _mailbox(setup)),
         examine("disk", lambda: _disk(setup, disk_bytes)),
         examine("memory", lambda: _memory(memory_bytes)),
         *run_added_checks(setup.settings),
@@ -85,7 +86,8 @@ def _exchange_root(setup: Setup) -> tuple[bool, str]:
         return True, f"{setup.exchange.root} can be written"
 
 
-def _reachable(setup: Setup) -> tuple[bool, str]:
+def _mailbox(setup: Setup) -> tuple[bool, str]:
+    """Say how context and messages get into and out of containers, and why."""
     image = setup.debugger.facts().any_image
     if image is None:
         return False, "the engine has no image to try it with. Build or pull one."
@@ -93,8 +95,17 @@ def _reachable(setup: Setup) -> tuple[bool, str]:
         content = os.urandom(16)
         (attempt.io / _PROBE).write_bytes(content)
         if setup.debugger.sees(image, attempt.io, _PROBE, content):
-            return True, "what is written here, the engine mounts into containers"
-        return False, f"the engine has another directory at {attempt.io}. Use one on this machine, or a shared volume."
+            return True, "files: what is written here, the engine mounts into containers"
+    relay = relay_image()
+    apart = f"the engine at {setup.debugger.facts().address} does not see {setup.exchange.root}"
+    try:
+        setup.engine.resolve(relay, pull="never")
+    except ImageMissingError:
+        return False, (
+            f"{apart}, so it needs the relay, and has no image {relay}. Build or push it there, or set "
+            "DRAYAGE_RELAY_IMAGE; if the engine is on this machine, use an exchange root that it sees."
+        )
+    return True, f"a volume and the relay {relay}: {apart}"
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """``drayage shell``: opens a shell in a step's container, in a copy of it, or in a new one like it."""
 
+import contextlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -97,8 +98,9 @@ class _Shell:
         """Run it in a new container; return the exit code, or None if the image has no shell."""
         setup = self.setup
         prepared = prepare(found, overrides, engine=setup.engine, exchange=setup.exchange, require_all=False)
-        created: list[str] = []
-        try:
+        labels = {**prepared.request.identity.labels(), EXCHANGE: prepared.attempt.name}
+        with contextlib.ExitStack() as last:
+            last.callback(shutil.rmtree, prepared.attempt.path)
             for text in prepared.notes:
                 note(f"Note: {text}.")
             request = replace(
@@ -106,23 +108,17 @@ class _Shell:
                 command=None,
                 settings=prepared.request.settings.overridden({"init": False}, source="shell"),
             )
-            labels = {**request.identity.labels(), EXCHANGE: prepared.attempt.name}
             mailbox = setup.engine.mailbox(prepared.attempt.io, labels=labels)
-            try:
-                if prepared.context is not None:
-                    mailbox.put_context(prepared.context)
-                spec = spec_of(request, prepared.attempt, mailbox, prepared.bootstrap)
-                state = setup.engine.create(replace(spec, entrypoint=self.words, terminal=is_terminal()))
-            finally:
-                mailbox.collect()
-            created.append(state.id)
+            # After the container's end, which needs it until then.
+            last.callback(mailbox.collect)
+            if prepared.context is not None:
+                mailbox.put_context(prepared.context)
+            spec = spec_of(request, prepared.attempt, mailbox, prepared.bootstrap)
+            state = setup.engine.create(replace(spec, entrypoint=self.words, terminal=is_terminal()))
+            last.callback(setup.engine.remove, state.id)
             if not self.setup.debugger.has_file(state.id, _SHELL):
                 return None
             return self.setup.debugger.attach(state.id, lambda: setup.engine.start(state.id))
-        finally:
-            for container_id in created:
-                setup.engine.remove(container_id)
-            shutil.rmtree(prepared.attempt.path)
 
     def _require_toolbox(self, image: str) -> str:
         if self.toolbox is None:

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import docker.types
@@ -10,6 +10,7 @@ from docker.models.containers import RUN_CREATE_KWARGS, RUN_HOST_CONFIG_KWARGS
 
 from drayage.engine import ContainerSpec, Mount
 from drayage.errors import SettingsError
+from drayage.mailbox import WORKLOAD_FOLDER
 from drayage.request import plain_environment
 
 # Those that `containers.create` takes apart itself. Source: `_create_container_args` of docker-py 7.
@@ -49,7 +50,7 @@ def create_arguments(
         "detach": True,
         "init": spec.init,
         "mounts": [
-            *(_mount(mount, host_path) for mount in spec.mounts),
+            *(_mount(mount, host_path) for mount in spec.mounts if not _comes_later(mount)),
             *options.pop("mounts", ()),
         ],
         "volumes_from": [*volumes_from, *(options.pop("volumes_from", None) or ())] or None,
@@ -59,6 +60,8 @@ def create_arguments(
         },
         "labels": {**_labels(options.pop("labels", None) or {}), **spec.labels},
     }
+    if later := [mount for mount in spec.mounts if _comes_later(mount)]:
+        options["volumes"] = _with_later(options.get("volumes"), later)
     optional: dict[str, Any] = {
         "name": spec.name,
         "network": spec.networks[0] if spec.networks else None,
@@ -112,6 +115,19 @@ def _mount(mount: Mount, host_path: Callable[[Path], str]) -> docker.types.Mount
         read_only=mount.read_only if mount.kind != "tmpfs" else False,
         tmpfs_size=mount.size_bytes or None if mount.kind == "tmpfs" else None,
     )
+
+
+def _comes_later(mount: Mount) -> bool:
+    """Return whether a mount is of a mailbox whose files are made beside the container."""
+    return mount.kind == "bind" and PurePosixPath(mount.target).is_relative_to(WORKLOAD_FOLDER)
+
+
+def _with_later(volumes: Any, mounts: Sequence[Mount]) -> Any:
+    """Add mounts in the one form in which the engine looks for the source only when the container is started."""
+    later = {mount.source: {"bind": mount.target, "mode": "ro" if mount.read_only else "rw"} for mount in mounts}
+    if not volumes or isinstance(volumes, Mapping):
+        return {**(volumes or {}), **later}
+    return [*volumes, *(f"{source}:{bind['bind']}:{bind['mode']}" for source, bind in later.items())]
 
 
 def _log(size_bytes: int) -> docker.types.LogConfig:

@@ -1,13 +1,12 @@
 """Lets people debug a step on Docker: terminals, images made from kept containers, and facts about the engine."""
 
 import contextlib
-import io
 import os
 import select
 import shutil
 import signal
+import ssl
 import sys
-import tarfile
 import termios
 import tty
 from collections.abc import Callable, Iterator, Sequence
@@ -16,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import docker
-import docker.types
 
 from drayage.debugger import EngineFacts, is_terminal
+from drayage.docker.address import find_address
 from drayage.docker.connections import open_client
 from drayage.docker.errors import engine_errors
-from drayage.docker.files import find_own_container, host_path
+from drayage.docker.files import find_own_container, sees
+from drayage.docker.stream import Body, frames, upgraded
 from drayage.errors import ContainerGoneError
 
 _CHUNK_BYTES = 64 * 1024
@@ -45,7 +45,9 @@ class DockerDebugger:
         """Describe the engine."""
         with engine_errors("describe itself"):
             info, images = self._api.info(), self._api.images(quiet=True)
-        return EngineFacts(info["ServerVersion"], info["MemTotal"], len(images), images[0] if images else None)
+        return EngineFacts(
+            info["ServerVersion"], info["MemTotal"], len(images), images[0] if images else None, str(find_address())
+        )
 
     def has_file(self, container_id: str, path: str) -> bool:
         """Return whether a container, running or not, has a file."""
@@ -66,18 +68,7 @@ class DockerDebugger:
             name: Name of the file.
             content: What the file must hold.
         """
-        source = host_path(find_own_container(self._client), folder)
-        mount = docker.types.Mount(target="/probe", source=source, type="bind", read_only=True)
-        with engine_errors(f"mount {source}"):
-            host = self._api.create_host_config(mounts=[mount])
-            container = self._api.create_container(image, command=["-"], entrypoint=["-"], host_config=host)["Id"]
-            try:
-                chunks, _ = self._api.get_archive(container, f"/probe/{name}")
-                with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
-                    file = tar.extractfile(name)
-                    return file is not None and file.read() == content
-            finally:
-                self._api.remove_container(container, force=True, v=True)
+        return sees(self._client, find_own_container(self._client), image, folder / name, content)
 
     def environment(self, image: str) -> dict[str, str]:
         """Return the environment variables that an image sets."""
@@ -158,7 +149,7 @@ class DockerDebugger:
                 with _terminal(lambda height, width: self._api.exec_resize(process, height, width)):
                     _connect(stream)
             else:
-                _print(self._api.exec_start(process, stream=True, demux=True))
+                _print(upgraded(self._api, "/exec/{0}/start", process, json={"Tty": False, "Detach": False}))
             return int(self._api.exec_inspect(process)["ExitCode"])
 
     def attach(self, container_id: str, start: Callable[[], None]) -> int:
@@ -179,18 +170,20 @@ class DockerDebugger:
                 with _terminal(lambda height, width: self._api.resize(container_id, height, width)):
                     _connect(stream)
             else:
-                output = self._api.attach(container_id, stream=True, demux=True)
+                wanted = {"stdout": 1, "stderr": 1, "stream": 1}
+                output = upgraded(self._api, "/containers/{0}/attach", container_id, params=wanted)
                 start()
                 _print(output)
             return int(self._api.wait(container_id)["StatusCode"])
 
 
-def _print(output: Iterator[tuple[bytes | None, bytes | None]]) -> None:
-    for stdout, stderr in output:
-        for stream, chunk in ((sys.stdout, stdout), (sys.stderr, stderr)):
-            if chunk is not None:
-                stream.write(chunk.decode("utf-8", "backslashreplace"))
-                stream.flush()
+def _print(output: Body) -> None:
+    streams = {"stdout": sys.stdout, "stderr": sys.stderr}
+    for whole in frames(output.parts()):
+        for stream, chunk in whole:
+            streams[stream].write(chunk.decode("utf-8", "backslashreplace"))
+            streams[stream].flush()
+    output.close()
 
 
 @contextlib.contextmanager
@@ -223,10 +216,13 @@ def _connect(stream: Any) -> None:
         while True:
             ready, _, _ = select.select(reading, [], [])
             if connection in ready:
-                chunk = connection.recv(_CHUNK_BYTES)
-                if not chunk:
+                while chunk := connection.recv(_CHUNK_BYTES):
+                    os.write(sys.stdout.fileno(), chunk)
+                    # What a TLS socket holds already does not make it ready.
+                    if not (isinstance(connection, ssl.SSLSocket) and connection.pending()):
+                        break
+                else:
                     return
-                os.write(sys.stdout.fileno(), chunk)
             if sys.stdin in ready:
                 keys = os.read(sys.stdin.fileno(), _CHUNK_BYTES)
                 if keys:

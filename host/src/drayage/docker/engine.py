@@ -17,6 +17,7 @@ from drayage.docker import files as docker_files
 from drayage.docker.arguments import create_arguments
 from drayage.docker.connections import open_client
 from drayage.docker.errors import engine_errors
+from drayage.docker.mailboxes import Mailboxes
 from drayage.docker.options import explain
 from drayage.docker.output import AttachedOutput, open_log
 from drayage.docker.secrets import HeldSecrets
@@ -30,8 +31,7 @@ from drayage.errors import (
     ImageNotPulledError,
     ImageRefusedError,
 )
-from drayage.identity import DEPLOYMENT
-from drayage.mailbox import FolderMailbox
+from drayage.identity import DEPLOYMENT, RUN, STEP
 
 _KILL = "SIGKILL"
 _POLL_S = 0.25
@@ -47,6 +47,7 @@ class DockerEngine:
         # Of containers that this process created and has not started yet.
         self._secrets: dict[str, HeldSecrets] = {}
         self._with_terminal: dict[str, bool] = {}
+        self._mailboxes = Mailboxes(lambda: self._client, lambda: self._own_container)
 
     @cached_property
     def _client(self) -> docker.DockerClient:
@@ -93,6 +94,7 @@ class DockerEngine:
 
     def create(self, spec: ContainerSpec) -> ContainerState:
         """Create a container, and return its state; one that was kept gives up its name."""
+        spec = self._mailboxes.named_in(spec)
         if not spec.secrets:
             return self._create(spec, volumes_from=())
         held = HeldSecrets(self._client, spec)
@@ -123,6 +125,7 @@ class DockerEngine:
             self.remove(state.id)
             raise
         self._with_terminal[state.id] = bool(container.attrs["Config"]["Tty"])
+        self._mailboxes.note(state)
         return state
 
     def _free_name(self, arguments: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
@@ -197,6 +200,7 @@ class DockerEngine:
                     self._wait(container_id, left_s)
             state = self.state(container_id)
             if state.status in {"ended", "gone"}:
+                self._mailboxes.note_end(container_id)
                 return state
             left_s = deadline - time.monotonic()
             if left_s <= 0:
@@ -219,7 +223,9 @@ class DockerEngine:
         """Return a container's current state; of one that the engine does not know, with the status ``gone``."""
         try:
             with engine_errors(f"inspect container {container_id[:12]}"):
-                return read_state(self._api.inspect_container(container_id))
+                state = read_state(self._api.inspect_container(container_id))
+                self._mailboxes.note(state)
+                return state
         except ContainerGoneError:
             return gone(container_id)
 
@@ -261,23 +267,30 @@ class DockerEngine:
                 # Something else is already removing it, which is just as good.
                 if error.status_code != requests.codes.conflict:
                     raise
+        self._mailboxes.remove(container_id)
 
     def find(self, owner: Mapping[str, str]) -> Sequence[Found]:
-        """Return the containers, running or not, that carry all these labels; an empty value matches any value."""
+        """Return the containers, running or not, that carry all these labels; an empty value matches any value.
+
+        A relay goes with the container that it serves, and is returned only if that is gone. So is a volume of which
+        nothing else is left, to whoever asks for everything that a deployment has.
+        """
         wanted = [f"{name}={value}" if value else name for name, value in owner.items()]
         with engine_errors("list containers"):
-            return [read_found(entry) for entry in self._api.containers(all=True, filters={"label": wanted})]
+            found = [read_found(entry) for entry in self._api.containers(all=True, filters={"label": wanted})]
+            left = [] if STEP in owner or RUN in owner else self._mailboxes.left_volumes(wanted, found)
+        return [*self._mailboxes.without_served(found), *left]
 
     def mailbox(
         self,
         folder: Path,
         *,
-        labels: Mapping[str, str],  # noqa: ARG002 - files are found by their folder
+        labels: Mapping[str, str],
         waits: bool = False,
         receives: bool = True,
     ) -> Mailbox:
-        """Open the mailbox of one attempt, which is made of files of this machine."""
-        return FolderMailbox(folder, waits=waits, receives=receives)
+        """Open the mailbox of one attempt: files of this machine if the engine sees them, else a volume and a relay."""
+        return self._mailboxes.open(folder, labels=labels, waits=waits, receives=receives)
 
     def explain(self, options: Mapping[str, Any]) -> OptionFacts:
         """Say what docker-py's keyword arguments mean."""

@@ -9,6 +9,7 @@ import requests.exceptions
 import urllib3.exceptions
 from docker.credentials.errors import StoreError
 
+from drayage.docker.address import find_address
 from drayage.errors import (
     ContainerGoneError,
     DrayageError,
@@ -149,4 +150,7 @@ def _configuration() -> str:
 
 
 def _address() -> str:
-    return os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    try:
+        return str(find_address())
+    except SettingsError:
+        return os.environ.get("DOCKER_HOST", "an address that cannot be read")

@@ -11,10 +11,12 @@ from typing import Any
 
 import docker
 import docker.errors
+import docker.types
 
 from drayage.docker.errors import engine_errors
 from drayage.errors import ContainerGoneError, EngineError, ExchangeError
 
+_NO_SOURCE = "bind source path does not exist"
 # Docker mounts these files of its own over those of every container. Other mounts may name a container too: a host that
 # is in none sees the shared memory of those whose IPC is shareable.
 _OWN_FILE = re.compile(r"/containers/([0-9a-f]{64})/\S+ /etc/(?:hostname|hosts|resolv\.conf) ")
@@ -78,6 +80,41 @@ def host_path(container: Mapping[str, Any] | None, path: Path) -> str:
         )
     target, source = max(holding, key=lambda mount: len(mount[0].parts))
     return str(PurePosixPath(source) / path.relative_to(target))
+
+
+def sees(client: docker.DockerClient, own: Mapping[str, Any] | None, image: str, path: Path, content: bytes) -> bool:
+    """Return whether the engine finds a file of this machine at its path, without running anything.
+
+    Args:
+        client: Client of the engine.
+        own: The engine's description of the container that this process runs in; None outside a container.
+        image: Any image that the engine has.
+        path: The file, as this process sees it.
+        content: What it holds.
+
+    Raises:
+        EngineError: The engine refuses the container that it is looked for with.
+        ExchangeError: This process runs in a container of the engine, and the file is on none of its mounts.
+    """
+    source = host_path(own, path.parent)
+    mount = docker.types.Mount(target="/probe", source=source, type="bind", read_only=True)
+    with engine_errors(f"mount {source}"):
+        host = client.api.create_host_config(mounts=[mount])
+        try:
+            container = client.api.create_container(image, command=["-"], entrypoint=["-"], host_config=host)["Id"]
+        except docker.errors.APIError as error:
+            if _NO_SOURCE in str(error.explanation):
+                return False
+            raise
+        try:
+            chunks, _ = client.api.get_archive(container, f"/probe/{path.name}")
+            with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+                file = tar.extractfile(path.name)
+                return file is not None and file.read() == content
+        except docker.errors.NotFound:
+            return False
+        finally:
+            client.api.remove_container(container, force=True, v=True)
 
 
 def own_container_ids(mountinfo: str) -> list[str]:

@@ -8,7 +8,7 @@ from threading import Event
 from typing import Any
 
 from drayage.docker.errors import engine_errors
-from drayage.docker.stream import Body, frames, joined
+from drayage.docker.stream import Body, frames, joined, upgraded
 from drayage.engine import Stream
 from drayage.errors import ContainerGoneError
 
@@ -38,16 +38,8 @@ class AttachedOutput:
         self.caught_up = True
         self._tty = tty
         self._read = _counts("")
-        # docker-py's own method takes the connection away from the response.
-        url = api._url("/containers/{0}/attach", container_id)  # noqa: SLF001
-        response = api._post(  # noqa: SLF001
-            url,
-            headers={"Connection": "Upgrade", "Upgrade": "tcp"},
-            params={"stdout": 1, "stderr": 1, "stream": 1},
-            stream=True,
-        )
-        api._raise_for_status(response)  # noqa: SLF001
-        self._body = Body(response)
+        wanted = {"stdout": 1, "stderr": 1, "stream": 1}
+        self._body = upgraded(api, "/containers/{0}/attach", container_id, params=wanted)
 
     @property
     def cursor(self) -> str:
@@ -126,7 +118,7 @@ class LoggedOutput:
         parameters = {"stdout": 1, "stderr": 1, "follow": int(follow)}
         try:
             with engine_errors(f"read the output of container {self._id[:12]}"):
-                url = self._api._url("/containers/{0}/logs", self._id)  # noqa: SLF001 - as above
+                url = self._api._url("/containers/{0}/logs", self._id)  # noqa: SLF001 - docker-py waits for each line
                 response = self._api._get(url, params=parameters, stream=True)  # noqa: SLF001
                 self._api._raise_for_status(response)  # noqa: SLF001
         except ContainerGoneError:

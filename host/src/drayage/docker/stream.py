@@ -28,9 +28,10 @@ class Body:
 
     Args:
         response: The response, as ``requests`` streams it.
+        silence_s: How long nothing may come, in seconds, before the connection counts as cut; None is for ever.
     """
 
-    def __init__(self, response: Any) -> None:
+    def __init__(self, response: Any, *, silence_s: float | None = None) -> None:
         self._response = response
         message = response.raw._fp  # noqa: SLF001 - neither requests nor urllib3 hands out what has arrived
         self._buffer = message.fp
@@ -38,7 +39,7 @@ class Body:
         self._is_closed = False
         self._socket: Any = getattr(self._buffer.raw, "_sock", self._buffer.raw)
         # The client's time limit is meant for answers, not for a container that is silent.
-        self._socket.settimeout(None)
+        self._socket.settimeout(silence_s)
 
     def parts(self) -> Iterator[bytes]:
         """Yield what has arrived, split at arbitrary points, to the end or until it is closed.
@@ -55,14 +56,49 @@ class Body:
     def close(self) -> None:
         """End the stream; may be called from another thread."""
         self._is_closed = True
-        # Closing alone would not wake a thread that reads.
-        with contextlib.suppress(OSError, AttributeError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+        # Closing alone would not wake a thread that reads. A TLS socket's own method would let it read what is still
+        # encrypted.
+        with contextlib.suppress(OSError, AttributeError, TypeError):
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
         self._response.close()
+
+    def send(self, content: bytes) -> None:
+        """Write to the standard input of the process whose output this is.
+
+        Raises:
+            EngineUnavailableError: The connection was cut.
+        """
+        try:
+            self._socket.sendall(content)
+        except OSError as error:
+            raise EngineUnavailableError(f"The connection to the container engine was cut: {error}.") from error
 
     def _received(self) -> Iterator[bytes]:
         while not self._is_closed and (received := self._buffer.read1(_READ_BYTES)):
             yield received
+
+
+def upgraded(api: Any, path: str, *words: str, silence_s: float | None = None, **request: Any) -> Body:
+    """Ask the engine to make of a connection the standard streams of a process, and return it.
+
+    docker-py's own methods take the connection away from the response, and wait beneath the buffers of TLS, where a
+    line may stay until the next one comes.
+
+    Args:
+        api: Client of the engine.
+        path: Path of the request, with places for words.
+        words: The words.
+        silence_s: As of a :class:`Body`.
+        request: What else ``requests`` is to send.
+    """
+    response = api._post(  # noqa: SLF001
+        api._url(path, *words),  # noqa: SLF001
+        headers={"Connection": "Upgrade", "Upgrade": "tcp", "Content-Type": "application/json"},
+        stream=True,
+        **request,
+    )
+    api._raise_for_status(response)  # noqa: SLF001
+    return Body(response, silence_s=silence_s)
 
 
 def _unchunked(received: Iterator[bytes]) -> Iterator[bytes]:

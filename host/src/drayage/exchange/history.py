@@ -14,12 +14,13 @@ from drayage.exchange.directory import REPLAYS, Attempt, Exchange
 from drayage.exchange.process_lock import PROCESSES
 from drayage.exchange.record import CONTAINER_FILE, ContainerRecord, VerdictRecord
 from drayage.identity import EXCHANGE, RUN, Identity, short_run_id, slug
+from drayage.mailbox import ENGINES
 
 LAST = "last"
 IMAGES = "images"
 """The folder below the exchange root for copies of images' files."""
 
-RESERVED = frozenset({REPLAYS, IMAGES, PROCESSES})
+RESERVED = frozenset({REPLAYS, IMAGES, PROCESSES, ENGINES})
 """The folders below the exchange root that are no runs."""
 
 _NAMED = 10
