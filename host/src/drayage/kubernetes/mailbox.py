@@ -11,11 +11,11 @@ from drayage.errors import EngineError, ExchangeError
 from drayage.kubernetes.api import Cluster
 from drayage.kubernetes.execution import run
 from drayage.kubernetes.messages import ANSWER_S, RELAY_PROGRAM, MessageStream, wait_for_relay
+from drayage.kubernetes.mirror import Mirror
 from drayage.kubernetes.pods import RELAY, STATE_FOLDER, Post
 from drayage.kubernetes.states import has_ended, is_over
 from drayage.kubernetes.watch import PodWatch
 from drayage.mailbox import CONTEXT_FILE
-from drayage.mirror import Mirror
 
 _POLL_S = 0.1
 _STALL_S = 60.0

@@ -8,12 +8,12 @@ from typing import Literal
 from drayage.errors import ContainerGoneError, EngineError, EngineUnavailableError, ExchangeError
 from drayage.kubernetes.api import Cluster, RefusedError
 from drayage.kubernetes.execution import STDOUT, CutError, Execution, FailedError, run
+from drayage.kubernetes.mirror import Mirror
 from drayage.kubernetes.names import FAILURE
 from drayage.kubernetes.pods import RELAY, STATE_FOLDER
 from drayage.kubernetes.states import Pod, has_ended, is_over, is_running
 from drayage.kubernetes.watch import PodWatch
 from drayage.mailbox import MESSAGES_FILE, WORKLOAD_MESSAGES
-from drayage.mirror import Mirror
 
 RELAY_PROGRAM = "/relay"
 ANSWER_S = 60.0

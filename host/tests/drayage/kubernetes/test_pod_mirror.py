@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from drayage.errors import ExchangeError
-from drayage.mirror import Mirror
+from drayage.kubernetes.mirror import Mirror
 
 
 def test_messages_are_read_from_any_offset_and_kept_for_the_owner_alone(tmp_path: Path) -> None:
