@@ -1,6 +1,7 @@
 """What cannot hold on an engine that shares no files with the host, each with its reason, as in ``docs/engines.md``.
 
-The tests are expected to fail there, and the suite fails when one of them passes.
+The tests are expected to fail there, and the suite fails when one of them passes. ``test_standby_interrupted.py`` is
+not run there at all: its host signals its workloads through a directory of its own, which such an engine cannot mount.
 """
 
 import pytest

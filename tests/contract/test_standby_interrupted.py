@@ -4,12 +4,12 @@ import signal
 from pathlib import Path
 
 import pytest
-from contract_steps import on_each_engine, outcome_of
+from contract_steps import outcome_of
 from host_process import Host, is_standing_by, wait_for
 
 from drayage import SweepLimits
 
-pytestmark = [pytest.mark.engine, on_each_engine]
+pytestmark = pytest.mark.engine
 
 
 @pytest.fixture

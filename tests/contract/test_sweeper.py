@@ -92,6 +92,9 @@ def test_two_instances_with_the_same_deployment_leave_each_other_alone(
             deployment.release()
             assert outcome.result().success, outcome.result().failure
     assert theirs == SweepReport()
+    # The removal of the green step's container, and of its relay, is under way.
+    run_of_kept = {kept.labels["drayage/run_id"]}
+    wait_until(lambda: {it.labels["drayage/run_id"] for it in deployment.everything()} == run_of_kept, what="removal")
     assert client.sweeper(instance, limits).sweep().removed == [kept.id]
 
 

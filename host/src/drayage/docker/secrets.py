@@ -18,7 +18,7 @@ import docker.types
 from drayage.docker.errors import engine_errors
 from drayage.engine import ContainerSpec
 from drayage.errors import ContainerGoneError, EngineError
-from drayage.identity import EXCHANGE
+from drayage.identity import EXCHANGE, MAILBOX
 from drayage.secrets import SECRETS_DIRECTORY
 
 _OVERHEAD_BYTES = 2**20
@@ -44,8 +44,9 @@ class HeldSecrets:
         self._error: BaseException | None = None
         self._thread: Thread | None = None
         size_bytes = 2 * sum(map(len, self._files.values())) + _OVERHEAD_BYTES
-        # The owner's labels let the sweeper find both if this process is killed. The container has no attempt.
-        labels = {name: value for name, value in spec.labels.items() if name != EXCHANGE}
+        # The owner's labels let the sweeper find both if this process is killed. The container has no attempt, and no
+        # mailbox: it would be taken for a relay.
+        labels = {name: value for name, value in spec.labels.items() if name not in {EXCHANGE, MAILBOX}}
         volume = docker.types.Mount(
             target=SECRETS_DIRECTORY,
             source=None,
