@@ -326,7 +326,7 @@ class Engine(Protocol):
     def find(self, owner: Mapping[str, str]) -> Sequence[Found]:
         """Return the containers, running or not, that carry all these labels; an empty value matches any value.
 
-        This is one request, however many containers there are.
+        This takes one or two requests, however many containers there are.
         """
 
     def mailbox(
