@@ -78,9 +78,9 @@ def csv_of_2014(folder: Path) -> EraFile:
 
 
 def csv_of_2015(folder: Path) -> EraFile:
-    """2015-03: vendors by number, coordinates, and the line ends of Windows."""
-    table, total = _trips("2015-03", without=_SURCHARGES[1:], names=_NAMES_OF_2015)
-    return _write("\r\n".join([*_csv(table), ""]), folder, "2015-03", total, zones=False)
+    """2015-08: vendors by number, coordinates, and the line ends of Windows."""
+    table, total = _trips("2015-08", without=_SURCHARGES[1:], names=_NAMES_OF_2015)
+    return _write("\r\n".join([*_csv(table), ""]), folder, "2015-08", total, zones=False)
 
 
 def csv_of_2016(folder: Path) -> EraFile:
