@@ -15,10 +15,13 @@ REMOTE = {
 
 
 def expect_differences(items: list[pytest.Item]) -> None:
-    """Mark the tests that are expected to fail."""
+    """Mark the tests of such an engine, and those of them that are expected to fail."""
     for item in items:
         parameters = getattr(getattr(item, "callspec", None), "params", {})
-        if parameters.get("engine_kind") != "remote-docker":
+        is_remote = parameters.get("engine_kind") == "remote-docker"
+        if is_remote or "elsewhere" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.elsewhere)
+        if not is_remote:
             continue
         own = {str(getattr(value, "name", value)) for value in parameters.values()}
         for known, reason in REMOTE.items():
