@@ -8,12 +8,15 @@ import contextlib
 import hashlib
 import io
 import tarfile
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import docker
+import docker.errors
 import docker.types
+import requests
 from docker.utils import decode_json_header
 
 from drayage.docker.errors import engine_errors
@@ -28,6 +31,8 @@ _MOST_PROCESSES = 64
 # The relay gives a sign of life whenever it had nothing to say for this long.
 _BEAT_S = 10
 _SILENCE_S = 3.5 * _BEAT_S
+_REMOVAL_DEADLINE_S = 10.0
+_POLL_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -235,6 +240,20 @@ def remove_mailbox(client: docker.DockerClient, name: str) -> None:
         EngineError: The engine refuses, or does not answer.
     """
     with contextlib.suppress(ContainerGoneError), engine_errors(f"remove the relay {name}"):
-        client.api.remove_container(name, force=True, v=True)
+        _remove(lambda: client.api.remove_container(name, force=True, v=True))
     with contextlib.suppress(ContainerGoneError), engine_errors(f"remove the volume {name}"):
-        client.api.remove_volume(name, force=True)
+        _remove(lambda: client.api.remove_volume(name, force=True))
+
+
+def _remove(remove: Callable[[], object]) -> None:
+    """Remove something, and wait for whoever is removing it already, or the container that still has it."""
+    deadline = time.monotonic() + _REMOVAL_DEADLINE_S
+    while True:
+        try:
+            remove()
+        except docker.errors.APIError as error:
+            if error.status_code != requests.codes.conflict or time.monotonic() > deadline:
+                raise
+            time.sleep(_POLL_S)
+        else:
+            return
