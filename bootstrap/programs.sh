@@ -12,10 +12,6 @@ fi
 if [ -n "${DEVELOPMENT:-}" ] && ! command -v chromium > /dev/null; then
     packages+=(chromium fonts-dejavu-core)
 fi
-if [ -n "${DEVELOPMENT:-}" ] && ! command -v sshd > /dev/null; then
-    # Tests reach an engine of their own through a private server.
-    packages+=(openssh-client openssh-server iproute2 openssl)
-fi
 [ ${#packages[@]} -gt 0 ] || exit 0
 
 if ! command -v apt-get > /dev/null; then
