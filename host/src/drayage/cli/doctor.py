@@ -88,16 +88,16 @@ def _exchange_root(setup: Setup) -> tuple[bool, str]:
 
 def _mailbox(setup: Setup) -> tuple[bool, str]:
     """Say how context and messages get into and out of containers, and why."""
-    image = setup.debugger.facts().any_image
-    if image is None:
+    engine = setup.debugger.facts()
+    if engine.any_image is None:
         return False, "the engine has no image to try it with. Build or pull one."
     with _probe_attempt(setup) as attempt:
         content = os.urandom(16)
         (attempt.io / _PROBE).write_bytes(content)
-        if setup.debugger.sees(image, attempt.io, _PROBE, content):
+        if setup.debugger.sees(engine.any_image, attempt.io, _PROBE, content):
             return True, "files: what is written here, the engine mounts into containers"
     relay = relay_image()
-    apart = f"the engine at {setup.debugger.facts().address} does not see {setup.exchange.root}"
+    apart = f"the engine at {engine.address} does not see {setup.exchange.root}"
     try:
         setup.engine.resolve(relay, pull="never")
     except ImageMissingError:

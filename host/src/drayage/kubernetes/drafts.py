@@ -1,6 +1,5 @@
 """Remembers a container that was created and not started: nothing of it is in the cluster yet."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from drayage.engine import ContainerSpec, ContainerState, Found
@@ -21,11 +20,6 @@ class Draft:
     pull_policy: str | None
     state: ContainerState
     created_at_s: float
-
-    def carries(self, owner: Mapping[str, str]) -> bool:
-        """Return whether it has all these labels; an empty value matches any value."""
-        labels = self.spec.labels
-        return all(name in labels and (not value or labels[name] == value) for name, value in owner.items())
 
     def found(self) -> Found:
         """Return it as a list of containers describes it."""

@@ -34,13 +34,13 @@ from drayage.kubernetes.drafts import Draft
 from drayage.kubernetes.endings import Endings
 from drayage.kubernetes.execution import FailedError, run
 from drayage.kubernetes.mailbox import KubernetesMailbox
-from drayage.kubernetes.names import HOST, carries, pod_name, selector
+from drayage.kubernetes.names import HOST, carries, match, pod_name, selector
 from drayage.kubernetes.output import PodOutput, end_of_log
 from drayage.kubernetes.pods import TOOL, WORKLOAD, Post, build_pod, require_possible
 from drayage.kubernetes.removal import delete_pod, remove_pod
 from drayage.kubernetes.settings import KubernetesSettings
 from drayage.kubernetes.states import Pod, has_ended, is_running, read_found, read_state
-from drayage.kubernetes.takeover import take_over
+from drayage.kubernetes.takeover import holder, take_over
 from drayage.kubernetes.usage import read_usage
 from drayage.kubernetes.watch import PodWatch
 
@@ -191,7 +191,7 @@ class KubernetesEngine:
         """Return the containers, running or not, that carry all these labels; an empty value matches any value."""
         found = self._list(owner)
         with self._lock:
-            drafts = [draft.found() for draft in self._drafts.values() if draft.carries(owner)]
+            drafts = [draft.found() for draft in self._drafts.values() if match(draft.spec.labels, owner)]
         return [*map(read_found, found), *drafts]
 
     def mailbox(
@@ -237,7 +237,7 @@ class KubernetesEngine:
         except ConflictError:
             # An answer may have been lost: then it is ours.
             made = self._get(name)
-            if made is None or (made["metadata"].get("labels") or {}).get(HOST) != self._host:
+            if made is None or holder(made) != self._host:
                 raise
             return made
 

@@ -9,11 +9,10 @@ from drayage.errors import ContainerGoneError, EngineError, EngineUnavailableErr
 from drayage.kubernetes.api import Cluster, RefusedError
 from drayage.kubernetes.execution import STDOUT, CutError, Execution, FailedError, run
 from drayage.kubernetes.mirror import Mirror
-from drayage.kubernetes.names import FAILURE
 from drayage.kubernetes.pods import RELAY, STATE_FOLDER
-from drayage.kubernetes.states import Pod, has_ended, is_over, is_running
+from drayage.kubernetes.states import Pod, failure_of, has_ended, is_over, is_running
 from drayage.kubernetes.watch import PodWatch
-from drayage.mailbox import MESSAGES_FILE, WORKLOAD_MESSAGES
+from drayage.mailbox import MESSAGES_FILE, REPLACED
 
 RELAY_PROGRAM = "/relay"
 ANSWER_S = 60.0
@@ -178,7 +177,7 @@ class MessageStream:
             # A former process let it end, because it had read it.
             return
         pod = self._watch.get(self._pod)
-        if pod is not None and FAILURE in (pod["metadata"].get("annotations") or {}):
+        if pod is not None and failure_of(pod) is not None:
             # Its workload never ran.
             return
         raise ExchangeError(
@@ -188,17 +187,14 @@ class MessageStream:
 
     def _require_readable(self, error: FailedError) -> None:
         if error.exit_code == _NOT_APPENDED:
-            raise ExchangeError(
-                f"the workload truncated or replaced {WORKLOAD_MESSAGES} after writing to it: a Pipes library must "
-                f"append to it ({error})"
-            ) from error
+            raise ExchangeError(f"{REPLACED} ({error})") from error
         if error.exit_code == _RELAY_FAILED:
             raise ExchangeError(f"the messages cannot be read: {error}") from error
 
 
 def _turn(pod: Pod | None) -> _Turn | None:
     """Return what to read next: what comes, the rest, or nothing; None while nothing can be read yet."""
-    if pod is None or is_over(pod) or FAILURE in (pod["metadata"].get("annotations") or {}):
+    if pod is None or is_over(pod) or failure_of(pod) is not None:
         return "over"
     if not is_running(pod, RELAY):
         return None

@@ -61,8 +61,12 @@ def selector(labels: Mapping[str, str]) -> str:
 
 def carries(pod: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     """Return whether a pod has all these labels of ours; an empty value matches any value."""
-    own = read_labels(pod)
-    return all(name in own and (not value or own[name] == value) for name, value in labels.items())
+    return match(read_labels(pod), labels)
+
+
+def match(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Return whether all that are wanted are among these labels; an empty value matches any value."""
+    return all(name in labels and (not value or labels[name] == value) for name, value in wanted.items())
 
 
 def read_labels(pod: Mapping[str, Any]) -> dict[str, str]:

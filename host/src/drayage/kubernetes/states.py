@@ -63,6 +63,12 @@ def is_leaving(pod: Pod) -> bool:
     return bool(pod["metadata"].get("deletionTimestamp"))
 
 
+def failure_of(pod: Pod) -> str | None:
+    """Return why a pod's workload was given up before it ran; None if it was not."""
+    failure = (pod["metadata"].get("annotations") or {}).get(FAILURE)
+    return None if failure is None else str(failure)
+
+
 def has_relay(pod: Pod) -> bool:
     """Return whether the relay stands beside the workload."""
     return bool(container_part(pod, RELAY))
@@ -75,7 +81,7 @@ def has_ended(pod: Pod) -> bool:
 
 def status_of(pod: Pod) -> Status:
     """Return what a pod's workload does."""
-    if FAILURE in (pod["metadata"].get("annotations") or {}) or terminated(pod, WORKLOAD) or is_over(pod):
+    if failure_of(pod) is not None or terminated(pod, WORKLOAD) or is_over(pod):
         return "ended"
     if container_part(pod, RECEIVE) and not terminated(pod, RECEIVE) and not is_running(pod, WORKLOAD):
         # It waits for what this process, or one that is no more, was about to bring.
@@ -128,9 +134,8 @@ def read_state(pod: Pod, *, blame: str = "") -> ContainerState:
 
 def _end_of(pod: Pod, end: Mapping[str, Any], blame: str) -> tuple[int, str]:
     """Return the workload's exit code and what the cluster says of its end."""
-    failure = (pod["metadata"].get("annotations") or {}).get(FAILURE)
-    if failure:
-        return UNKNOWN_EXIT, str(failure)
+    if failure := failure_of(pod):
+        return UNKNOWN_EXIT, failure
     if end.get("reason") in _NOT_STARTED:
         return _NO_COMMAND, " ".join(str(end.get("message") or end["reason"]).split())
     if end:

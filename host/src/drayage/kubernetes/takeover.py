@@ -22,7 +22,7 @@ def take_over(cluster: Cluster, pod: Pod, host: str) -> Pod:
     Raises:
         EngineError: Another process was faster.
     """
-    path, holder = cluster.path("pods", pod["metadata"]["name"]), _holder(pod)
+    path, before = cluster.path("pods", pod["metadata"]["name"]), holder(pod)
     doing = f"take over pod {pod['metadata']['name']}"
     for _ in range(_TRIES):
         claim = {"metadata": {"resourceVersion": pod["metadata"]["resourceVersion"], "labels": {HOST: host}}}
@@ -33,13 +33,14 @@ def take_over(cluster: Cluster, pod: Pod, host: str) -> Pod:
             pod = cluster.request("GET", path, doing=doing)
         except ContainerGoneError:
             break
-        if _holder(pod) != holder:
+        if holder(pod) != before:
             break
     raise EngineError(
         f"Pod {pod['metadata']['name']} was taken over by another process, which follows it now, or was removed."
     )
 
 
-def _holder(pod: Pod) -> str | None:
-    holder: str | None = (pod["metadata"].get("labels") or {}).get(HOST)
-    return holder
+def holder(pod: Pod) -> str | None:
+    """Return the process that follows a pod; None if none ever has."""
+    found: str | None = (pod["metadata"].get("labels") or {}).get(HOST)
+    return found

@@ -1,6 +1,6 @@
 """Which names in the landing zone are a month's file, and which only resemble one.
 
-The host judges names when files land, with code of its own: the table ``tests/data/landing_names.json`` of the
+The host judges names when files land, with code of its own: the table ``tests/landed_names.json`` of the
 repository holds both to one rule.
 """
 
