@@ -17,7 +17,7 @@ import (
 const (
 	failed   = 2 // wrong usage, or a file could not be read or written
 	replaced = 3 // the workload did something else to its file than append to it
-	broken   = 4 // nobody takes what is written to the standard output
+	broken   = 4 // the standard output is closed
 )
 
 // failure is an error with an exit code of its own.

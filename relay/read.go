@@ -86,7 +86,7 @@ func follow(asked request, out, said io.Writer, gone <-chan struct{}) error {
 	}
 }
 
-// inputEnds tells when an attached standard input has ended: nobody is there any more.
+// inputEnds tells when an attached standard input has ended: its host is gone.
 func inputEnds(input *os.File) <-chan struct{} {
 	gone := make(chan struct{})
 	if !attached(input) {

@@ -51,7 +51,7 @@ def file_of_month(instance: dg.DagsterInstance, month: str) -> str | None:
         month: The month.
 
     Returns:
-        The file's name; None if the month's trips are synthetic, if it has none, or if nobody said where they are from.
+        The file's name; None if the month's trips are synthetic, if it has none, or if their source is unknown.
     """
     # Silver's report counts too: a step that was killed after its last commit reported nothing.
     found = [

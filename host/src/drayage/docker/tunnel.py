@@ -110,7 +110,7 @@ class Tunnel:
         self._has_said.clear()
         command = [ssh, "-N", "-T", *self._port, "-L", f"{self._socket}:{self._remote}"]
         for option in (
-            # Nobody is there to answer a question.
+            # No one would answer a prompt.
             "BatchMode=yes",
             "ExitOnForwardFailure=yes",
             # A connection that other commands share would live on by its own rules.

@@ -36,7 +36,7 @@ class Mirror:
         self._changed = Condition()
         try:
             if waits:
-                # Nobody opens it: it says, in any process, that the container's step has not begun.
+                # It is never opened: it tells any process that the container's step has not begun.
                 os.mkfifo(self._context)
             self._descriptor, self.is_continued = self._open()
         except OSError as error:

@@ -1,7 +1,7 @@
 """Ends pods and removes them, and leaves no container behind on a node.
 
 A pod has a finalizer until it has been read, so that its exit code survives whoever deletes it. The finalizer goes only
-when all containers have ended: without it, the description may go first, and containers run on that nobody knows of.
+when all containers have ended: without it, the description may go first, and leave containers running unknown.
 """
 
 import contextlib

@@ -84,7 +84,7 @@ def status_of(pod: Pod) -> Status:
     if failure_of(pod) is not None or terminated(pod, WORKLOAD) or is_over(pod):
         return "ended"
     if container_part(pod, RECEIVE) and not terminated(pod, RECEIVE) and not is_running(pod, WORKLOAD):
-        # It waits for what this process, or one that is no more, was about to bring.
+        # It waits for what this process, or one that has died, was about to bring.
         return "created"
     return "running"
 

@@ -38,7 +38,7 @@ class PodWatch:
         self._cluster = cluster
         self._selector = dict(selector)
         self._changed = Condition()
-        # None: it was there, and is no longer.
+        # None: it was there and is gone.
         self._pods: dict[str, Pod | None] = {}
         self._error: EngineError | None = None
         self._closed = Event()

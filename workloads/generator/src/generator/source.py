@@ -145,8 +145,8 @@ def refuse_replacement(
         choice: The source that the step asks for.
         source: The source that was found.
         current: The month's current version.
-        file_before: The file whose trips the month holds, as the host remembers it: a broker that was lost and made
-            anew knows nothing of a month that is still in the lake.
+        file_before: The file whose trips the month holds, as the host remembers it: a broker that was lost and
+            replaced knows nothing of a month that is still in the lake.
 
     Raises:
         SyntheticRefusedError: They would.
