@@ -93,4 +93,4 @@ def test_steps_without_a_network_have_no_services_beside_them(cli: CommandLine) 
 
 def test_a_deployment_that_adds_no_checks_gets_only_the_runners_findings(cli: CommandLine, service: Any) -> None:
     found = findings(cli, exits=0, DRAYAGE_NETWORK=service.network_name)
-    assert set(found) == {"engine", "exchange root", "engine sees exchange root", "disk", "memory"}
+    assert set(found) == {"engine", "exchange root", "mailbox", "disk", "memory"}

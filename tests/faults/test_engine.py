@@ -67,9 +67,10 @@ def test_a_removal_that_fails_changes_no_outcome_and_is_left_to_the_sweeper(
     wait_until(
         lambda: "clean-up is left to the sweeper" in outcome_of(instance, outcome.run_id).logged, what="the warning"
     )
-    assert len(deployment.containers()) == 1
+    # The step's, and the one that the engine was tried out with.
+    assert len(deployment.containers()) == 2
     report = deployment.client().sweeper(instance, SweepLimits(orphan_grace_s=-1)).sweep()
-    assert (len(report.removed), report.errors) == (1, [])
+    assert (len(report.removed), report.errors) == (2, [])
     assert deployment.left_behind() == []
 
 

@@ -68,7 +68,7 @@ class DockerDebugger:
             name: Name of the file.
             content: What the file must hold.
         """
-        return sees(self._client, find_own_container(self._client), image, folder / name, content)
+        return sees(self._client, find_own_container(self._client), image, folder / name, content, labels={})
 
     def environment(self, image: str) -> dict[str, str]:
         """Return the environment variables that an image sets."""

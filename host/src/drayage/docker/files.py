@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import re
 import socket
 import tarfile
@@ -15,6 +16,8 @@ import docker.types
 
 from drayage.docker.errors import engine_errors
 from drayage.errors import ContainerGoneError, EngineError, ExchangeError
+
+_log = logging.getLogger(__name__)
 
 _NO_SOURCE = "bind source path does not exist"
 # Docker mounts these files of its own over those of every container. Other mounts may name a container too: a host that
@@ -52,8 +55,7 @@ def read_file(client: docker.DockerClient, image: str, path: str) -> bytes:
                 raise EngineError(f"{path} in image {image!r} is not a regular file. Correct the path.")
             return file.read()
     finally:
-        with contextlib.suppress(ContainerGoneError), engine_errors(f"remove container {container[:12]}"):
-            client.api.remove_container(container, force=True, v=True)
+        _remove(client, container)
 
 
 def host_path(container: Mapping[str, Any] | None, path: Path) -> str:
@@ -82,7 +84,15 @@ def host_path(container: Mapping[str, Any] | None, path: Path) -> str:
     return str(PurePosixPath(source) / path.relative_to(target))
 
 
-def sees(client: docker.DockerClient, own: Mapping[str, Any] | None, image: str, path: Path, content: bytes) -> bool:
+def sees(
+    client: docker.DockerClient,
+    own: Mapping[str, Any] | None,
+    image: str,
+    path: Path,
+    content: bytes,
+    *,
+    labels: Mapping[str, str],
+) -> bool:
     """Return whether the engine finds a file of this machine at its path, without running anything.
 
     Args:
@@ -91,8 +101,10 @@ def sees(client: docker.DockerClient, own: Mapping[str, Any] | None, image: str,
         image: Any image that the engine has.
         path: The file, as this process sees it.
         content: What it holds.
+        labels: Labels by which the sweeper finds the container that it is looked for with, should it stay behind.
 
     Raises:
+        ImageMissingError: The engine does not have the image, or not any more.
         EngineError: The engine refuses the container that it is looked for with.
         ExchangeError: This process runs in a container of the engine, and the file is on none of its mounts.
     """
@@ -101,7 +113,9 @@ def sees(client: docker.DockerClient, own: Mapping[str, Any] | None, image: str,
     with engine_errors(f"mount {source}"):
         host = client.api.create_host_config(mounts=[mount])
         try:
-            container = client.api.create_container(image, command=["-"], entrypoint=["-"], host_config=host)["Id"]
+            container = client.api.create_container(
+                image, command=["-"], entrypoint=["-"], host_config=host, labels=dict(labels)
+            )["Id"]
         except docker.errors.APIError as error:
             if _NO_SOURCE in str(error.explanation):
                 return False
@@ -114,7 +128,16 @@ def sees(client: docker.DockerClient, own: Mapping[str, Any] | None, image: str,
         except docker.errors.NotFound:
             return False
         finally:
+            _remove(client, container)
+
+
+def _remove(client: docker.DockerClient, container: str) -> None:
+    """Remove a container that was never started; what was found out with it holds even if the engine refuses."""
+    try:
+        with contextlib.suppress(ContainerGoneError), engine_errors(f"remove container {container[:12]}"):
             client.api.remove_container(container, force=True, v=True)
+    except EngineError as error:
+        _log.warning("a container that was never started stays behind; `docker rm %s`: %s", container[:12], error)
 
 
 def own_container_ids(mountinfo: str) -> list[str]:

@@ -42,7 +42,7 @@ class Mailboxes:
         """Open the mailbox of one attempt: files of this machine if the engine sees them, else a volume and a relay."""
         # The attempt's directory is named by its path below the exchange root.
         name = PurePosixPath(labels.get(EXCHANGE, ""))
-        if self._sharing.sees(folder.parents[len(name.parts)]):
+        if self._sharing.sees(folder.parents[len(name.parts)], labels):
             return FolderMailbox(folder, waits=waits, receives=receives)
         mailbox = RelayedMailbox(self._client(), folder, labels, waits=waits, receives=receives)
         self._open[mailbox.relay.name] = mailbox

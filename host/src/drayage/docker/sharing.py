@@ -4,6 +4,7 @@ It is tried out, once for an engine and an exchange root: an address tells nothi
 machine, and a TCP port to this one.
 """
 
+import contextlib
 import hashlib
 import os
 import uuid
@@ -18,7 +19,8 @@ from docker.constants import DEFAULT_UNIX_SOCKET
 from drayage.docker.address import find_address
 from drayage.docker.errors import engine_errors
 from drayage.docker.files import sees
-from drayage.errors import EngineError, ExchangeError
+from drayage.errors import EngineError, ExchangeError, ImageMissingError
+from drayage.identity import DEPLOYMENT, INSTANCE, RUN
 from drayage.mailbox import ENGINES
 from drayage.strangers import remedy, write_whole
 
@@ -41,8 +43,12 @@ class Sharing:
         self._known: dict[Path, bool] = {}
         self._lock = Lock()
 
-    def sees(self, root: Path) -> bool:
+    def sees(self, root: Path, labels: Mapping[str, str]) -> bool:
         """Return whether the engine has the files below an exchange root.
+
+        Args:
+            root: The exchange root.
+            labels: Labels of the attempt that asks, if one does.
 
         Raises:
             EngineError: The engine does not answer, or has no image to try it with.
@@ -52,14 +58,14 @@ class Sharing:
         with self._lock:
             if root not in self._known:
                 try:
-                    self._known[root] = self._find_out(root)
+                    self._known[root] = self._find_out(root, labels)
                 except OSError as error:
                     raise ExchangeError(
                         f"{root} cannot be written: {error.strerror}. {remedy(error)}, and run the step again."
                     ) from error
             return self._known[root]
 
-    def _find_out(self, root: Path) -> bool:
+    def _find_out(self, root: Path, labels: Mapping[str, str]) -> bool:
         folder = root / ENGINES
         folder.mkdir(mode=0o700, exist_ok=True)
         # The device too: another disk may have been mounted there since.
@@ -68,25 +74,29 @@ class Sharing:
         kept = folder / hashlib.sha256(key.encode()).hexdigest()[:32]
         if kept.is_file() and (found := kept.read_bytes()) in (_SHARED, _APART):
             return found == _SHARED
-        is_shared = self._try_out(folder)
+        is_shared = self._try_out(folder, labels)
         write_whole(kept, _SHARED if is_shared else _APART, mode=0o600)
         return is_shared
 
-    def _try_out(self, folder: Path) -> bool:
+    def _try_out(self, folder: Path, labels: Mapping[str, str]) -> bool:
         client = self._client()
         with engine_errors("list its images"):
             images = client.api.images(quiet=True)
-        if not images:
-            raise EngineError(
-                "The engine has no image, so it cannot be tried out whether it sees this machine's files. Build or "
-                "pull one."
-            )
+        # Whose run it is, for the sweeper; not which step, since no retry may take it for that step's container.
+        found_by = {name: labels[name] for name in (DEPLOYMENT, INSTANCE, RUN) if name in labels}
         probe, content = folder / f"probe-{uuid.uuid4().hex}", os.urandom(16)
         probe.write_bytes(content)
         try:
-            return sees(client, self._own_container(), images[0], probe, content)
+            for image in images:
+                # Another process may have removed it since they were listed.
+                with contextlib.suppress(ImageMissingError):
+                    return sees(client, self._own_container(), image, probe, content, labels=found_by)
         finally:
             probe.unlink()
+        raise EngineError(
+            "The engine has no image, so it cannot be tried out whether it sees this machine's files. Build or "
+            "pull one."
+        )
 
     def _id(self) -> str:
         """Return what tells the engine from others."""
