@@ -5,6 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from cluster_hosts import Hosts
 from cluster_steps import ClusterDeployment, new_name
 from kubernetes_namespace import Namespace
 
@@ -29,3 +30,13 @@ def cluster(
         yield deployment
     finally:
         namespace.remove(pod_labels({"drayage/deployment": deployment.name}))
+
+
+@pytest.fixture
+def hosts(cluster: ClusterDeployment) -> Iterator[Hosts]:
+    """Return hosts that are ended with the test."""
+    hosts = Hosts(cluster)
+    yield hosts
+    for process in hosts.processes:
+        process.kill()
+        process.wait()

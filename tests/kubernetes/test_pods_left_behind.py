@@ -1,69 +1,17 @@
 """A host that dies leaves its pod at work: another reads on where it was, one of several, and nothing is lost."""
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
 
-import pytest
+from cluster_hosts import Hosts
 from cluster_steps import DEADLINE_S, ClusterDeployment
-from contract_steps import StepOutcome, outcome_of, wait_until
+from contract_steps import wait_until
 
 from drayage import SweepLimits
 from drayage.errors import EngineError
 from drayage.kubernetes.api import Cluster
 from drayage.kubernetes.takeover import take_over
-
-HOST = Path(__file__).with_name("cluster_host.py")
-
-
-class Hosts:
-    """Hosts in processes of their own, over one Dagster home."""
-
-    def __init__(self, cluster: ClusterDeployment) -> None:
-        self._cluster = cluster
-        self.processes: list[subprocess.Popen[bytes]] = []
-
-    def start(self, job: str, retried: str = "") -> subprocess.Popen[bytes]:
-        home = self._cluster.folder / "dagster"
-        command = [sys.executable, str(HOST), job, str(home), str(self._cluster.exchange_root), self._cluster.name]
-        process = subprocess.Popen([*command, *([retried] if retried else [])], env={**os.environ})  # noqa: S603 - ours
-        self.processes.append(process)
-        return process
-
-    def wait_for_message(self, text: str) -> None:
-        def came() -> bool:
-            assert self.processes[-1].poll() is None, "the host ended first"
-            files = self._cluster.exchange_root.glob("*/report/*/io/messages.jsonl")
-            return any(text in file.read_text(encoding="utf-8") for file in files)
-
-        wait_until(came, what=f"{text!r} among the messages", deadline_s=DEADLINE_S)
-
-    def kill(self, process: subprocess.Popen[bytes]) -> str:
-        """Kill a host, and mark its run as failed, as Dagster's run monitor does."""
-        process.kill()
-        process.wait()
-        run = self._cluster.instance.get_runs(limit=1)[0]
-        self._cluster.instance.report_run_failed(run)
-        return run.run_id
-
-    def finish(self, process: subprocess.Popen[bytes]) -> StepOutcome:
-        process.wait(timeout=DEADLINE_S)
-        return outcome_of(self._cluster.instance, self._cluster.instance.get_runs(limit=1)[0].run_id)
-
-
-@pytest.fixture
-def hosts(cluster: ClusterDeployment) -> Any:
-    """Return hosts that are ended with the test."""
-    hosts = Hosts(cluster)
-    yield hosts
-    for process in hosts.processes:
-        process.kill()
-        process.wait()
 
 
 def release(cluster: ClusterDeployment) -> None:
