@@ -118,8 +118,8 @@ clean: ## Stop the services and remove their data, after asking
 	rm $(ENV_FILE)
 
 .PHONY: test
-test: ## Set up what the tests need, and run them all
-	@tests/run
+test: ## Set up what the tests need, and run them; ENGINES=all runs those of other engines too
+	@tests/run $(if $(ENGINES),--engine $(ENGINES))
 
 .PHONY: soak
 soak: ## Kill a host ROUNDS times, run HOSTILE_CONTAINERS attacks, kill parts of the stack CHAOS_ROUNDS times
