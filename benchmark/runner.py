@@ -83,10 +83,14 @@ def main() -> None:
     arguments.add_argument("--runs", type=int, default=30, help="number of steps of each kind")
     arguments.add_argument("--messages", type=int, default=100_000, help="number of custom messages through one step")
     arguments.add_argument("--at-once", type=int, default=20, help="number of steps at the same time")
+    arguments.add_argument("--engine", choices=("docker", "kubernetes"), default="docker", help="where steps run")
     arguments.add_argument("--only-messages", action="store_true", help=argparse.SUPPRESS)
     options = arguments.parse_args()
     # Dagster warns at each step of the stock client that the client is a preview.
     warnings.simplefilter("ignore", dg.PreviewWarning)
+    if options.engine == "kubernetes":
+        measure_pods(options.runs, options.messages, options.at_once)
+        return
     engine = open_client()
     with tempfile.TemporaryDirectory() as root:
         bench = Bench(f"benchmark-{uuid.uuid4().hex[:8]}", Path(root), engine)
@@ -105,8 +109,36 @@ def main() -> None:
             for container in bench.leftovers():
                 container.remove(force=True, v=True)
             engine.close()
+    keep("runner", result)
+
+
+def measure_pods(runs: int, messages: int, at_once: int) -> None:
+    """Run the same on the cluster that KUBECONFIG names, print the figures, and the path of the result."""
+    import runner_pods  # noqa: PLC0415 - needs dagster-k8s
+
+    result: dict[str, Any] = {"machine": describe_machine()}
+
+    def show(part: str, figures: Any) -> None:
+        result[part] = figures
+        print(json.dumps({part: figures}, indent=2), flush=True)
+
+    with (
+        tempfile.TemporaryDirectory() as root,
+        runner_pods.PodBench(Path(root), IMAGE, _command) as it,
+    ):
+        show("one_step", runner_pods.time_steps(it, runs))
+        burst = _BURST.format(count=messages, text=_TEXT)
+        show("messages", runner_pods.time_messages(it, messages, burst))
+        show("at_once", runner_pods.time_at_once(it, at_once))
+        show("requests_a_minute_of_an_idle_step", runner_pods.count_requests(it))
+        show("losses", runner_pods.compare_losses(it))
+    keep("runner-kubernetes", result)
+
+
+def keep(name: str, result: dict[str, Any]) -> None:
+    """Write the result, and print the path of its file."""
     RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / f"runner-{time.strftime('%Y%m%dT%H%M%S')}.json"
+    path = RESULTS / f"{name}-{time.strftime('%Y%m%dT%H%M%S')}.json"
     path.write_text(json.dumps(result, indent=2) + "\n")
     print(path)
 

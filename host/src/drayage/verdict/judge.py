@@ -222,7 +222,8 @@ def _exit_text(facts: Facts) -> str:
         return f"it has no exit code; the engine says: {ending.engine_error or 'nothing'}"
     name = ending.signal_name
     text = f"it exited with code {ending.exit_code}" + (f" ({name})" if name else "")
-    if name == "SIGKILL" and ending.memory_limit_bytes and not ending.oom_killed and facts.limit is None:
+    is_explained = ending.oom_killed or facts.limit is not None or ending.engine_error
+    if name == "SIGKILL" and ending.memory_limit_bytes and not is_explained:
         # A busy engine may learn that the container ended before it learns why, and then never reports the kill.
         text += f"; something killed it, perhaps the kernel: {_memory_advice(ending)}"
     return f"{text}; the engine says: {ending.engine_error}" if ending.engine_error else text

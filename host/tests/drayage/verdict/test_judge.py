@@ -62,6 +62,13 @@ def test_memory_is_not_blamed_for_what_a_time_limit_ended() -> None:
     assert "memory" not in "".join(reason.text for reason in judge(facts).reasons)
 
 
+def test_memory_is_not_blamed_where_the_engine_says_who_killed_it() -> None:
+    ending = Ending(137, memory_limit_bytes=2**26, engine_error="the pod was evicted")
+    text = "".join(reason.text for reason in judge(dataclasses.replace(GREEN, ending=ending)).reasons)
+    assert text.endswith("the engine says: the pod was evicted")
+    assert "memory" not in text
+
+
 def test_all_reasons_are_listed_the_cause_first() -> None:
     facts = dataclasses.replace(GREEN, ending=Ending(1), exception=EXCEPTION, closed=False)  # type: ignore[arg-type]
     assert [reason.kind for reason in judge(facts).reasons] == ["exception", "exit", "pipes"]
