@@ -1,7 +1,7 @@
 """Defines what debugging a step needs from a container engine, beyond :class:`drayage.engine.Engine`."""
 
 import contextlib
-import shutil
+import os
 import signal
 import sys
 import termios
@@ -100,6 +100,13 @@ def is_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
+def terminal_size() -> tuple[int, int]:
+    """Return the height and the width of this process's terminal, in characters."""
+    # Not what COLUMNS and LINES say: a shell's own may be those of another terminal, or of an earlier size.
+    width, height = os.get_terminal_size(sys.stdout.fileno())
+    return height or 24, width or 80
+
+
 @contextlib.contextmanager
 def raw_terminal(resize: Callable[[int, int], object]) -> Iterator[None]:
     """Let this process's terminal pass on each key as it is pressed.
@@ -109,8 +116,7 @@ def raw_terminal(resize: Callable[[int, int], object]) -> Iterator[None]:
     """
 
     def fit(*_: Any) -> None:
-        size = shutil.get_terminal_size()
-        resize(size.lines, size.columns)
+        resize(*terminal_size())
 
     before = termios.tcgetattr(sys.stdin)
     handler = signal.signal(signal.SIGWINCH, fit)

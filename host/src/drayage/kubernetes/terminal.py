@@ -3,12 +3,11 @@
 import contextlib
 import os
 import select
-import shutil
 import ssl
 import sys
 from collections.abc import Iterator
 
-from drayage.debugger import is_terminal, raw_terminal
+from drayage.debugger import is_terminal, raw_terminal, terminal_size
 from drayage.kubernetes.execution import STDERR, Execution, FailedError
 
 _CHUNK_BYTES = 2**15
@@ -52,8 +51,7 @@ def _connect(program: Execution) -> None:
             ready, _, _ = select.select(reading, [], [])
             if changed in ready:
                 os.read(changed, _CHUNK_BYTES)
-                size = shutil.get_terminal_size()
-                program.resize(size.lines, size.columns)
+                program.resize(*terminal_size())
             if program.connection in ready and not _print(program):
                 return
             if sys.stdin in ready:
