@@ -55,7 +55,9 @@ def running(cluster: ClusterDeployment, script: str = WAITS + GREEN[8:], **run: 
 
 def test_a_shell_in_the_running_pod_changes_the_step_itself(cluster: ClusterDeployment, cli: CommandLine) -> None:
     with running(cluster, env={"LIMIT": "12"}) as pod:
-        said = cli("shell", "last", "report", "-c", "echo $LIMIT; echo bad >&2; touch /tmp/seen; id -u; exit 7", exits=7)
+        said = cli(
+            "shell", "last", "report", "-c", "echo $LIMIT; echo bad >&2; touch /tmp/seen; id -u; exit 7", exits=7
+        )
         assert f"In the running container {pod.metadata.name}" in said
         assert "12\n10001\n" in said
         assert "bad\n" in said
@@ -200,9 +202,7 @@ def test_an_image_without_a_shell_gets_a_toolbox_beside_it(
         terminal.type("stty size; exit 5\n")
         terminal.read_until("24 80\r\n")
         assert terminal.exit_code() == 5, terminal.said
-        assert "no-such-image" in cli(
-            "shell", "last", "report", "--toolbox", "no-such-image", "-c", "true", exits=2
-        )
+        assert "no-such-image" in cli("shell", "last", "report", "--toolbox", "no-such-image", "-c", "true", exits=2)
 
 
 def test_a_toolbox_without_its_rights_names_what_grants_them(cluster: ClusterDeployment, cli: CommandLine) -> None:
