@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fcntl import ioctl
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import yaml
 from cluster_steps import ClusterDeployment
 from command_line import HIDDEN, CommandLine
-from contract_steps import GREEN, SHELL_IMAGE, Deployment, shell, step, wait_until
+from contract_steps import GREEN, SHELL_IMAGE, Deployment, materialize, shell, step, wait_until
 from kubernetes import client as official
 from kubernetes_namespace import Namespace
 from stack import REPOSITORY
@@ -31,13 +31,6 @@ from drayage.mailbox import relay_image
 DEBUGGING = REPOSITORY / "deploy" / "kubernetes" / "debugging.yaml"
 WAITS = "opened; while [ ! -e /tmp/go ]; do sleep 0.1; done; "
 FAILED = "opened; echo to-stdout; log broken; closed; exit 3"
-
-
-@pytest.fixture
-def cli(cluster: ClusterDeployment, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
-    """Return the command line of the deployment, for the cluster."""
-    monkeypatch.setenv("DRAYAGE_ENGINE", "kubernetes")
-    return CommandLine(cast("Deployment", cluster))
 
 
 @contextlib.contextmanager
@@ -175,8 +168,6 @@ def running_without_shell(cluster: ClusterDeployment) -> Iterator[Any]:
     """Yield the pod of a step whose image has one program and no shell."""
     asset = step(["stay", "--dir", "/drayage/io"], image=relay_image(), user="10001", timeout_s=300)
     with ThreadPoolExecutor(1) as pool:
-        from contract_steps import materialize  # noqa: PLC0415
-
         outcome = pool.submit(materialize, cluster.instance, cluster.client(), asset)
         pod = cluster.wait_for_pod()
         try:
@@ -186,9 +177,8 @@ def running_without_shell(cluster: ClusterDeployment) -> Iterator[Any]:
         assert not outcome.result().success
 
 
-def test_an_image_without_a_shell_gets_a_toolbox_beside_it(
-    cluster: ClusterDeployment, cli: CommandLine, toolbox_rights: None
-) -> None:
+@pytest.mark.usefixtures("toolbox_rights")
+def test_an_image_without_a_shell_gets_a_toolbox_beside_it(cluster: ClusterDeployment, cli: CommandLine) -> None:
     with running_without_shell(cluster):
         assert "--toolbox" in cli("shell", "last", "report", "-c", "true", exits=2)
         script = "cat /proc/*/cmdline | tr '\\0' ' '; ls /proc/1/root/drayage/io; echo bad >&2; id -u; exit 9"
@@ -284,8 +274,6 @@ def test_a_capsule_of_a_cluster_is_replayed_where_the_run_is_unknown(
 def test_a_capsule_of_docker_is_replayed_on_the_cluster_where_it_can_be(
     cluster: ClusterDeployment, deployment: Deployment, cli: CommandLine, tmp_path: Path
 ) -> None:
-    from contract_steps import materialize  # noqa: PLC0415
-
     asset = step(shell(GREEN), user="10001")
     assert materialize(cluster.instance, deployment.client(engine="docker"), asset).success
     file = str(tmp_path / "step.tar.gz")

@@ -2,13 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import yaml
 from cluster_steps import DEADLINE_S, ClusterDeployment
 from command_line import CommandLine
-from contract_steps import SHELL_IMAGE, Deployment, wait_until
+from contract_steps import SHELL_IMAGE, wait_until
 from kubernetes import client as official
 from kubernetes_namespace import ROLE
 from stack import REPOSITORY
@@ -16,12 +16,6 @@ from stack import REPOSITORY
 from drayage.kubernetes.diagnosis import HOST_RIGHTS, TOOLBOX_RIGHTS
 
 DEBUGGING = REPOSITORY / "deploy" / "kubernetes" / "debugging.yaml"
-
-
-@pytest.fixture
-def cli(cluster: ClusterDeployment, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
-    monkeypatch.setenv("DRAYAGE_ENGINE", "kubernetes")
-    return CommandLine(cast("Deployment", cluster))
 
 
 def findings(cli: CommandLine, *words: str, exits: int = 0, **environment: str) -> dict[str, dict[str, Any]]:
@@ -80,9 +74,11 @@ def test_a_right_that_is_taken_away_is_named(cluster: ClusterDeployment, cli: Co
 
 
 def test_images_that_the_nodes_cannot_have_are_bad(cli: CommandLine) -> None:
-    found = findings(cli, "--image", "no-such-image", exits=1, DRAYAGE_RELAY_IMAGE="no-such-relay")
-    bad = [what for what, finding in found.items() if not finding["good"]]
-    assert bad == ["image no-such-image", "mailbox"]
+    found = findings(cli, "--image", "no-such-image", exits=1)
+    assert [what for what, finding in found.items() if not finding["good"]] == ["image no-such-image"]
+    assert "Image 'no-such-image' cannot be read" in found["image no-such-image"]["text"]
+    found = findings(cli, exits=1, DRAYAGE_RELAY_IMAGE="no-such-relay")
+    assert [what for what, finding in found.items() if not finding["good"]] == ["mailbox"]
     assert "no-such-relay" in found["mailbox"]["text"]
     assert "DRAYAGE_RELAY_IMAGE" in found["mailbox"]["text"]
 
@@ -95,3 +91,9 @@ def test_a_namespace_that_does_not_exist_is_bad(cli: CommandLine) -> None:
     found = findings(cli, exits=1, DRAYAGE_KUBERNETES_NAMESPACE="no-such-namespace")
     assert not found["rights"]["good"]
     assert "in namespace no-such-namespace" in found["rights"]["text"]
+
+
+def test_an_image_is_held_to_the_workload_contract_on_a_cluster(cluster: ClusterDeployment, cli: CommandLine) -> None:
+    said = cli("conform", "drayage/writer-shell", "--scenario", "secret")
+    assert "drayage/writer-shell, secret: holds" in said
+    assert cluster.namespace.pods({}) == []

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from drayage.debugger import SHELL, is_terminal
 from drayage.engine import ContainerSpec, Engine
-from drayage.errors import EngineError, ImageMissingError, SettingsError
+from drayage.errors import EngineError, SettingsError
 from drayage.finding import Finding
 from drayage.kubernetes.api import STRATEGIC_MERGE_PATCH, Cluster
 from drayage.kubernetes.diagnosis import examine_cluster, examine_relay
@@ -18,9 +18,8 @@ from drayage.kubernetes.pods import WORKLOAD
 from drayage.kubernetes.settings import KubernetesSettings
 from drayage.kubernetes.states import NO_COMMAND, Pod, container_part, container_status, is_running, terminated
 from drayage.kubernetes.terminal import converse
-from drayage.kubernetes.troubles import waiting_trouble
 
-_LOOK_S = 0.2
+_LOOK_S = 0.5
 _START_S = 120.0
 _ANSWER_S = 60.0
 # Something to wait with that every image with a shell has, and that ends at once when the pod does.
@@ -178,16 +177,29 @@ class KubernetesDebugger:
 
     def _await_toolbox(self, pod: str, name: str) -> None:
         deadline = time.monotonic() + _START_S
-        while time.monotonic() < deadline:
-            known = self._pod(pod)
-            if is_running(known, name) or terminated(known, name):
-                return
-            if trouble := waiting_trouble(container_status(known, name)):
-                raise ImageMissingError(f"The toolbox does not start in pod {pod}: {trouble}.")
+        while not is_running(self._pod(pod), name):
+            if trouble := self._toolbox_trouble(pod, name):
+                raise EngineError(
+                    f"The toolbox does not start in pod {pod}: {trouble}. It runs as the `user` of the step, and needs "
+                    f"{SHELL}. Another one can be started beside it."
+                )
+            if time.monotonic() > deadline:
+                raise EngineError(f"The toolbox did not start in pod {pod} within {_START_S:.0f} s.")
             time.sleep(_LOOK_S)
-        raise EngineError(
-            f"The toolbox did not start in pod {pod} within {_START_S:.0f} s. See `kubectl describe pod`."
+
+    def _toolbox_trouble(self, pod: str, name: str) -> str:
+        """Return why a toolbox does not start, which only events say; empty if nothing is known."""
+        terms = {
+            "involvedObject.name": pod,
+            "involvedObject.fieldPath": f"spec.ephemeralContainers{{{name}}}",
+            "type": "Warning",
+        }
+        query = {"fieldSelector": ",".join(f"{key}={value}" for key, value in terms.items())}
+        found = self._cluster.request(
+            "GET", self._cluster.path("events"), doing=f"list the events of pod {pod}", query=query
         )
+        # The first tells more than those that follow from it.
+        return next((" ".join(str(it["message"]).split()).rstrip(".") for it in found["items"]), "")
 
     def _exit_code(self, pod: str, name: str) -> int:
         deadline = time.monotonic() + _ANSWER_S

@@ -70,26 +70,13 @@ def starting_trouble(pod: Pod) -> Trouble | None:
         which = "" if each["name"] == WORKLOAD else f" of the container `{each['name']}`"
         if reason == _FIRST_PULL and any(sign in said.lower() for sign in _REFUSED):
             return Trouble(f"the image {each['image']}{which} cannot be pulled: {said}", may_pass=False)
-        if text := waiting_trouble(each, which):
-            return Trouble(text, may_pass=False)
+        if what := _HOPELESS.get(reason) or _PULL.get(reason):
+            return Trouble(f"{what}: {each['image']}{which} ({reason}: {said})", may_pass=False)
         ended = (each.get("state") or {}).get("terminated") or {}
         if each["name"] != WORKLOAD and ended.get("exitCode") and each in (status.get("initContainerStatuses") or ()):
             said = _sentence(ended.get("message") or ended.get("reason"))
             return Trouble(f"the container `{each['name']}` failed with {ended['exitCode']}: {said}", may_pass=False)
     return None
-
-
-def waiting_trouble(status: Mapping[str, Any], which: str = "") -> str | None:
-    """Return why a container waits for ever, as a clause; None if its status does not say that it does.
-
-    Args:
-        status: The container's own status.
-        which: Follows the image, for a container that people would not expect.
-    """
-    waiting = (status.get("state") or {}).get("waiting") or {}
-    reason, said = waiting.get("reason", ""), _sentence(waiting.get("message"))
-    what = _HOPELESS.get(reason) or _PULL.get(reason)
-    return f"{what}: {status['image']}{which} ({reason}: {said})" if what else None
 
 
 def is_starting(pod: Pod) -> bool:
