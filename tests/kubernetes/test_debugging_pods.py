@@ -205,7 +205,7 @@ def test_a_toolbox_without_its_rights_names_what_grants_them(cluster: ClusterDep
 def test_an_ended_step_without_a_shell_gets_a_new_pod_of_the_toolbox(
     cluster: ClusterDeployment, cli: CommandLine
 ) -> None:
-    cluster.run("", image=relay_image(), command=["usage"])
+    materialize(cluster.instance, cluster.client(), step(["usage"], image=relay_image(), user="10001"))
     assert "--toolbox" in cli("shell", "last", "report", "-c", "true", exits=2)
     said = cli("shell", "last", "report", "--toolbox", SHELL_IMAGE, "-c", "cat /drayage/io/context.json")
     assert '"asset_keys": ["report"]' in said
@@ -286,13 +286,13 @@ def test_a_capsule_of_docker_is_replayed_on_the_cluster_where_it_can_be(
     assert cluster.pods() == []
 
 
-def test_a_wait_for_a_start_is_over_when_the_pod_is_deleted(cluster: ClusterDeployment, cli: CommandLine) -> None:
+def test_a_shell_whose_pod_is_deleted_ends_as_one_that_was_killed(cluster: ClusterDeployment, cli: CommandLine) -> None:
     cluster.run(GREEN)
     assert cluster.nothing_is_left()
     with ThreadPoolExecutor(1) as pool:
-        said = pool.submit(cli, "shell", "last", "report", "-c", "sleep 600", exits=2)
+        said = pool.submit(cli, "shell", "last", "report", "-c", "sleep 600", exits=137)
         pod = cluster.wait_for_pod()
         time.sleep(2)
         cluster.namespace.admin.delete_namespaced_pod(pod.metadata.name, cluster.namespace.name)
-        assert "cut" in said.result()
+        assert "In a new container" in said.result()
     wait_until(lambda: not cluster.pods(), what="the removal of the pod")

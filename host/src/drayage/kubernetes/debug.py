@@ -10,7 +10,7 @@ from drayage.debugger import SHELL, is_terminal
 from drayage.engine import ContainerSpec, Engine
 from drayage.errors import EngineError, SettingsError
 from drayage.finding import Finding
-from drayage.kubernetes.api import STRATEGIC_MERGE_PATCH, Cluster
+from drayage.kubernetes.api import STRATEGIC_MERGE_PATCH, Cluster, RefusedError
 from drayage.kubernetes.diagnosis import examine_cluster, examine_relay
 from drayage.kubernetes.execution import Execution, FailedError, run
 from drayage.kubernetes.images import opened
@@ -108,15 +108,19 @@ class KubernetesDebugger:
         """
         pod = self._require_started(container_id)
         name = f"toolbox-{1 + len(pod['spec'].get('ephemeralContainers') or ())}"
-        self._cluster.request(
-            "PATCH",
-            self._cluster.path("pods", container_id, "ephemeralcontainers"),
-            {"spec": {"ephemeralContainers": [_toolbox(name, pod, image, command, self._settings)]}},
-            doing=f"start a container of {image} in pod {container_id}",
-            content_type=STRATEGIC_MERGE_PATCH,
-        )
-        self._await_toolbox(container_id, name)
-        converse(self._begin(container_id, name, (), first=b"\n"))
+        try:
+            self._cluster.request(
+                "PATCH",
+                self._cluster.path("pods", container_id, "ephemeralcontainers"),
+                {"spec": {"ephemeralContainers": [_toolbox(name, pod, image, command, self._settings)]}},
+                doing=f"start a container of {image} in pod {container_id}",
+                content_type=STRATEGIC_MERGE_PATCH,
+            )
+            self._await_toolbox(container_id, name)
+            program = self._begin(container_id, name, (), first=b"\n")
+        except RefusedError as error:
+            raise RefusedError(f"{error} The rights of a toolbox are in deploy/kubernetes/debugging.yaml.") from error
+        converse(program)
         return self._exit_code(container_id, name)
 
     def run_new(self, engine: Engine, spec: ContainerSpec, command: Sequence[str]) -> int | None:
