@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import dagster as dg
 import pytest
 from cluster_hosts import Hosts
 from cluster_steps import ClusterDeployment, new_name
+from command_line import CommandLine
+from contract_steps import Deployment
 from kubernetes_namespace import Namespace
 
 from drayage.kubernetes.names import pod_labels
@@ -40,3 +43,10 @@ def hosts(cluster: ClusterDeployment) -> Iterator[Hosts]:
     for process in hosts.processes:
         process.kill()
         process.wait()
+
+
+@pytest.fixture
+def cli(cluster: ClusterDeployment, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    """Return the command line of the deployment, on the cluster."""
+    monkeypatch.setenv("DRAYAGE_ENGINE", "kubernetes")
+    return CommandLine(cast("Deployment", cluster))

@@ -5,6 +5,8 @@ time in which they start.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, get_args
 
 from drayage.debugger import Debugger
@@ -21,7 +23,7 @@ def default_engine() -> Engine:
     Raises:
         SettingsError: There is no engine of that name, or it is not installed.
     """
-    return engine_named(_chosen())
+    return engine_named(chosen_engine())
 
 
 def engine_named(name: str) -> Engine:
@@ -39,31 +41,44 @@ def engine_named(name: str) -> Engine:
 
         return DockerEngine()
     if name == "kubernetes":
-        try:
+        with _client_of_kubernetes():
             from drayage.kubernetes import KubernetesEngine  # noqa: PLC0415 - see above
-        except ModuleNotFoundError as error:
-            raise SettingsError(
-                f"The client of Kubernetes is not installed ({error}): `pip install drayage[kubernetes]`."
-            ) from error
         return KubernetesEngine()
-    raise SettingsError(f"{ENGINE_VARIABLE}: expected one of {', '.join(get_args(EngineName))}, got {name!r}.")
+    raise _no_engine(name)
 
 
 def default_debugger() -> Debugger:
     """Return the debugger for the environment's engine.
 
     Raises:
-        SettingsError: That engine has none.
+        SettingsError: There is no engine of that name, or it is not installed.
     """
-    if _chosen() != "docker":
+    name = chosen_engine()
+    if name == "docker":
+        from drayage.docker.debug import DockerDebugger  # noqa: PLC0415 - see above
+
+        return DockerDebugger()
+    if name == "kubernetes":
+        with _client_of_kubernetes():
+            from drayage.kubernetes.debug import KubernetesDebugger  # noqa: PLC0415 - see above
+        return KubernetesDebugger()
+    raise _no_engine(name)
+
+
+@contextmanager
+def _client_of_kubernetes() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
         raise SettingsError(
-            f"This command does not work with {ENGINE_VARIABLE}={_chosen()} yet. Look into a pod with `kubectl logs`, "
-            "`kubectl exec` or `kubectl debug`; a capsule of the step (`drayage capsule`) can be replayed with Docker."
-        )
-    from drayage.docker.debug import DockerDebugger  # noqa: PLC0415 - see above
-
-    return DockerDebugger()
+            f"The client of Kubernetes is not installed ({error}): `pip install drayage[kubernetes]`."
+        ) from error
 
 
-def _chosen() -> str:
+def _no_engine(name: str) -> SettingsError:
+    return SettingsError(f"{ENGINE_VARIABLE}: expected one of {', '.join(get_args(EngineName))}, got {name!r}.")
+
+
+def chosen_engine() -> str:
+    """Return the name of the environment's engine, which may be unknown."""
     return os.environ.get(ENGINE_VARIABLE) or "docker"

@@ -2,23 +2,26 @@
 
 import pytest
 
+from drayage.docker.debug import DockerDebugger
 from drayage.docker.engine import DockerEngine
 from drayage.engine import short_id
 from drayage.engines import default_debugger, default_engine, engine_named
 from drayage.errors import SettingsError
 from drayage.kubernetes import KubernetesEngine
+from drayage.kubernetes.debug import KubernetesDebugger
 
 
 def test_the_environment_names_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DRAYAGE_ENGINE", raising=False)
     assert isinstance(default_engine(), DockerEngine)
+    assert isinstance(default_debugger(), DockerDebugger)
     monkeypatch.setenv("DRAYAGE_ENGINE", "kubernetes")
     assert isinstance(default_engine(), KubernetesEngine), "nothing is asked of a cluster yet"
-    with pytest.raises(SettingsError, match="kubectl"):
-        default_debugger()
+    assert isinstance(default_debugger(), KubernetesDebugger)
     monkeypatch.setenv("DRAYAGE_ENGINE", "kubernets")
-    with pytest.raises(SettingsError, match=r"docker, kubernetes, got 'kubernets'"):
-        default_engine()
+    for choose in (default_engine, default_debugger):
+        with pytest.raises(SettingsError, match=r"docker, kubernetes, got 'kubernets'"):
+            choose()
 
 
 def test_a_code_location_may_name_several() -> None:

@@ -4,10 +4,9 @@ A deployment adds checks of its own to the runner's: see ``added_checks``.
 """
 
 import contextlib
-import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -17,15 +16,13 @@ import typer
 
 from drayage.cli.added_checks import run_added_checks
 from drayage.cli.screen import EXIT_BAD, AsJson, Setup, print_json
-from drayage.errors import ExchangeError, ImageMissingError
+from drayage.errors import DrayageError, ExchangeError
 from drayage.exchange.directory import REPLAYS, Attempt
 from drayage.exchange.history import require_record
 from drayage.finding import Finding, examine
-from drayage.mailbox import relay_image
 from drayage.settings import read_size
 
 _MEMINFO = Path("/proc/meminfo")
-_PROBE = "probe"
 
 
 def doctor(
@@ -41,7 +38,7 @@ def doctor(
     disk_bytes = read_size(least_disk, source="--least-disk")
     memory_bytes = read_size(least_memory, source="--least-memory")
     findings = [
-        examine("engine", lambda: _engine(setup)),
+        *_engine(setup),
         *_images(setup, image or []),
         examine("exchange root", lambda: _exchange_root(setup)),
         examine("mailbox", lambda: _mailbox(setup)),
@@ -59,12 +56,11 @@ def doctor(
         raise typer.Exit(EXIT_BAD)
 
 
-def _engine(setup: Setup) -> tuple[bool, str]:
-    facts = setup.debugger.facts()
-    return (
-        True,
-        f"Docker {facts.version} answers; {facts.images} images, {facts.memory_bytes / 2**30:.1f} GiB of memory",
-    )
+def _engine(setup: Setup) -> Sequence[Finding]:
+    try:
+        return setup.debugger.examine_engine()
+    except DrayageError as error:
+        return [Finding("engine", good=False, text=str(error))]
 
 
 def _images(setup: Setup, asked: list[str]) -> list[Finding]:
@@ -78,7 +74,7 @@ def _images(setup: Setup, asked: list[str]) -> list[Finding]:
 
 
 def _image(setup: Setup, name: str) -> tuple[bool, str]:
-    return True, setup.engine.resolve(name, pull="never")[:19]
+    return True, setup.debugger.find_image(name)[:19]
 
 
 def _exchange_root(setup: Setup) -> tuple[bool, str]:
@@ -87,25 +83,8 @@ def _exchange_root(setup: Setup) -> tuple[bool, str]:
 
 
 def _mailbox(setup: Setup) -> tuple[bool, str]:
-    """Say how context and messages get into and out of containers, and why."""
-    engine = setup.debugger.facts()
-    if engine.any_image is None:
-        return False, "the engine has no image to try it with. Build or pull one."
     with _probe_attempt(setup) as attempt:
-        content = os.urandom(16)
-        (attempt.io / _PROBE).write_bytes(content)
-        if setup.debugger.sees(engine.any_image, attempt.io, _PROBE, content):
-            return True, "files: what is written here, the engine mounts into containers"
-    relay = relay_image()
-    apart = f"the engine at {engine.address} does not see {setup.exchange.root}"
-    try:
-        setup.engine.resolve(relay, pull="never")
-    except ImageMissingError:
-        return False, (
-            f"{apart}, so it needs the relay, and has no image {relay}. Build or push it there, or set "
-            "DRAYAGE_RELAY_IMAGE; if the engine is on this machine, use an exchange root that it sees."
-        )
-    return True, f"a volume and the relay {relay}: {apart}"
+        return setup.debugger.examine_mailbox(attempt.io)
 
 
 @contextlib.contextmanager
@@ -137,7 +116,7 @@ def _disk(setup: Setup, least_bytes: int) -> tuple[bool, str]:
     if free < least_bytes:
         return False, (
             f"{text}, expected {least_bytes / 2**30:.1f} at least. Free some: `drayage sweep`, and `docker system "
-            "prune` for the engine's own."
+            "prune` where it is Docker's disk too."
         )
     return True, text
 

@@ -9,15 +9,13 @@ from typing import Annotated
 import typer
 
 from drayage.cli.screen import AttemptName, Run, Setup, Step, note
-from drayage.debugger import is_terminal
+from drayage.debugger import SHELL, is_terminal
 from drayage.engine import ContainerState
 from drayage.errors import SettingsError
 from drayage.exchange.history import PastAttempt, container_of, require_record
 from drayage.identity import EXCHANGE
 from drayage.replay.prepare import Overrides, prepare
 from drayage.step.launch import spec_of
-
-_SHELL = "/bin/sh"
 
 
 def shell(
@@ -36,10 +34,12 @@ def shell(
 ) -> None:
     """Open a shell in the running container, in a copy of the kept one, or in a new one of the same image."""
     if command is None and not is_terminal():
-        raise SettingsError("A shell needs a terminal: use -it with `docker exec`, or name a command with --command.")
+        raise SettingsError(
+            "A shell needs a terminal: use -it with `docker exec` or `kubectl exec`, or name a command with --command."
+        )
     setup: Setup = ctx.obj
     found = setup.history.step(run, step, attempt)
-    words = [_SHELL] if command is None else [_SHELL, "-c", command]
+    words = [SHELL] if command is None else [SHELL, "-c", command]
     container = container_of(found, setup.engine)
     asked = _Shell(setup, words, toolbox)
     if container is not None and container.status == "running":
@@ -58,16 +58,12 @@ class _Shell:
     def in_running(self, container: ContainerState) -> int:
         """Run it in the step's own container, or beside it if that has no shell; return the exit code."""
         note(f"In the running container {container.short_id} ({container.name}).")
-        if self.setup.debugger.has_file(container.id, _SHELL):
+        if self.setup.debugger.has_shell(container.id):
             return self.setup.debugger.execute(container.id, self.words)
         toolbox = self._require_toolbox(container.image)
         note(f"It has no shell: {toolbox} beside it sees its processes, network and volumes (its files: /proc/1/root).")
         image = self.setup.engine.resolve(toolbox, pull="missing")
-        created = self.setup.debugger.create_beside(container.id, image, self.words)
-        try:
-            return self.setup.debugger.attach(created, lambda: self.setup.engine.start(created))
-        finally:
-            self.setup.engine.remove(created)
+        return self.setup.debugger.run_beside(self.setup.engine, container.id, image, self.words)
 
     def in_copy(self, found: PastAttempt, container: ContainerState | None) -> int:
         """Run it in a copy of the kept container, or in a new one of the same image; return the exit code.
@@ -77,8 +73,9 @@ class _Shell:
         record = require_record(found)
         committed = None if container is None else self.setup.debugger.commit(container.id)
         try:
-            where = "a new container" if container is None else f"a copy of the kept container {container.short_id}"
-            note(f"In {where} of {record.image} ({record.image_id[:19]}); changes here do not affect the step's own.")
+            where = "a new container" if committed is None else f"a copy of the kept container {_short_id(container)}"
+            which = "" if record.image_id == record.image else f" ({record.image_id[:19]})"
+            note(f"In {where} of {record.image}{which}; changes here do not affect the step's own.")
             shown = found
             if committed is not None:
                 shown = replace(found, record=record.model_copy(update={"image_id": committed}))
@@ -91,7 +88,7 @@ class _Shell:
             if committed is not None:
                 self.setup.debugger.remove_image(committed)
         if code is None:
-            raise SettingsError(f"Toolbox {self.toolbox} has no {_SHELL} either: use an image that has one.")
+            raise SettingsError(f"Toolbox {self.toolbox} has no {SHELL} either: use an image that has one.")
         return code
 
     def _in_new(self, found: PastAttempt, overrides: Overrides) -> int | None:
@@ -114,16 +111,16 @@ class _Shell:
             if prepared.context is not None:
                 mailbox.put_context(prepared.context)
             spec = spec_of(request, prepared.attempt, mailbox, prepared.bootstrap)
-            state = setup.engine.create(replace(spec, entrypoint=self.words, terminal=is_terminal()))
-            last.callback(setup.engine.remove, state.id)
-            if not self.setup.debugger.has_file(state.id, _SHELL):
-                return None
-            return self.setup.debugger.attach(state.id, lambda: setup.engine.start(state.id))
+            return setup.debugger.run_new(setup.engine, spec, self.words)
 
     def _require_toolbox(self, image: str) -> str:
         if self.toolbox is None:
             raise SettingsError(
-                f"Image {image} has no {_SHELL}: name an image that has one with --toolbox or DRAYAGE_TOOLBOX_IMAGE, "
+                f"Image {image} has no {SHELL}: name an image that has one with --toolbox or DRAYAGE_TOOLBOX_IMAGE, "
                 "and it is started beside the step."
             )
         return self.toolbox
+
+
+def _short_id(container: ContainerState | None) -> str:
+    return "" if container is None else container.short_id

@@ -61,11 +61,13 @@ class Bench:
     Args:
         image: Name or id of the image.
         exchange_root: A directory on this machine that the engine can mount.
+        network: The network of its containers; None leaves it to the engine.
     """
 
-    def __init__(self, image: str, *, exchange_root: Path) -> None:
+    def __init__(self, image: str, *, exchange_root: Path, network: str | None = "none") -> None:
         self._image = image
         self._exchange_root = exchange_root
+        self._network = network
         self._cleanup = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -97,7 +99,7 @@ class Bench:
         client = DrayageClient(
             exchange_root=self._root,
             deployment=self._root.name,
-            network="none",
+            network=self._network,
             secrets={SECRET: FileSecret(str(self._token))},
             message_reader=LogMessageReader() if scenario.by_output else None,
         )

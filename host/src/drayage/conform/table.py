@@ -20,13 +20,13 @@ class Column:
     Args:
         title: What it is called.
         image: The image.
-        size_bytes: Its size.
+        size_bytes: Its size; None if the engine does not tell.
         reports: One for each scenario.
     """
 
     title: str
     image: str
-    size_bytes: int
+    size_bytes: int | None
     reports: Sequence[Report]
 
     @property
@@ -40,7 +40,7 @@ class Column:
         starts = [report.start_s for report in self.reports if report.start_s is not None]
         rates = [report.messages_per_second for report in self.reports if report.messages_per_second is not None]
         return {
-            "image": f"{self.size_bytes / 1e6:,.1f} MB",
+            "image": "-" if self.size_bytes is None else f"{self.size_bytes / 1e6:,.1f} MB",
             "container to first message": f"{statistics.median(starts) * 1000:,.0f} ms" if starts else "-",
             "messages a second": f"{rates[0]:,.0f}" if rates else "-",
         }

@@ -3,28 +3,29 @@
 import contextlib
 import os
 import select
-import shutil
-import signal
 import ssl
 import sys
-import termios
-import tty
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import docker
 
-from drayage.debugger import EngineFacts, is_terminal
+from drayage.debugger import SHELL, is_terminal, raw_terminal
 from drayage.docker.address import find_address
 from drayage.docker.connections import open_client
 from drayage.docker.errors import engine_errors
 from drayage.docker.files import find_own_container, sees
 from drayage.docker.stream import Body, frames, upgraded
-from drayage.errors import ContainerGoneError
+from drayage.engine import ContainerSpec, Engine
+from drayage.errors import ContainerGoneError, ImageMissingError, ImageNotPulledError
+from drayage.finding import Finding, examine
+from drayage.mailbox import relay_image
 
 _CHUNK_BYTES = 64 * 1024
+_PROBE = "probe"
 # The PATH that the engine sets in a container whose image sets none.
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -41,34 +42,42 @@ class DockerDebugger:
     def _api(self) -> docker.APIClient:
         return self._client.api
 
-    def facts(self) -> EngineFacts:
-        """Describe the engine."""
-        with engine_errors("describe itself"):
-            info, images = self._api.info(), self._api.images(quiet=True)
-        return EngineFacts(
-            info["ServerVersion"], info["MemTotal"], len(images), images[0] if images else None, str(find_address())
-        )
+    def examine_engine(self) -> Sequence[Finding]:
+        """Examine the engine itself."""
+        return [examine("engine", self._describe)]
 
-    def has_file(self, container_id: str, path: str) -> bool:
-        """Return whether a container, running or not, has a file."""
-        try:
-            with engine_errors(f"look for {path}"):
-                chunks, _ = self._api.get_archive(container_id, path)
-                chunks.close()
-        except ContainerGoneError:
-            return False
-        return True
-
-    def sees(self, image: str, folder: Path, name: str, content: bytes) -> bool:
-        """Return whether the engine finds a file in a directory of this machine, without running anything.
+    def examine_mailbox(self, folder: Path) -> tuple[bool, str]:
+        """Say how context and messages get into and out of containers, and why.
 
         Args:
-            image: Any image that the engine has.
-            folder: The directory, as this process sees it.
-            name: Name of the file.
-            content: What the file must hold.
+            folder: A folder like an attempt's, in which a file may be written.
         """
-        return sees(self._client, find_own_container(self._client), image, folder / name, content, labels={})
+        with engine_errors("list its images"):
+            images = self._api.images(quiet=True)
+        if not images:
+            return False, "the engine has no image to try it with. Build or pull one."
+        content = os.urandom(16)
+        (folder / _PROBE).write_bytes(content)
+        own = find_own_container(self._client)
+        if sees(self._client, own, images[0], folder / _PROBE, content, labels={}):
+            return True, "files: what is written here, the engine mounts into containers"
+        relay, apart = relay_image(), f"the engine at {find_address()} does not see the exchange root"
+        try:
+            self.find_image(relay)
+        except ImageMissingError:
+            return False, (
+                f"{apart}, so it needs the relay, and has no image {relay}. Build or push it there, or set "
+                "DRAYAGE_RELAY_IMAGE; if the engine is on this machine, use an exchange root that it sees."
+            )
+        return True, f"a volume and the relay {relay}: {apart}"
+
+    def find_image(self, image: str) -> str:
+        """Return the content address of an image that the engine has."""
+        try:
+            with engine_errors(f"find image {image!r}"):
+                return str(self._client.images.get(image).id)
+        except ImageMissingError as error:
+            raise ImageNotPulledError(f"Image {image!r} is not on the engine: build it, or pull it.") from error
 
     def environment(self, image: str) -> dict[str, str]:
         """Return the environment variables that an image sets."""
@@ -76,7 +85,7 @@ class DockerDebugger:
             lines = self._client.images.get(image).attrs["Config"].get("Env") or ()
         return {name: value for name, _, value in (line.partition("=") for line in lines)}
 
-    def image_facts(self, image: str) -> tuple[int, dict[str, str]]:
+    def image_facts(self, image: str) -> tuple[int | None, dict[str, str]]:
         """Return an image's size in bytes, and its labels."""
         with engine_errors(f"inspect image {image!r}"):
             attributes = self._client.images.get(image).attrs
@@ -89,18 +98,26 @@ class DockerDebugger:
             # The command never runs, but the engine creates no container from an image without one.
             container = self._api.create_container(image, command=["-"], entrypoint=["-"])["Id"]
         try:
-            return any(self.has_file(container, f"{folder}/{name}") for folder in folders for name in names)
+            return any(self._has_file(container, f"{folder}/{name}") for folder in folders for name in names)
         finally:
             with engine_errors(f"remove container {container[:12]}"):
                 self._api.remove_container(container, force=True, v=True)
 
-    def create_beside(self, container_id: str, image: str, command: Sequence[str]) -> str:
-        """Create a container beside a running one, which sees its processes, network and volumes; return the id.
+    def has_shell(self, container_id: str) -> bool:
+        """Return whether a container, running or not, has a shell."""
+        return self._has_file(container_id, SHELL)
+
+    def run_beside(self, engine: Engine, container_id: str, image: str, command: Sequence[str]) -> int:
+        """Run a command in another container that sees a running one's processes, network and volumes.
 
         Args:
+            engine: The engine of the container.
             container_id: A running container.
-            image: Id of the image of the new one.
-            command: What runs in place of the image's entrypoint, at a terminal if this process has one.
+            image: Id of the image of the other one.
+            command: The command and its arguments, at this process's terminal if it has one.
+
+        Returns:
+            The command's exit code.
         """
         beside, at_terminal = f"container:{container_id}", is_terminal()
         with engine_errors(f"create a container beside {container_id[:12]}"):
@@ -115,11 +132,33 @@ class DockerDebugger:
                 host_config=host,
                 tty=at_terminal,
                 stdin_open=at_terminal,
-            )
-        return str(created["Id"])
+            )["Id"]
+        try:
+            return self._attach(created, lambda: engine.start(created))
+        finally:
+            engine.remove(created)
 
-    def commit(self, container_id: str) -> str:
-        """Make an image from a container's file system, and return the image's id."""
+    def run_new(self, engine: Engine, spec: ContainerSpec, command: Sequence[str]) -> int | None:
+        """Run a command in a new container in place of its own, at this process's terminal if it has one; remove it.
+
+        Args:
+            engine: Makes the container.
+            spec: What it is made of.
+            command: The command, which begins with a shell, and its arguments.
+
+        Returns:
+            The command's exit code; None if the image has no shell.
+        """
+        state = engine.create(replace(spec, entrypoint=command, terminal=is_terminal()))
+        try:
+            if not self.has_shell(state.id):
+                return None
+            return self._attach(state.id, lambda: engine.start(state.id))
+        finally:
+            engine.remove(state.id)
+
+    def commit(self, container_id: str) -> str | None:
+        """Make an image from a container's files, and return the image's id."""
         with engine_errors(f"make an image from container {container_id[:12]}"):
             return str(self._api.commit(container_id)["Id"])
 
@@ -128,47 +167,49 @@ class DockerDebugger:
         with engine_errors(f"remove image {image_id[:19]}"):
             self._api.remove_image(image_id, force=True)
 
-    def execute(self, container_id: str, command: Sequence[str], *, user: str | None = None) -> int:
+    def execute(self, container_id: str, command: Sequence[str]) -> int:
         """Run a command in a running container, attached to this process's terminal if it has one.
 
         Args:
             container_id: A running container.
             command: The command and its arguments.
-            user: The user to run as; None takes the container's own.
 
         Returns:
             The command's exit code.
         """
         at_terminal = is_terminal()
         with engine_errors(f"run a command in container {container_id[:12]}"):
-            process = self._api.exec_create(
-                container_id, list(command), stdin=at_terminal, tty=at_terminal, user=user or ""
-            )["Id"]
+            process = self._api.exec_create(container_id, list(command), stdin=at_terminal, tty=at_terminal)["Id"]
             if at_terminal:
                 stream = self._api.exec_start(process, tty=True, socket=True)
-                with _terminal(lambda height, width: self._api.exec_resize(process, height, width)):
-                    _connect(stream)
+                _converse(stream, lambda height, width: self._api.exec_resize(process, height, width))
             else:
                 _print(upgraded(self._api, "/exec/{0}/start", process, json={"Tty": False, "Detach": False}))
             return int(self._api.exec_inspect(process)["ExitCode"])
 
-    def attach(self, container_id: str, start: Callable[[], None]) -> int:
-        """Start a container attached to this process's terminal if it has one, and wait until it ends.
+    def _describe(self) -> tuple[bool, str]:
+        with engine_errors("describe itself"):
+            info, images = self._api.info(), self._api.images(quiet=True)
+        memory_gib = info["MemTotal"] / 2**30
+        return True, f"Docker {info['ServerVersion']} answers; {len(images)} images, {memory_gib:.1f} GiB of memory"
 
-        Args:
-            container_id: A created container, made with a terminal if this process has one.
-            start: Starts the container.
+    def _has_file(self, container_id: str, path: str) -> bool:
+        try:
+            with engine_errors(f"look for {path}"):
+                chunks, _ = self._api.get_archive(container_id, path)
+                chunks.close()
+        except ContainerGoneError:
+            return False
+        return True
 
-        Returns:
-            The container's exit code.
-        """
+    def _attach(self, container_id: str, start: Callable[[], None]) -> int:
+        """Start a container attached to this process's terminal if it has one; return its exit code once it ended."""
         with engine_errors(f"attach to container {container_id[:12]}"):
             if is_terminal():
                 parameters = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
                 stream = self._api.attach_socket(container_id, params=parameters)
                 start()
-                with _terminal(lambda height, width: self._api.resize(container_id, height, width)):
-                    _connect(stream)
+                _converse(stream, lambda height, width: self._api.resize(container_id, height, width))
             else:
                 wanted = {"stdout": 1, "stderr": 1, "stream": 1}
                 output = upgraded(self._api, "/containers/{0}/attach", container_id, params=wanted)
@@ -186,25 +227,14 @@ def _print(output: Body) -> None:
     output.close()
 
 
-@contextlib.contextmanager
-def _terminal(resize: Callable[[int, int], None]) -> Iterator[None]:
-    """Pass on each key as it is pressed, and the window size whenever it changes."""
-
-    def fit(*_: Any) -> None:
-        size = shutil.get_terminal_size()
+def _converse(stream: Any, resize: Callable[[int, int], None]) -> None:
+    def fit(height: int, width: int) -> None:
         # The process may have just ended, and then has no terminal to resize.
         with contextlib.suppress(docker.errors.APIError):
-            resize(size.lines, size.columns)
+            resize(height, width)
 
-    before = termios.tcgetattr(sys.stdin)
-    handler = signal.signal(signal.SIGWINCH, fit)
-    try:
-        tty.setraw(sys.stdin)
-        fit()
-        yield
-    finally:
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
-        signal.signal(signal.SIGWINCH, handler)
+    with raw_terminal(fit):
+        _connect(stream)
 
 
 def _connect(stream: Any) -> None:

@@ -4,8 +4,9 @@ Read ``engine`` first. ``settings`` is what a deployment chooses, ``names`` how 
 ``pods`` what a pod is made of, ``states`` what its description means, and ``troubles`` why it does not start, or who
 ended it. ``endings`` awaits the end of a pod, and ``removal`` removes it. ``mailbox`` and ``delivery`` bring context
 and secrets in, ``messages`` brings the messages out, ``output`` follows the logs, and ``images`` reads files of images.
-``drafts`` are containers that were not started; ``takeover`` claims a pod that another process left. All of them ask
-the cluster through ``api`` (plain requests), ``execution`` (programs in a container) and ``watch`` (changes).
+``drafts`` are containers that were not started; ``takeover`` claims a pod that another process left. ``debug`` lets
+people look into pods, through ``terminal``; ``diagnosis`` is for ``drayage doctor``. All of them ask the cluster
+through ``api`` (plain requests), ``execution`` (programs in a container) and ``watch`` (changes).
 """
 
 from drayage.kubernetes.engine import KubernetesEngine

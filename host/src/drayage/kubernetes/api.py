@@ -24,6 +24,7 @@ from kubernetes.config.config_exception import ConfigException
 from drayage.errors import ContainerGoneError, EngineError, EngineUnavailableError, SettingsError
 
 MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
 
 _OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 # Enough for twenty steps at once, each of which follows output and makes one more request.

@@ -4,6 +4,7 @@
 """
 
 import logging
+import re
 import signal as signals
 import time
 import uuid
@@ -25,7 +26,7 @@ from drayage.engine import (
     Usage,
     gone,
 )
-from drayage.errors import ContainerGoneError, EngineError, SettingsError
+from drayage.errors import ContainerGoneError, EngineError, ImageNotPulledError, SettingsError
 from drayage.identity import DEPLOYMENT, EXCHANGE
 from drayage.kubernetes import images
 from drayage.kubernetes.api import Cluster, ConflictError
@@ -46,6 +47,7 @@ from drayage.kubernetes.watch import PodWatch
 
 _PULL = {"missing": "IfNotPresent", "always": "Always", "never": "Never"}
 _KILL = "SIGKILL"
+_ID = re.compile(r"(sha256:)?[0-9a-f]{64}")
 _MEASURE_S = 10.0
 
 _log = logging.getLogger(__name__)
@@ -75,6 +77,10 @@ class KubernetesEngine:
 
         Name images by digest (``registry/name@sha256:…``) to have one content on all nodes and in all retries.
         """
+        if _ID.fullmatch(image):
+            raise ImageNotPulledError(
+                f"Image {image[:19]} cannot be had in a cluster by its id alone: name it as its registry does."
+            )
         self._pull[image] = _PULL[pull]
         return image
 

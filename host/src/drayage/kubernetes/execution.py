@@ -19,7 +19,7 @@ from drayage.errors import EngineError, EngineUnavailableError
 from drayage.kubernetes.api import Access, Cluster, api_error
 
 STDIN, STDOUT, STDERR = 0, 1, 2
-_STATUS = 3
+_STATUS, _SIZE = 3, 4
 _CLOSE = 255
 _PROTOCOL = "v5.channel.k8s.io"
 _CONNECT_S = 15.0
@@ -51,9 +51,10 @@ class Execution:
         cluster: The cluster.
         pod: Name of the pod.
         container: Name of the container.
-        command: The program and its arguments.
+        command: The program and its arguments; empty for the container's own program, which runs.
         stdin: Whether it has a standard input.
         silence_s: How long it may say nothing, in seconds; None bears any.
+        terminal: Whether it has a terminal, on which standard output and standard error are one.
 
     Raises:
         EngineError: The cluster refuses or does not answer.
@@ -68,12 +69,17 @@ class Execution:
         *,
         stdin: bool,
         silence_s: float | None,
+        terminal: bool = False,
     ) -> None:
-        self._doing = f"run {' '.join(command[:2])} in {container} of pod {pod}"
+        doing = f"run {' '.join(command[:2])} in" if command else "attach to"
+        self._doing = f"{doing} {container} of pod {pod}"
         access = cluster.access
-        wanted = [("container", container), ("stdout", "1"), ("stderr", "1"), *([("stdin", "1")] if stdin else [])]
-        query = urlencode([*wanted, *(("command", word) for word in command)])
-        url = f"{access.server.replace('http', 'ws', 1)}{cluster.path('pods', pod, 'exec')}?{query}"
+        streams = ["stdout", *(["tty"] if terminal else ["stderr"]), *(["stdin"] if stdin else [])]
+        query = urlencode(
+            [("container", container), *((name, "1") for name in streams), *(("command", word) for word in command)]
+        )
+        path = cluster.path("pods", pod, "exec" if command else "attach")
+        url = f"{access.server.replace('http', 'ws', 1)}{path}?{query}"
         try:
             self._socket = websocket.create_connection(
                 url,
@@ -121,27 +127,62 @@ class Execution:
         finally:
             # Only who reads closes it: its number may be another connection's as soon as it is closed.
             self._socket.shutdown()  # type: ignore[no-untyped-call]  # its client types only a part of itself
-        self._require_success()
+        self.require_success()
 
     def _chunks(self) -> Iterator[tuple[int, bytes]]:
-        while True:
-            try:
-                kind, frame = self._socket.recv_data()
-            except (websocket.WebSocketException, OSError, ValueError) as error:
-                # A program that has ended is no longer connected.
-                if self._outcome is None:
-                    raise self._cut(str(error)) from error
-                break
-            if kind == websocket.ABNF.OPCODE_CLOSE:
-                break
-            if not frame:
-                continue
-            if frame[0] == _STATUS:
-                self._outcome = json.loads(frame[1:])
-            elif frame[0] in {STDOUT, STDERR} and len(frame) > 1:
-                if frame[0] == STDERR:
-                    self._said = (self._said + frame[1:])[-_CHUNK_BYTES:]
-                yield frame[0], frame[1:]
+        while (part := self.receive()) is not None:
+            if part[1]:
+                yield part
+
+    @property
+    def connection(self) -> socket.socket:
+        """The connection, to be waited for until there is something to receive.
+
+        Raises:
+            CutError: It is closed.
+        """
+        connection = self._socket.sock
+        if connection is None:
+            raise self._cut("it is closed")
+        return connection
+
+    def send(self, content: bytes) -> None:
+        """Write a part of the program's standard input.
+
+        Raises:
+            CutError: The connection was cut.
+        """
+        self._send(STDIN, content)
+
+    def resize(self, height: int, width: int) -> None:
+        """Set the size of the program's terminal, in characters.
+
+        Raises:
+            CutError: The connection was cut.
+        """
+        self._send(_SIZE, json.dumps({"Width": width, "Height": height}).encode())
+
+    def receive(self) -> tuple[int, bytes] | None:
+        """Return what comes next, with its channel: nothing if it was no output; None after the last.
+
+        Raises:
+            CutError: The connection was cut.
+        """
+        try:
+            kind, frame = self._socket.recv_data()
+        except (websocket.WebSocketException, OSError, ValueError) as error:
+            # A program that has ended is no longer connected.
+            if self._outcome is None:
+                raise self._cut(str(error)) from error
+            return None
+        if kind == websocket.ABNF.OPCODE_CLOSE:
+            return None
+        channel, content = (frame[0], frame[1:]) if frame else (STDOUT, b"")
+        if channel == _STATUS:
+            self._outcome = json.loads(content)
+        if channel == STDERR:
+            self._said = (self._said + content)[-_CHUNK_BYTES:]
+        return channel, content if channel in {STDOUT, STDERR} else b""
 
     def close(self) -> None:
         """End the connection, and with it the program if it reads its standard input; from any thread."""
@@ -152,7 +193,19 @@ class Execution:
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
-    def _require_success(self) -> None:
+    def _send(self, channel: int, content: bytes) -> None:
+        try:
+            self._socket.send_binary(bytes([channel]) + content)
+        except (websocket.WebSocketException, OSError) as error:
+            raise self._cut(str(error)) from error
+
+    def require_success(self) -> None:
+        """Raise what the program's end was if it was not a good one.
+
+        Raises:
+            CutError: The connection was cut.
+            FailedError: The program failed, or could not be run.
+        """
         if self._outcome is None:
             raise self._cut("it was closed without a word about the program's end")
         if self._outcome.get("status") == "Success":

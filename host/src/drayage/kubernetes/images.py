@@ -3,6 +3,7 @@
 import contextlib
 import time
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 from drayage.engine import ContainerSpec
@@ -22,7 +23,7 @@ _SILENCE_S = 60.0
 
 
 def read_file(cluster: Cluster, settings: KubernetesSettings, image: str, path: str) -> bytes:
-    """Read one file out of an image: in a pod of the image that runs the relay and nothing of the image.
+    """Read one file out of an image.
 
     Args:
         cluster: The cluster.
@@ -32,6 +33,22 @@ def read_file(cluster: Cluster, settings: KubernetesSettings, image: str, path: 
 
     Raises:
         EngineError: The cluster refuses, has no such image, or the image no such file.
+    """
+    with opened(cluster, settings, image) as pod:
+        return _cat(cluster, pod["metadata"]["name"], image, path)
+
+
+@contextlib.contextmanager
+def opened(cluster: Cluster, settings: KubernetesSettings, image: str) -> Iterator[Pod]:
+    """Yield a running pod of an image that runs the relay and nothing of the image; remove it afterwards.
+
+    Args:
+        cluster: The cluster.
+        settings: The deployment's settings.
+        image: Name of the image.
+
+    Raises:
+        EngineError: The cluster refuses, or has no such image.
     """
     name = f"drayage-file-{uuid.uuid4().hex[:12]}"
     spec = ContainerSpec(
@@ -47,7 +64,7 @@ def read_file(cluster: Cluster, settings: KubernetesSettings, image: str, path: 
         watch.note(pod)
         watch.start()
         _await_start(watch, name, image)
-        return _cat(cluster, name, image, path)
+        yield watch.get(name) or pod
     finally:
         watch.close()
         with contextlib.suppress(ContainerGoneError):

@@ -146,7 +146,7 @@ def require_possible(spec: ContainerSpec, settings: KubernetesSettings) -> None:
         ),
         *(
             f"networks: a pod has the cluster's network and joins no other (got {name!r}); use a NetworkPolicy, and "
-            "leave out `networks` and DRAYAGE_NETWORK"
+            "leave out `networks` and DRAYAGE_NETWORK; to replay a step that had one, add `--network default`"
             for name in spec.networks
         ),
         *(_mount_problem(mount) for mount in spec.mounts if mount.kind in {"bind", "local"}),
@@ -159,8 +159,6 @@ def require_possible(spec: ContainerSpec, settings: KubernetesSettings) -> None:
     ]
     if spec.published_ports:
         problems.append("ports: a pod has an address of its own, and its ports cannot be published on a machine")
-    if spec.terminal:
-        problems.append("a pod has no terminal; use `kubectl debug` or `kubectl exec --stdin --tty`")
     if spec.user is not None and not spec.user.replace(":", "", 1).isdigit():
         problems.append(
             f"user: expected `uid[:gid]` as numbers, got {spec.user!r}: the cluster does not know an image's names"
@@ -239,6 +237,7 @@ def _workload(
         "command": None if spec.entrypoint is None else [_plain(word) for word in spec.entrypoint],
         "args": None if command is None else [_plain(word) for word in command],
         "imagePullPolicy": pull_policy,
+        **(dict.fromkeys(("stdin", "tty"), True) if spec.terminal else {}),
     }
     return {
         "name": WORKLOAD,

@@ -14,7 +14,8 @@ Pod = Mapping[str, Any]
 
 UNKNOWN_EXIT = -1
 """The exit code of a container that never ran, or whose end the cluster did not keep."""
-_NO_COMMAND = 127
+NO_COMMAND = 127
+"""The exit code of a container whose command cannot be started."""
 _NOT_STARTED = frozenset({"StartError", "ContainerCannotRun", "RunContainerError", "ContainerStatusUnknown"})
 _UNITS = {
     **{suffix: Decimal(1024) ** power for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)},
@@ -26,7 +27,8 @@ _UNITS = {
 def container_status(pod: Pod, name: str) -> Mapping[str, Any]:
     """Return what is known of one of a pod's containers; empty if nothing."""
     status = pod.get("status") or {}
-    for each in (*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())):
+    kinds = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+    for each in (each for kind in kinds for each in status.get(kind) or ()):
         if each["name"] == name:
             found: Mapping[str, Any] = each
             return found
@@ -137,7 +139,7 @@ def _end_of(pod: Pod, end: Mapping[str, Any], blame: str) -> tuple[int, str]:
     if failure := failure_of(pod):
         return UNKNOWN_EXIT, failure
     if end.get("reason") in _NOT_STARTED:
-        return _NO_COMMAND, " ".join(str(end.get("message") or end["reason"]).split())
+        return NO_COMMAND, " ".join(str(end.get("message") or end["reason"]).split())
     if end:
         exit_code = int(end["exitCode"])
         return exit_code, (blame or _said_by(pod)) if exit_code else ""

@@ -15,13 +15,13 @@ from typing import Any
 from drayage.engine import Engine, Mount
 from drayage.errors import ImageMissingError, SettingsError
 from drayage.exchange.record import ContainerRecord
-from drayage.replay.prepare import Overrides
+from drayage.replay.prepare import DEFAULT_NETWORK, Overrides
 from drayage.secrets import EnvSecret, Secret
 
 _SHOWN_CHARACTERS = 2000
 _SHOWN_WISHES = 40
 # They lead to nothing on this machine but what it shows to everyone.
-_OWN_NETWORKS = frozenset({"none", "bridge", "default"})
+_OWN_NETWORKS = frozenset({"none", "bridge", DEFAULT_NETWORK})
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def shown(record: ContainerRecord, overrides: Overrides) -> Iterator[tuple[str, 
     settings = record.settings
     mounts = [*settings.mounts, *overrides.mounts]
     rows = {
-        "image": overrides.image or f"{record.image_id}, which the capsule calls {record.image}",
+        "image": overrides.image or _image(record),
         "command": "the image's own" if record.command is None else record.requested_command,
         "user": settings.user or "the image's own",
         "networks": overrides.networks or settings.networks or "the engine's own",
@@ -147,6 +147,11 @@ def _option_wish(name: str, value: Any, allowed: Mapping[str, Any]) -> Iterator[
     if name not in allowed or allowed[name] != value:
         text = f"{name}={json.dumps(value)}"
         yield Wish(f"the engine's option {_printable(text)}", ("--allow", text))
+
+
+def _image(record: ContainerRecord) -> str:
+    named = record.image_id == record.image
+    return record.image if named else f"{record.image_id}, which the capsule calls {record.image}"
 
 
 def _as_option(mount: Mount) -> str:

@@ -1,5 +1,6 @@
 """Prepares to create a step's container again, outside Dagster: same image and context, new exchange directory."""
 
+import contextlib
 import json
 import uuid
 from collections.abc import Mapping
@@ -14,6 +15,9 @@ from drayage.exchange.record import ContainerRecord
 from drayage.redaction import Redactor
 from drayage.request import ContainerRequest
 from drayage.secrets import Secret, read_secrets
+
+DEFAULT_NETWORK = "default"
+"""The name that stands for the engine's own network: of a cluster, there is no other."""
 
 _PIPES = "DAGSTER_PIPES_"
 
@@ -153,12 +157,19 @@ def _named_image(image: str, engine: Engine) -> str:
 
 
 def _same_image(record: ContainerRecord, engine: Engine, notes: list[str]) -> str:
-    try:
-        return engine.resolve(record.image_id, pull="never")
-    except ImageMissingError:
-        image_id = engine.resolve(record.image, pull=record.settings.pull)
+    # Where nodes find out what an image is, its name is all that was recorded.
+    if record.image_id != record.image:
+        with contextlib.suppress(ImageMissingError):
+            return engine.resolve(record.image_id, pull="never")
+    image_id = engine.resolve(record.image, pull=record.settings.pull)
+    if record.image_id == record.image:
+        if image_id != record.image:
+            notes.append(f"which image {record.image} was is not recorded: it is {image_id[:19]} here")
+    elif image_id == record.image:
+        notes.append(f"the step ran {record.image_id[:19]}, and which image {record.image} is now, its node finds out")
+    else:
         notes.append(f"image {record.image_id[:19]} is no longer here: {record.image} is now {image_id[:19]}")
-        return record.image
+    return record.image
 
 
 def _settings(record: ContainerRecord, overrides: Overrides) -> Any:
@@ -172,7 +183,7 @@ def _settings(record: ContainerRecord, overrides: Overrides) -> Any:
         "name": f"replay-{record.settings.name or record.identity.step}",
     }
     if overrides.networks:
-        update["networks"] = overrides.networks
+        update["networks"] = () if overrides.networks == (DEFAULT_NETWORK,) else overrides.networks
     return record.settings.overridden(update, source="command line")
 
 

@@ -184,6 +184,12 @@ def test_every_setting_of_the_deployment_is_in_the_pod() -> None:
     assert workload["image"] == "tool:1"
 
 
+def test_only_a_workload_that_somebody_talks_to_has_a_terminal() -> None:
+    assert not {"stdin", "tty"} & containers(build())["workload"].keys()
+    shell = containers(build(terminal=True))["workload"]
+    assert (shell["stdin"], shell["tty"]) == (True, True)
+
+
 def test_a_pod_has_no_token_unless_it_is_given_an_account() -> None:
     assert build()["spec"]["automountServiceAccountToken"] is False
 
@@ -197,7 +203,6 @@ def test_a_pod_has_no_token_unless_it_is_given_an_account() -> None:
         ({"mounts": [Mount("/data", "/in", kind="local")]}, "PersistentVolumeClaim"),
         ({"environment": {"PATH": None}}, "take PATH away"),
         ({"published_ports": {80: 80}}, "published"),
-        ({"terminal": True}, "kubectl"),
         ({"user": "alice"}, "uid[:gid]"),
         ({"user": "0"}, "restricted"),
         ({"secrets": {".hidden": b""}}, ".hidden"),

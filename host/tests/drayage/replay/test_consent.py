@@ -189,7 +189,7 @@ def test_everything_that_runs_is_shown_on_one_line_each() -> None:
     )
     rows = dict(shown(consent(asked), Overrides(mounts=(MOUNT,), secrets={"t": EnvSecret("T")})))
     assert all(value.isprintable() for value in rows.values())
-    assert rows["image"] == "image, which the capsule calls image"
+    assert rows["image"] == "image"
     assert "harmless" in rows["command"]
     assert rows["user"] == "0"
     assert rows["networks"] == '["none"]'
