@@ -234,7 +234,6 @@ def _job(*assets: dg.AssetsDefinition, config: dict[str, Any] | None = None) -> 
     client = DrayageClient(
         exchange_root=_ROOT or None,
         deployment=_DEPLOYMENT or None,
-        network="none",
         secrets={"key": EnvSecret("CONTRACT_SECRET")},
     )
     definitions = dg.Definitions(
