@@ -85,7 +85,8 @@ NOT_RUN_ON_KUBERNETES = {
 }
 """Those of them that are not even tried, because they would run on another engine."""
 
-_BY_ENGINE: Mapping[str, Mapping[str, str]] = {"remote-docker": REMOTE, "kubernetes": KUBERNETES}
+_EXPECTED: Mapping[str, Mapping[str, str]] = {"remote-docker": REMOTE, "kubernetes": KUBERNETES}
+_NOT_RUN: Mapping[str, Mapping[str, str]] = {"kubernetes": NOT_RUN_ON_KUBERNETES}
 
 
 def expect_differences(items: list[pytest.Item]) -> None:
@@ -95,16 +96,17 @@ def expect_differences(items: list[pytest.Item]) -> None:
         kind = parameters.get("engine_kind")
         if kind == "remote-docker" or "elsewhere" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.elsewhere)
-        if reason := _reason(item, _BY_ENGINE.get(kind, {}), kind):
+        if reason := _reason(item, _EXPECTED.get(kind, {})):
             item.add_marker(pytest.mark.xfail(strict=True, reason=reason))
-        if kind == "kubernetes" and (reason := _reason(item, NOT_RUN_ON_KUBERNETES, kind)):
+        if reason := _reason(item, _NOT_RUN.get(kind, {})):
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
-def _reason(item: pytest.Item, known: Mapping[str, str], kind: str) -> str | None:
+def _reason(item: pytest.Item, known: Mapping[str, str]) -> str | None:
     """Return why a test cannot hold on an engine; None if it must."""
     name, _, case = item.name.removesuffix("]").partition("[")
-    case = f"-{case}-".replace(f"-{kind}-", "-").strip("-")
-    values = getattr(item, "callspec", None).params.values()
-    cases = {case, *(str(getattr(value, "name", value)) for value in values)}
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    kind = parameters.get("engine_kind")
+    values = (str(getattr(value, "name", value)) for value in parameters.values())
+    cases = {f"-{case}-".replace(f"-{kind}-", "-").strip("-"), *values}
     return next((known[key] for key in (name, *(f"{name}[{each}]" for each in cases)) if key in known), None)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -281,8 +281,8 @@ class Engine(Protocol):
         has_streams: Whether a container's standard output and standard error come apart; if not, all is the former.
     """
 
-    has_networks: ClassVar[bool]
-    has_streams: ClassVar[bool]
+    has_networks: bool
+    has_streams: bool
 
     def resolve(self, image: str, *, pull: Literal["missing", "always", "never"]) -> str:
         """Return the content address of an image, pulling it first if the policy says so."""
