@@ -29,7 +29,7 @@ trap 'log stopping; exit 143' TERM
 opened; report '{"rows":{"raw_value":3,"type":"__infer__"}}'; echo started
 i=0; while [ $i -lt 600 ]; do i=$((i+1)); sleep 0.1; done; closed
 """
-STUBBORN = "trap '' TERM; opened; echo started; while true; do sleep 0.1; done"
+STUBBORN = "trap 'echo told' TERM; opened; echo started; while true; do sleep 0.1; done"
 LONG = """
 opened; echo started
 send report_asset_check '{"asset_key":"report","check_name":"whole","passed":true,"severity":"ERROR","metadata":{}}'
