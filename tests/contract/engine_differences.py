@@ -56,6 +56,12 @@ KUBERNETES = {
     "test_an_engine_that_does_not_answer_is_unavailable[login]": _NODES_PULL,
     "test_an_engine_that_does_not_answer_is_unavailable[create]": _NOTHING_ASKED,
     "test_an_engine_that_does_not_answer_is_unavailable[start]": "only what this process created can be started",
+    "test_a_workload_can_neither_replace_nor_add_a_file": (
+        "the folder of a pod's messages is one that its workload may write: what it does there is noticed, and red"
+    ),
+    "test_the_host_may_write_the_messages_itself": (
+        "a program without messages may write into its own root what nobody reads"
+    ),
     "test_a_missing_image_says_what_to_do": _LATE,
     "test_an_image_that_cannot_be_pulled_says_what_to_do": _LATE,
     "test_a_bad_entrypoint_says_what_to_do_and_leaves_nothing": _LATE,
