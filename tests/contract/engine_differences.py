@@ -35,8 +35,10 @@ KUBERNETES = {
     "test_a_container_joins_all_its_networks": _NO_NETWORKS,
     "test_a_bind_mount_shows_the_hosts_files_and_is_writable_only_if_asked": _NO_PATHS,
     "test_the_engines_own_arguments_win": _NO_KWARGS,
-    "test_each_restriction_holds_by_itself": _NO_INIT,
-    "test_a_signal_that_the_program_does_not_handle_ends_it_with_128_plus_its_number[SIGTERM-15]": _NO_INIT,
+    "test_each_restriction_holds_by_itself[{}]": _NO_INIT,
+    "test_each_restriction_holds_by_itself[{'read_only_root': True}]": _NO_INIT,
+    "test_each_restriction_holds_by_itself[{'no_new_privileges': True}]": _NO_INIT,
+    "test_each_restriction_holds_by_itself[{'cap_drop': ('ALL',)}]": _NO_INIT,
     "test_under_an_init_a_missing_command_ends_with_127": _NO_INIT,
     "test_a_missing_command_is_an_entrypoint_error": _LATE,
     "test_a_container_that_cannot_be_started_leaves_nothing_but_itself": _LATE,
@@ -79,7 +81,8 @@ KUBERNETES = {
 """The same; ``tests/kubernetes`` has what holds in their place."""
 
 NOT_RUN_ON_KUBERNETES = {
-    # It would take the whole grace.
+    # These two would take the whole grace.
+    "test_a_signal_that_the_program_does_not_handle_ends_it_with_128_plus_its_number[SIGTERM-15]": _NO_INIT,
     "test_a_cancel_just_after_a_lock_was_taken_leaves_nothing_waiting_for_it": (
         "a pod begins to run some time after it was made, and a program without an init that is not yet ready for a "
         "signal never gets it"
