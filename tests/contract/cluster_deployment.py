@@ -27,6 +27,7 @@ _WORKLOAD = "workload"
 _STATES = {"waiting": "created", "running": "running", "terminated": "exited"}
 _SIGN = "drayage.test/sign"
 _LISTENING_S = 5.0
+_NOT_FOUND = 404
 
 
 @dataclass
@@ -87,8 +88,18 @@ class PodContainer:
                     raise
 
     def remove(self, **_: bool) -> None:
-        """Remove the pod as somebody else would."""
+        """Delete the pod as somebody else would; it may be kept for its reader, but it has ended."""
         self.namespace.admin.delete_namespaced_pod(self.id, self.namespace.name, grace_period_seconds=2)
+        wait_until(self._has_ended, what="the end of a pod that was deleted")
+
+    def _has_ended(self) -> bool:
+        try:
+            self.reload()
+        except kubernetes_client.ApiException as error:
+            if error.status == _NOT_FOUND:
+                return True
+            raise
+        return self.status == "exited"
 
 
 class PodStarts:
