@@ -1,13 +1,9 @@
 """Fixtures that tests share: a deployment of its own for each test, removed afterwards, and the session's stack."""
 
-import io
-import json
 import os
-import tarfile
 import tempfile
 import uuid
 from collections.abc import Iterator
-from importlib import util
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +15,7 @@ from contract_steps import PYTHON_IMAGE, Deployment, EngineEvents
 from elsewhere import Elsewhere, engine_elsewhere, what_is_missing
 from engine_differences import expect_differences
 from host_process import Host
+from python_image import build_python_image
 from stack import REPOSITORY, Stack
 
 from drayage import DrayageClient
@@ -42,15 +39,18 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
 def engine_kind(request: pytest.FixtureRequest) -> Iterator[str]:
     """Let everything in this process, and those that it starts, use an engine of one kind; see ``on_each_engine``."""
     kind: str = getattr(request, "param", "docker")
-    if kind != "remote-docker":
-        yield kind
-        return
-    engine: Elsewhere = request.getfixturevalue("elsewhere")
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in engine.tls.items():
-            patch.setenv(name, value)
+    given: dict[str, str] = {}
+    taken: tuple[str, ...] = ()
+    if kind == "remote-docker":
+        given = request.getfixturevalue("elsewhere").tls
         # The tests' own clients, other than drayage's, would trust these and not the engine's certificate.
-        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        taken = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+    if kind == "kubernetes":
+        given = request.getfixturevalue("namespace").environment
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in given.items():
+            patch.setenv(name, value)
+        for name in taken:
             patch.delenv(name, raising=False)
         yield kind
 
@@ -87,16 +87,22 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture
-def deployment(docker_engine: docker.DockerClient, tmp_path: Path) -> Iterator[Deployment]:
+def deployment(request: pytest.FixtureRequest, engine_kind: str, tmp_path: Path) -> Iterator[Deployment]:
     """Return a deployment whose containers and volumes are removed at the end, also after a failure."""
     name = f"contract-{uuid.uuid4().hex[:8]}"
-    events = EngineEvents(name)
-    deployment = Deployment(name, tmp_path / "exchange", docker_engine, events)
+    deployment: Deployment
+    if engine_kind == "kubernetes":
+        from cluster_deployment import open_deployment  # noqa: PLC0415 - only where there is a cluster
+
+        deployment = open_deployment(name, tmp_path / "exchange", request.getfixturevalue("namespace"))
+    else:
+        engine: docker.DockerClient = request.getfixturevalue("docker_engine")
+        deployment = Deployment(name, tmp_path / "exchange", engine, EngineEvents(name))
     try:
         yield deployment
     finally:
         deployment.remove_everything()
-        events.close()
+        deployment.events.close()
 
 
 @pytest.fixture
@@ -111,27 +117,10 @@ def cli(deployment: Deployment) -> CommandLine:
 
 @pytest.fixture(scope="session")
 def python_image(docker_engine: docker.DockerClient, engine_kind: str) -> str:
-    """Build an image with Python and dagster-pipes on the workloads' base; an engine elsewhere has it."""
+    """Build the image for this machine's engine; other engines have it (``tests/run`` loads it into a cluster)."""
     if engine_kind != "docker":
         return PYTHON_IMAGE
-    spec = util.find_spec("dagster_pipes")
-    assert spec is not None
-    assert spec.origin is not None
-    context = io.BytesIO()
-    with tarfile.open(fileobj=context, mode="w") as tar:
-        dockerfile = (
-            b"FROM drayage/python\nCOPY dagster_pipes /opt/contract/dagster_pipes\nENV PYTHONPATH=/opt/contract\n"
-        )
-        member = tarfile.TarInfo("Dockerfile")
-        member.size = len(dockerfile)
-        tar.addfile(member, io.BytesIO(dockerfile))
-        tar.add(Path(spec.origin).parent, "dagster_pipes", filter=lambda m: None if "__pycache__" in m.name else m)
-    context.seek(0)
-    log: list[dict[str, Any]] = list(
-        docker_engine.api.build(fileobj=context, custom_context=True, tag=PYTHON_IMAGE, rm=True, decode=True)
-    )
-    errors = [entry for entry in log if "error" in entry]
-    assert not errors, json.dumps(errors)
+    build_python_image(docker_engine)
     return PYTHON_IMAGE
 
 

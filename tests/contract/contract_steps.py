@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import dagster as dg
 import docker
@@ -34,8 +34,21 @@ log() { send log "{\"message\":\"$1\",\"level\":\"INFO\"}"; }
 GREEN = 'opened; report \'{"rows":{"raw_value":3,"type":"__infer__"}}\'; closed'
 
 
-on_each_engine = pytest.mark.parametrize("engine_kind", ["docker", "remote-docker"], indirect=True, scope="session")
-"""Runs a test on the engine of this machine, and on one that shares no files with it."""
+def on_engines(*kinds: str) -> pytest.MarkDecorator:
+    """Return a mark that runs a test on each of these kinds of engine.
+
+    Args:
+        kinds: ``docker``, the engine of this machine; ``remote-docker``, one that shares no files with it; or
+            ``kubernetes``, the cluster that KUBECONFIG names.
+    """
+    marks = {"kubernetes": pytest.mark.kubernetes}
+    each = [pytest.param(kind, id=kind, marks=marks.get(kind, ())) for kind in kinds]
+    return pytest.mark.parametrize("engine_kind", each, indirect=True, scope="session")
+
+
+on_each_engine = on_engines("docker", "remote-docker", "kubernetes")
+on_each_docker_engine = on_engines("docker", "remote-docker")
+on_docker_and_kubernetes = on_engines("docker", "kubernetes")
 
 
 def is_relay(labels: Mapping[str, str]) -> bool:
@@ -61,9 +74,38 @@ class Deployment:
     engine: docker.DockerClient
     events: "EngineEvents"
 
+    # Of those that containers join.
+    network: ClassVar[str | None] = "none"
+
+    # What the failure of a step says when the engine does not answer.
+    advice: ClassVar[str] = "systemctl start docker"
+
+    @property
+    def nowhere(self) -> dict[str, str]:
+        """The environment of an engine of this kind that does not answer."""
+        return {"DOCKER_HOST": "unix:///no/such/socket"}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a host in a process of its own has in its environment."""
+        return {"DRAYAGE_NETWORK": self.network} if self.network else {}
+
     def client(self, **arguments: Any) -> DrayageClient:
-        given = {"exchange_root": self.exchange_root, "network": "none", **arguments}
+        given = {"exchange_root": self.exchange_root, "network": self.network, **arguments}
         return DrayageClient(deployment=self.name, **given)
+
+    def measuring_client(self) -> DrayageClient:
+        """Return a client that measures memory and processor time."""
+        return self.client()
+
+    def ran_out_of_memory(self, container: Any) -> bool:
+        """Return whether the engine itself noticed it."""
+        return bool(self.engine.api.inspect_container(container.id)["State"]["OOMKilled"])
+
+    def limits(self, container: Any) -> tuple[int, float]:
+        """Return how much memory, in bytes, and how many CPUs a container may use, according to the engine."""
+        host = container.attrs["HostConfig"]
+        return host["Memory"], host["NanoCpus"] / 1e9
 
     def containers(self) -> list[Any]:
         """Return the containers of steps, and those that hold secrets; a relay only serves one of them."""

@@ -30,7 +30,7 @@ class Host:
     ) -> subprocess.Popen[bytes]:
         root, name = str(self.deployment.exchange_root), self.deployment.name
         command = [sys.executable, str(HERE / "interrupted_host.py"), job, str(self.home), root, name]
-        environment = {**os.environ, "CONTRACT_SECRET": "hush-hush", **variables}
+        environment = {**os.environ, **self.deployment.environment, "CONTRACT_SECRET": "hush-hush", **variables}
         process = subprocess.Popen(  # noqa: S603 - ours
             [*command, *([retried, steps] if retried else [])], cwd=HERE, env=environment
         )

@@ -27,20 +27,20 @@ _ROLE, _HOME, _ROOT, _DEPLOYMENT, *_RETRIED = sys.argv[1:]
 PATIENT = """
 trap 'log stopping; exit 143' TERM
 opened; report '{"rows":{"raw_value":3,"type":"__infer__"}}'; echo started
-i=0; while [ $i -lt 600 ]; do i=$((i+1)); sleep 0.1; done; closed
+i=0; while [ $i -lt 3000 ]; do i=$((i+1)); sleep 0.1; done; closed
 """
-STUBBORN = "trap '' TERM; opened; echo started; while true; do sleep 0.1; done"
+STUBBORN = "trap 'echo told' TERM; opened; echo started; while true; do sleep 0.1; done"
 LONG = """
 opened; echo started
 send report_asset_check '{"asset_key":"report","check_name":"whole","passed":true,"severity":"ERROR","metadata":{}}'
-i=0; while [ ! -e /go ] && [ $i -lt 600 ]; do i=$((i+1)); sleep 0.1; done
+i=0; while [ ! -e /go ] && [ $i -lt 3000 ]; do i=$((i+1)); sleep 0.1; done
 report '{"rows":{"raw_value":3,"type":"__infer__"}}'; closed
 """
 STREAMED = """
 opened; echo started
 send report_asset_materialization '{"asset_key":"first","metadata":{},"data_version":null}'
 send report_asset_check '{"asset_key":"first","check_name":"whole","passed":true,"severity":"ERROR","metadata":{}}'
-i=0; while [ ! -e /go ] && [ $i -lt 600 ]; do i=$((i+1)); sleep 0.1; done
+i=0; while [ ! -e /go ] && [ $i -lt 3000 ]; do i=$((i+1)); sleep 0.1; done
 send report_asset_materialization '{"asset_key":"second","metadata":{},"data_version":null}'
 closed
 """
@@ -50,7 +50,7 @@ trap 'exit 143' TERM
 opened; report '{"rows":{"raw_value":3,"type":"__infer__"}}'
 seq 20000 | sed 's/.*/{"__dagster_pipes_version":"0.1","method":"log","params":{"message":"line &","level":"INFO"}}/' \
     >> "$messages"
-echo started; i=0; while [ $i -lt 600 ]; do i=$((i+1)); sleep 0.1; done; closed
+echo started; i=0; while [ $i -lt 3000 ]; do i=$((i+1)); sleep 0.1; done; closed
 """
 # Long enough to be killed at any point.
 BRIEF = """
@@ -81,7 +81,7 @@ report "{\\"mark\\":{\\"raw_value\\":\\"$MARK\\",\\"type\\":\\"text\\"}}"; close
 # A program without Pipes.
 PLAIN = """
 echo early=1; echo started
-i=0; while [ ! -e /go ] && [ $i -lt 600 ]; do i=$((i+1)); sleep 0.1; done
+i=0; while [ ! -e /go ] && [ $i -lt 3000 ]; do i=$((i+1)); sleep 0.1; done
 printf rows=3
 """
 # A program without Pipes whose result is in the last of many lines, half of which no host sees as they come.
@@ -234,7 +234,6 @@ def _job(*assets: dg.AssetsDefinition, config: dict[str, Any] | None = None) -> 
     client = DrayageClient(
         exchange_root=_ROOT or None,
         deployment=_DEPLOYMENT or None,
-        network="none",
         secrets={"key": EnvSecret("CONTRACT_SECRET")},
     )
     definitions = dg.Definitions(

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,6 @@ from stack import REPOSITORY
 
 ROLE = REPOSITORY / "deploy" / "kubernetes" / "role.yaml"
 _HOURS_S = 6 * 3600
-_DEADLINE_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -26,11 +24,30 @@ class Namespace:
         name: Its name.
         admin: A client with all rights, for what is not under test.
         kubeconfig: The kubeconfig of the account with the rights of a host.
+        settings: Settings of Kubernetes under which a workload is as free as with Docker: it may be root.
     """
 
     name: str
     admin: client.CoreV1Api
     kubeconfig: Path
+    settings: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of a host whose engine it is."""
+        return {
+            "DRAYAGE_ENGINE": "kubernetes",
+            "DRAYAGE_KUBERNETES_SETTINGS": str(self.settings),
+            "KUBECONFIG": str(self.kubeconfig),
+        }
+
+    def kubeconfig_of_nowhere(self) -> Path:
+        """Return the path of a kubeconfig whose cluster does not answer."""
+        broken = yaml.safe_load(self.kubeconfig.read_text(encoding="utf-8"))
+        broken["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:9"
+        file = self.kubeconfig.with_name("nowhere")
+        file.write_text(yaml.safe_dump(broken), encoding="utf-8")
+        return file
 
     def pods(self, labels: Mapping[str, str]) -> list[Any]:
         """Return the pods with these labels of Kubernetes."""
@@ -38,18 +55,11 @@ class Namespace:
         return list(self.admin.list_namespaced_pod(self.name, label_selector=selector).items)
 
     def remove(self, labels: Mapping[str, str]) -> None:
-        """Remove the pods with these labels, and wait until they are gone."""
-        deadline = time.monotonic() + _DEADLINE_S
-        while pods := self.pods(labels):
-            for pod in pods:
-                with contextlib.suppress(client.ApiException):
-                    if pod.status.phase in {"Succeeded", "Failed"} or not pod.spec.node_name:
-                        free = {"metadata": {"finalizers": None}}
-                        self.admin.patch_namespaced_pod(pod.metadata.name, self.name, free)
-                    if not pod.metadata.deletion_timestamp:
-                        self.admin.delete_namespaced_pod(pod.metadata.name, self.name, grace_period_seconds=2)
-            assert time.monotonic() < deadline, f"{len(pods)} pods are still there after {_DEADLINE_S} s"
-            time.sleep(0.5)
+        """Let the cluster remove the pods with these labels; its nodes take some seconds for it."""
+        for pod in self.pods(labels):
+            with contextlib.suppress(client.ApiException):
+                self.admin.delete_namespaced_pod(pod.metadata.name, self.name, grace_period_seconds=2)
+                self.admin.patch_namespaced_pod(pod.metadata.name, self.name, {"metadata": {"finalizers": None}})
 
 
 @contextlib.contextmanager
@@ -79,7 +89,9 @@ def open_namespace(folder: Path) -> Iterator[Namespace]:
         token = admin.create_namespaced_service_account_token("host", name, request).status.token
         kubeconfig = folder / "kubeconfig"
         kubeconfig.write_text(yaml.safe_dump(_kubeconfig(name, token)), encoding="utf-8")
-        yield Namespace(name, admin, kubeconfig)
+        settings = folder / "settings.yaml"
+        settings.write_text(yaml.safe_dump({"restricted": False}), encoding="utf-8")
+        yield Namespace(name, admin, kubeconfig, settings)
     finally:
         admin.delete_namespace(name)
         api.close()

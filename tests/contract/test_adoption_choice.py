@@ -8,14 +8,14 @@ from typing import Any
 import dagster as dg
 import docker
 import pytest
-from contract_steps import GREEN, PIPES_SHELL, Deployment, StepOutcome, outcome_of, wait_until
+from contract_steps import GREEN, PIPES_SHELL, Deployment, StepOutcome, on_docker_and_kubernetes, outcome_of, wait_until
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 from host_process import DEADLINE_S, Host
 
 from drayage import DrayageClient, Mount
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, on_docker_and_kubernetes]
 
 
 def running(deployment: Deployment) -> dict[str, str]:

@@ -10,9 +10,11 @@ from pathlib import Path
 import dagster as dg
 import docker
 import pytest
+import requests
 from contract_steps import GREEN, SHELL_IMAGE, Deployment, EngineEvents, materialize, shell, step, wait_until
 from elsewhere import Door, Elsewhere, ssh_door
 
+from drayage.docker.connections import open_client
 from drayage.docker.engine import DockerEngine
 from drayage.engine import ContainerSpec
 from drayage.errors import EngineError, EngineUnavailableError
@@ -183,3 +185,29 @@ def _children(pid: int) -> list[tuple[int, list[str]]]:
         if parent == pid:
             found += [(int(path.name), words), *_children(int(path.name))]
     return found
+
+
+def test_no_connection_is_closed_under_a_thread_that_reads_from_it() -> None:
+    """docker-py closes the connections of the least used address, even in use: a lost answer is a lost container."""
+    engine = open_client()
+    adapter = engine.api.get_adapter(engine.api.base_url)
+    create = adapter.get_connection(f"{engine.api.base_url}/containers/create")
+    for number in range(100):
+        assert adapter.get_connection(f"{engine.api.base_url}/containers/{number}/json") is create
+    assert create.pool is not None
+    assert engine.ping()
+    engine.close()
+
+
+def test_what_the_environment_says_of_other_hosts_is_not_looked_up_for_the_engines_socket(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Proxies and passwords of others do not concern the engine, and looking them up takes time at every request."""
+    passwords = tmp_path / "netrc"
+    passwords.write_text("machine localhost login somebody password hush-hush\n")
+    monkeypatch.setenv("NETRC", str(passwords))
+    engine = open_client()
+    request = engine.api.prepare_request(requests.Request("GET", f"{engine.api.base_url}/info"))
+    assert "Authorization" not in request.headers
+    assert engine.ping()
+    engine.close()

@@ -8,11 +8,19 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from contract_steps import SHELL_IMAGE, Deployment, StepOutcome, empty_project, outcome_of, shell
+from contract_steps import (
+    SHELL_IMAGE,
+    Deployment,
+    StepOutcome,
+    empty_project,
+    on_docker_and_kubernetes,
+    outcome_of,
+    shell,
+)
 
 from drayage import ContainerWorkload, read_image_id
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, on_docker_and_kubernetes]
 
 DG = Path(sys.executable).with_name("dg")
 REPORT = {"key": "report", "description": "What the program printed."}
@@ -24,7 +32,8 @@ def environment(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None
     """Set what a deployment configures for its host; a declared workload needs nothing else."""
     monkeypatch.setenv("DRAYAGE_DEPLOYMENT", deployment.name)
     monkeypatch.setenv("DRAYAGE_EXCHANGE_ROOT", str(deployment.exchange_root))
-    monkeypatch.setenv("DRAYAGE_NETWORK", "none")
+    for name, value in deployment.environment.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 import pytest
 from command_line import CommandLine
-from contract_steps import GREEN, SHELL_IMAGE, Deployment, materialize, on_each_engine, shell, step
+from contract_steps import GREEN, SHELL_IMAGE, Deployment, materialize, on_each_docker_engine, shell, step
 
 from drayage import DrayageClient
 
@@ -35,7 +35,7 @@ def test_doctor_passes_a_healthy_machine_and_says_what_is_bad(
     assert "systemctl start docker" in cli("doctor", exits=1, DOCKER_HOST="unix:///no/such/socket")
 
 
-@on_each_engine
+@on_each_docker_engine
 def test_doctor_says_how_messages_come_and_what_is_missing_for_it(cli: CommandLine, engine_kind: str) -> None:
     texts = {"docker": "files: what is written here", "remote-docker": "a volume and the relay "}
     (found,) = [each for each in json.loads(cli("doctor", "--json")) if each["what"] == "mailbox"]

@@ -9,14 +9,23 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-import requests
-from contract_steps import GREEN, Deployment, StepOutcome, materialize, outcome_of, python, shell, step, wait_until
+from contract_steps import (
+    GREEN,
+    Deployment,
+    StepOutcome,
+    materialize,
+    on_docker_and_kubernetes,
+    outcome_of,
+    python,
+    shell,
+    step,
+    wait_until,
+)
 from dagster_docker import PipesDockerClient
 
 from drayage import DrayageClient, EnvSecret, FileSecret, Mount, SweepLimits
-from drayage.docker.connections import open_client
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, on_docker_and_kubernetes]
 
 HIDDEN = "hush-hush-0123456789"
 
@@ -153,8 +162,7 @@ def test_tags_override_arguments_and_tags_of_the_run_win(
     asset = step(shell(GREEN), asset={"op_tags": tags}, memory="128m", cpus=2, keep="always")
     assert materialize(instance, client, asset, tags={"drayage/cpus": "1.5"}).success
     (container,) = deployment.containers()
-    host = container.attrs["HostConfig"]
-    assert (host["Memory"], host["NanoCpus"]) == (2**26, 1_500_000_000)
+    assert deployment.limits(container) == (2**26, 1.5)
 
 
 def test_a_malformed_tag_fails_before_anything_starts(
@@ -225,32 +233,6 @@ def test_twenty_steps_through_one_client_at_once(deployment: Deployment, client:
     with ThreadPoolExecutor(20) as pool:
         assert list(pool.map(run, range(20))) == [(True, number) for number in range(20)]
     assert deployment.left_behind() == []
-
-
-def test_no_connection_is_closed_under_a_thread_that_reads_from_it() -> None:
-    """docker-py closes the connections of the least used address, even in use: a lost answer is a lost container."""
-    engine = open_client()
-    adapter = engine.api.get_adapter(engine.api.base_url)
-    create = adapter.get_connection(f"{engine.api.base_url}/containers/create")
-    for number in range(100):
-        assert adapter.get_connection(f"{engine.api.base_url}/containers/{number}/json") is create
-    assert create.pool is not None
-    assert engine.ping()
-    engine.close()
-
-
-def test_what_the_environment_says_of_other_hosts_is_not_looked_up_for_the_engines_socket(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Proxies and passwords of others do not concern the engine, and looking them up takes time at every request."""
-    passwords = tmp_path / "netrc"
-    passwords.write_text("machine localhost login somebody password hush-hush\n")
-    monkeypatch.setenv("NETRC", str(passwords))
-    engine = open_client()
-    request = engine.api.prepare_request(requests.Request("GET", f"{engine.api.base_url}/info"))
-    assert "Authorization" not in request.headers
-    assert engine.ping()
-    engine.close()
 
 
 def test_a_step_may_call_the_client_twice(instance: dg.DagsterInstance, client: DrayageClient) -> None:

@@ -8,13 +8,13 @@ import sys
 import dagster as dg
 import pytest
 from command_line import FAILED
-from contract_steps import SHELL_IMAGE, Deployment, materialize, shell, step
+from contract_steps import SHELL_IMAGE, Deployment, materialize, on_docker_and_kubernetes, shell, step
 
 from drayage import DrayageClient
 
 # ruff: noqa: S603 - commands are run as people run them
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, on_docker_and_kubernetes]
 
 
 def test_a_failure_says_the_reason_then_commands_that_work(

@@ -11,14 +11,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from command_line import CommandLine
-from contract_steps import GREEN, Deployment, materialize, on_each_engine, shell, step
+from contract_steps import GREEN, Deployment, materialize, on_each_docker_engine, shell, step
 from dagster_docker.pipes import PipesDockerLogsMessageReader
 from hostile_attacks import ATTACKS, Attack
 from hostile_bench import NOBODY, HostileBench, hostile_bench
 
 from drayage import DrayageClient, EnvSecret
 
-pytestmark = [pytest.mark.engine, on_each_engine]
+pytestmark = [pytest.mark.engine, on_each_docker_engine]
 
 TOKEN = "s3cr3t-token"  # noqa: S105 - made up
 # A custom message of more than 1,000 bytes.

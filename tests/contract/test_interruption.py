@@ -57,14 +57,13 @@ def test_a_cancel_does_not_wait_for_twenty_thousand_log_messages(host: Host) -> 
 
 def test_a_workload_that_ignores_the_signal_is_killed(host: Host) -> None:
     process = host.start("stubborn")
-    host.wait_for_output("started")
+    attempt = host.wait_for_output("started")
     process.terminate()
     outcome = host.finish(process)
     assert not outcome.success
     assert any("SIGTERM to container" in entry.user_message for entry in outcome.entries)
-    assert host.deployment.left_behind() == []
-    killed = host.deployment.events.heard("kill")
-    assert [event["Actor"]["Attributes"]["signal"] for event in killed] == ["15", "9"]
+    assert "told" in (attempt / "stdout.log").read_text(encoding="utf-8"), "it had the signal first"
+    assert host.deployment.left_behind() == [], "it never ends by itself"
 
 
 def test_without_forwarding_a_cancel_leaves_the_container_running(host: Host) -> None:

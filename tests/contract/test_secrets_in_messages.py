@@ -80,7 +80,7 @@ def test_a_short_or_common_secret_breaks_no_step(
     monkeypatch.setenv("T", secret)
     client = deployment.client(secrets={"t": EnvSecret("T")})
     script = 'opened; log hello; report \'{"rows":{"raw_value":100023,"type":"int"}}\'; closed'
-    outcome = materialize(instance, client, step(shell(script), secrets=["t"], container_kwargs={"cpu_shares": 1000}))
+    outcome = materialize(instance, client, step(shell(script), secrets=["t"], timeout_s=1000))
     assert outcome.success, outcome.failure
     (metadata,) = outcome.materializations
     assert metadata.get("rows", metadata.get("[secret]")) == 100023

@@ -10,12 +10,12 @@ from pathlib import Path
 import dagster as dg
 import docker.errors
 import pytest
-from contract_steps import GREEN, SHELL_IMAGE, Deployment, materialize, on_each_engine, shell, step, wait_until
+from contract_steps import GREEN, SHELL_IMAGE, Deployment, materialize, on_each_docker_engine, shell, step, wait_until
 
 from drayage import DrayageClient, EnvSecret, SweepLimits, SweepReport
 from drayage.exchange.trial_folder import trial_folder
 
-pytestmark = [pytest.mark.engine, on_each_engine]
+pytestmark = [pytest.mark.engine, on_each_docker_engine]
 
 
 def test_the_sweeper_removes_only_what_is_past_its_time(

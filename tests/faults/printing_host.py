@@ -14,7 +14,7 @@ from drayage import DrayageClient
 
 if __name__ == "__main__":
     outcome_file, root, deployment, script = sys.argv[1:]
-    client = DrayageClient(exchange_root=root, deployment=deployment, network="none")
+    client = DrayageClient(exchange_root=root, deployment=deployment)
     # Ephemeral: any other instance captures the output in files.
     with dg.DagsterInstance.ephemeral() as instance:
         outcome = materialize(instance, client, step(shell(script)))

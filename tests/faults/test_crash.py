@@ -59,7 +59,16 @@ class History:
         return set(self.count(dg.DagsterEventType.STEP_SUCCESS))
 
 
-@pytest.mark.parametrize("number", range(ROUNDS))
+# A cluster's pods start more slowly, and one round is enough for what is different there.
+@pytest.mark.parametrize(
+    ("engine_kind", "number"),
+    [
+        *(pytest.param("docker", number, id=str(number)) for number in range(ROUNDS)),
+        pytest.param("kubernetes", 0, id="kubernetes", marks=pytest.mark.kubernetes),
+    ],
+    indirect=["engine_kind"],
+    scope="session",
+)
 def test_a_host_killed_at_random_moments_does_everything_once(host: Host, number: int) -> None:
     moments = random.Random(f"{SEED}/{number}")  # noqa: S311 - no cryptography; the same moments for the same seed
     retried = None

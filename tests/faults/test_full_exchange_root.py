@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from contract_steps import Deployment, materialize, shell, step
+from contract_steps import Deployment, materialize, on_engines, shell, step
 
 from drayage import Mount
 
@@ -73,3 +73,17 @@ def test_a_message_that_is_cut_is_red_although_there_is_room_again_for_the_close
     outcome = materialize(instance, client, step(shell(script), mounts=mounts, timeout_s=120))
     assert "a message was not understood" in outcome.failure[0]
     assert [observation["rows"] for observation in outcome.observations] == [3]
+
+
+@on_engines("kubernetes")
+def test_messages_that_find_no_room_here_are_red_although_they_had_room_in_the_pod(
+    instance: dg.DagsterInstance, deployment: Deployment, small_disk: Path
+) -> None:
+    client = deployment.client(exchange_root=small_disk)
+    script = f"{BEGIN} for _ in $(seq 300); do long; done; closed"
+    outcome = materialize(instance, client, step(shell(script), timeout_s=120))
+    text, _ = outcome.failure
+    assert "messages.jsonl cannot be written: No space left on device. Free some space there" in text
+    assert outcome.materializations == []
+    (observation,) = outcome.observations
+    assert (observation["rows"], observation["drayage/partial"]) == (3, True)

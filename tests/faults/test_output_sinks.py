@@ -9,11 +9,11 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from contract_steps import GREEN, Deployment, materialize, shell, step, wait_until
+from contract_steps import GREEN, Deployment, materialize, on_docker_and_kubernetes, shell, step, wait_until
 
 from drayage import DrayageClient
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, on_docker_and_kubernetes]
 
 HERE = Path(__file__).parent
 DEADLINE_S = 240.0
@@ -28,7 +28,7 @@ def run_host(folder: Path, deployment: Deployment, script: str, **environment: s
     arguments = [str(folder / "outcome.json"), str(deployment.exchange_root), deployment.name, script]
     return subprocess.Popen(  # noqa: S603 - ours
         [sys.executable, str(HERE / "printing_host.py"), *arguments],
-        env={**os.environ, "PYTHONPATH": paths, **environment},
+        env={**os.environ, **deployment.environment, "PYTHONPATH": paths, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )

@@ -1,4 +1,4 @@
-"""What holds on a cluster in place of what cannot (``tests/contract/engine/kubernetes_rig.py`` lists that)."""
+"""What holds on a cluster in place of what cannot (``tests/contract/engine_differences.py`` lists that)."""
 
 from pathlib import Path
 from typing import Any

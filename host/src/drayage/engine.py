@@ -275,7 +275,14 @@ class Engine(Protocol):
 
     Every method raises :class:`drayage.errors.EngineError`, or one of its subclasses, if the engine refuses or fails.
     Containers are named by their full id.
+
+    Attributes:
+        has_networks: Whether a container can join networks, or none.
+        has_streams: Whether a container's standard output and standard error come apart; if not, all is the former.
     """
+
+    has_networks: bool
+    has_streams: bool
 
     def resolve(self, image: str, *, pull: Literal["missing", "always", "never"]) -> str:
         """Return the content address of an image, pulling it first if the policy says so."""

@@ -39,5 +39,6 @@ def step(bench: Bench, tmp_path: Path) -> Iterator[Step]:
     try:
         yield made
     finally:
-        with contextlib.suppress(EngineError):
-            made.engine.remove(made.container)
+        if made.container:
+            with contextlib.suppress(EngineError):
+                made.engine.remove(made.container)

@@ -6,7 +6,6 @@ from drayage.cli.screen import EXIT_USAGE, Setup, note
 from drayage.conform.bench import Bench, Report
 from drayage.conform.scenarios import SCENARIOS, Scenario
 from drayage.conform.table import Column
-from drayage.engines import chosen_engine
 
 LANGUAGE_LABEL = "drayage/language"
 
@@ -45,9 +44,7 @@ def column(setup: Setup, image: str, scenarios: list[Scenario]) -> Column:
     setup.engine.resolve(image, pull="missing")
     size_bytes, labels = setup.debugger.image_facts(image)
     reports = []
-    # A pod has its cluster's network, and no other.
-    network = None if chosen_engine() == "kubernetes" else "none"
-    with Bench(image, exchange_root=setup.settings.exchange_root, network=network) as bench:
+    with Bench(image, exchange_root=setup.settings.exchange_root) as bench:
         for scenario in scenarios:
             reports.append(bench.run(scenario))
             _tell(reports[-1])

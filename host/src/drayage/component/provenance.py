@@ -14,7 +14,8 @@ _IMAGE_TAG = "image/"
 # Set by a deployment: the revision of the repository that it was started from.
 _REVISION_VARIABLE = "GIT_REVISION"
 # The algorithm, and the twelve digits to which Docker's own commands abbreviate an id.
-_ID_CHARACTERS = len("sha256:") + 12
+_ID_ALGORITHM = "sha256:"
+_ID_CHARACTERS = len(_ID_ALGORITHM) + 12
 
 
 def provenance_tags(image_ids: Mapping[str, str], git_revision: str | None) -> dict[str, str]:
@@ -42,7 +43,9 @@ def tag_run_of(context: dg.AssetExecutionContext, image: str) -> bool:
         Whether the image is among the tags: an image that is yet to be pulled has no id.
     """
     try:
-        image_ids = {image: read_image_id(image)}
+        # Of a cluster, which learns an image's id when a node has it, an image has none here unless it is named by it.
+        image_id = read_image_id(image).rpartition("@")[2]
+        image_ids = {image: image_id} if image_id.startswith(_ID_ALGORITHM) else {}
     except EngineError:
         # If something is wrong with the engine, the start of the step reports it.
         image_ids = {}

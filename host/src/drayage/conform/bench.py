@@ -15,6 +15,7 @@ from drayage.client import DrayageClient
 from drayage.conform.evidence import Evidence
 from drayage.conform.expectations import TOKEN, messages_per_second
 from drayage.conform.scenarios import SECRET, Scenario
+from drayage.engines import default_engine
 from drayage.exchange.directory import Attempt
 from drayage.exchange.record import VerdictRecord
 from drayage.exchange.trial_folder import trial_folder
@@ -56,18 +57,17 @@ class Report:
 
 
 class Bench:
-    """The test bench for one image; a context manager.
+    """The test bench for one image, on the environment's engine; a context manager.
 
     Args:
         image: Name or id of the image.
-        exchange_root: A directory on this machine that the engine can mount.
-        network: The network of its containers; None leaves it to the engine.
+        exchange_root: A directory on this machine; the engine must be able to mount it if it is local.
     """
 
-    def __init__(self, image: str, *, exchange_root: Path, network: str | None = "none") -> None:
+    def __init__(self, image: str, *, exchange_root: Path) -> None:
         self._image = image
         self._exchange_root = exchange_root
-        self._network = network
+        self._engine = default_engine()
         self._cleanup = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -99,9 +99,10 @@ class Bench:
         client = DrayageClient(
             exchange_root=self._root,
             deployment=self._root.name,
-            network=self._network,
+            network="none" if self._engine.has_networks else None,
             secrets={SECRET: FileSecret(str(self._token))},
             message_reader=LogMessageReader() if scenario.by_output else None,
+            engine=self._engine,
         )
 
         def step(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> Iterator[Any]:
@@ -123,7 +124,12 @@ class Bench:
         directory = next(iter(self._root.glob(f"{result.run_id}/*/*")), None)
         if directory is None or VerdictRecord.read(Attempt(directory, directory.name)) is None:
             return Report(self._image, scenario.name, (f"no container ran: {_failure(entries)}",))
-        evidence = Evidence(entries, directory, {name: text.getvalue() for name, text in printed.items()})
+        evidence = Evidence(
+            entries,
+            directory,
+            {name: text.getvalue() for name, text in printed.items()},
+            has_streams=self._engine.has_streams,
+        )
         failures = list(scenario.expect(evidence))
         if result.success != scenario.green:
             failures.insert(0, "the step succeeded" if result.success else _failure(entries))

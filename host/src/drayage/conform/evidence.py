@@ -25,11 +25,13 @@ class Evidence:
         entries: Dagster's event log of the run.
         directory: The step's exchange directory.
         printed: What the host printed during the run, by stream.
+        has_streams: Whether the engine keeps the program's standard output and standard error apart.
     """
 
     entries: Sequence[dg.EventLogEntry]
     directory: Path
     printed: Mapping[str, str] = field(default_factory=dict)
+    has_streams: bool = True
 
     @cached_property
     def context(self) -> Mapping[str, Any]:

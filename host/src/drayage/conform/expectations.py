@@ -63,13 +63,14 @@ def has_checks(evidence: Evidence) -> Iterator[str]:
 
 
 def has_logs(evidence: Evidence) -> Iterator[str]:
-    """Expect a log line of every level, and each output stream in its own file."""
+    """Expect a log line of every level, and each output stream in its own file, if the engine keeps them apart."""
     logged = {(level, text) for level, text, _ in evidence.logs}
     for level in _LEVELS:
         if (logging.getLevelNamesMapping()[level], f"{level} {TEXT}") not in logged:
             yield f"the event log has no line of level {level} with the text {f'{level} {TEXT}'!r}"
-    for stream in ("stdout", "stderr"):
-        yield from differs(stream, evidence.output(stream), f"to {stream}\n")
+    lines = [sorted(evidence.output(stream).splitlines(keepends=True)) for stream in ("stdout", "stderr")]
+    apart, as_one = [["to stdout\n"], ["to stderr\n"]], [["to stderr\n", "to stdout\n"], []]
+    yield from differs("stdout and stderr", lines, apart if evidence.has_streams else as_one)
 
 
 def has_custom(evidence: Evidence) -> Iterator[str]:

@@ -43,6 +43,9 @@ _log = logging.getLogger(__name__)
 class DockerEngine:
     """The Docker engine that the environment names (``DOCKER_HOST`` and related variables)."""
 
+    has_networks = True
+    has_streams = True
+
     def __init__(self) -> None:
         # Of containers that this process created and has not started yet.
         self._secrets: dict[str, HeldSecrets] = {}

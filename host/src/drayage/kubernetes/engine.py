@@ -60,6 +60,9 @@ class KubernetesEngine:
         settings: The deployment's settings; None takes the environment's.
     """
 
+    has_networks = False
+    has_streams = False
+
     def __init__(self, settings: KubernetesSettings | None = None) -> None:
         self._settings = settings or KubernetesSettings.load()
         self._cluster = Cluster(namespace=self._settings.namespace, context=self._settings.context)

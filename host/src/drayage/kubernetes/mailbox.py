@@ -13,7 +13,8 @@ from drayage.kubernetes.execution import run
 from drayage.kubernetes.messages import ANSWER_S, RELAY_PROGRAM, MessageStream, wait_for_relay
 from drayage.kubernetes.mirror import Mirror
 from drayage.kubernetes.pods import RELAY, STATE_FOLDER, Post
-from drayage.kubernetes.states import has_ended, is_over
+from drayage.kubernetes.removal import release_pod
+from drayage.kubernetes.states import has_ended, is_leaving, is_over
 from drayage.kubernetes.watch import PodWatch
 from drayage.mailbox import CONTEXT_FILE
 
@@ -127,8 +128,13 @@ class KubernetesMailbox:
                 is_over_by_itself = stream.over.is_set()
                 stream.close()
                 # A workload that is left running, or whose messages were not read, keeps its pod for the next process.
-                if is_over_by_itself and pod is not None and has_ended(pod) and not is_over(pod):
+                if not is_over_by_itself:
+                    return
+                if pod is not None and has_ended(pod) and not is_over(pod):
                     stream.say_done()
+            # One that is kept, to look into it, would otherwise outlast its deletion by somebody.
+            if pod is not None and has_ended(pod) and not is_leaving(pod):
+                release_pod(self._cluster, pod)
         except EngineError as error:
             _log.info("pod %s ends only when its time is over, or it is removed: %s", self._pod, error)
         finally:

@@ -1,7 +1,8 @@
 """Ends pods and removes them, and leaves no container behind on a node.
 
-A pod has a finalizer until it has been read, so that its exit code survives whoever deletes it. The finalizer goes only
-when all containers have ended: without it, the description may go first, and leave containers running unknown.
+A pod has a finalizer until it has been read, so that its exit code survives whoever deletes it. Of a pod that is being
+deleted, the finalizer goes only when all containers have ended: without it, the description may go first, and leave
+containers running unknown.
 """
 
 import contextlib
@@ -60,17 +61,30 @@ def remove_pod(cluster: Cluster, watch: PodWatch, name: str) -> None:
         raise EngineError(f"Pod {name} was removed, and is still there after {_GONE_S:.0f} s: something else holds it.")
 
 
+def release_pod(cluster: Cluster, pod: Pod) -> None:
+    """Let a pod that was read go with whoever deletes it; do nothing if it is gone.
+
+    Args:
+        cluster: The cluster.
+        pod: The pod.
+
+    Raises:
+        EngineError: The cluster refuses or does not answer.
+    """
+    name = pod["metadata"]["name"]
+    others = [it for it in pod["metadata"].get("finalizers") or () if it != FINALIZER]
+    with contextlib.suppress(ContainerGoneError):
+        path, body = cluster.path("pods", name), {"metadata": {"finalizers": others}}
+        cluster.request("PATCH", path, body, doing=f"release pod {name}", content_type=MERGE_PATCH)
+
+
 def _let_go(cluster: Cluster, pod: Pod | None, name: str) -> None:
     if pod is None:
         return
-    others = [it for it in pod["metadata"].get("finalizers") or () if it != FINALIZER]
-    with contextlib.suppress(ContainerGoneError):
-        path = cluster.path("pods", name)
-        cluster.request(
-            "PATCH", path, {"metadata": {"finalizers": others}}, doing=f"release pod {name}", content_type=MERGE_PATCH
-        )
-        if not is_leaving(pod):
-            cluster.request("DELETE", path, {}, doing=f"remove pod {name}")
+    release_pod(cluster, pod)
+    if not is_leaving(pod):
+        with contextlib.suppress(ContainerGoneError):
+            cluster.request("DELETE", cluster.path("pods", name), {}, doing=f"remove pod {name}")
 
 
 def _await_end(watch: PodWatch, name: str) -> None:

@@ -62,6 +62,9 @@ class FakeEngine:
         refusals: Errors that methods raise instead of answering, by method name.
     """
 
+    has_networks = True
+    has_streams = True
+
     def __init__(
         self, images: Mapping[str, FakeImage] | None = None, *, clock: Callable[[], float] = time.time
     ) -> None:
