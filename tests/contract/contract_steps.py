@@ -37,6 +37,9 @@ GREEN = 'opened; report \'{"rows":{"raw_value":3,"type":"__infer__"}}\'; closed'
 on_each_engine = pytest.mark.parametrize("engine_kind", ["docker", "remote-docker"], indirect=True, scope="session")
 """Runs a test on the engine of this machine, and on one that shares no files with it."""
 
+elsewhere_alone = pytest.mark.parametrize("engine_kind", ["remote-docker"], indirect=True, scope="session")
+"""Runs a test on the latter alone."""
+
 
 def is_relay(labels: Mapping[str, str]) -> bool:
     return "drayage/mailbox" in labels and "drayage/exchange" not in labels

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import dagster as dg
 import pytest
-from contract_steps import StepOutcome, outcome_of
+from contract_steps import StepOutcome, on_each_engine, outcome_of
 from host_process import DEADLINE_S, Host
 
 from drayage import SweepLimits
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, on_each_engine]
 
 ROUNDS = int(os.environ.get("SOAK_ROUNDS", "5"))
 SEED = int(os.environ.get("SOAK_SEED", "20260101"))

@@ -266,12 +266,13 @@ class RelayedMailbox:
         finally:
             reading.body.close()
         code = None if self._mirror.closed else self.relay.exit_code(reading)
+        why = said.decode(errors="replace").strip().rpartition("\n")[2]
         if code == _FAILED_CODE:
-            return f"{WORKLOAD_MESSAGES} cannot be read: {said.decode(errors='replace').strip()}"
+            return f"{WORKLOAD_MESSAGES} cannot be read: {why}"
         if code not in (None, _REPLACED_CODE):
             # Something else ended it, such as a restart of the engine.
             raise EngineUnavailableError(f"The relay ended with exit code {code}.")
-        return REPLACED if code == _REPLACED_CODE else None
+        return f"{REPLACED} ({why})" if code == _REPLACED_CODE else None
 
     def _give(self, context: bytes) -> None:
         deadline = time.monotonic() + _ENGINE_DEADLINE_S
