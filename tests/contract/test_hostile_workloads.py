@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import resource
 import tarfile
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -13,7 +15,8 @@ import pytest
 from command_line import CommandLine
 from contract_steps import GREEN, Deployment, materialize, on_each_docker_engine, shell, step
 from dagster_docker.pipes import PipesDockerLogsMessageReader
-from hostile_attacks import ATTACKS, Attack
+from engine_differences import reason_on
+from hostile_attacks import ATTACKS, TOO_LONG, Attack
 from hostile_bench import NOBODY, HostileBench, hostile_bench
 
 from drayage import DrayageClient, EnvSecret
@@ -84,11 +87,22 @@ def test_truncated_messages_are_red(instance: dg.DagsterInstance, client: Drayag
     assert "truncated or replaced /drayage/io/messages.jsonl" in outcome.failure[0]
 
 
-def test_a_huge_hole_among_the_messages_is_red(instance: dg.DagsterInstance, client: DrayageClient) -> None:
+def test_a_huge_hole_among_the_messages_is_red(
+    instance: dg.DagsterInstance, client: DrayageClient, engine_kind: str
+) -> None:
     """A sparse file costs a workload nothing, and must cost the host no memory."""
     script = "opened; truncate -s 2G /drayage/io/messages.jsonl; closed; report '{}'"
     outcome = materialize(instance, client, step(shell(script), timeout_s=120))
-    assert "messages of more than 1073741824 bytes (messages_bytes)" in outcome.failure[0]
+    red = r"messages of more than 1073741824 bytes \(messages_bytes\)"
+    assert re.search(reason_on(engine_kind, "hole", red), outcome.failure[0])
+
+
+def test_a_hole_within_the_limit_is_a_message_that_is_too_long(
+    instance: dg.DagsterInstance, client: DrayageClient
+) -> None:
+    script = "opened; truncate -s 100M /drayage/io/messages.jsonl; closed; report '{}'"
+    outcome = materialize(instance, client, step(shell(script), timeout_s=120))
+    assert re.search(TOO_LONG, outcome.failure[0])
 
 
 def test_messages_without_end_stop_the_container_at_their_limit(
@@ -202,6 +216,9 @@ def bench(
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
-def test_an_attack_is_harmless_and_its_step_judged_rightly(bench: HostileBench, attack: Attack) -> None:
+def test_an_attack_is_harmless_and_its_step_judged_rightly(
+    bench: HostileBench, attack: Attack, engine_kind: str
+) -> None:
     """The host's files are as they were, its secrets in no file, and its memory and time bounded."""
-    assert bench.run(attack, "contract").violations == []
+    expected = replace(attack, red=reason_on(engine_kind, attack.name, attack.red))
+    assert bench.run(expected, "contract").violations == []

@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 import docker
 import pytest
-from contract_steps import GREEN, Deployment, materialize, outcome_of, shell, step, wait_until
+from contract_steps import GREEN, Deployment, materialize, on_each_docker_engine, outcome_of, shell, step, wait_until
 from host_process import DEADLINE_S, Host
 from refusing_engine import RefusingEngine
 
@@ -74,6 +74,7 @@ def test_a_removal_that_fails_changes_no_outcome_and_is_left_to_the_sweeper(
     assert deployment.left_behind() == []
 
 
+@on_each_docker_engine
 def test_a_hundred_green_steps_leave_nothing(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch, docker_engine: docker.DockerClient
 ) -> None:
@@ -94,6 +95,7 @@ def test_a_hundred_green_steps_leave_nothing(
     assert docker_engine.networks.list(filters=filters) == []
 
 
+@on_each_docker_engine
 def test_a_pool_runs_one_container_at_a_time(host: Host) -> None:
     """Of two runs in two processes, the second one's container starts after the first one's has ended."""
     # One after the other: SQLite, unlike PostgreSQL, would let both claim the pool's slot at the same moment.

@@ -1,6 +1,7 @@
 """The disk of the exchange root fills up while a step works, and its messages find no room."""
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,6 +63,22 @@ def test_messages_that_find_no_room_are_red_and_what_came_before_is_kept(
     assert (observation["rows"], observation["drayage/partial"]) == (3, True)
 
 
+@on_engines("remote-docker", "kubernetes")
+def test_a_copy_of_messages_that_finds_no_room_is_red_and_what_came_before_is_kept(
+    instance: dg.DagsterInstance, deployment: Deployment, small_disk: Path
+) -> None:
+    """The workload's own messages have room on the engine's disk, so that it notices nothing."""
+    client = deployment.client(exchange_root=small_disk)
+    script = f"{BEGIN} for _ in $(seq 300); do long; done; closed; exit 3"
+    outcome = materialize(instance, client, step(shell(script), timeout_s=120))
+    text, metadata = outcome.failure
+    assert metadata["exit_code"] == 3, "it went on to its end"
+    assert re.search(r"/io/messages\.jsonl cannot be written: No space left on device\. Free some space there", text)
+    (observation,) = outcome.observations
+    assert (observation["rows"], observation["drayage/partial"]) == (3, True)
+    assert deployment.left_behind() == []
+
+
 def test_a_message_that_is_cut_is_red_although_there_is_room_again_for_the_close(
     instance: dg.DagsterInstance, deployment: Deployment, small_disk: Path
 ) -> None:
@@ -73,17 +90,3 @@ def test_a_message_that_is_cut_is_red_although_there_is_room_again_for_the_close
     outcome = materialize(instance, client, step(shell(script), mounts=mounts, timeout_s=120))
     assert "a message was not understood" in outcome.failure[0]
     assert [observation["rows"] for observation in outcome.observations] == [3]
-
-
-@on_engines("kubernetes")
-def test_messages_that_find_no_room_here_are_red_although_they_had_room_in_the_pod(
-    instance: dg.DagsterInstance, deployment: Deployment, small_disk: Path
-) -> None:
-    client = deployment.client(exchange_root=small_disk)
-    script = f"{BEGIN} for _ in $(seq 300); do long; done; closed"
-    outcome = materialize(instance, client, step(shell(script), timeout_s=120))
-    text, _ = outcome.failure
-    assert "messages.jsonl cannot be written: No space left on device. Free some space there" in text
-    assert outcome.materializations == []
-    (observation,) = outcome.observations
-    assert (observation["rows"], observation["drayage/partial"]) == (3, True)

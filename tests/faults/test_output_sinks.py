@@ -9,11 +9,11 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from contract_steps import GREEN, Deployment, materialize, on_docker_and_kubernetes, shell, step, wait_until
+from contract_steps import GREEN, Deployment, materialize, on_each_engine, shell, step, wait_until
 
 from drayage import DrayageClient
 
-pytestmark = [pytest.mark.engine, on_docker_and_kubernetes]
+pytestmark = [pytest.mark.engine, on_each_engine]
 
 HERE = Path(__file__).parent
 DEADLINE_S = 240.0

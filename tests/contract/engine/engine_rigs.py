@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import tempfile
 import uuid
 from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 from unittest.mock import patch
 
@@ -62,6 +64,9 @@ class EngineRig(Protocol):
     def knows_out_of_memory(self, container_id: str) -> bool:
         """Return whether the engine itself noticed that a container ran out of memory."""
 
+    def shared_folder(self) -> Path:
+        """Make a folder that the engine and this process have at the same path; return it."""
+
     def create_network(self) -> str:
         """Create a network; return its name."""
 
@@ -79,6 +84,7 @@ class DockerRig:
     """The Docker engine that the environment names."""
 
     _registry_address = "127.0.0.1"
+    _shared: Path | None = None
 
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
@@ -110,6 +116,9 @@ class DockerRig:
         """Return the engine's own description of a container."""
         found: Mapping[str, Any] = self._docker.api.inspect_container(container_id)
         return found
+
+    def shared_folder(self) -> Path:
+        return Path(self._stack.enter_context(tempfile.TemporaryDirectory(dir=self._shared)))
 
     def create_network(self) -> str:
         name = f"{_LABEL}-{uuid.uuid4().hex[:8]}"
@@ -153,6 +162,8 @@ class RemoteDockerRig(DockerRig):
     def __init__(self, elsewhere: Elsewhere) -> None:
         # The fixture ``engine_kind`` has put its address into the environment.
         self._registry_address = elsewhere.near
+        # The tests' own folders are hidden from it.
+        self._shared = elsewhere.folder
         super().__init__()
 
     def unreachable(self) -> Engine:
@@ -165,6 +176,7 @@ class FakeRig:
 
     def __init__(self) -> None:
         self._scripts: dict[str, Program] = {}
+        self._stack = contextlib.ExitStack()
         debian = FakeImage(
             programs={"bash": lambda _: 0, "sh": self._run_script},
             command=["bash"],
@@ -190,6 +202,9 @@ class FakeRig:
     def knows_out_of_memory(self, container_id: str) -> bool:  # noqa: ARG002 - a rig's signature
         return True
 
+    def shared_folder(self) -> Path:
+        return Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+
     def create_network(self) -> str:
         name = f"network-{len(self.engine.networks)}"
         self.engine.networks.add(name)
@@ -206,6 +221,7 @@ class FakeRig:
     def close(self) -> None:
         for container_id in list(self.engine.containers):
             self.engine.remove(container_id)
+        self._stack.close()
 
     def _run_script(self, process: Process) -> Generator[None, str, int] | int:
         return self._scripts[process.arguments[-1]](process)

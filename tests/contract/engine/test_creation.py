@@ -125,17 +125,18 @@ def test_a_container_joins_all_its_networks(bench: Bench) -> None:
     assert sorted(printed.split()) == ["eth0", "eth1", "lo"]
 
 
-def test_a_bind_mount_shows_the_hosts_files_and_is_writable_only_if_asked(bench: Bench, tmp_path: Path) -> None:
+def test_a_bind_mount_shows_the_hosts_files_and_is_writable_only_if_asked(bench: Bench) -> None:
+    folder = bench.rig.shared_folder()
     for name in ("in", "out"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "in" / "file").write_text("from the host")
+        (folder / name).mkdir()
+    (folder / "in" / "file").write_text("from the host")
     mounts = [
-        Mount(str(tmp_path / "in"), "/in", kind="local"),
-        Mount(str(tmp_path / "out"), "/out", kind="local", read_only=False),
+        Mount(str(folder / "in"), "/in", kind="local"),
+        Mount(str(folder / "out"), "/out", kind="local", read_only=False),
     ]
     assert bench.output_of(scripts.copies_a_file, mounts=mounts) == "refused\n"
-    assert (tmp_path / "in" / "file").read_text() == "from the host"
-    assert (tmp_path / "out" / "file").read_text() == "from the host"
+    assert (folder / "in" / "file").read_text() == "from the host"
+    assert (folder / "out" / "file").read_text() == "from the host"
 
 
 def test_a_memory_backed_directory_is_writable_up_to_its_size(bench: Bench) -> None:

@@ -5,7 +5,6 @@ connection, into the mirror. Whatever else needs the engine waits for that threa
 """
 
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,6 @@ from threading import Thread
 
 import docker
 
-from drayage.docker.mirror import Mirror
 from drayage.docker.relay import Reading, Relay, remove_mailbox
 from drayage.docker.stream import frames
 from drayage.engine import Mount
@@ -26,7 +24,8 @@ from drayage.mailbox import (
     WORKLOAD_FOLDER,
     WORKLOAD_MESSAGES,
 )
-from drayage.strangers import open_regular, remedy, write_whole
+from drayage.mirror import Mirror
+from drayage.strangers import remedy
 
 _REPLACED_CODE = 3
 _FAILED_CODE = 2
@@ -37,6 +36,7 @@ _HELD_S = 5.0
 _CLOSING_S = 5.0
 _SOON_S = 2.0
 _LAST_BYTES = 1000
+_AHEAD_BYTES = 64 * 2**20
 _RELAY_REMOVED = (
     "the relay or its volume was removed while the step ran, so its last messages may be lost: let nothing but "
     "`drayage sweep` remove what carries drayage's labels"
@@ -81,12 +81,12 @@ class RelayedMailbox:
         self._given: bytes | None = None
         self._error: DrayageError | None = None
         self._reading: Reading | None = None
+        self._mirror = Mirror(folder, waits=waits, ahead_bytes=_AHEAD_BYTES)
         try:
-            self._mirror = Mirror(folder / MESSAGES_FILE)
             if waits and self._mirror.is_new:
-                os.mkfifo(self._context, 0o600)
                 self._pipe.hardlink_to(self._context)
         except OSError as error:
+            self._mirror.close()
             raise ExchangeError(
                 f"The mailbox {folder} cannot be made: {error.strerror}. {remedy(error)}, and run the step again."
             ) from error
@@ -114,22 +114,12 @@ class RelayedMailbox:
 
     def put_context(self, context: bytes) -> None:
         """Write the context into the folder and into the volume, and send it to a reader that waits on the pipe."""
-        try:
-            is_new = not self._context.is_file() or not self._context.stat().st_size
-            if is_new:
-                write_whole(self._context, context, mode=0o600)
-            if self._pipe.exists():
-                with open_regular(self._context) as file:
-                    waited_for = file.read()
-                # In a thread, because a reader that stalls would otherwise block the code that watches the container.
-                Thread(target=self._give, args=(waited_for,), name="drayage-context", daemon=True).start()
-                return
-        except OSError as error:
-            raise ExchangeError(
-                f"The context cannot be written to {self._context}: {error.strerror}. {remedy(error)}, and run the "
-                "step again."
-            ) from error
-        if is_new:
+        is_new = self._mirror.context() is None
+        kept = self._mirror.keep_context(context)
+        if self._pipe.exists():
+            # In a thread, because a reader that stalls would otherwise block the code that watches the container.
+            Thread(target=self._give, args=(kept,), name="drayage-context", daemon=True).start()
+        elif is_new:
             self._change(lambda: setattr(self, "_given", context))
             self._await(lambda: self._is_ready)
             if not self._is_in:
@@ -161,7 +151,7 @@ class RelayedMailbox:
 
         What no container was made for is removed. Otherwise both stay for the process that goes on with the container.
         """
-        self._change(lambda: setattr(self._mirror, "closed", True))
+        self._mirror.stop()
         if self._reading is not None:
             self._reading.body.close()
         self._thread.join(_CLOSING_S)
@@ -276,12 +266,13 @@ class RelayedMailbox:
         finally:
             reading.body.close()
         code = None if self._mirror.closed else self.relay.exit_code(reading)
+        why = said.decode(errors="replace").strip().rpartition("\n")[2]
         if code == _FAILED_CODE:
-            return f"{WORKLOAD_MESSAGES} cannot be read: {said.decode(errors='replace').strip()}"
+            return f"{WORKLOAD_MESSAGES} cannot be read: {why}"
         if code not in (None, _REPLACED_CODE):
             # Something else ended it, such as a restart of the engine.
             raise EngineUnavailableError(f"The relay ended with exit code {code}.")
-        return REPLACED if code == _REPLACED_CODE else None
+        return f"{REPLACED} ({why})" if code == _REPLACED_CODE else None
 
     def _give(self, context: bytes) -> None:
         deadline = time.monotonic() + _ENGINE_DEADLINE_S

@@ -11,12 +11,12 @@ from drayage.errors import EngineError, ExchangeError
 from drayage.kubernetes.api import Cluster
 from drayage.kubernetes.execution import run
 from drayage.kubernetes.messages import ANSWER_S, RELAY_PROGRAM, MessageStream, wait_for_relay
-from drayage.kubernetes.mirror import Mirror
 from drayage.kubernetes.pods import RELAY, STATE_FOLDER, Post
 from drayage.kubernetes.removal import release_pod
 from drayage.kubernetes.states import has_ended, is_leaving, is_over
 from drayage.kubernetes.watch import PodWatch
 from drayage.mailbox import CONTEXT_FILE
+from drayage.mirror import Mirror
 
 _POLL_S = 0.1
 _STALL_S = 60.0
@@ -56,16 +56,16 @@ class KubernetesMailbox:
         self._receives = receives
         self._waits = waits
         self._on_collect = on_collect
-        self._mirror = Mirror(folder, waits=waits)
+        # Nobody reads while the rest is waited for, so there must be no bound.
+        self._mirror = Mirror(folder, waits=waits, ahead_bytes=None)
         self._pod: str | None = None
         self._stream: MessageStream | None = None
-        self._error: ExchangeError | None = None
         self._is_collected = False
 
     @property
     def is_continued(self) -> bool:
         """Whether a former process opened it before."""
-        return self._mirror.is_continued
+        return not self._mirror.is_new
 
     def post(self) -> Post:
         """Return what the mailbox needs of the pod that is about to be made."""
@@ -83,8 +83,7 @@ class KubernetesMailbox:
         return ()
 
     def reserve_context(self) -> None:
-        """Keep a place for the context in the folder."""
-        self._mirror.reserve_context()
+        """Do nothing: no pod is made before its context is kept, or waits for it."""
 
     def put_context(self, context: bytes) -> None:
         """Keep the context, and send it to a workload that waits for it."""
@@ -97,20 +96,16 @@ class KubernetesMailbox:
         """Return the size of the messages that have come."""
         if self._stream is not None:
             self._stream.hurry()
-        return self._mirror.size_bytes
+        return self._mirror.size_bytes()
 
     def read(self, offset: int, *, timeout_s: float) -> bytes:
         """Return at most 1 MiB of messages from an offset on.
 
         Once the workload has ended, an empty answer means that there are no more: it waits for those on their way.
         """
-        chunk = self._mirror.read(offset, timeout_s)
+        chunk = self._mirror.read(offset, timeout_s=timeout_s)
         if not chunk and self._settle():
-            chunk = self._mirror.read(offset, 0)
-        if not chunk:
-            error = self._error or (self._stream.error if self._stream else None)
-            if error is not None:
-                raise error
+            chunk = self._mirror.read(offset, timeout_s=0)
         return chunk
 
     def collect(self) -> None:
@@ -149,11 +144,11 @@ class KubernetesMailbox:
         pod = self._watch.get(self._pod)
         if pod is not None and not has_ended(pod):
             return False
-        size, moved_at = self._mirror.size_bytes, time.monotonic()
+        size, moved_at = self._mirror.taken_bytes, time.monotonic()
         while not stream.over.wait(_POLL_S):
             stream.hurry()
-            if self._mirror.size_bytes != size:
-                size, moved_at = self._mirror.size_bytes, time.monotonic()
+            if self._mirror.taken_bytes != size:
+                size, moved_at = self._mirror.taken_bytes, time.monotonic()
             elif time.monotonic() - moved_at > _STALL_S:
                 raise ExchangeError(
                     f"the messages of pod {self._pod} after the first {size} bytes did not come within {_STALL_S:g} s"
@@ -166,4 +161,4 @@ class KubernetesMailbox:
             if wait_for_relay(self._watch, pod, _START_S):
                 run(self._cluster, pod, RELAY, command, context, silence_s=ANSWER_S)
         except EngineError as error:
-            self._error = ExchangeError(f"the context did not reach the workload: {error}")
+            self._mirror.fail(f"the context did not reach the workload: {error}")

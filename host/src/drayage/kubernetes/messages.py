@@ -8,11 +8,11 @@ from typing import Literal
 from drayage.errors import ContainerGoneError, EngineError, EngineUnavailableError, ExchangeError
 from drayage.kubernetes.api import Cluster, RefusedError
 from drayage.kubernetes.execution import STDOUT, CutError, Execution, FailedError, run
-from drayage.kubernetes.mirror import Mirror
 from drayage.kubernetes.pods import RELAY, STATE_FOLDER
 from drayage.kubernetes.states import Pod, failure_of, has_ended, is_over, is_running
 from drayage.kubernetes.watch import PodWatch
 from drayage.mailbox import MESSAGES_FILE, REPLACED
+from drayage.mirror import Mirror
 
 RELAY_PROGRAM = "/relay"
 ANSWER_S = 60.0
@@ -55,8 +55,7 @@ class MessageStream:
         self._has_read = False
         self._thread = Thread(target=self._run, name="drayage-relay", daemon=True)
         self.over = Event()
-        """Set when nothing more will come, with ``error`` if not everything did."""
-        self.error: ExchangeError | None = None
+        """Set when nothing more will come; the mirror knows why if not everything did."""
 
     def start(self) -> None:
         """Begin to read."""
@@ -89,17 +88,16 @@ class MessageStream:
         try:
             self._read_through_cuts()
         except ExchangeError as error:
-            self.error = error
+            self._mirror.fail(str(error))
         except Exception as error:  # noqa: BLE001 - the step must learn of it, whatever it is
-            self.error = ExchangeError(f"the messages of pod {self._pod} were not all read: {error!r}")
+            self._mirror.fail(f"the messages of pod {self._pod} were not all read: {error!r}")
         finally:
             self.over.set()
-            self._mirror.notify()
 
     def _read_through_cuts(self) -> None:
         pause_s = _SHORTEST_PAUSE_S
         while not self._closed.is_set():
-            before = self._mirror.size_bytes
+            before = self._mirror.taken_bytes
             try:
                 turn: _Turn | None = self._watch.wait(self._pod, _turn, _LONG_S)
                 if turn == "over":
@@ -114,8 +112,8 @@ class MessageStream:
                 why = error
             else:
                 continue
-            _log.debug("messages of %s go on from byte %d: %s", self._pod, self._mirror.size_bytes, why)
-            pause_s = _SHORTEST_PAUSE_S if self._mirror.size_bytes > before else min(2 * pause_s, _LONGEST_PAUSE_S)
+            _log.debug("messages of %s go on from byte %d: %s", self._pod, self._mirror.taken_bytes, why)
+            pause_s = _SHORTEST_PAUSE_S if self._mirror.taken_bytes > before else min(2 * pause_s, _LONGEST_PAUSE_S)
             pod = self._watch.get(self._pod)
             if pod is None or not has_ended(pod):
                 self._closed.wait(pause_s)
@@ -132,10 +130,10 @@ class MessageStream:
         # ignores it: that one may write until it is killed.
         silent = 0
         for _ in range(_MOST_ENDS):
-            before = self._mirror.size_bytes
+            before = self._mirror.taken_bytes
             self._closed.wait(_LAST_WORDS_S)
             self._take(follow=False)
-            silent = silent + 1 if self._mirror.size_bytes == before else 0
+            silent = silent + 1 if self._mirror.taken_bytes == before else 0
             if silent == 2:  # noqa: PLR2004 - twice nothing
                 break
         # The cluster says nothing of how the workload ended until the relay has ended, too.
@@ -150,7 +148,7 @@ class MessageStream:
             _log.debug("pod %s was not told that it may end: %s", self._pod, error)
 
     def _take(self, *, follow: bool) -> None:
-        at = str(self._mirror.size_bytes)
+        at = str(self._mirror.taken_bytes)
         command = [RELAY_PROGRAM, "read", MESSAGES_FILE, "--from", at, *_FOLDER]
         if follow:
             command += ["--follow", "--beat", f"{_BEAT_S}s"]
@@ -173,7 +171,7 @@ class MessageStream:
         Raises:
             ExchangeError: It was not read to its end.
         """
-        if self._mirror.is_continued and not self._has_read:
+        if not self._mirror.is_new and not self._has_read:
             # A former process let it end, because it had read it.
             return
         pod = self._watch.get(self._pod)
@@ -182,7 +180,7 @@ class MessageStream:
             return
         raise ExchangeError(
             f"the pod {self._pod} ended before all of its messages were read: those after the first "
-            f"{self._mirror.size_bytes} bytes are lost. Run the step again"
+            f"{self._mirror.taken_bytes} bytes are lost. Run the step again"
         )
 
     def _require_readable(self, error: FailedError) -> None:
