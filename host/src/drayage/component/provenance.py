@@ -27,7 +27,9 @@ def provenance_tags(image_ids: Mapping[str, str], git_revision: str | None) -> d
     Returns:
         The tags, with abbreviated ids; an image's tag has the image's short name, without registry and version.
     """
-    images = {f"{_IMAGE_TAG}{_short(name)}": image_ids[name][:_ID_CHARACTERS] for name in image_ids}
+    # What a cluster knows of an image is its name, which may end with a digest.
+    ids = {name: image_id.rpartition("@")[2][:_ID_CHARACTERS] for name, image_id in image_ids.items()}
+    images = {f"{_IMAGE_TAG}{_short(name)}": ids[name] for name in ids}
     return {**images, **({REVISION_TAG: git_revision} if git_revision else {})}
 
 
