@@ -16,3 +16,8 @@ def test_an_images_tag_leaves_out_its_registry_and_version() -> None:
         "image/debian": "sha256:bbbb",
         "git_revision": "4711abc",
     }
+
+
+def test_of_an_image_that_a_cluster_knows_by_name_the_digest_is_kept() -> None:
+    name = f"registry.example/team/trips@sha256:{'a' * 64}"
+    assert provenance_tags({name: name}, None) == {"image/trips": f"sha256:{'a' * 12}"}
