@@ -124,6 +124,23 @@ def test_no_step_is_left_and_its_records_are(month: Month) -> None:
     assert "silver__cleaned_trips" in said
 
 
+def test_a_later_run_starts_pods_ahead(month: Month) -> None:
+    launch = month.stack.launch(MONTH, "--select", "kafka_topics,generate_events", "--source", "file")
+    assert launch.exit_code == 0, launch.output
+    events = month.stack.query(
+        """
+        query Logs($run: ID!) {
+          logsForRun(runId: $run, limit: 1000) {
+            ... on EventConnection { events { ... on LogMessageEvent { stepKey message } } }
+          }
+        }
+        """,
+        run=launch.run_id,
+    )["logsForRun"]["events"]
+    messages = [event["message"] for event in events if event.get("stepKey") == "generate_events"]
+    assert [message for message in messages if re.search(r"was started [0-9.]+ s ahead", message)], messages
+
+
 def test_secrets_are_in_no_config_map(month: Month) -> None:
     text = month.cluster.kubectl("get", "configmaps", "--namespace=drayage", "--output=yaml")
     assert "KAFKA_BOOTSTRAP_SERVERS" in text

@@ -91,8 +91,7 @@ class KubernetesEngine:
         name = pod_name(spec.labels, spec.name)
         pull = self._pull.get(spec.image)
         state = read_state(self._pod_of(name, spec, Post(), pull))
-        # Until a node has it, an image is what `resolve` said that it is.
-        draft = Draft(spec, pull, replace(state, status="created", image_id=spec.image), time.time())
+        draft = Draft(spec, pull, replace(state, status="created"), time.time())
         with self._lock:
             if name in self._drafts or self._watch.get(name) is not None:
                 raise EngineError(f"A pod of the name {name!r} exists already: choose another name, or remove it.")
