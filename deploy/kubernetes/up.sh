@@ -6,6 +6,10 @@ cd "$(dirname "$0")/../.."
 here=deploy/kubernetes
 
 environment_file=$1
+if [ ! -e "$environment_file" ]; then
+    echo "There is no $environment_file: \`make kubernetes\` writes it, and calls this." >&2
+    exit 1
+fi
 setting() { sed -n "s/^$1=//p" "$environment_file"; }
 project=$(setting COMPOSE_PROJECT_NAME)
 port=$(setting DAGSTER_PORT)
@@ -56,7 +60,9 @@ settings() {
 }
 settings=$(settings)
 # Processes read their settings when they start: with this, those that run are replaced when one has changed.
-version=$({ find $here/dagster $here/cluster/dagster -type f -exec cat {} +; echo "$settings"; } | sha256sum | cut -c 1-16)
+version=$({ cat $here/dagster/*.yaml $here/dagster/instance/* $here/cluster/dagster/*; echo "$settings"; } \
+    | sha256sum | cut -c 1-16)
+new=app,drayage/settings=v$version
 
 manifests() {
     tar --create --directory $here cluster/dagster dagster \
@@ -64,7 +70,7 @@ manifests() {
             rm -rf /tmp/manifests && mkdir /tmp/manifests && cd /tmp/manifests && tar --extract
             {
                 echo "images: [{ name: drayage/host, digest: $1 }]"
-                echo "commonAnnotations: { drayage/settings: v$2 }"
+                echo "labels: [{ pairs: { drayage/settings: v$2 }, includeTemplates: true }]"
             } >> cluster/dagster/kustomization.yaml
             kubectl kustomize cluster/dagster' sh "$(digest drayage/host)" "$version" \
         && echo --- && cat $here/role.yaml
@@ -73,25 +79,40 @@ manifests=$(manifests)
 kubectl apply --filename - <<< "$manifests" > /dev/null
 kubectl apply --filename - <<< "$settings" > /dev/null
 
-deployments=(dagster-code dagster-daemon dagster-webserver)
 fail() {
     {
-        kubectl get pods --output wide
-        echo "$1: see the pods above. Why one of them does not start, and what it says:"
-        echo "  docker exec $cluster-1 kubectl --namespace drayage describe pods"
-        echo "  docker exec $cluster-1 kubectl --namespace drayage logs deployment/dagster-code"
-        echo "Remove it all: $here/down.sh $environment_file"
+        echo "$1. What the pods are, and what those that are not ready said last:"
+        kubectl get pods --selector "$new"
+        kubectl get pods --selector "$new" --output \
+            jsonpath='{range .items[?(@.status.containerStatuses[0].ready!=true)]}{.metadata.name}{"\n"}{end}' \
+            | while read -r pod; do
+                kubectl describe pod "$pod" < /dev/null | sed -n '/^Events:/,$p'
+                kubectl logs --tail 20 "$pod" < /dev/null || true # it may have none
+            done
+        echo "More: docker exec $cluster-1 kubectl --namespace drayage describe pods"
+        echo "Try again: $here/up.sh $environment_file; or remove it all: $here/down.sh $environment_file"
     } >&2
     exit 1
 }
-for deployment in "${deployments[@]}"; do
-    said=$(kubectl rollout status "deployment/$deployment" --timeout 300s 2>&1) || fail "$said"
-done
-answers() { curl --fail --silent --output /dev/null "http://127.0.0.1:$port/server_info"; }
-deadline=$((SECONDS + 30))
-until answers; do
-    [ $SECONDS -lt $deadline ] || fail "The webserver does not answer at http://127.0.0.1:$port in 30 s"
-    sleep 0.2
+
+ready() {
+    local service
+    for service in code daemon webserver; do
+        kubectl rollout status "deployment/dagster-$service" --timeout 1s || return
+    done
+    curl --fail --silent --output /dev/null "http://127.0.0.1:$port/server_info"
+}
+# Why a container waits, if that does not pass by itself.
+trouble() {
+    kubectl get pods --selector "$new" --output jsonpath='{.items[*].status.containerStatuses[*].state.waiting.reason}' \
+        | tr ' ' '\n' | grep --max-count 1 --line-regexp --extended-regexp \
+            'CrashLoopBackOff|CreateContainerConfigError|ErrImagePull|ImagePullBackOff'
+}
+deadline=$((SECONDS + 300))
+until ready > /dev/null 2>&1; do
+    ! reason=$(trouble) || fail "Dagster does not come up in the cluster: $reason"
+    [ $SECONDS -lt $deadline ] || fail "Dagster does not answer at http://127.0.0.1:$port in 300 s"
+    sleep 0.5
 done
 part 'Dagster answers'
 echo "Dagster: http://127.0.0.1:$port"
