@@ -22,14 +22,14 @@ unexport PYTHONDONTWRITEBYTECODE
 ENV_FILE ?= .env
 
 COMPOSE := docker compose --env-file $(ENV_FILE)
-LAUNCH := env DAGSTER_PORT=$$(sed -n 's/^DAGSTER_PORT=//p' $(ENV_FILE)) .venv/bin/python -m nyc_taxi.launch --month $(MONTH)
-LAND := .venv/bin/python -m nyc_taxi.landing --environment-file $(ENV_FILE) -- "$$DATA"
+LAUNCH = env DAGSTER_PORT=$$(sed -n 's/^DAGSTER_PORT=//p' $(ENV_FILE)) .venv/bin/python -m nyc_taxi.launch --month $(MONTH)
+LAND = .venv/bin/python -m nyc_taxi.landing --environment-file $(ENV_FILE) -- "$$DATA"
 # With DATA the month's file is wanted, never synthetic trips in its place.
 SOURCE ?= $(if $(value DATA),file,file_or_synthetic)
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	echo
 	echo '  Variables: MONTH=2024-01 EVENTS=10000 ROUNDS=50 SIZES="100000 1000000" DATA=folder'
 	echo '  DATA holds the TLC'"'"'s files, yellow_tripdata_YYYY-MM.parquet, .csv or .csv.gz; SOURCE=file, synthetic or file_or_synthetic'
@@ -136,6 +136,20 @@ soak: ## Kill a host ROUNDS times, run HOSTILE_CONTAINERS attacks, kill parts of
 conformance: ## Test every language's image against the workload contract, and update both tables of the results
 	@DEVELOPMENT=1 bootstrap/run $(ENV_FILE)
 	.venv/bin/drayage conform --table docs/conformance.md --table README.md $(patsubst writers/%/Dockerfile,drayage/writer-%,$(sort $(wildcard writers/*/Dockerfile)))
+
+# A stack of its own: with Kubernetes, Dagster is not among the services that compose starts.
+kubernetes kubernetes-down: ENV_FILE = .env.kubernetes
+
+.PHONY: kubernetes
+kubernetes: .folder ## Run the pipeline for MONTH on a Kubernetes cluster in containers: Dagster and each step a pod
+	@bootstrap/run $(ENV_FILE)
+	deploy/kubernetes/up.sh $(ENV_FILE)
+	[ -z "$$DATA" ] || $(LAND)
+	$(LAUNCH) --source $(SOURCE) --events $(EVENTS)
+
+.PHONY: kubernetes-down
+kubernetes-down: ## Remove what `make kubernetes` started, with all data
+	@deploy/kubernetes/down.sh $(ENV_FILE)
 
 .PHONY: kubernetes-cluster
 kubernetes-cluster: ## Build and start a Kubernetes cluster of two nodes in containers

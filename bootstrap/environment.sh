@@ -2,14 +2,15 @@
 # environment.sh FILE: writes the settings and passwords of a stack at its first start, and later adds what a newer version
 # of this repository needs.
 #
-# .env.test is the tests' stack, with another project and other ports.
+# .env.test is the tests' stack, .env.kubernetes that of a Dagster on Kubernetes: each with another project and other ports.
 set -euo pipefail
 
 file=$1
-project=p09 offset=0
-if [ "$(basename "$file")" = .env.test ]; then
-    project=drayage-test offset=10000
-fi
+case $(basename "$file") in
+    .env.test) project=drayage-test offset=10000 ;;
+    .env.kubernetes) project=drayage-kubernetes offset=20000 ;;
+    *) project=p09 offset=0 ;;
+esac
 
 password() {
     python3 -c 'import secrets; print(secrets.token_hex(20))'

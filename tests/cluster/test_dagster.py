@@ -54,11 +54,11 @@ def test_each_account_has_only_its_own_rights(
     assert run(*deployed.kubectl_words, *asked).stdout.split()[0] == answer
 
 
-def test_only_what_starts_pods_or_jobs_has_a_token(deployed: Cluster) -> None:
-    tokens = {}
+def test_each_service_has_limits_and_the_account_of_what_it_starts(deployed: Cluster) -> None:
+    accounts = {}
     for deployment in DEPLOYMENTS:
         text = deployed.kubectl("get", "deployment", deployment, "--namespace=drayage", "--output=json")
         pod = json.loads(text)["spec"]["template"]["spec"]
-        tokens[deployment] = pod["automountServiceAccountToken"]
+        accounts[deployment] = pod["serviceAccountName"]
         assert pod["containers"][0]["resources"]["limits"]
-    assert tokens == {"dagster-code": False, "dagster-daemon": True, "dagster-webserver": True}
+    assert accounts == {"dagster-code": "run-worker", "dagster-daemon": "dagster", "dagster-webserver": "dagster"}

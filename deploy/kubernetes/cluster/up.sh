@@ -2,6 +2,8 @@
 # up.sh [NAME]: starts a Kubernetes cluster of two nodes, the containers NAME-1 and NAME-2, with its registry
 # NAME-registry, and waits until both nodes are ready. A cluster that is up is left alone.
 #
+# PUBLISH=127.0.0.1:PORT:NODE_PORT publishes one more port of node 1, such as that of a service.
+#
 # It writes kubeconfig into .drayage/kubernetes, or .drayage/kubernetes/NAME for another NAME than drayage-cluster.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
@@ -64,7 +66,7 @@ start() {
     docker network create --label "drayage.cluster=$name" "$name" > /dev/null
     run "$name-registry" --publish 127.0.0.1::5000 --read-only --cap-drop ALL --security-opt no-new-privileges \
         drayage/registry
-    node 1 --publish 127.0.0.1::6443
+    node 1 --publish 127.0.0.1::6443 ${PUBLISH:+--publish "$PUBLISH"}
     node 2
     CLUSTER=$name $here/load.sh drayage/pause > /dev/null || fail 'the registry did not take an image'
 

@@ -67,8 +67,9 @@ class Workload:
             "cap_drop": ("ALL",),
             "mounts": mounts,
             "secrets": self.secrets,
-            # The images are built on this machine; a registry's image of the same name would be a stranger's.
-            "pull": "never",
+            # The images are built on this machine; a registry's image of the same name and tag would be a stranger's. A
+            # digest is the same image everywhere.
+            "pull": "missing" if "@" in self.image else "never",
             # No workload here does anything before it has read its context.
             "standby": True,
         }

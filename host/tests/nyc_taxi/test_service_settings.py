@@ -70,6 +70,16 @@ def test_no_step_runs_as_root_or_with_capabilities() -> None:
         assert settings["no_new_privileges"] is True
 
 
+def test_an_image_is_pulled_only_by_its_digest() -> None:
+    """A registry's image of the same name and tag would be a stranger's."""
+    digest = f"registry.example/generator@sha256:{'a' * 64}"
+    workloads = describe_workloads(Images(generator_image=digest, auditor_image="registry.example/auditor:1"))
+    pulled = [
+        workload.settings()["pull"] for workload in (workloads.generator, workloads.auditor, workloads.dbt_runner)
+    ]
+    assert pulled == ["missing", "never", "never"]
+
+
 @pytest.fixture
 def instance() -> Any:
     return yaml.safe_load(INSTANCE.read_text())

@@ -28,7 +28,13 @@ def provenance_tags(image_ids: Mapping[str, str], git_revision: str | None) -> d
     Returns:
         The tags, with abbreviated ids; an image's tag has the image's short name, without registry and version.
     """
-    images = {f"{_IMAGE_TAG}{_short(name)}": image_ids[name][:_ID_CHARACTERS] for name in image_ids}
+    # A cluster knows an image by its name until a node has it; only a name with a digest tells what is in it.
+    digests = {name: image_id.rpartition("@")[2] for name, image_id in image_ids.items()}
+    images = {
+        f"{_IMAGE_TAG}{_short(name)}": digest[:_ID_CHARACTERS]
+        for name, digest in digests.items()
+        if digest.startswith(_ID_ALGORITHM)
+    }
     return {**images, **({REVISION_TAG: git_revision} if git_revision else {})}
 
 
@@ -43,15 +49,13 @@ def tag_run_of(context: dg.AssetExecutionContext, image: str) -> bool:
         Whether the image is among the tags: an image that is yet to be pulled has no id.
     """
     try:
-        # Of a cluster, which learns an image's id when a node has it, an image has none here unless it is named by it.
-        image_id = read_image_id(image).rpartition("@")[2]
-        image_ids = {image: image_id} if image_id.startswith(_ID_ALGORITHM) else {}
+        image_ids = {image: read_image_id(image)}
     except EngineError:
         # If something is wrong with the engine, the start of the step reports it.
         image_ids = {}
     if tags := provenance_tags(image_ids, os.environ.get(_REVISION_VARIABLE)):
         context.instance.add_run_tags(context.run.run_id, tags)
-    return bool(image_ids)
+    return any(name.startswith(_IMAGE_TAG) for name in tags)
 
 
 def _short(image: str) -> str:

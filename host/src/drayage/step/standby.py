@@ -189,7 +189,8 @@ class StandbyPool:
         changed = [
             it.name for it in fields(wanted) if _plain(getattr(wanted, it.name)) != _plain(getattr(made, it.name))
         ]
-        if standby.state.image_id != image_id:
+        # A cluster's image is its name, which may end with the digest that is its content address.
+        if standby.state.image_id != image_id.rpartition("@")[2]:
             changed.append("image_id")
         if standby.request.secrets != request.secrets:
             changed.append("secrets")

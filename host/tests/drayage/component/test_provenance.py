@@ -42,3 +42,8 @@ def test_a_name_is_never_taken_for_an_id(monkeypatch: pytest.MonkeyPatch, image:
         traced = instance.get_run_by_id(run.run_id)
     assert traced is not None
     assert {name: value for name, value in traced.tags.items() if name.startswith("image/")} == tags
+
+
+def test_of_an_image_that_a_cluster_knows_by_name_the_digest_is_kept() -> None:
+    name = f"registry.example/team/trips@sha256:{'a' * 64}"
+    assert provenance_tags({name: name}, None) == {"image/trips": f"sha256:{'a' * 12}"}
