@@ -3,7 +3,6 @@
 A pod stands for its workload's container, so that the tests of steps need not know which of the two they run on.
 """
 
-import contextlib
 import json
 import threading
 from collections.abc import Mapping, Sequence
@@ -81,11 +80,9 @@ class PodContainer:
         call = kubernetes_client.CoreV1Api(own).connect_get_namespaced_pod_exec
         try:
             stream(call, self.id, self.namespace.name, container=_WORKLOAD, command=list(command), stdout=True)
-        except kubernetes_client.ApiException:
-            with contextlib.suppress(kubernetes_client.ApiException):
-                self.reload()
-                if self.status == "running":
-                    raise
+        except kubernetes_client.ApiException as error:
+            # A node reports an end up to some seconds late.
+            wait_until(self._has_ended, what=f"the end of a pod in which nothing can be run ({error})", deadline_s=30)
 
     def remove(self, **_: bool) -> None:
         """Delete the pod as somebody else would; it may be kept for its reader, but it has ended."""

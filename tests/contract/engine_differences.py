@@ -63,6 +63,9 @@ KUBERNETES = {
     "test_the_host_may_write_the_messages_itself": (
         "a program without messages may write into its own root what nobody reads"
     ),
+    "test_every_materialization_names_its_images_content": (
+        "a step begins with the image's name, and only a node finds out what it stands for"
+    ),
     "test_a_missing_image_says_what_to_do": _LATE,
     "test_an_image_that_cannot_be_pulled_says_what_to_do": _LATE,
     "test_a_bad_entrypoint_says_what_to_do_and_leaves_nothing": _LATE,
