@@ -92,7 +92,7 @@ def test_each_step_was_a_pod_of_an_image_named_by_digest(month: Month) -> None:
         reported = month.stack.materialization(step, None if step == "kafka_topics" else MONTH)
         # Docker's ids are digits.
         assert reported["container_id"].startswith(f"{project}-"), step
-        assert re.fullmatch("sha256:[0-9a-f]{64}", reported["image_id"]), step
+        assert re.fullmatch("drayage/[a-z-]+@sha256:[0-9a-f]{64}", reported["image_id"]), step
     run_tags = month.stack.query(
         "query Tags($run: ID!) { runOrError(runId: $run) { ... on Run { tags { key value } } } }",
         run=month.launch.run_id,
