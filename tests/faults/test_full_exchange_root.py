@@ -70,7 +70,7 @@ def test_a_copy_of_messages_that_finds_no_room_is_red_and_what_came_before_is_ke
     """The workload's own messages have room on the engine's disk, so that it notices nothing."""
     client = deployment.client(exchange_root=small_disk)
     script = f"{BEGIN} for _ in $(seq 300); do long; done; closed; exit 3"
-    outcome = materialize(instance, client, step(shell(script), timeout_s=120))
+    outcome = materialize(instance, client, step(shell(script), timeout_s=120, keep="never"))
     text, metadata = outcome.failure
     assert metadata["exit_code"] == 3, "it went on to its end"
     assert re.search(r"/io/messages\.jsonl cannot be written: No space left on device\. Free some space there", text)

@@ -3,7 +3,6 @@
 Each test runs once for each engine in ``engine_rigs.ENGINES``.
 """
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +10,6 @@ import pytest
 from engine_bench import Bench
 from engine_rigs import ENGINES, make_rig
 from mailbox_step import Step
-
-from drayage.errors import EngineError
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -39,6 +36,4 @@ def step(bench: Bench, tmp_path: Path) -> Iterator[Step]:
     try:
         yield made
     finally:
-        if made.container:
-            with contextlib.suppress(EngineError):
-                made.engine.remove(made.container)
+        made.close()

@@ -1,5 +1,6 @@
 """One attempt at a step on an engine under test, as the runner makes it."""
 
+import contextlib
 import uuid
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from engine_bench import DEADLINE_S, Bench, FollowedOutput
 from engine_rigs import IMAGE
 
 from drayage.engine import ContainerSpec, Engine, Mailbox
+from drayage.errors import EngineError
 from drayage.identity import DEPLOYMENT, EXCHANGE, RUN, STEP
 from drayage.mailbox import WORKLOAD_MESSAGES
 
@@ -37,6 +39,7 @@ class Step:
             EXCHANGE: self.name,
         }
         self.container = ""
+        self._opened: list[Mailbox] = []
         # Whoever asks so gets volumes, too.
         self.owner = {DEPLOYMENT: self.labels[DEPLOYMENT]}
 
@@ -45,7 +48,9 @@ class Step:
         return (self.folder / "messages.jsonl").read_bytes()
 
     def open(self, **settings: bool) -> Mailbox:
-        return self.engine.mailbox(self.folder, labels=self.labels, **settings)
+        mailbox = self.engine.mailbox(self.folder, labels=self.labels, **settings)
+        self._opened.append(mailbox)
+        return mailbox
 
     def create(self, mailbox: Mailbox, script: str, **spec: object) -> None:
         command = ["sh", "-ec", script]
@@ -62,6 +67,13 @@ class Step:
 
     def go_on(self) -> None:
         self.bench.rig.signal(self.container, "SIGUSR1")
+
+    def close(self) -> None:
+        """Remove what a failed test left; a file that stays open would fail a later, innocent one."""
+        with contextlib.suppress(EngineError):
+            for mailbox in self._opened:
+                mailbox.collect()
+            self.engine.remove(self.container)
 
     def end(self) -> int:
         state = self.engine.await_end(self.container, DEADLINE_S)

@@ -96,6 +96,16 @@ def test_a_relay_that_is_killed_goes_on(step: Step) -> None:
     mailbox.collect()
 
 
+def test_a_hole_is_not_sent_and_is_named(step: Step) -> None:
+    mailbox = step.open()
+    step.run(mailbox, f"truncate -s 100M {WORKLOAD_MESSAGES}")
+    assert step.end() == 0
+    with pytest.raises(ExchangeError, match=r"truncated or replaced .* has a hole at byte 0: .*append to it\)"):
+        read_all(mailbox)
+    mailbox.collect()
+    assert step.mirror == b""
+
+
 def test_every_byte_comes_through_twenty_cuts(
     step: Step, monkeypatch: pytest.MonkeyPatch, elsewhere: Elsewhere
 ) -> None:

@@ -134,6 +134,22 @@ def test_another_process_goes_on_where_one_stopped(step: Step) -> None:
     assert (step.folder / "context.json").read_bytes() == CONTEXT
 
 
+def test_another_process_reads_what_came_while_nobody_read(step: Step) -> None:
+    """The first may have been killed before a single byte came."""
+    first = step.open()
+    step.run(first, f"trap 'echo one >> {WORKLOAD_MESSAGES}; exit' USR1; echo up; while :; do sleep 0.02; done")
+    step.bench.follow(step.container, from_start=True).until(b"up")
+    first.collect()
+    step.go_on()
+    assert step.end() == 0
+    step.engine = type(step.engine)()
+    assert [it.id for it in step.engine.find(step.labels)] == [step.container]
+    second = step.open()
+    assert step.end() == 0
+    assert read_all(second) == b"one\n"
+    second.collect()
+
+
 def test_a_step_that_was_judged_and_removed_is_still_read(step: Step) -> None:
     mailbox = step.open()
     step.run(mailbox, f"echo one >> {WORKLOAD_MESSAGES}")

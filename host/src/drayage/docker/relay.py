@@ -82,6 +82,7 @@ class Relay:
         # The owner's labels let the sweeper find both if this process is killed. The relay has no attempt.
         own = {name: value for name, value in own_labels(labels).items() if name != EXCHANGE}
         self._labels = {**own, MAILBOX: self.name}
+        self._is_new = False
 
     def create_volume(self) -> str:
         """Create the volume, and return the engine's own path of it."""
@@ -126,6 +127,7 @@ class Relay:
                 f"Build it (`docker build -t {image} relay`) or push it to where the engine can pull it, and set "
                 "DRAYAGE_RELAY_IMAGE if it has another name there."
             ) from error
+        self._is_new = True
 
     def start(self) -> None:
         """Start the container; do nothing if it runs."""
@@ -163,8 +165,10 @@ class Relay:
 
     def read(self, offset: int) -> Reading:
         """Read the messages from an offset on, whether the relay runs or not."""
-        if offset and self.state()["Running"]:
-            # A second program in the same container: a new container would take ten times as long.
+        is_new, self._is_new = self._is_new, False
+        if not is_new and self.state()["Running"]:
+            # What its first program wrote, from the first byte on, may have gone to a process that was killed. A second
+            # one in the same container: a new container would take ten times as long.
             command = [_PROGRAM, "read", MESSAGES_FILE, "--from", str(offset), "--follow", "--beat", f"{_BEAT_S}s"]
             body, process = self._execute(command, silence_s=_SILENCE_S)
             return Reading(body, offset, process)
