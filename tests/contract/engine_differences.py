@@ -45,8 +45,6 @@ KUBERNETES = {
     "test_much_output_right_before_the_end_is_complete": _NO_STREAMS,
     "test_the_output_of_an_ended_container_can_be_replayed_repeatedly": _NO_STREAMS,
     "test_a_replay_opened_just_before_the_end_is_complete": _NO_STREAMS,
-    "test_the_secrets_are_there_from_the_start_to_the_end": _NO_STREAMS,
-    "test_output_arrives_as_it_is_written_not_line_by_line": "a node keeps whole lines",
     "test_a_log_that_is_bounded_says_what_it_may_have_dropped": "the node's kubelet decides how long a log may be",
     "test_an_image_on_the_engine_is_used_without_asking_its_registry": _NODES_PULL,
     "test_an_image_is_pulled_only_if_the_policy_allows_it": _NODES_PULL,
@@ -83,6 +81,9 @@ KUBERNETES = {
 """The same; ``tests/kubernetes`` has what holds in their place."""
 
 NOT_RUN_ON_KUBERNETES = {
+    # These would wait for what never comes.
+    "test_the_secrets_are_there_from_the_start_to_the_end": _NO_STREAMS,
+    "test_output_arrives_as_it_is_written_not_line_by_line": "a node keeps whole lines",
     # These two would take the whole grace.
     "test_a_signal_that_the_program_does_not_handle_ends_it_with_128_plus_its_number[SIGTERM-15]": _NO_INIT,
     "test_a_cancel_just_after_a_lock_was_taken_leaves_nothing_waiting_for_it": (
