@@ -80,8 +80,8 @@ class PodContainer:
         call = kubernetes_client.CoreV1Api(own).connect_get_namespaced_pod_exec
         try:
             stream(call, self.id, self.namespace.name, container=_WORKLOAD, command=list(command), stdout=True)
-        except kubernetes_client.ApiException as error:
-            # A node reports an end up to some seconds late.
+        except (kubernetes_client.ApiException, AttributeError) as error:
+            # A node reports an end up to some seconds late. The client cannot decode a refusal that has no body.
             wait_until(self._has_ended, what=f"the end of a pod in which nothing can be run ({error})", deadline_s=30)
 
     def remove(self, **_: bool) -> None:

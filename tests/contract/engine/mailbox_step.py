@@ -73,7 +73,8 @@ class Step:
         with contextlib.suppress(EngineError):
             for mailbox in self._opened:
                 mailbox.collect()
-            self.engine.remove(self.container)
+            if self.container:
+                self.engine.remove(self.container)
 
     def end(self) -> int:
         state = self.engine.await_end(self.container, DEADLINE_S)
