@@ -108,8 +108,12 @@ class Deployment:
         return host["Memory"], host["NanoCpus"] / 1e9
 
     def containers(self) -> list[Any]:
-        """Return the containers of steps, and those that hold secrets; a relay only serves one of them."""
-        return [container for container in self.everything() if not is_relay(container.labels)]
+        """Return the containers of steps, and those that hold secrets.
+
+        A relay only serves one of them; and one that no step has is created, looked into and removed to find out
+        whether the engine has this machine's files.
+        """
+        return [it for it in self.everything() if "drayage/step" in it.labels and not is_relay(it.labels)]
 
     def everything(self) -> list[Any]:
         return list(
@@ -131,7 +135,7 @@ class Deployment:
         """
         with contextlib.suppress(AssertionError):
             wait_until(lambda: not self.everything() and not self.volumes(), what="removal", deadline_s=30)
-        kept = self.containers()
+        kept = [container for container in self.everything() if not is_relay(container.labels)]
         served = {container.labels.get("drayage/mailbox", "") for container in kept}
         relays = [container for container in self.everything() if is_relay(container.labels)]
         return [

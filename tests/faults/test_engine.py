@@ -68,7 +68,7 @@ def test_a_removal_that_fails_changes_no_outcome_and_is_left_to_the_sweeper(
         lambda: "clean-up is left to the sweeper" in outcome_of(instance, outcome.run_id).logged, what="the warning"
     )
     # The step's, and the one that the engine was tried out with.
-    assert len(deployment.containers()) == 2
+    assert len(deployment.everything()) == 2
     report = deployment.client().sweeper(instance, SweepLimits(orphan_grace_s=-1)).sweep()
     assert (len(report.removed), report.errors) == (2, [])
     assert deployment.left_behind() == []
