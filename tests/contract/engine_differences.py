@@ -75,7 +75,9 @@ KUBERNETES = {
     "test_a_program_that_reported_twice_and_was_repaired_runs": _NO_PATHS,
     "test_a_step_that_failed_after_its_container_ended_starts_over": _NO_PATHS,
     "test_output_beyond_the_limit_is_noted_and_the_step_green": _NO_STREAMS,
-    "test_a_failure_says_the_reason_then_commands_that_work": "`replay` and `shell` do not work on a cluster yet",
+    "test_a_failure_says_the_reason_then_commands_that_work": (
+        "an ended pod's files are gone: its shell opens a new pod, without what the step left behind"
+    ),
     "test_its_run_records_which_image_and_revision_made_it": _NODES_PULL,
 }
 """The same; ``tests/kubernetes`` has what holds in their place."""
