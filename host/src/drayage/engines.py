@@ -23,7 +23,7 @@ def default_engine() -> Engine:
     Raises:
         SettingsError: There is no engine of that name, or it is not installed.
     """
-    return engine_named(chosen_engine())
+    return engine_named(_chosen())
 
 
 def engine_named(name: str) -> Engine:
@@ -53,7 +53,7 @@ def default_debugger() -> Debugger:
     Raises:
         SettingsError: There is no engine of that name, or it is not installed.
     """
-    name = chosen_engine()
+    name = _chosen()
     if name == "docker":
         from drayage.docker.debug import DockerDebugger  # noqa: PLC0415 - see above
 
@@ -79,6 +79,5 @@ def _no_engine(name: str) -> SettingsError:
     return SettingsError(f"{ENGINE_VARIABLE}: expected one of {', '.join(get_args(EngineName))}, got {name!r}.")
 
 
-def chosen_engine() -> str:
-    """Return the name of the environment's engine, which may be unknown."""
+def _chosen() -> str:
     return os.environ.get(ENGINE_VARIABLE) or "docker"

@@ -73,7 +73,10 @@ class _Shell:
         record = require_record(found)
         committed = None if container is None else self.setup.debugger.commit(container.id)
         try:
-            where = "a new container" if committed is None else f"a copy of the kept container {_short_id(container)}"
+            if container is None or committed is None:
+                where = "a new container"
+            else:
+                where = f"a copy of the kept container {container.short_id}"
             which = "" if record.image_id == record.image else f" ({record.image_id[:19]})"
             note(f"In {where} of {record.image}{which}; changes here do not affect the step's own.")
             shown = found
@@ -120,7 +123,3 @@ class _Shell:
                 "and it is started beside the step."
             )
         return self.toolbox
-
-
-def _short_id(container: ContainerState | None) -> str:
-    return "" if container is None else container.short_id

@@ -17,7 +17,8 @@ from drayage.debugger import SHELL, is_terminal, raw_terminal
 from drayage.docker.address import find_address
 from drayage.docker.connections import open_client
 from drayage.docker.errors import engine_errors
-from drayage.docker.files import find_own_container, sees
+from drayage.docker.files import find_own_container, never_started
+from drayage.docker.sharing import shares
 from drayage.docker.stream import Body, frames, upgraded
 from drayage.engine import ContainerSpec, Engine
 from drayage.errors import ContainerGoneError, ImageMissingError, ImageNotPulledError
@@ -25,7 +26,6 @@ from drayage.finding import Finding, examine
 from drayage.mailbox import relay_image
 
 _CHUNK_BYTES = 64 * 1024
-_PROBE = "probe"
 # The PATH that the engine sets in a container whose image sets none.
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -52,14 +52,7 @@ class DockerDebugger:
         Args:
             folder: A folder like an attempt's, in which a file may be written.
         """
-        with engine_errors("list its images"):
-            images = self._api.images(quiet=True)
-        if not images:
-            return False, "the engine has no image to try it with. Build or pull one."
-        content = os.urandom(16)
-        (folder / _PROBE).write_bytes(content)
-        own = find_own_container(self._client)
-        if sees(self._client, own, images[0], folder / _PROBE, content, labels={}):
+        if shares(self._client, find_own_container(self._client), folder, {}):
             return True, "files: what is written here, the engine mounts into containers"
         relay, apart = relay_image(), f"the engine at {find_address()} does not see the exchange root"
         try:
@@ -94,14 +87,8 @@ class DockerDebugger:
     def has_program(self, image: str, names: Sequence[str]) -> bool:
         """Return whether an image has one of these programs on its ``PATH``, without running anything."""
         folders = self.environment(image).get("PATH", _DEFAULT_PATH).split(":")
-        with engine_errors(f"search image {image!r}"):
-            # The command never runs, but the engine creates no container from an image without one.
-            container = self._api.create_container(image, command=["-"], entrypoint=["-"])["Id"]
-        try:
+        with never_started(self._client, image, doing=f"search image {image!r}") as container:
             return any(self._has_file(container, f"{folder}/{name}") for folder in folders for name in names)
-        finally:
-            with engine_errors(f"remove container {container[:12]}"):
-                self._api.remove_container(container, force=True, v=True)
 
     def has_shell(self, container_id: str) -> bool:
         """Return whether a container, running or not, has a shell."""

@@ -6,7 +6,7 @@ import logging
 import re
 import socket
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -39,9 +39,7 @@ def read_file(client: docker.DockerClient, image: str, path: str) -> bytes:
     Raises:
         EngineError: The image or the file does not exist, or the path is not that of a regular file.
     """
-    with engine_errors(f"create a container of image {image!r}"):
-        container = client.api.create_container(image, command=["-"], entrypoint=["-"])["Id"]
-    try:
+    with never_started(client, image, doing=f"create a container of image {image!r}") as container:
         try:
             with engine_errors(f"read {path} in image {image!r}"):
                 chunks, _ = client.api.get_archive(container, path)
@@ -54,8 +52,32 @@ def read_file(client: docker.DockerClient, image: str, path: str) -> bytes:
             if file is None:
                 raise EngineError(f"{path} in image {image!r} is not a regular file. Correct the path.")
             return file.read()
+
+
+@contextlib.contextmanager
+def never_started(client: docker.DockerClient, image: str, *, doing: str, **arguments: Any) -> Iterator[str]:
+    """Yield the id of a container that is only looked into; what was found holds even if it cannot be removed.
+
+    Args:
+        client: Client of the engine.
+        image: Name or id of the image.
+        doing: What the container is for, such as "search image 'x'", for the error if the engine refuses it.
+        arguments: docker-py's, for creating the container.
+
+    Raises:
+        EngineError: The engine has no such image, or refuses the container.
+    """
+    with engine_errors(doing):
+        # Without a command, the engine creates no container from an image that has none.
+        container = client.api.create_container(image, command=["-"], entrypoint=["-"], **arguments)["Id"]
+    try:
+        yield container
     finally:
-        _remove(client, container)
+        try:
+            with contextlib.suppress(ContainerGoneError), engine_errors(f"remove container {container[:12]}"):
+                client.api.remove_container(container, force=True, v=True)
+        except EngineError as error:
+            _log.warning("a container that was never started stays behind; `docker rm %s`: %s", container[:12], error)
 
 
 def host_path(container: Mapping[str, Any] | None, path: Path) -> str:
@@ -110,14 +132,13 @@ def sees(
     """
     source = host_path(own, path.parent)
     mount = docker.types.Mount(target="/probe", source=source, type="bind", read_only=True)
-    with engine_errors(f"mount {source}"):
+    with engine_errors(f"mount {source}"), contextlib.ExitStack() as stack:
         host = client.api.create_host_config(mounts=[mount])
+        probe = never_started(client, image, doing=f"mount {source}", host_config=host, labels=dict(labels))
         try:
-            container = client.api.create_container(
-                image, command=["-"], entrypoint=["-"], host_config=host, labels=dict(labels)
-            )["Id"]
-        except docker.errors.APIError as error:
-            if _NO_SOURCE in str(error.explanation):
+            container = stack.enter_context(probe)
+        except EngineError as error:
+            if _NO_SOURCE in str(error):
                 return False
             raise
         try:
@@ -127,17 +148,6 @@ def sees(
                 return file is not None and file.read() == content
         except docker.errors.NotFound:
             return False
-        finally:
-            _remove(client, container)
-
-
-def _remove(client: docker.DockerClient, container: str) -> None:
-    """Remove a container that was never started; what was found out with it holds even if the engine refuses."""
-    try:
-        with contextlib.suppress(ContainerGoneError), engine_errors(f"remove container {container[:12]}"):
-            client.api.remove_container(container, force=True, v=True)
-    except EngineError as error:
-        _log.warning("a container that was never started stays behind; `docker rm %s`: %s", container[:12], error)
 
 
 def own_container_ids(mountinfo: str) -> list[str]:

@@ -74,29 +74,9 @@ class Sharing:
         kept = folder / hashlib.sha256(key.encode()).hexdigest()[:32]
         if kept.is_file() and (found := kept.read_bytes()) in (_SHARED, _APART):
             return found == _SHARED
-        is_shared = self._try_out(folder, labels)
+        is_shared = shares(self._client(), self._own_container(), folder, labels)
         write_whole(kept, _SHARED if is_shared else _APART, mode=0o600)
         return is_shared
-
-    def _try_out(self, folder: Path, labels: Mapping[str, str]) -> bool:
-        client = self._client()
-        with engine_errors("list its images"):
-            images = client.api.images(quiet=True)
-        # Whose run it is, for the sweeper; not which step, since no retry may take it for that step's container.
-        found_by = {name: labels[name] for name in (DEPLOYMENT, INSTANCE, RUN) if name in labels}
-        probe, content = folder / f"probe-{uuid.uuid4().hex}", os.urandom(16)
-        probe.write_bytes(content)
-        try:
-            for image in images:
-                # Another process may have removed it since they were listed.
-                with contextlib.suppress(ImageMissingError):
-                    return sees(client, self._own_container(), image, probe, content, labels=found_by)
-        finally:
-            probe.unlink()
-        raise EngineError(
-            "The engine has no image, so it cannot be tried out whether it sees this machine's files. Build or "
-            "pull one."
-        )
 
     def _id(self) -> str:
         """Return what tells the engine from others."""
@@ -107,3 +87,35 @@ class Sharing:
                 status = Path(url.partition("unix://")[2]).stat()
                 return f"{url} {status.st_dev}:{status.st_ino}:{status.st_mtime_ns}"
             return str(self._client().api.info()["ID"])
+
+
+def shares(client: docker.DockerClient, own: Mapping[str, Any] | None, folder: Path, labels: Mapping[str, str]) -> bool:
+    """Try out whether the engine has the files of a folder, without running anything.
+
+    Args:
+        client: Client of the engine.
+        own: The engine's description of the container that this process runs in, if any.
+        folder: The folder, in which a file may be written.
+        labels: Labels of the attempt that asks, if one does.
+
+    Raises:
+        EngineError: The engine does not answer, or has no image to try it with.
+        ExchangeError: This process runs in a container of the engine, which has no volume there.
+        OSError: Nothing can be written there.
+    """
+    with engine_errors("list its images"):
+        images = client.api.images(quiet=True)
+    # Whose run it is, for the sweeper; not which step, since no retry may take it for that step's container.
+    found_by = {name: labels[name] for name in (DEPLOYMENT, INSTANCE, RUN) if name in labels}
+    probe, content = folder / f"probe-{uuid.uuid4().hex}", os.urandom(16)
+    probe.write_bytes(content)
+    try:
+        for image in images:
+            # Another process may have removed it since they were listed.
+            with contextlib.suppress(ImageMissingError):
+                return sees(client, own, image, probe, content, labels=found_by)
+    finally:
+        probe.unlink()
+    raise EngineError(
+        "The engine has no image, so it cannot be tried out whether it sees this machine's files. Build or pull one."
+    )
