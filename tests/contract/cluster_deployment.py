@@ -183,6 +183,9 @@ class ClusterDeployment(Deployment):
         """Return nothing: the volumes of a pod go with it."""
         return []
 
+    def signals(self) -> None:
+        """Return nothing: a kubelet tells no one which signals it sends."""
+
     def starts(self) -> int:
         return self.events.count()
 

@@ -144,6 +144,10 @@ class Deployment:
             *(volume.name for volume in self.volumes() if volume.name not in served),
         ]
 
+    def signals(self) -> list[str] | None:
+        """Return the numbers of the signals that containers were sent; None if the engine does not tell."""
+        return [event["Actor"]["Attributes"]["signal"] for event in self.events.heard("kill")]
+
     def starts(self) -> int:
         """Return how many containers of this deployment were started, according to the engine."""
         return len(self.events.heard("start"))
