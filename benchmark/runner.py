@@ -27,6 +27,7 @@ from typing import Any
 import dagster as dg
 import docker
 from dagster_docker import PipesDockerClient
+from removals import await_removals
 from report import RESULTS
 from running_stack import describe_machine
 
@@ -195,13 +196,6 @@ def time_steps(bench: Bench, runs: int) -> dict[str, dict[str, Any]]:
         }
         for kind, taken in seconds.items()
     }
-
-
-def await_removals() -> None:
-    """Wait until no container is being removed in the background, which would slow down the next step."""
-    for thread in threading.enumerate():
-        if thread.name == "drayage-removal":
-            thread.join()
 
 
 def time_messages_apart(messages: int) -> dict[str, Any]:

@@ -22,6 +22,7 @@ import kubernetes
 from dagster._core.pipes.context import PipesMessageHandler
 from dagster_k8s import PipesK8sClient
 from dagster_k8s.client import DEFAULT_WAIT_BETWEEN_ATTEMPTS
+from removals import await_removals
 
 from drayage import DrayageClient
 from drayage.kubernetes import KubernetesEngine, KubernetesSettings
@@ -36,10 +37,11 @@ _IDLE_S = 30.0
 _DEADLINE_S = 300.0
 # Three messages, then the end that is to be explained.
 _THREE = 'for i in 1 2 3; do send report_custom_message \'{"payload":"counted"}\'; done'
+_READY = "waiting to be evicted"
 _LOSSES = {
     "out of memory": "head -c 300m /dev/zero | tail > /dev/null; exit 137",
     "exit 1": "exit 1",
-    "eviction": "trap 'exit 143' TERM; sleep 300 & wait",
+    "eviction": f"echo {_READY}; trap 'exit 143' TERM; sleep 300 & wait",
 }
 
 
@@ -246,9 +248,16 @@ def compare_losses(bench: PodBench) -> dict[str, dict[str, Any]]:
     return found
 
 
+def _log_of(bench: PodBench, pod: Any) -> str:
+    """Return what a pod's workload has printed; empty if it does not run."""
+    if not any(it.name == "workload" and it.state.running for it in pod.status.container_statuses or ()):
+        return ""
+    return str(bench.api.read_namespaced_pod_log(pod.metadata.name, bench.namespace, container="workload"))
+
+
 @contextlib.contextmanager
 def _evicting(bench: PodBench) -> Iterator[None]:
-    """Evict the step's pod once its workload runs."""
+    """Evict the step's pod once its workload has sent its messages."""
     known = {pod.metadata.name for pod in bench.pods()}
 
     def evict() -> None:
@@ -256,9 +265,7 @@ def _evicting(bench: PodBench) -> Iterator[None]:
         while time.monotonic() < deadline:
             for pod in bench.pods():
                 name = pod.metadata.name
-                if name not in known and pod.status.phase == "Running":
-                    # The messages are written by then.
-                    time.sleep(2)
+                if name not in known and _READY in _log_of(bench, pod):
                     body = kubernetes.client.V1Eviction(metadata={"name": name})
                     bench.api.create_namespaced_pod_eviction(name, bench.namespace, body)
                     return
@@ -309,13 +316,6 @@ def _through(run: Callable[[dg.AssetExecutionContext], Any]) -> Seen:
     with dg.DagsterInstance.ephemeral() as instance:
         dg.materialize([report], instance=instance, run_config=quiet, raise_on_error=False)
     return seen
-
-
-def await_removals() -> None:
-    """Wait until nothing is being removed in the background."""
-    for thread in threading.enumerate():
-        if thread.name == "drayage-removal":
-            thread.join()
 
 
 def _counted(call: Callable[..., Any], asked: list[float]) -> Callable[..., Any]:
