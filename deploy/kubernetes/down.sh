@@ -5,7 +5,7 @@ cd "$(dirname "$0")/../.."
 
 environment_file=$1
 if [ ! -e "$environment_file" ]; then
-    echo "There is no $environment_file, so no stack of its: nothing was removed." >&2
+    echo "$environment_file does not exist: nothing was removed." >&2
     exit 0
 fi
 project=$(sed -n 's/^COMPOSE_PROJECT_NAME=//p' "$environment_file")

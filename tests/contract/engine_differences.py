@@ -59,7 +59,7 @@ KUBERNETES = {
         "the folder of a pod's messages is one that its workload may write: what it does there is noticed, and red"
     ),
     "test_the_host_may_write_the_messages_itself": (
-        "a program without messages may write into its own root what nobody reads"
+        "a program without messages may write into its own root; it is not read"
     ),
     "test_every_materialization_names_its_images_content": (
         "a step begins with the image's name, and only a node finds out what it stands for"

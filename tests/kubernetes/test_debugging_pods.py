@@ -247,12 +247,18 @@ def test_a_path_of_this_machine_is_refused_by_a_replay(
     assert "a node has no path of this machine" in said
 
 
+def capsule(cli: CommandLine, folder: Path) -> str:
+    """Pack the last step, and return the path of the file."""
+    file = str(folder / "step.tar.gz")
+    cli("capsule", "last", "report", "-o", file)
+    return file
+
+
 def test_a_capsule_of_a_cluster_is_replayed_with_docker(
     cluster: ClusterDeployment, cli: CommandLine, tmp_path: Path
 ) -> None:
     cluster.run(FAILED)
-    file = str(tmp_path / "step.tar.gz")
-    cli("capsule", "last", "report", "-o", file)
+    file = capsule(cli, tmp_path)
     said = cli("replay", file, "--yes", exits=1, DRAYAGE_ENGINE="docker")
     assert "image: debian:trixie-slim\n" in said
     assert "which image debian:trixie-slim was is not recorded: it is sha256:" in said
@@ -264,8 +270,7 @@ def test_a_capsule_of_a_cluster_is_replayed_where_the_run_is_unknown(
     cluster: ClusterDeployment, cli: CommandLine, tmp_path: Path
 ) -> None:
     cluster.run(GREEN)
-    file = str(tmp_path / "step.tar.gz")
-    cli("capsule", "last", "report", "-o", file)
+    file = capsule(cli, tmp_path)
     # The image is on whichever node ran the step: a capsule may not have one pulled that its user has not named.
     said = cli("replay", file, "--yes", "--image", SHELL_IMAGE, DRAYAGE_EXCHANGE_ROOT=str(tmp_path / "elsewhere"))
     assert "The replay is green" in said
@@ -276,8 +281,7 @@ def test_a_capsule_of_docker_is_replayed_on_the_cluster_where_it_can_be(
 ) -> None:
     asset = step(shell(GREEN), user="10001")
     assert materialize(cluster.instance, deployment.client(engine="docker"), asset).success
-    file = str(tmp_path / "step.tar.gz")
-    CommandLine(deployment)("capsule", "last", "report", "-o", file)
+    file = capsule(CommandLine(deployment), tmp_path)
     refused = cli("replay", file, "--yes", "--image", SHELL_IMAGE, exits=2)
     assert "a pod has the cluster's network" in refused
     assert "--network default" in refused

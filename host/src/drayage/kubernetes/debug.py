@@ -18,13 +18,14 @@ from drayage.kubernetes.pods import WORKLOAD
 from drayage.kubernetes.settings import KubernetesSettings
 from drayage.kubernetes.states import NO_COMMAND, Pod, container_part, container_status, is_running, terminated
 from drayage.kubernetes.terminal import converse
+from drayage.kubernetes.troubles import sentence
 
 _LOOK_S = 0.5
 _START_S = 120.0
 _ANSWER_S = 60.0
 # Something to wait with that every image with a shell has, and that ends at once when the pod does.
 _WAIT = "trap 'exit 0' TERM; read -r line"
-# Until somebody is attached: nothing of what it prints must be missed.
+# It starts once its terminal is attached, so that all of its output is seen.
 _WAIT_FIRST = 'read -r line; exec "$@"'
 _NO_DEBUGPY = (
     "--debugpy needs an engine that mounts files of this machine and publishes ports on it, which a cluster does not. "
@@ -203,7 +204,7 @@ class KubernetesDebugger:
             "GET", self._cluster.path("events"), doing=f"list the events of pod {pod}", query=query
         )
         # The first tells more than those that follow from it.
-        return next((" ".join(str(it["message"]).split()).rstrip(".") for it in found["items"]), "")
+        return next((sentence(it["message"]) for it in found["items"]), "")
 
     def _exit_code(self, pod: str, name: str) -> int:
         deadline = time.monotonic() + _ANSWER_S

@@ -56,7 +56,7 @@ class KubernetesMailbox:
         self._receives = receives
         self._waits = waits
         self._on_collect = on_collect
-        # Nobody reads while the rest is waited for, so there must be no bound.
+        # Reading stops while the rest is awaited, so a bound would stall it for good.
         self._mirror = Mirror(folder, waits=waits, ahead_bytes=None)
         self._pod: str | None = None
         self._stream: MessageStream | None = None
@@ -127,7 +127,7 @@ class KubernetesMailbox:
                     return
                 if pod is not None and has_ended(pod) and not is_over(pod):
                     stream.say_done()
-            # One that is kept, to look into it, would otherwise outlast its deletion by somebody.
+            # Otherwise `kubectl delete` of a pod that is kept for inspection would hang.
             if pod is not None and has_ended(pod) and not is_leaving(pod):
                 release_pod(self._cluster, pod)
         except EngineError as error:

@@ -59,14 +59,14 @@ def starting_trouble(pod: Pod) -> Trouble | None:
     """Return why a pod does not start, as far as its description says so."""
     for condition in (pod.get("status") or {}).get("conditions") or ():
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            said = _sentence(condition.get("message") or condition.get("reason"))
+            said = sentence(condition.get("message") or condition.get("reason"))
             # A pod that waits for its gates was asked to.
             if condition.get("reason") != "SchedulingGated":
                 return Trouble(f"no node takes the pod: {said}", may_pass=True)
     status = pod.get("status") or {}
     for each in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
         waiting = (each.get("state") or {}).get("waiting") or {}
-        reason, said = waiting.get("reason", ""), _sentence(waiting.get("message"))
+        reason, said = waiting.get("reason", ""), sentence(waiting.get("message"))
         which = "" if each["name"] == WORKLOAD else f" of the container `{each['name']}`"
         if reason == _FIRST_PULL and any(sign in said.lower() for sign in _REFUSED):
             return Trouble(f"the image {each['image']}{which} cannot be pulled: {said}", may_pass=False)
@@ -74,7 +74,7 @@ def starting_trouble(pod: Pod) -> Trouble | None:
             return Trouble(f"{what}: {each['image']}{which} ({reason}: {said})", may_pass=False)
         ended = (each.get("state") or {}).get("terminated") or {}
         if each["name"] != WORKLOAD and ended.get("exitCode") and each in (status.get("initContainerStatuses") or ()):
-            said = _sentence(ended.get("message") or ended.get("reason"))
+            said = sentence(ended.get("message") or ended.get("reason"))
             return Trouble(f"the container `{each['name']}` failed with {ended['exitCode']}: {said}", may_pass=False)
     return None
 
@@ -98,7 +98,7 @@ def trouble_of_events(events: Iterable[Mapping[str, Any]]) -> Trouble | None:
     if latest is None or latest.get("reason") not in _OF_VOLUMES | _OF_THE_NODE:
         return None
     what = "a volume cannot be mounted" if latest["reason"] in _OF_VOLUMES else "the node cannot make the pod"
-    return Trouble(f"{what} ({latest['reason']}: {_sentence(latest.get('message'))})", may_pass=True)
+    return Trouble(f"{what} ({latest['reason']}: {sentence(latest.get('message'))})", may_pass=True)
 
 
 def ender(pod: Pod) -> str:
@@ -106,11 +106,11 @@ def ender(pod: Pod) -> str:
     for condition in (pod.get("status") or {}).get("conditions") or ():
         if condition["type"] == "DisruptionTarget" and condition["status"] == "True":
             reason = str(condition.get("reason"))
-            said = _sentence(condition.get("message"))
+            said = sentence(condition.get("message"))
             return f"{_ENDERS.get(reason, 'the cluster ended the pod')} ({reason}: {said})"
     status = pod.get("status") or {}
     if status.get("reason"):
-        return f"the cluster ended the pod ({status['reason']}: {_sentence(status.get('message'))})"
+        return f"the cluster ended the pod ({status['reason']}: {sentence(status.get('message'))})"
     return "somebody deleted the pod while the workload ran" if _was_deleted_before_its_end(pod) else ""
 
 
@@ -147,5 +147,6 @@ def _at(event: Mapping[str, Any]) -> datetime:
     return datetime.fromisoformat(stamp) if stamp else datetime.fromtimestamp(0, UTC)
 
 
-def _sentence(text: object) -> str:
+def sentence(text: object) -> str:
+    """Return what the cluster says, on one line and without a full stop."""
     return " ".join(str(text or "no reason was given").split()).rstrip(".")
