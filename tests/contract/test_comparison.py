@@ -94,6 +94,6 @@ def test_a_large_context(pair: Pair) -> None:
 def test_the_container_after_a_green_step(pair: Pair, deployment: Deployment) -> None:
     assert pair.run(f"opened; {REPORT}; closed").success
     if pair.is_stock:
-        assert len(deployment.containers()) == 1
+        assert len(deployment.everything()) == 1
     else:
-        wait_until(lambda: deployment.containers() == [], what="removal", deadline_s=30)
+        wait_until(lambda: deployment.everything() == [], what="removal", deadline_s=30)

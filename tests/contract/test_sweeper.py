@@ -69,7 +69,7 @@ def test_the_sweeper_stops_a_container_whose_run_is_over(
     deployment.engine.containers.run("debian:trixie-slim", ["sleep", "600"], detach=True, labels=labels)
     report = client.sweeper(instance, SweepLimits(orphan_grace_s=-1)).sweep()
     assert len(report.stopped) == 1
-    assert [container.status for container in deployment.containers()] == ["exited"]
+    assert [container.status for container in deployment.everything()] == ["exited"]
 
 
 @pytest.mark.parametrize("is_shared", [True, False], ids=["one exchange root", "two exchange roots"])

@@ -84,7 +84,7 @@ def test_the_stock_client_is_green_where_nothing_was_reported(
     outcome = materialize(instance, PipesDockerClient(), stock(deployment, shell(script)))
     assert outcome.success
     assert len(outcome.materializations) == 1
-    assert len(deployment.containers()) == 1, "and the container stays"
+    assert len(deployment.everything()) == 1, "and the container stays"
 
 
 def test_a_setting_restores_implicit_materializations(instance: dg.DagsterInstance, deployment: Deployment) -> None:
