@@ -16,7 +16,7 @@ SIZES = "sizes.json"
 # A folder in which nothing has changed for so long counts as finished, and is not measured again.
 _SETTLED_S = 3600.0
 # 10^5 attempts take longer than that; the newest are measured first, and the next sweep continues.
-_LONGEST_MEASURING_S = 2.0
+_LONGEST_MEASURING_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
