@@ -217,7 +217,7 @@ def time_steps(bench: PodBench, runs: int) -> dict[str, dict[str, Any]]:
     }
 
 
-def time_at_once(bench: PodBench, steps: int, rounds: int = 3) -> dict[str, Any]:
+def time_at_once(bench: PodBench, steps: int, rounds: int = 2) -> dict[str, Any]:
     """Return the seconds in which so many steps of each kind end that begin together, and their ratios to bare pods."""
     kinds = {**bench.kinds(), "Dagster alone": _nothing}
     walls: dict[str, list[float]] = {kind: [] for kind in kinds}

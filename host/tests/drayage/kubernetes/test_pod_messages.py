@@ -65,7 +65,7 @@ class Program:
 
     def __iter__(self) -> Generator[tuple[int, bytes], None, None]:
         """Yield what it writes."""
-        while (part := self._parts.get()) is not None:
+        while (part := self._parts.get(timeout=DEADLINE_S)) is not None:
             yield part
         if self.is_closed:
             raise CutError("cut")
