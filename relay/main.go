@@ -60,7 +60,7 @@ func relay(words []string) error {
 	switch asked.command {
 	case "read":
 		if asked.follow {
-			return follow(asked, os.Stdout, os.Stderr, inputEnds(os.Stdin))
+			return follow(asked, os.Stdout, os.Stderr, hostWords(os.Stdin))
 		}
 		return read(asked, os.Stdout)
 	case "put":

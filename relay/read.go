@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -19,6 +20,9 @@ const (
 	nullDevice = 1<<8 | 3 // major and minor number of /dev/null
 	// A follower whose output is stuck cannot look at its input: it is ended from outside after this time.
 	stuck = 300 * time.Millisecond
+	// What a host says to a follower, each in a line.
+	restWord, doneWord = "rest", "done"
+	mostWords          = 8
 )
 
 // read writes a file's bytes from an offset on.
@@ -33,8 +37,8 @@ func read(asked request, out io.Writer) error {
 }
 
 // follow writes a file's bytes from an offset on, and those that are appended, until `.ended` is there and all was read,
-// or until `gone`.
-func follow(asked request, out, said io.Writer, gone <-chan struct{}) error {
+// or until the host's words end. A host that knows that the workload has ended says `rest`.
+func follow(asked request, out, said io.Writer, words <-chan string) error {
 	changes, err := watch(syscall.IN_MODIFY|syscall.IN_ATTRIB|syscall.IN_MOVE|syscall.IN_CREATE|syscall.IN_DELETE, said,
 		asked.dir, asked.state)
 	if err != nil {
@@ -78,27 +82,65 @@ func follow(asked request, out, said io.Writer, gone <-chan struct{}) error {
 			wait = min(wait, time.Until(quietSince.Add(asked.beat)))
 		}
 		select {
-		case <-gone:
-			return nil
+		case word, more := <-words:
+			if !more {
+				return nil
+			}
+			if word == restWord {
+				return finish(asked, file, out, said, words)
+			}
 		case <-changes.seen:
 		case <-time.After(wait):
 		}
 	}
 }
 
-// inputEnds tells when an attached standard input has ended: its host is gone.
-func inputEnds(input *os.File) <-chan struct{} {
-	gone := make(chan struct{})
+// finish writes what is there now, says how much that is, and lets hold and stay end once the host says `done`.
+func finish(asked request, file *tail, out, said io.Writer, words <-chan string) error {
+	if file == nil {
+		var err error
+		if file, err = openTail(filepath.Join(asked.dir, asked.name), asked.from, out); err != nil {
+			return err
+		}
+		defer file.close()
+	}
+	// Its size may be that of an earlier look.
+	if err := file.requireWhole(); err != nil {
+		return err
+	}
+	if err := file.move(file.size); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(said, "{\"rest\":%d}\n", file.at); err != nil {
+		return fail(broken, "the standard error cannot be written: %v", err)
+	}
+	for word := range words {
+		if word == doneWord {
+			return done(asked.state)
+		}
+	}
+	return nil
+}
+
+// hostWords passes on the lines of an attached standard input; they end when its host is gone.
+func hostWords(input *os.File) <-chan string {
+	words := make(chan string, mostWords)
 	if !attached(input) {
-		return gone
+		return words
 	}
 	go func() {
-		io.Copy(io.Discard, input)
-		close(gone)
+		// Without waiting for whoever takes them, who may be stuck: the end must be noticed.
+		for lines := bufio.NewScanner(input); lines.Scan(); {
+			select {
+			case words <- lines.Text():
+			default:
+			}
+		}
+		close(words)
 		time.Sleep(stuck)
 		os.Exit(0)
 	}()
-	return gone
+	return words
 }
 
 // attached returns whether somebody can be at the other end. An engine that attaches nothing gives /dev/null.

@@ -193,6 +193,81 @@ func TestTheEndIsNeverBelievedTooEarly(t *testing.T) {
 	}
 }
 
+// A host that knows from elsewhere that the workload has ended needs no second program to read the rest, nor a third one
+// to let the pod end.
+func TestAFollowerGivesTheRestAndEndsWithDone(t *testing.T) {
+	for name, before := range map[string]string{"with messages": "one\n", "without any": ""} {
+		t.Run(name, func(t *testing.T) {
+			folder, path := messages(t, before)
+			state := t.TempDir()
+			reader := startReading(t, folder, 0, "--follow", "--state", state)
+			reader.waits()
+			extend(t, path, "two\n")
+			io.WriteString(reader.input, "rest\n")
+			said := fmt.Sprintf("{\"rest\":%d}\n", len(before)+4)
+			until(t, 5*time.Second, "it says how much there is", func() bool { return reader.said.String() == said })
+			if reader.output.String() != before+"two\n" {
+				t.Fatalf("it said the rest after %q", reader.output.String())
+			}
+			extend(t, path, "late\n")
+			time.Sleep(100 * time.Millisecond)
+			if !reader.runs() || reader.output.len() != len(before)+4 || exists(filepath.Join(state, doneFile)) {
+				t.Fatalf("it waits for done: %q", reader.output.String())
+			}
+			io.WriteString(reader.input, "done\n")
+			reader.expect(0)
+			if !exists(filepath.Join(state, doneFile)) {
+				t.Fatal("the pod cannot end")
+			}
+		})
+	}
+}
+
+func TestAHostThatDiesAfterTheRestLeavesThePodToTheNext(t *testing.T) {
+	folder, _ := messages(t, "one\n")
+	reader := startReading(t, folder, 0, "--follow")
+	io.WriteString(reader.input, "rest\n")
+	until(t, 5*time.Second, "the rest", func() bool { return strings.Contains(reader.said.String(), `{"rest":4}`) })
+	reader.input.Close()
+	reader.expect(0)
+	if exists(filepath.Join(folder, doneFile)) {
+		t.Fatal("nobody said done")
+	}
+}
+
+func TestTheRestOfAFileThatGrowsForEverEnds(t *testing.T) {
+	folder, path := messages(t, strings.Repeat("x", 3*chunkBytes))
+	words := make(chan string, 2)
+	words <- restWord
+	close(words)
+	file, err := openTail(path, 0, io.Discard)
+	must(t, err)
+	defer file.close()
+	moved := 0
+	file.out = writerFunc(func(chunk []byte) (int, error) {
+		if moved += len(chunk); moved > 100*chunkBytes {
+			return 0, io.ErrClosedPipe
+		}
+		extend(t, path, string(chunk))
+		return len(chunk), nil
+	})
+	must(t, finish(request{dir: folder, state: folder, name: messagesFile}, file, nil, io.Discard, words))
+	if moved != 3*chunkBytes {
+		t.Fatalf("moved %d bytes", moved)
+	}
+}
+
+func TestTheRestOfWhatIsNotOnlyAppendedIsAnError(t *testing.T) {
+	folder, path := messages(t, "one\n")
+	reader := startReading(t, folder, 0, "--follow")
+	until(t, 5*time.Second, "a line comes", func() bool { return reader.output.len() == 4 })
+	must(t, reader.cmd.Process.Signal(syscall.SIGSTOP))
+	must(t, os.Truncate(path, 2))
+	io.WriteString(reader.input, "rest\n")
+	must(t, reader.cmd.Process.Signal(syscall.SIGCONT))
+	reader.expect(replaced, "truncated to 2 bytes")
+}
+
 func TestAClosedInputEndsAFollower(t *testing.T) {
 	soon(t, 500*time.Millisecond, closeInput)
 	soon(t, 500*time.Millisecond, closeInputWhileTheOutputIsStuck)

@@ -71,15 +71,15 @@ func TestWithoutAnyEventEverythingComesWithinASecond(t *testing.T) {
 			folder, path := messages(t, "one\n")
 			beginInotify = test.begin
 			var out, said output
-			gone, ended := make(chan struct{}), make(chan error)
+			words, ended := make(chan string), make(chan error)
 			go func() {
-				ended <- follow(request{dir: folder, state: folder, name: messagesFile}, &out, &said, gone)
+				ended <- follow(request{dir: folder, state: folder, name: messagesFile}, &out, &said, words)
 			}()
 			until(t, time.Second, "a line comes", func() bool { return out.len() == 4 })
 			time.Sleep(50 * time.Millisecond)
 			extend(t, path, "two\n")
 			until(t, test.within, "the next line", func() bool { return out.len() == 8 })
-			close(gone)
+			close(words)
 			must(t, <-ended)
 			if (test.said == "") != (said.len() == 0) || !strings.Contains(said.String(), test.said) {
 				t.Fatalf("it said %q", said.String())

@@ -100,7 +100,10 @@ class PodContainer:
 
 
 class PodStarts:
-    """The pods of a deployment that were ever made, recorded as it happens.
+    """The pods of a deployment whose workload was ever started, recorded as it happens.
+
+    One that waits for secrets of a host that was killed never starts, and is made again: as a container that was only
+    created.
 
     Args:
         namespace: Where they are made.
@@ -110,7 +113,8 @@ class PodStarts:
     def __init__(self, namespace: Namespace, selector: Mapping[str, str]) -> None:
         self._namespace = namespace
         self._selector = selector
-        self._made: dict[str, str] = {}
+        self._signs: set[str] = set()
+        self._started: set[str] = set()
         where = {"label_selector": ",".join(f"{name}={value}" for name, value in selector.items())}
         call = namespace.admin.list_namespaced_pod
         version = call(namespace.name, **where).metadata.resource_version
@@ -123,7 +127,7 @@ class PodStarts:
     def count(self) -> int:
         """Return how many there were up to now."""
         self._wait_for_a_sign()
-        return sum(name != _SIGN for name in self._made.values())
+        return len(self._started)
 
     def close(self) -> None:
         self._is_closed.set()
@@ -134,8 +138,11 @@ class PodStarts:
     def _listen(self) -> None:
         try:
             for event in self._events:
-                metadata = event["object"]["metadata"]
-                self._made[metadata["uid"]] = _SIGN if _SIGN in metadata["labels"] else metadata["name"]
+                pod = event["object"]
+                if _SIGN in pod["metadata"]["labels"]:
+                    self._signs.add(pod["metadata"]["uid"])
+                elif _has_started(pod):
+                    self._started.add(pod["metadata"]["uid"])
         except (HTTPError, ValueError):
             # It is ended in the middle of whatever comes.
             if not self._is_closed.is_set():
@@ -149,7 +156,13 @@ class PodStarts:
         }
         made = self._namespace.admin.create_namespaced_pod(self._namespace.name, sign)
         self._namespace.admin.delete_namespaced_pod(made.metadata.name, self._namespace.name, grace_period_seconds=0)
-        wait_until(lambda: made.metadata.uid in self._made, what="a sign from the cluster")
+        wait_until(lambda: made.metadata.uid in self._signs, what="a sign from the cluster")
+
+
+def _has_started(pod: Mapping[str, Any]) -> bool:
+    statuses = pod["status"].get("containerStatuses") or ()
+    states = [state for each in statuses if each["name"] == _WORKLOAD for state in each["state"].values()]
+    return any(state.get("startedAt") for state in states)
 
 
 @dataclass(frozen=True)

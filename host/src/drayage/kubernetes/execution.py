@@ -9,7 +9,7 @@ import contextlib
 import json
 import socket
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -115,7 +115,7 @@ class Execution:
         except (websocket.WebSocketException, OSError) as error:
             raise self._cut(str(error)) from error
 
-    def __iter__(self) -> Iterator[tuple[int, bytes]]:
+    def __iter__(self) -> Generator[tuple[int, bytes], None, None]:
         """Yield what the program writes, with the channel, until it has ended well.
 
         Raises:
@@ -129,7 +129,7 @@ class Execution:
             self._socket.shutdown()  # type: ignore[no-untyped-call]  # its client types only a part of itself
         self.require_success()
 
-    def _chunks(self) -> Iterator[tuple[int, bytes]]:
+    def _chunks(self) -> Generator[tuple[int, bytes], None, None]:
         while (part := self.receive()) is not None:
             if part[1]:
                 yield part
@@ -153,6 +153,10 @@ class Execution:
             CutError: The connection was cut.
         """
         self._send(STDIN, content)
+
+    def bear(self, silence_s: float) -> None:
+        """Set how long it may say nothing from now on, in seconds."""
+        self._socket.settimeout(silence_s)
 
     def resize(self, height: int, width: int) -> None:
         """Set the size of the program's terminal, in characters.

@@ -120,10 +120,8 @@ class KubernetesMailbox:
                     # Whoever stopped reading before the last answer was empty has not waited for the end.
                     stream.hurry()
                     stream.over.wait(_LAST_S)
-                is_over_by_itself = stream.over.is_set()
-                stream.close()
                 # A workload that is left running, or whose messages were not read, keeps its pod for the next process.
-                if not is_over_by_itself:
+                if not stream.over.is_set():
                     return
                 if pod is not None and has_ended(pod) and not is_over(pod):
                     stream.say_done()
@@ -133,6 +131,8 @@ class KubernetesMailbox:
         except EngineError as error:
             _log.info("pod %s ends only when its time is over, or it is removed: %s", self._pod, error)
         finally:
+            if stream is not None:
+                stream.close()
             self._mirror.close()
             self._on_collect()
 
@@ -145,6 +145,7 @@ class KubernetesMailbox:
         if pod is not None and not has_ended(pod):
             return False
         size, moved_at = self._mirror.taken_bytes, time.monotonic()
+        stream.hurry()
         while not stream.over.wait(_POLL_S):
             stream.hurry()
             if self._mirror.taken_bytes != size:

@@ -1,7 +1,10 @@
 """Brings a workload's messages into the mirror, through cuts, until every byte that it wrote is there."""
 
+import contextlib
 import logging
+import re
 import time
+from collections.abc import Iterator
 from threading import Event, Thread
 from typing import Literal
 
@@ -28,6 +31,11 @@ _LONGEST_PAUSE_S = 2.0
 # A workload that ignores its end is killed only after the relay was told of it, and writes until then.
 _LAST_WORDS_S = 0.3
 _MOST_ENDS = 40
+# How the relay says on standard error how long the messages are, when it was told that no more will come.
+_REST = re.compile(rb'^\{"rest":([0-9]+)\}$', re.MULTILINE)
+# Longer than a relay that moves nothing takes to answer, on a busy node too.
+_ANSWER_TO_REST_S = 5.0
+_LONGEST_WORD_BYTES = 4096
 _NOT_APPENDED = 3
 _RELAY_FAILED = 2
 
@@ -51,7 +59,10 @@ class MessageStream:
         self._pod = pod
         self._mirror = mirror
         self._closed = Event()
-        self._following: Execution | None = None
+        self._following: _Follower | None = None
+        # It has given everything, and waits to be told that this was kept.
+        self._complete: _Follower | None = None
+        self._can_ask = True
         self._has_read = False
         self._thread = Thread(target=self._run, name="drayage-relay", daemon=True)
         self.over = Event()
@@ -65,7 +76,11 @@ class MessageStream:
         """Let the rest be read, if the workload is known to have ended; to be repeated until it is ``over``."""
         pod = self._watch.get(self._pod)
         following = self._following
-        if following is not None and (pod is None or has_ended(pod)):
+        if following is None or not (pod is None or has_ended(pod)):
+            return
+        if pod is None or not following.ask():
+            # The connection is dead, or the relay is an older one: another reads the rest.
+            self._can_ask = False
             following.close()
 
     def close(self) -> None:
@@ -75,6 +90,9 @@ class MessageStream:
             self._following.close()
         if self._thread.ident is not None:
             self._thread.join(ANSWER_S)
+        if self._complete is not None:
+            self._complete.leave()
+            self._complete = None
 
     def say_done(self) -> None:
         """Let the pod end: its messages were read.
@@ -82,6 +100,14 @@ class MessageStream:
         Raises:
             EngineError: The relay cannot be told.
         """
+        complete, self._complete = self._complete, None
+        if complete is not None:
+            try:
+                complete.say_done()
+            except (CutError, FailedError) as error:
+                _log.debug("pod %s is told again that it may end: %s", self._pod, error)
+            else:
+                return
         run(self._cluster, self._pod, RELAY, [RELAY_PROGRAM, "done", *_FOLDER], silence_s=_DONE_S)
 
     def _run(self) -> None:
@@ -120,11 +146,10 @@ class MessageStream:
 
     def _read(self, turn: _Turn) -> bool:
         """Read until the connection ends; return whether everything has been read."""
-        if turn == "rest":
-            self._take(follow=False)
+        if turn == "rest" and not self._can_ask:
+            self._take_rest()
             return True
-        self._take(follow=True)
-        if self._closed.is_set():
+        if self._follow(ask=turn == "rest") or self._closed.is_set() or turn == "rest":
             return True
         # The relay has been told that the pod ends. It is the last container to be told so, but for a workload that
         # ignores it: that one may write until it is killed.
@@ -132,7 +157,7 @@ class MessageStream:
         for _ in range(_MOST_ENDS):
             before = self._mirror.taken_bytes
             self._closed.wait(_LAST_WORDS_S)
-            self._take(follow=False)
+            self._take_rest()
             silent = silent + 1 if self._mirror.taken_bytes == before else 0
             if silent == 2:  # noqa: PLR2004 - twice nothing
                 break
@@ -147,23 +172,46 @@ class MessageStream:
             # It may have been killed at the end of the pod's grace, which is just as good.
             _log.debug("pod %s was not told that it may end: %s", self._pod, error)
 
-    def _take(self, *, follow: bool) -> None:
-        at = str(self._mirror.taken_bytes)
-        command = [RELAY_PROGRAM, "read", MESSAGES_FILE, "--from", at, *_FOLDER]
-        if follow:
-            command += ["--follow", "--beat", f"{_BEAT_S}s"]
+    def _follow(self, *, ask: bool) -> bool:
+        """Take what comes until the connection ends; return whether it is everything, and the relay waits for `done`.
+
+        Args:
+            ask: Whether no more will come: the relay is told so at once.
+        """
         # With a standard input, the relay learns that this process is gone.
-        execution = Execution(self._cluster, self._pod, RELAY, command, stdin=follow, silence_s=_SILENCE_S)
-        if follow:
-            self._following = execution
+        follower = _Follower(self._read_program("--follow", "--beat", f"{_BEAT_S}s", stdin=True))
+        self._following = follower
         try:
-            self._has_read = True
+            if ask:
+                follower.ask()
+            for chunk in follower:
+                self._mirror.append(chunk)
+                if follower.rest_bytes is not None and self._mirror.taken_bytes >= follower.rest_bytes:
+                    self._complete = follower
+                    return True
+        finally:
+            self._following = None
+            if self._complete is None:
+                follower.leave()
+        return False
+
+    def _take_rest(self) -> None:
+        """Take what is there now."""
+        execution = self._read_program()
+        try:
             for channel, chunk in execution:
                 if channel == STDOUT:
                     self._mirror.append(chunk)
         finally:
-            self._following = None
             execution.close()
+
+    def _read_program(self, *options: str, stdin: bool = False) -> Execution:
+        """Let the relay read on from what was taken."""
+        at = str(self._mirror.taken_bytes)
+        command = [RELAY_PROGRAM, "read", MESSAGES_FILE, "--from", at, *_FOLDER, *options]
+        program = Execution(self._cluster, self._pod, RELAY, command, stdin=stdin, silence_s=_SILENCE_S)
+        self._has_read = True
+        return program
 
     def _require_read(self) -> None:
         """Require that a pod has been read which is over: what it held is gone.
@@ -188,6 +236,67 @@ class MessageStream:
             raise ExchangeError(f"{REPLACED} ({error})") from error
         if error.exit_code == _RELAY_FAILED:
             raise ExchangeError(f"the messages cannot be read: {error}") from error
+
+
+class _Follower:
+    """A relay that follows the messages, and can be told that no more will come.
+
+    One program does for a step what else takes three, each of which costs its node as much as a container's start.
+
+    Args:
+        execution: Its program.
+    """
+
+    def __init__(self, execution: Execution) -> None:
+        self._execution = execution
+        self._parts = iter(execution)
+        self._said = b""
+        self._asked_at: float | None = None
+        self._heard_at = 0.0
+        self.rest_bytes: int | None = None
+        """How long the messages are, once that is known."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield messages as they come, and nothing whenever it says something else."""
+        for channel, chunk in self._parts:
+            self._heard_at = time.monotonic()
+            if channel != STDOUT:
+                self._said = (self._said + chunk)[-_LONGEST_WORD_BYTES:]
+                if found := _REST.search(self._said):
+                    self.rest_bytes = int(found[1])
+            yield chunk if channel == STDOUT else b""
+
+    def ask(self) -> bool:
+        """Tell it that no more will come, once, from any thread; return whether it may still answer."""
+        if self._asked_at is None:
+            self._asked_at = time.monotonic()
+            with contextlib.suppress(CutError):
+                self._execution.send(b"rest\n")
+        return time.monotonic() - max(self._asked_at, self._heard_at) < _ANSWER_TO_REST_S
+
+    def say_done(self) -> None:
+        """Let it end, and the pod with it.
+
+        Raises:
+            CutError: The connection was cut.
+            FailedError: It could not let the pod end.
+        """
+        self._execution.bear(_DONE_S)
+        try:
+            self._execution.send(b"done\n")
+            for _ in self._parts:
+                pass
+        finally:
+            self.leave()
+
+    def close(self) -> None:
+        """End the connection, from any thread."""
+        self._execution.close()
+
+    def leave(self) -> None:
+        """End the connection, from the thread that reads it, or when none does any more."""
+        self._execution.close()
+        self._parts.close()
 
 
 def _turn(pod: Pod | None) -> _Turn | None:

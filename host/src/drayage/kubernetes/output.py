@@ -16,7 +16,8 @@ from drayage.kubernetes.states import Pod, container_status, has_ended, is_over,
 from drayage.kubernetes.watch import PodWatch
 
 _LONG_S = 3600.0
-_POLL_S = 0.25
+_SHORTEST_PAUSE_S = 0.25
+_LONGEST_PAUSE_S = 4.0
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT")
 _FRACTION = re.compile(r"\.[0-9]+")
 _ROTATED = (
@@ -53,7 +54,7 @@ class PodOutput:
 
     def __iter__(self) -> Iterator[tuple[Stream, bytes]]:
         """Yield chunks of whole lines as they arrive."""
-        goes_on = True
+        goes_on, pause_s = True, _SHORTEST_PAUSE_S
         while goes_on and not self._closed.is_set():
             # The order matters: what a container that has ended has printed is all in the log.
             goes_on = self._await_start()
@@ -62,9 +63,10 @@ class PodOutput:
             if not self.caught_up:
                 self.caught_up = True
                 yield "stdout", b""
-            elif goes_on and self.cursor == before:
-                # The node learns of an end a moment after the log ends.
-                self._closed.wait(_POLL_S)
+            elif goes_on:
+                # The log ends a moment before the cluster says that its container has, and longer where much goes on.
+                pause_s = _SHORTEST_PAUSE_S if self.cursor != before else min(2 * pause_s, _LONGEST_PAUSE_S)
+                self._watch.wait(self._pod, lambda pod: _going(pod) is False or None, pause_s)
 
     def close(self) -> None:
         """End the stream; may be called from another thread."""

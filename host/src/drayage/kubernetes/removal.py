@@ -72,7 +72,10 @@ def release_pod(cluster: Cluster, pod: Pod) -> None:
         EngineError: The cluster refuses or does not answer.
     """
     name = pod["metadata"]["name"]
-    others = [it for it in pod["metadata"].get("finalizers") or () if it != FINALIZER]
+    held_by = pod["metadata"].get("finalizers") or ()
+    if FINALIZER not in held_by:
+        return
+    others = [it for it in held_by if it != FINALIZER]
     with contextlib.suppress(ContainerGoneError):
         path, body = cluster.path("pods", name), {"metadata": {"finalizers": others}}
         cluster.request("PATCH", path, body, doing=f"release pod {name}", content_type=MERGE_PATCH)

@@ -7,7 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
-from threading import Condition, Event, Thread
+from threading import Condition, Event, Lock, Thread
 from typing import Any, TypeVar
 
 from drayage.errors import EngineError, EngineUnavailableError
@@ -37,7 +37,9 @@ class PodWatch:
     def __init__(self, cluster: Cluster, selector: Mapping[str, str]) -> None:
         self._cluster = cluster
         self._selector = dict(selector)
-        self._changed = Condition()
+        self._lock = Lock()
+        # One a pod, or each change would wake everybody who waits for any of many.
+        self._changes: dict[str, Condition] = {}
         # None: it was there and is gone.
         self._pods: dict[str, Pod | None] = {}
         self._error: EngineError | None = None
@@ -46,7 +48,7 @@ class PodWatch:
 
     def start(self) -> None:
         """Begin to watch; a second call does nothing."""
-        with self._changed:
+        with self._lock:
             if self._thread.ident is None:
                 self._thread.start()
 
@@ -56,25 +58,23 @@ class PodWatch:
 
     def knows(self, name: str) -> bool:
         """Return whether a pod is or was among those that are watched."""
-        with self._changed:
+        with self._lock:
             return name in self._pods
 
     def get(self, name: str) -> Pod | None:
         """Return a pod as it was last described; None if it is gone."""
-        with self._changed:
+        with self._lock:
             return self._pods.get(name)
 
     def note(self, pod: Pod) -> None:
         """Take what another request said of a pod."""
-        with self._changed:
+        with self._lock:
             self._keep(pod)
-            self._changed.notify_all()
 
     def forget(self, name: str) -> None:
         """Take no more notice of a pod, which was removed; whoever waits for it finds it gone."""
-        with self._changed:
-            self._pods[name] = None
-            self._changed.notify_all()
+        with self._lock:
+            self._set(name, None)
 
     def wait(self, name: str, answer: Callable[[Pod | None], _Answer | None], timeout_s: float) -> _Answer | None:
         """Wait until a pod answers a question, and return the answer; None if it does not in time.
@@ -88,7 +88,8 @@ class PodWatch:
             EngineError: The pods cannot be watched.
         """
         deadline = time.monotonic() + timeout_s
-        with self._changed:
+        with self._lock:
+            change = self._changes.setdefault(name, Condition(self._lock))
             while True:
                 # One that was never seen has not been made yet.
                 if name in self._pods:
@@ -100,7 +101,7 @@ class PodWatch:
                 left_s = deadline - time.monotonic()
                 if left_s <= 0 or self._closed.is_set():
                     return None
-                self._changed.wait(left_s)
+                change.wait(left_s)
 
     def _run(self) -> None:
         pause_s = _SHORTEST_PAUSE_S
@@ -130,7 +131,7 @@ class PodWatch:
 
     def _list(self) -> str:
         """Take all pods, and return the version from which to watch on."""
-        with self._changed:
+        with self._lock:
             before = set(self._pods)
         found = self._cluster.request(
             "GET", self._cluster.path("pods"), doing="list pods", query={**self._selector, "limit": _PAGE}
@@ -140,14 +141,13 @@ class PodWatch:
             query = {**self._selector, "limit": _PAGE, "continue": more}
             found = self._cluster.request("GET", self._cluster.path("pods"), doing="list pods", query=query)
             items += found["items"]
-        with self._changed:
+        with self._lock:
             for pod in items:
                 self._keep(pod)
             # One that was made meanwhile is not in the list, and is there.
             for name in before - {pod["metadata"]["name"] for pod in items}:
-                self._pods[name] = None
+                self._set(name, None)
             self._error = None
-            self._changed.notify_all()
         return str(found["metadata"]["resourceVersion"])
 
     def _follow(self, version: str) -> None:
@@ -178,25 +178,30 @@ class PodWatch:
             return False
         if kind == "BOOKMARK":
             return True
-        with self._changed:
+        with self._lock:
             if kind == "DELETED":
-                self._pods[pod["metadata"]["name"]] = None
+                self._set(pod["metadata"]["name"], None)
             else:
                 self._keep(pod)
-            self._changed.notify_all()
         return True
 
     def _keep(self, pod: Pod) -> None:
         known = self._pods.get(pod["metadata"]["name"])
         # An answer to another request may be older than what the watch has said meanwhile.
         if known is None or _version(pod) >= _version(known) or _uid(pod) != _uid(known):
-            self._pods[pod["metadata"]["name"]] = pod
+            self._set(pod["metadata"]["name"], pod)
+
+    def _set(self, name: str, pod: Pod | None) -> None:
+        self._pods[name] = pod
+        if name in self._changes:
+            self._changes[name].notify_all()
 
     def _fail(self, error: EngineError) -> None:
         _log.info("%s", error)
-        with self._changed:
+        with self._lock:
             self._error = error
-            self._changed.notify_all()
+            for change in self._changes.values():
+                change.notify_all()
 
 
 def _version(pod: Pod) -> int:

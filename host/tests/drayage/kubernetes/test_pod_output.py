@@ -1,5 +1,6 @@
 """A pod's log is read once and whole, through cuts, from any position."""
 
+import threading
 from collections.abc import Iterator, Mapping
 from typing import cast
 
@@ -96,6 +97,16 @@ def test_what_comes_between_the_end_of_the_log_and_the_containers_is_read_too() 
     log = Log([lines(1), b"END"], [lines(1, 2)], is_over=False)
     assert read(log.follow(is_new=True)) == b"line 1\nline 2\n"
     assert [query["follow"] for query in log.cluster.queries] == ["true", "false"]
+
+
+def test_a_log_that_ends_before_its_container_is_not_asked_for_over_and_over() -> None:
+    """Where twenty pods end at once, the cluster says so seconds after their logs have ended."""
+    log = Log([lines(1)], is_over=False)
+    late = threading.Timer(2.0, log.watch.note, [ended(0, "Completed")])
+    late.start()
+    assert read(log.follow(is_new=True)) == b"line 1\n"
+    late.join()
+    assert len(log.cluster.queries) <= 6
 
 
 def test_a_cut_is_an_error_and_the_output_goes_on_from_the_cursor() -> None:

@@ -1,5 +1,6 @@
 """One watch tells everybody who waits, goes on after cuts, and never asks while nothing happens."""
 
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -121,6 +122,22 @@ def test_who_waits_learns_that_the_cluster_does_not_answer() -> None:
     watch = watching(FakeCluster(silent))
     with pytest.raises(EngineUnavailableError, match="silence"):
         watch.wait("step-1", is_over, DEADLINE_S)
+    watch.close()
+
+
+def test_who_waits_already_learns_of_it_at_once() -> None:
+    is_asked = threading.Event()
+
+    def silent(*_: object) -> Any:
+        is_asked.wait(DEADLINE_S)
+        raise EngineUnavailableError("silence")
+
+    watch = watching(FakeCluster(silent))
+    threading.Timer(0.3, is_asked.set).start()
+    begun_at = time.monotonic()
+    with pytest.raises(EngineUnavailableError, match="silence"):
+        watch.wait("step-1", is_over, DEADLINE_S)
+    assert time.monotonic() - begun_at < DEADLINE_S, "it did not wait to its end"
     watch.close()
 
 
