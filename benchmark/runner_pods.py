@@ -119,7 +119,10 @@ class PodBench:
 
     def await_quiet(self) -> None:
         """Wait until no pod is left, and what nodes do afterwards is over."""
-        while self.pods():
+        deadline = time.monotonic() + _DEADLINE_S
+        while left := self.pods():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{len(left)} pods of {self.namespace} are not removed after {_DEADLINE_S:.0f} s")
             time.sleep(_LOOK_S)
         time.sleep(_QUIET_S)
 
@@ -152,12 +155,18 @@ class PodBench:
         """Make a pod, wait for the end of its workload, and let the cluster remove the pod."""
         name = pod["metadata"]["name"]
         self.api.create_namespaced_pod(self.namespace, pod)
-        watch = kubernetes.watch.Watch()
-        selector = f"metadata.name={name}"
-        for event in watch.stream(self.api.list_namespaced_pod, self.namespace, field_selector=selector):
+        events = kubernetes.watch.Watch().stream(
+            self.api.list_namespaced_pod,
+            self.namespace,
+            field_selector=f"metadata.name={name}",
+            timeout_seconds=int(_DEADLINE_S),
+        )
+        for event in events:
             known = event["object"].status.container_statuses or ()
             if any(it.name == WORKLOAD and it.state.terminated for it in known):
-                watch.stop()
+                break
+        else:
+            raise TimeoutError(f"the workload of pod {name} did not end within {_DEADLINE_S:.0f} s")
         self.api.delete_namespaced_pod(name, self.namespace, grace_period_seconds=2)
 
     def _drayage(self, client: DrayageClient, work: str) -> Seen:
