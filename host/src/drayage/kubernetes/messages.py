@@ -1,16 +1,14 @@
 """Brings a workload's messages into the mirror, through cuts, until every byte that it wrote is there."""
 
-import contextlib
 import logging
-import re
 import time
-from collections.abc import Iterator
 from threading import Event, Thread
 from typing import Literal
 
 from drayage.errors import ContainerGoneError, EngineError, EngineUnavailableError, ExchangeError
 from drayage.kubernetes.api import Cluster, RefusedError
 from drayage.kubernetes.execution import STDOUT, CutError, Execution, FailedError, run
+from drayage.kubernetes.follower import DONE_S, RelayFollower
 from drayage.kubernetes.pods import RELAY, STATE_FOLDER
 from drayage.kubernetes.states import Pod, failure_of, has_ended, is_over, is_running
 from drayage.kubernetes.watch import PodWatch
@@ -24,18 +22,12 @@ _BEAT_S = 10
 # Three beats: a node that is paused keeps the connection, and says nothing.
 _SILENCE_S = 3.0 * _BEAT_S
 _FOLDER = ["--state", STATE_FOLDER]
-_DONE_S = 10.0
 _LONG_S = 3600.0
 _SHORTEST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
 # A workload that ignores its end is killed only after the relay was told of it, and writes until then.
 _LAST_WORDS_S = 0.3
 _MOST_ENDS = 40
-# How the relay says on standard error how long the messages are, when it was told that no more will come.
-_REST = re.compile(rb'^\{"rest":([0-9]+)\}$', re.MULTILINE)
-# Longer than a relay that moves nothing takes to answer, on a busy node too.
-_ANSWER_TO_REST_S = 5.0
-_LONGEST_WORD_BYTES = 4096
 _NOT_APPENDED = 3
 _RELAY_FAILED = 2
 
@@ -59,9 +51,9 @@ class MessageStream:
         self._pod = pod
         self._mirror = mirror
         self._closed = Event()
-        self._following: _Follower | None = None
+        self._following: RelayFollower | None = None
         # It has given everything, and waits to be told that this was kept.
-        self._complete: _Follower | None = None
+        self._complete: RelayFollower | None = None
         self._can_ask = True
         self._has_read = False
         self._thread = Thread(target=self._run, name="drayage-relay", daemon=True)
@@ -108,7 +100,7 @@ class MessageStream:
                 _log.debug("pod %s is told again that it may end: %s", self._pod, error)
             else:
                 return
-        run(self._cluster, self._pod, RELAY, [RELAY_PROGRAM, "done", *_FOLDER], silence_s=_DONE_S)
+        run(self._cluster, self._pod, RELAY, [RELAY_PROGRAM, "done", *_FOLDER], silence_s=DONE_S)
 
     def _run(self) -> None:
         try:
@@ -179,7 +171,7 @@ class MessageStream:
             ask: Whether no more will come: the relay is told so at once.
         """
         # With a standard input, the relay learns that this process is gone.
-        follower = _Follower(self._read_program("--follow", "--beat", f"{_BEAT_S}s", stdin=True))
+        follower = RelayFollower(self._read_program("--follow", "--beat", f"{_BEAT_S}s", stdin=True))
         self._following = follower
         try:
             if ask:
@@ -236,67 +228,6 @@ class MessageStream:
             raise ExchangeError(f"{REPLACED} ({error})") from error
         if error.exit_code == _RELAY_FAILED:
             raise ExchangeError(f"the messages cannot be read: {error}") from error
-
-
-class _Follower:
-    """A relay that follows the messages, and can be told that no more will come.
-
-    One program does for a step what else takes three, each of which costs its node as much as a container's start.
-
-    Args:
-        execution: Its program.
-    """
-
-    def __init__(self, execution: Execution) -> None:
-        self._execution = execution
-        self._parts = iter(execution)
-        self._said = b""
-        self._asked_at: float | None = None
-        self._heard_at = 0.0
-        self.rest_bytes: int | None = None
-        """How long the messages are, once that is known."""
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Yield messages as they come, and nothing whenever it says something else."""
-        for channel, chunk in self._parts:
-            self._heard_at = time.monotonic()
-            if channel != STDOUT:
-                self._said = (self._said + chunk)[-_LONGEST_WORD_BYTES:]
-                if found := _REST.search(self._said):
-                    self.rest_bytes = int(found[1])
-            yield chunk if channel == STDOUT else b""
-
-    def ask(self) -> bool:
-        """Tell it that no more will come, once, from any thread; return whether it may still answer."""
-        if self._asked_at is None:
-            self._asked_at = time.monotonic()
-            with contextlib.suppress(CutError):
-                self._execution.send(b"rest\n")
-        return time.monotonic() - max(self._asked_at, self._heard_at) < _ANSWER_TO_REST_S
-
-    def say_done(self) -> None:
-        """Let it end, and the pod with it.
-
-        Raises:
-            CutError: The connection was cut.
-            FailedError: It could not let the pod end.
-        """
-        self._execution.bear(_DONE_S)
-        try:
-            self._execution.send(b"done\n")
-            for _ in self._parts:
-                pass
-        finally:
-            self.leave()
-
-    def close(self) -> None:
-        """End the connection, from any thread."""
-        self._execution.close()
-
-    def leave(self) -> None:
-        """End the connection, from the thread that reads it, or when none does any more."""
-        self._execution.close()
-        self._parts.close()
 
 
 def _turn(pod: Pod | None) -> _Turn | None:

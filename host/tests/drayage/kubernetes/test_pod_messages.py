@@ -10,7 +10,7 @@ import pytest
 from fake_cluster import FakeCluster
 from recorded_pods import ended, running
 
-from drayage.kubernetes import messages
+from drayage.kubernetes import follower, messages
 from drayage.kubernetes.api import Cluster
 from drayage.kubernetes.execution import STDERR, STDOUT, CutError
 from drayage.kubernetes.messages import MessageStream
@@ -170,7 +170,7 @@ def test_a_relay_that_does_not_answer_is_helped_by_another_program(
     begin: Callable[[Relay], Step], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may be an older one, or the connection is dead."""
-    monkeypatch.setattr(messages, "_ANSWER_TO_REST_S", 0.2)
+    monkeypatch.setattr(follower, "_ANSWER_TO_REST_S", 0.2)
     step = begin(Relay(knows_rest=False))
     step.end(b"one\n")
     assert step.came == b"one\n"
