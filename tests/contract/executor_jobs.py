@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextvars import copy_context
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -417,7 +418,8 @@ def job_of(name: str, executor: str) -> dg.JobDefinition:
 
 def reconstructable(name: str, executor: str) -> Any:
     """Return a job as ``dg.execute_job`` takes it."""
-    return dg.build_reconstructable_job("executor_jobs", "job_of", (name, executor))
+    folder = str(Path(__file__).parent)
+    return dg.build_reconstructable_job("executor_jobs", "job_of", (name, executor), reconstructor_working_directory=folder)
 
 
 if __name__ == "__main__":

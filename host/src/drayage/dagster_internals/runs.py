@@ -176,10 +176,12 @@ def wake(context: StepExecutionContext) -> None:
         context.event_loop.call_soon_threadsafe(lambda: None)
 
 
-def failure_of(context: StepExecutionContext, error: BaseException) -> dg.DagsterEvent:
+def failure_of(context: StepExecutionContext, reason: str) -> dg.DagsterEvent:
     """Record that a step failed because the run was interrupted, and return the event."""
-    info = (type(error), error, error.__traceback__)
-    return step_failure_event_from_exc_info(context, info, error_source=ErrorSource.INTERRUPT)
+    try:
+        raise dg.DagsterExecutionInterruptedError(reason)
+    except dg.DagsterExecutionInterruptedError:
+        return step_failure_event_from_exc_info(context, sys.exc_info(), error_source=ErrorSource.INTERRUPT)
 
 
 class _Gate:

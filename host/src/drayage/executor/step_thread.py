@@ -1,9 +1,11 @@
 """Executes one step in a thread of its own."""
 
+from collections.abc import Mapping
 from contextvars import copy_context
 from logging import LogRecord
 from queue import SimpleQueue
 from threading import Thread, current_thread
+from typing import IO
 
 import dagster as dg
 
@@ -71,7 +73,7 @@ class StepThread:
     def fail(self, reason: str) -> dg.DagsterEvent:
         """Record that the step was interrupted, in its place; what it does from now on is recorded no more."""
         self._is_left_behind = True
-        return runs.failure_of(self._step_context, dg.DagsterExecutionInterruptedError(reason))
+        return runs.failure_of(self._step_context, reason)
 
     def _may_record(self, _record: LogRecord) -> bool:
         return not self._is_left_behind or current_thread() is not self._thread
@@ -82,17 +84,20 @@ class StepThread:
 
     def _execute(self) -> None:
         try:
-            with (
-                runs.open_step_logs(self._job_context, self.key) as (events, streams),
-                writing_to(streams),
-                self._cancellation.governing(),
-            ):
+            with runs.open_step_logs(self._job_context, self.key) as (events, streams):
                 self._put(*events)
                 events.clear()
-                for event in runs.step_sequence(self._step_context):
-                    self._put(event)
+                self._execute_logged(streams)
             self._put(*events)
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the run must learn of it
+        except BaseException as error:  # noqa: BLE001 - as below
             self._put(error)
         finally:
             self._put(None)
+
+    def _execute_logged(self, streams: Mapping[str, IO[str]]) -> None:
+        try:
+            with writing_to(streams), self._cancellation.governing():
+                for event in runs.step_sequence(self._step_context):
+                    self._put(event)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the run must learn of it
+            self._put(error)

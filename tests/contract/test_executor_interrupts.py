@@ -1,0 +1,107 @@
+"""A run whose steps go side by side ends soon when it is interrupted, with everything that it started."""
+
+import collections
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from contract_steps import Deployment, wait_until
+from host_process import HERE
+
+CONTAINERS_GONE_S = 5.0
+PROCESS_ENDED_S = 10.0
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    home = tmp_path / "dagster"
+    home.mkdir()
+    return home
+
+
+@dataclass
+class Process:
+    """A process that executes one job."""
+
+    home: Path
+    script: str
+    job: str
+    arguments: tuple[str, ...] = ()
+
+    def __enter__(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, str(HERE / self.script), self.job, str(self.home), *self.arguments]
+        self._process = subprocess.Popen(command, cwd=HERE)  # noqa: S603 - ours
+        return self._process
+
+    def __exit__(self, *_error: object) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def events_of(home: Path) -> list[dg.DagsterEvent]:
+    with dg.DagsterInstance.local_temp(str(home)) as instance:
+        runs = instance.get_runs(limit=1)
+        return [it.dagster_event for it in instance.all_logs(runs[0].run_id) if it.dagster_event] if runs else []
+
+
+def started(home: Path) -> set[str | None]:
+    return {event.step_key for event in events_of(home) if event.is_step_start}
+
+
+def failures(home: Path) -> collections.Counter[str | None]:
+    """Return how many failures each step has, each of them for the run's interruption."""
+    failed = [event for event in events_of(home) if event.is_step_failure]
+    assert {event.step_failure_data.error_source.value for event in failed} <= {"INTERRUPT"}  # type: ignore[union-attr]
+    return collections.Counter(event.step_key for event in failed)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_code_that_is_not_the_runners_is_interrupted_too(home: Path, sent: signal.Signals) -> None:
+    names = {"spins", "naps", "swallows", "logs", "awaits", "cleans"}
+    with Process(home, "executor_jobs.py", "interruptible") as process:
+        wait_until(lambda: started(home) == names, what="the steps")
+        process.send_signal(sent)
+        assert process.wait(timeout=PROCESS_ENDED_S) == 1
+    assert failures(home) == dict.fromkeys(names, 1)
+    assert events_of(home)[-1].event_type_value == "PIPELINE_FAILURE"
+    (printed,) = [it for it in home.rglob("*.out") if "cleaned up" in it.read_text(encoding="utf-8")]
+    assert printed.with_suffix(".complete").exists(), "it had the time to clean up"
+
+
+def test_a_step_that_ignores_everything_does_not_hold_the_process(home: Path) -> None:
+    with Process(home, "executor_jobs.py", "ignoring") as process:
+        wait_until(lambda: {"ends", "naps", "ignores"} <= started(home), what="the steps")
+        process.terminate()
+        process.wait(timeout=PROCESS_ENDED_S)
+    assert failures(home) == {"naps": 1, "ignores": 1}
+    (left,) = [event for event in events_of(home) if event.is_step_failure and event.step_key == "ignores"]
+    assert "left behind" in left.step_failure_data.error.message  # type: ignore[union-attr]
+    assert events_of(home)[-1].event_type_value == "PIPELINE_FAILURE", "the run has ended too"
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("job", ["waiting", "stubborn"])
+def test_twenty_containers_are_gone_soon_and_each_step_has_failed(
+    home: Path, deployment: Deployment, job: str
+) -> None:
+    def working() -> int:
+        logs = deployment.exchange_root.glob("*/*/*/stdout.log")
+        return sum("started" in log.read_text(encoding="utf-8") for log in logs)
+
+    with Process(home, "fan_host.py", job, (str(deployment.exchange_root), deployment.name)) as process:
+        wait_until(lambda: working() == 20, what="twenty containers")
+        sent_at = time.monotonic()
+        process.terminate()
+        wait_until(lambda: not deployment.running(), what="the containers' end", deadline_s=60)
+        gone_s = time.monotonic() - sent_at
+        process.wait(timeout=60)
+        ended_s = time.monotonic() - sent_at
+    assert failures(home) == {f"step_{number:02}": 1 for number in range(20)}
+    assert events_of(home)[-1].event_type_value == "PIPELINE_FAILURE"
+    assert deployment.left_behind() == []
+    assert (gone_s < CONTAINERS_GONE_S, ended_s < PROCESS_ENDED_S) == (True, True), (gone_s, ended_s)
