@@ -419,7 +419,9 @@ def job_of(name: str, executor: str) -> dg.JobDefinition:
 def reconstructable(name: str, executor: str) -> Any:
     """Return a job as ``dg.execute_job`` takes it."""
     folder = str(Path(__file__).parent)
-    return dg.build_reconstructable_job("executor_jobs", "job_of", (name, executor), reconstructor_working_directory=folder)
+    return dg.build_reconstructable_job(
+        "executor_jobs", "job_of", (name, executor), reconstructor_working_directory=folder
+    )
 
 
 if __name__ == "__main__":

@@ -74,7 +74,9 @@ def _is_ready(container: Any, port: int) -> bool:
 
 
 @pytest.fixture(
-    scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.engine)], ids=["sqlite", "postgresql"]
+    scope="module",
+    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.engine)],
+    ids=["sqlite", "postgresql"],
 )
 def storage(request: pytest.FixtureRequest) -> Iterator[Mapping[str, Any]]:
     if request.param == "sqlite":
@@ -134,7 +136,8 @@ def test_each_step_has_the_events_that_it_has_in_process(instance: dg.DagsterIns
     assert _without_waits(by_step(instance, got)) == _without_waits(by_step(instance, expected))
     assert instance.get_run_by_id(got).status == instance.get_run_by_id(expected).status  # type: ignore[union-attr]
     statuses = [
-        {it.step_key: (it.status, it.attempts) for it in instance.get_run_step_stats(run_id)} for run_id in (got, expected)
+        {it.step_key: (it.status, it.attempts) for it in instance.get_run_step_stats(run_id)}
+        for run_id in (got, expected)
     ]
     assert statuses[0] == statuses[1]
     last = events(instance, got)[-1][1]
@@ -229,7 +232,9 @@ def test_logs_belong_to_their_step(instance: dg.DagsterInstance, capfd: pytest.C
     assert sorted(steps) == sorted(f"talks_{number}" for number in range(8))
     for step, text in steps.items():
         out = (text.stdout or b"").decode().splitlines()
-        assert sorted(out) == sorted([*(f"out {step} {n}" for n in range(20)), f"out {step} thread", f"out {step} child"])
+        assert sorted(out) == sorted(
+            [*(f"out {step} {n}" for n in range(20)), f"out {step} thread", f"out {step} child"]
+        )
         errors = [line for line in (text.stderr or b"").decode().splitlines() if line.startswith("err ")]
         assert errors == [f"err {step} {number}" for number in range(20)]
     (whole,) = rest

@@ -182,7 +182,7 @@ def test_what_is_no_context_is_refused() -> None:
 
 
 def test_the_next_steps_are_those_that_nothing_else_holds_up() -> None:
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[list[str]]] = {}
 
     def step(name: str, *deps: str) -> dg.AssetsDefinition:
         @dg.asset(name=name, deps=deps)
@@ -195,12 +195,15 @@ def test_the_next_steps_are_those_that_nothing_else_holds_up() -> None:
     steps = [step("a"), step("b", "a"), step("c", "b"), step("d", "c", "a"), step("e", "d"), step("f", "d")]
     assert dg.materialize([*steps, step("g", "e", "f"), step("h")]).success
     assert found == {
-        **{"a": ["b", "c", "d"], "b": ["c", "d"], "c": ["d"]},
-        **{"d": [], "e": [], "f": [], "g": [], "h": []},
+        "a": [["b"], ["c"], ["d"], ["e", "f"]],
+        "b": [["c"], ["d"], ["e", "f"]],
+        "c": [["d"], ["e", "f"]],
+        "d": [["e", "f"]],
+        **{"e": [], "f": [], "g": [], "h": []},
     }, "ExecutionPlan has changed"
     # Of a subset, what is not executed has been.
     assert dg.materialize([*steps, step("g", "e", "f"), step("h")], selection=["f", "g"]).success
-    assert found["f"] == ["g"]
+    assert found["f"] == [["g"]]
 
 
 @dg.asset

@@ -155,11 +155,12 @@ def step_key(context: Context) -> str:
     return str(step_context(context).step.key)
 
 
-def next_steps(context: Context) -> list[str]:
-    """Return the keys of the steps that follow the current one whatever else the run does, in their order.
+def next_steps(context: Context) -> list[list[str]]:
+    """Return the keys of the steps that follow the current one whatever else the run does.
 
-    Each is the only one that becomes ready by the end of the step before it: there are none where the plan forks, or
-    where the next step waits for others too.
+    Returns:
+        The steps that become ready when the current one ends; if it is one step, those that become ready when that one
+        ends too, and so on. Only the last list can hold several. A step that waits for others besides is in none.
     """
     if isinstance(context, DirectContext):
         return []
@@ -172,13 +173,14 @@ def next_steps(context: Context) -> list[str]:
         for step in list(plan.step_dict.values())
         if isinstance(step, ExecutionStep) and step.key in planned
     }
-    found: list[str] = []
+    found: list[list[str]] = []
     while True:
         done = _with_all_above(key, needed)
         ready = [step for step, above in needed.items() if key in above and above <= done]
+        if ready:
+            found.append(ready)
         if len(ready) != 1:
             return found
-        found += ready
         (key,) = ready
 
 

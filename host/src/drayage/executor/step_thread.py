@@ -14,8 +14,6 @@ from drayage.executor.streams import writing_to
 from drayage.interrupts import Cancellation
 
 
-
-
 class StepThread:
     """One attempt at a step.
 

@@ -1,7 +1,7 @@
 """Starts the container of the step that comes next while a step works, so that its program is loaded in time.
 
-A step comes next if the end of the one that works makes it ready, and no other: where a plan forks, all of its branches
-start cold. The container is made like that step's last one, and waits for its context. The step takes it only if it is
+A step comes next if the end of the one that works makes it ready, and no other that has a container: where a plan forks,
+its branches start cold. The container is made like that step's last one, and waits for its context. The step takes it only if it is
 exactly what the step asks for; otherwise it is removed, and the step starts its own.
 """
 
@@ -73,7 +73,7 @@ class _Preparation:
     """What one step has started for those that follow it.
 
     Args:
-        steps: The keys of these steps; the container is the first one's that has a record.
+        steps: The keys of these steps.
         future: The container, once it stands by; None if there is none, or none any more.
     """
 
@@ -128,15 +128,15 @@ class StandbyPool:
             context: Dagster's context of the executing step.
             identity: Identity of the executing step.
         """
-        steps = next_steps(context)
-        if not steps:
+        levels = next_steps(context)
+        if not levels:
             return
         key = (identity.run_id, identity.step)
         with self._lock:
             standing = self._preparations.get(key)
             if standing is None or standing.is_over:
-                future = self._worker.submit(self._prepare, steps, identity)
-                self._preparations[key] = _Preparation(steps, future)
+                future = self._worker.submit(self._prepare, levels, identity)
+                self._preparations[key] = _Preparation([step for level in levels for step in level], future)
 
     def find(self, request: StepRequest, image_id: str) -> Standby | None:
         """Find the container on standby for a step, if it is what the step asks for.
@@ -271,14 +271,15 @@ class StandbyPool:
             return f"it ended with exit code {state.exit_code} before it had its context"
         return None if state.status == "running" else f"it is {state.status}"
 
-    def _prepare(self, steps: Sequence[str], identity: Identity) -> Standby | None:
-        for step in steps:
-            next_identity = replace(identity, step=step, attempt=0, call=0)
-            record = last_record(self._exchange, next_identity)
-            if record is not None:
-                if self._stands_by(next_identity):
-                    return None
-                request = _request_of(record, next_identity)
+    def _prepare(self, levels: Sequence[Sequence[str]], identity: Identity) -> Standby | None:
+        for steps in levels:
+            identities = [replace(identity, step=step, attempt=0, call=0) for step in steps]
+            records = [(each, record) for each in identities if (record := last_record(self._exchange, each))]
+            if len(records) > 1:
+                # A fork: each of them would load its program beside the step that works.
+                return None
+            for next_identity, record in records:
+                request = None if self._stands_by(next_identity) else _request_of(record, next_identity)
                 return None if request is None else self._start(request)
         return None
 
