@@ -182,8 +182,8 @@ def talks(context: dg.OpExecutionContext) -> None:
     for number in range(20):
         print(f"out {name} {number}")  # noqa: T201 - whose log it goes to is what is tested
         print(f"err {name} {number}", file=sys.stderr)  # noqa: T201 - as above
-        context.log.info(f"own {name} {number}")
-        logger.warning(f"python {name} {number}")  # noqa: G004 - one record for each number
+        context.log.info(f"own {name} {number}")  # noqa: G004 - one record for each number
+        logger.warning(f"python {name} {number}")  # noqa: G004 - as above
         _wait(0.01)
     in_context = threading.Thread(target=copy_context().run, args=(print, f"out {name} thread"))
     # Nobody can tell for which step it works.
@@ -320,9 +320,9 @@ def naps() -> None:
 @dg.op
 def swallows() -> None:
     while True:
-        try:
+        try:  # noqa: SIM105 - as some people write
             time.sleep(0.2)
-        except Exception:  # noqa: BLE001, S110 - as some people write
+        except Exception:  # noqa: BLE001, S110 - as above
             pass
 
 

@@ -174,7 +174,7 @@ def test_tags_limit_how_many_steps_go_side_by_side(instance: dg.DagsterInstance)
 
 def test_of_the_ready_steps_the_one_with_the_highest_priority_is_first(instance: dg.DagsterInstance) -> None:
     run_id = execute(instance, "priority")
-    assert DONE == [("priority", name) for name in ("high", "middle", "low")]
+    assert [("priority", name) for name in ("high", "middle", "low")] == DONE
     assert most_at_once(instance, run_id, "") == 1
 
 

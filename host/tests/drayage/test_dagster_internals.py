@@ -199,7 +199,10 @@ def test_the_next_steps_are_those_that_nothing_else_holds_up() -> None:
         "b": [["c"], ["d"], ["e", "f"]],
         "c": [["d"], ["e", "f"]],
         "d": [["e", "f"]],
-        **{"e": [], "f": [], "g": [], "h": []},
+        "e": [],
+        "f": [],
+        "g": [],
+        "h": [],
     }, "ExecutionPlan has changed"
     # Of a subset, what is not executed has been.
     assert dg.materialize([*steps, step("g", "e", "f"), step("h")], selection=["f", "g"]).success

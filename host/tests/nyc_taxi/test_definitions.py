@@ -1,6 +1,6 @@
+import itertools
 import subprocess
 import sys
-import itertools
 from collections.abc import Mapping
 from pathlib import Path
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from threading import current_thread, main_thread
-from typing import IO, Any
+from typing import Any, TextIO, cast
 
 import dagster as dg
 from dagster._core.events import EngineEventData
@@ -71,9 +71,9 @@ __all__ = [
 def executor_config() -> dict[str, dg.Field]:
     """Return the configuration that Dagster's executors have in common."""
     return {
-        "retries": get_retries_config(),
-        "tag_concurrency_limits": get_tag_concurrency_limits_config(),
-        "step_dependency_config": get_step_dependency_config_field(),
+        "retries": get_retries_config(),  # type: ignore[no-untyped-call]  # Dagster's own has no types
+        "tag_concurrency_limits": get_tag_concurrency_limits_config(),  # type: ignore[no-untyped-call]  # as above
+        "step_dependency_config": get_step_dependency_config_field(),  # type: ignore[no-untyped-call]  # as above
     }
 
 
@@ -179,9 +179,13 @@ def wake(context: StepExecutionContext) -> None:
 def failure_of(context: StepExecutionContext, reason: str) -> dg.DagsterEvent:
     """Record that a step failed because the run was interrupted, and return the event."""
     try:
-        raise dg.DagsterExecutionInterruptedError(reason)
+        # Dagster takes the error from where it was caught.
+        raise dg.DagsterExecutionInterruptedError(reason)  # noqa: TRY301 - as above
     except dg.DagsterExecutionInterruptedError:
-        return step_failure_event_from_exc_info(context, sys.exc_info(), error_source=ErrorSource.INTERRUPT)
+        event: dg.DagsterEvent = step_failure_event_from_exc_info(
+            context, sys.exc_info(), error_source=ErrorSource.INTERRUPT
+        )
+        return event
 
 
 class _Gate:
@@ -263,7 +267,7 @@ def capture_run_logs(job_context: PlanExecutionContext) -> Iterator[list[dg.Dags
 @contextlib.contextmanager
 def open_step_logs(
     job_context: PlanExecutionContext, step_key: str
-) -> Iterator[tuple[list[dg.DagsterEvent], dict[str, IO[str]]]]:
+) -> Iterator[tuple[list[dg.DagsterEvent], dict[str, TextIO]]]:
     """Open a step's compute log.
 
     Args:
@@ -276,7 +280,7 @@ def open_step_logs(
     """
     log_key = _new_log_key(job_context)
     events: list[dg.DagsterEvent] = []
-    streams: dict[str, IO[str]] = {}
+    streams: dict[str, TextIO] = {}
     with contextlib.ExitStack() as capture:
         try:
             streams = capture.enter_context(_streams(job_context.instance.compute_log_manager, log_key))
@@ -291,7 +295,7 @@ def open_step_logs(
 
 
 @contextlib.contextmanager
-def _streams(manager: ComputeLogManager[Any], log_key: Sequence[str]) -> Iterator[dict[str, IO[str]]]:
+def _streams(manager: ComputeLogManager[Any], log_key: Sequence[str]) -> Iterator[dict[str, TextIO]]:
     if isinstance(manager, CloudStorageComputeLogManager):
         # Its own streams upload both logs when one of them ends, and once more, empty, when the other one does.
         with manager._poll_for_local_upload(log_key), _streams(manager.local_manager, log_key) as streams:  # noqa: SLF001
@@ -302,12 +306,13 @@ def _streams(manager: ComputeLogManager[Any], log_key: Sequence[str]) -> Iterato
         manager.open_log_stream(log_key, ComputeIOType.STDOUT) as stdout,
         manager.open_log_stream(log_key, ComputeIOType.STDERR) as stderr,
     ):
-        yield {name: stream for name, stream in (("stdout", stdout), ("stderr", stderr)) if stream is not None}
+        # They are declared as binary, and are text in each of Dagster's managers.
+        opened = {"stdout": stdout, "stderr": stderr}
+        yield {name: cast("TextIO", stream) for name, stream in opened.items() if stream is not None}
     if isinstance(manager, LocalComputeLogManager):
-        Path(manager.complete_artifact_path(log_key)).touch()
+        Path(manager.complete_artifact_path(log_key)).touch()  # type: ignore[no-untyped-call]  # as above
 
 
 def _new_log_key(job_context: PlanExecutionContext) -> Sequence[str]:
-    return job_context.instance.compute_log_manager.build_log_key_for_run(
-        job_context.run_id, create_compute_log_file_key()
-    )
+    file_key: str = create_compute_log_file_key()  # type: ignore[no-untyped-call]  # as above
+    return job_context.instance.compute_log_manager.build_log_key_for_run(job_context.run_id, file_key)

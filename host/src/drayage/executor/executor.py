@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -108,13 +108,13 @@ def container_executor(init_context: dg.InitExecutorContext) -> ContainerExecuto
     Raises:
         SettingsError: ``max_concurrent`` is below one.
     """
-    config = init_context.executor_config
-    max_concurrent = int(str(config["max_concurrent"]))
+    config: Mapping[str, Any] = init_context.executor_config
+    max_concurrent = config["max_concurrent"]
     if max_concurrent < 1:
         raise SettingsError(f"max_concurrent of the container executor: expected 1 or more, got {max_concurrent}.")
     return ContainerExecutor(
-        retries=runs.RetryMode.from_config(config["retries"]),
+        retries=runs.RetryMode.from_config(config["retries"]) or runs.RetryMode.ENABLED,
         max_concurrent=max_concurrent,
-        tag_limits=config.get("tag_concurrency_limits"),  # type: ignore[arg-type]
+        tag_limits=config.get("tag_concurrency_limits"),
         dependencies=runs.StepDependencyConfig.from_config(config.get("step_dependency_config")),
     )

@@ -84,7 +84,8 @@ class StepLoop:
         """Wait for results, and take all that are there before other steps are looked for."""
         timeout_s = _POLL_S if self._stopped_at is None else _HURRIED_POLL_S
         # Steps that wait to be tried again; for a pool, it is never above zero.
-        if (interval_s := self._active.sleep_interval()) > 0:
+        interval_s = self._active.sleep_interval()  # type: ignore[no-untyped-call]  # Dagster's own has no types
+        if interval_s > 0:
             timeout_s = min(timeout_s, interval_s)
         if not self._running and self._active.is_complete:
             return

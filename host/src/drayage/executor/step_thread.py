@@ -5,7 +5,7 @@ from contextvars import copy_context
 from logging import LogRecord
 from queue import SimpleQueue
 from threading import Thread, current_thread
-from typing import IO
+from typing import TextIO
 
 import dagster as dg
 
@@ -92,7 +92,7 @@ class StepThread:
         finally:
             self._put(None)
 
-    def _execute_logged(self, streams: Mapping[str, IO[str]]) -> None:
+    def _execute_logged(self, streams: Mapping[str, TextIO]) -> None:
         try:
             with writing_to(streams), self._cancellation.governing():
                 for event in runs.step_sequence(self._step_context):

@@ -5,9 +5,9 @@ import io
 import sys
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
-from typing import IO, Any
+from typing import Any, TextIO
 
-_of_step: ContextVar[Mapping[str, IO[str]] | None] = ContextVar("drayage_streams", default=None)
+_of_step: ContextVar[Mapping[str, TextIO] | None] = ContextVar("drayage_streams", default=None)
 
 
 class StreamRouter(io.TextIOBase):
@@ -18,12 +18,12 @@ class StreamRouter(io.TextIOBase):
         own: The process's own stream.
     """
 
-    def __init__(self, name: str, own: IO[str]) -> None:
+    def __init__(self, name: str, own: TextIO) -> None:
         self._name = name
         self._own = own
 
     @property
-    def _stream(self) -> IO[str]:
+    def _stream(self) -> TextIO:
         stream = (_of_step.get() or {}).get(self._name)
         # A thread of the step may outlive it.
         return self._own if stream is None or stream.closed else stream
@@ -56,7 +56,7 @@ class StreamRouter(io.TextIOBase):
     @property
     def buffer(self) -> Any:
         """The binary buffer of the stream whose turn it is."""
-        return self._stream.buffer  # type: ignore[attr-defined]
+        return self._stream.buffer
 
     def close(self) -> None:
         """Do nothing: the streams have owners."""
@@ -74,7 +74,7 @@ def routed_streams() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def writing_to(streams: Mapping[str, IO[str]]) -> Iterator[None]:
+def writing_to(streams: Mapping[str, TextIO]) -> Iterator[None]:
     """Let this thread, and those that inherit its context, write to these streams.
 
     Args:

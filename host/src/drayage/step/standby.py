@@ -1,8 +1,8 @@
 """Starts the container of the step that comes next while a step works, so that its program is loaded in time.
 
-A step comes next if the end of the one that works makes it ready, and no other that has a container: where a plan forks,
-its branches start cold. The container is made like that step's last one, and waits for its context. The step takes it only if it is
-exactly what the step asks for; otherwise it is removed, and the step starts its own.
+A step comes next if the end of the one that works makes it ready, and no other that has a container: where a plan
+forks, its branches start cold. The container is made like that step's last one, and waits for its context. The step
+takes it only if it is exactly what the step asks for; otherwise it is removed, and the step starts its own.
 """
 
 import atexit
@@ -156,9 +156,7 @@ class StandbyPool:
         """
         for standing in self._preparations_for(request.identity):
             # Wait also for one that is being removed: it has the name that the step's own container will get.
-            done = Event()
-            standing.future.add_done_callback(lambda _, done=done: done.set())
-            wait(done, TIMEOUT_MAX)
+            _await(standing.future)
             standby = _result(standing.future)
             if standby is None:
                 if error := standing.future.exception():
@@ -237,10 +235,11 @@ class StandbyPool:
         for _, standing in self._all():
             self._discard(standing.future)
 
-    def _discard(self, standing: Future[Standby | None]) -> None:
+    def _discard(self, standing: Future[Standby | None]) -> Standby | None:
         standby = _result(standing)
         if standby is not None:
             self._remove(standby)
+        return None
 
     def _standby_mismatch(self, standby: Standby, request: StepRequest, image_id: str) -> str | None:
         wanted, made = (
@@ -314,6 +313,12 @@ class StandbyPool:
                 _remove_directory(standby.attempt)
         except (DrayageError, OSError) as error:
             _log.warning("clean-up is left to the sweeper: %s", error)
+
+
+def _await(standing: Future[Standby | None]) -> None:
+    done = Event()
+    standing.add_done_callback(lambda _: done.set())
+    wait(done, TIMEOUT_MAX)
 
 
 def _result(standing: Future[Standby | None]) -> Standby | None:

@@ -1,5 +1,6 @@
 """Each step prints to its own log, and everything else where the process prints."""
 
+import contextlib
 import io
 import subprocess
 import sys
@@ -63,9 +64,9 @@ def test_what_outlives_its_step_prints_where_the_process_does(
 
 def test_the_streams_of_the_process_come_back() -> None:
     before = sys.stdout, sys.stderr
-    with pytest.raises(ValueError, match="x"), routed_streams():
+    with contextlib.suppress(ValueError), routed_streams():
         assert sys.stdout is not before[0]
-        raise ValueError("x")
+        raise ValueError
     assert (sys.stdout, sys.stderr) == before
 
 
