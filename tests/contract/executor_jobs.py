@@ -351,7 +351,8 @@ def cleans() -> None:
 @dg.op
 def ignores() -> None:
     """Ignore everything, with a thread that Python waits for at its end."""
-    threading.Thread(target=time.sleep, args=(600,)).start()
+    # A thread of a daemon is one too, unless it says otherwise.
+    threading.Thread(target=time.sleep, args=(600,), daemon=False).start()
     time.sleep(600)
 
 

@@ -66,6 +66,8 @@ def test_code_that_is_not_the_runners_is_interrupted_too(home: Path, sent: signa
         process.send_signal(sent)
         assert process.wait(timeout=PROCESS_ENDED_S) == 1
     assert failures(home) == dict.fromkeys(names, 1)
+    errors = [event.step_failure_data.error.message for event in events_of(home) if event.is_step_failure]  # type: ignore[union-attr]
+    assert not [text for text in errors if "left behind" in text]
     assert events_of(home)[-1].event_type_value == "PIPELINE_FAILURE"
     (printed,) = [it for it in home.rglob("*.out") if "cleaned up" in it.read_text(encoding="utf-8")]
     assert printed.with_suffix(".complete").exists(), "it had the time to clean up"

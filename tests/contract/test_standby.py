@@ -225,6 +225,31 @@ def test_each_of_two_chains_side_by_side_has_a_container_that_stands_by(
     assert deployment.left_behind() == []
 
 
+def test_where_two_steps_become_ready_none_stands_by(
+    instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment
+) -> None:
+    """A step without a container does not count: see the next test."""
+    third = asset("third", SECOND.replace('"second"', '"third"'), deps=["first"])
+    for _ in range(2):
+        outcome = materialize(instance, client, asset("first", FIRST), asset("second", SECOND, deps=["first"]), third)
+        assert outcome.success, outcome.failure
+    assert "ahead" not in outcome.logged
+    assert deployment.starts() == 6
+
+
+def test_a_step_beside_one_without_a_container_stands_by(
+    instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment
+) -> None:
+    @dg.asset(name="picture", deps=["first"])
+    def picture() -> None: ...
+
+    for _ in range(2):
+        outcome = materialize(instance, client, asset("first", FIRST), asset("second", SECOND, deps=["first"]), picture)
+        assert outcome.success, outcome.failure
+    assert "s ahead" in outcome.logged
+    assert deployment.starts() == 4
+
+
 def test_a_step_does_without_a_standby_that_someone_removed(
     instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment
 ) -> None:
