@@ -54,6 +54,16 @@ class Host:
         assert isinstance(found, Path)
         return found
 
+    def wait_for_fan(self, width: int) -> None:
+        """Wait until so many steps' containers have said that they started."""
+
+        def working() -> bool:
+            assert self.processes[-1].poll() is None, "the host ended before its steps printed anything"
+            logs = self.deployment.exchange_root.glob("*/*/*/stdout.log")
+            return sum("started" in log.read_text(encoding="utf-8") for log in logs) == width
+
+        wait_until(working, what="the output of all steps", deadline_s=DEADLINE_S)
+
     def kill(self, process: subprocess.Popen[bytes]) -> str:
         """Send SIGKILL, and mark the run as failed, as Dagster's run monitor does."""
         self.kill_if_running(process)

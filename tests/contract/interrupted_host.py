@@ -18,7 +18,7 @@ from typing import Any
 import dagster as dg
 from contract_steps import PIPES_SHELL
 
-from drayage import DrayageClient, EnvSecret, Mount
+from drayage import DrayageClient, EnvSecret, Mount, container_executor
 from drayage.dagster_internals import RANGE_TAGS
 
 # Dagster imports this file a second time by its path, with the same arguments.
@@ -89,6 +89,18 @@ FLOOD = """
 seq 1 100000 | sed s/^/rows=/; echo started
 while [ ! -e /go ]; do sleep 0.1; done
 seq 100001 200000 | sed s/^/rows=/
+"""
+# Twenty at once; each continues once its file exists.
+FAN = 20
+ONE_OF_FAN = """
+trap 'exit 143' TERM
+opened; echo started; i=0; while [ ! -e /go ] && [ $i -lt 6000 ]; do i=$((i+1)); sleep 0.1; done
+send report_asset_materialization '{"asset_key":"NAME","metadata":{},"data_version":null}'; closed
+"""
+STUBBORN_OF_FAN = "trap '' TERM; opened; echo started; while true; do sleep 0.1; done"
+TALKING_OF_FAN = """
+opened; for i in $(seq 50); do echo "NAME says $i"; echo "NAME warns $i" >&2; done
+send report_asset_materialization '{"asset_key":"NAME","metadata":{},"data_version":null}'; closed
 """
 IMAGE = "debian:trixie-slim"
 
@@ -230,7 +242,26 @@ def _partitioned() -> dg.AssetsDefinition:
     return report
 
 
-def _job(*assets: dg.AssetsDefinition, config: dict[str, Any] | None = None) -> dg.JobDefinition:
+def _fan(script: str) -> dg.JobDefinition:
+    """Return twenty steps that are executed side by side."""
+
+    def one(name: str) -> dg.AssetsDefinition:
+        @dg.asset(name=name)
+        def made(context: dg.AssetExecutionContext, drayage: dg.ResourceParam[DrayageClient]) -> object:
+            command = _command(script.replace("NAME", name))
+            yield from drayage.run(context=context, image=IMAGE, command=command).get_results()
+
+        return made
+
+    executor = container_executor.configured({"max_concurrent": FAN}, name="fan")
+    return _job(*(one(f"step_{number:02}") for number in range(FAN)), executor=executor)
+
+
+def _job(
+    *assets: dg.AssetsDefinition,
+    config: dict[str, Any] | None = None,
+    executor: dg.ExecutorDefinition = dg.in_process_executor,
+) -> dg.JobDefinition:
     client = DrayageClient(
         exchange_root=_ROOT or None,
         deployment=_DEPLOYMENT or None,
@@ -238,7 +269,7 @@ def _job(*assets: dg.AssetsDefinition, config: dict[str, Any] | None = None) -> 
     )
     definitions = dg.Definitions(
         assets=list(assets),
-        jobs=[dg.define_asset_job("work", executor_def=dg.in_process_executor, config=config)],
+        jobs=[dg.define_asset_job("work", executor_def=executor, config=config)],
         loggers={"striking": striking},
         resources={"drayage": client},
     )
@@ -293,6 +324,18 @@ def marked() -> dg.JobDefinition:
 
 def partitioned() -> dg.JobDefinition:
     return _job(_partitioned())
+
+
+def fan() -> dg.JobDefinition:
+    return _fan(ONE_OF_FAN)
+
+
+def stubborn_fan() -> dg.JobDefinition:
+    return _fan(STUBBORN_OF_FAN)
+
+
+def talking_fan() -> dg.JobDefinition:
+    return _fan(TALKING_OF_FAN)
 
 
 def pooled() -> dg.JobDefinition:

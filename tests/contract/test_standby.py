@@ -9,11 +9,13 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from contract_steps import SHELL_IMAGE, Deployment, StepOutcome, materialize, on_each_engine, shell
+from contract_steps import SHELL_IMAGE, Deployment, StepOutcome, materialize, on_each_engine, outcome_of, shell
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run
 from dagster_docker import PipesDockerClient
 from host_process import is_standing_by, wait_for
 
-from drayage import DrayageClient, FileSecret
+from drayage import DrayageClient, FileSecret, container_executor
 
 pytestmark = [pytest.mark.engine, on_each_engine]
 
@@ -179,23 +181,73 @@ def test_a_container_that_stands_by_in_vain_is_removed(
     assert not (deployment.exchange_root / outcome.run_id / "second").exists()
 
 
-def test_a_step_that_still_runs_after_a_failure_starts_its_own_container(
+def test_a_step_below_one_that_is_tried_again_has_one_container_that_works(
     instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment, tmp_path: Path
 ) -> None:
-    """The container that stood by, which has the same name, is being removed meanwhile."""
+    """The container that stood by, which has the same name, may be on its way out meanwhile."""
     key = tmp_path / "key"
     key.write_text("hush-hush")
     secrets = {"key": FileSecret(str(key))}
 
-    def run(first: str) -> StepOutcome:
-        return materialize(instance, client, asset("first", first), asset("second", SECOND, secrets=secrets))
+    def run(failing: str = FIRST) -> StepOutcome:
+        @dg.asset(name="first", retry_policy=dg.RetryPolicy(max_retries=1))
+        def first(context: dg.AssetExecutionContext, drayage: dg.ResourceParam[PipesDockerClient]) -> Any:
+            script = FIRST if context.retry_number else failing
+            run = {"image": SHELL_IMAGE, "command": shell(script), "extras": {"wanted": True}, "standby": True}
+            yield from drayage.run(context=context, **run).get_results()
 
-    assert run(FIRST).success
-    with failing_once_another_stands_by(deployment) as first:
-        outcome = run(first)
-    assert [event.step_key for event in outcome.events if event.event_type_value == "STEP_SUCCESS"] == ["second"]
-    assert deployment.starts() == 5
+        return materialize(instance, client, first, asset("second", SECOND, deps=["first"], secrets=secrets))
+
+    assert run().success
+    with failing_once_another_stands_by(deployment) as failing:
+        outcome = run(failing)
+    assert outcome.success, outcome.failure
+    assert deployment.starts() == 6, "two of the run before, two of the first step, and two of the second"
     wait_for(lambda: deployment.volumes_of_secrets() == [], "the removal of the secrets")
+
+
+def test_each_of_two_chains_side_by_side_has_a_container_that_stands_by(
+    instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment
+) -> None:
+    steps = [
+        asset(f"{chain}_{name}", script.replace('"' + name + '"', f'"{chain}_{name}"'), deps=deps)
+        for chain in ("left", "right")
+        for name, script, deps in (("first", FIRST, []), ("second", SECOND, [f"{chain}_first"]))
+    ]
+    definitions = dg.Definitions(steps, executor=container_executor, resources={"drayage": client})
+    for expected in (0, 2):
+        run = instance.create_run_for_job(definitions.resolve_implicit_global_asset_job_def())
+        execute_run(InMemoryJob(definitions.resolve_implicit_global_asset_job_def()), run, instance)
+        outcome = outcome_of(instance, run.run_id)
+        assert outcome.success, outcome.failure
+        assert outcome.logged.count("s ahead") == expected
+    assert deployment.starts() == 8, "one for each step of two runs"
+    assert deployment.left_behind() == []
+
+
+def test_where_two_steps_become_ready_none_stands_by(
+    instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment
+) -> None:
+    """A step without a container does not count: see the next test."""
+    third = asset("third", SECOND.replace('"second"', '"third"'), deps=["first"])
+    for _ in range(2):
+        outcome = materialize(instance, client, asset("first", FIRST), asset("second", SECOND, deps=["first"]), third)
+        assert outcome.success, outcome.failure
+    assert "ahead" not in outcome.logged
+    assert deployment.starts() == 6
+
+
+def test_a_step_beside_one_without_a_container_stands_by(
+    instance: dg.DagsterInstance, client: DrayageClient, deployment: Deployment
+) -> None:
+    @dg.asset(name="picture", deps=["first"])
+    def picture() -> None: ...
+
+    for _ in range(2):
+        outcome = materialize(instance, client, asset("first", FIRST), asset("second", SECOND, deps=["first"]), picture)
+        assert outcome.success, outcome.failure
+    assert "s ahead" in outcome.logged
+    assert deployment.starts() == 4
 
 
 def test_a_step_does_without_a_standby_that_someone_removed(

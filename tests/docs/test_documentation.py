@@ -95,7 +95,7 @@ def test_the_definitions_of_ones_own_project_load(examples: list[dict[str, Any]]
 
 
 def test_the_doctor_check_of_ones_own_project_runs(examples: list[dict[str, Any]]) -> None:
-    (finding,) = examples[1]["examine_landing_zone"](ClientSettings.load())
+    (finding,) = examples[2]["examine_landing_zone"](ClientSettings.load())
     assert (finding.what, finding.good) == ("landing zone", False)
 
 

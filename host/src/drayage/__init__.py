@@ -16,6 +16,7 @@ The packages and modules, lowest layer first; the docstring of each package says
 - ``pipes`` turns bytes into messages, and checks each against the workload contract.
 - ``step`` runs one step: it finds or starts the container, follows it and enforces its time limits.
 - ``client`` is what an asset calls.
+- ``executor`` executes the steps of a run side by side, in threads of one process.
 - ``replay`` runs a recorded step again, outside Dagster.
 - ``component`` declares a workload in YAML, ``conform`` checks an image against the workload contract, and
   ``scaffold`` writes a new workload.
@@ -24,8 +25,8 @@ The packages and modules, lowest layer first; the docstring of each package says
 
 Below all of them: ``errors`` (every exception), ``identity`` (labels on a container), ``fingerprint`` (whether two
 requests are the same), ``secrets`` and ``redaction`` (which removes them from everything that is written),
-``strangers`` (which opens files that a workload may have touched), ``promise``, ``settings``, ``interrupts``, and
-``dagster_internals`` (every use of Dagster's non-public API).
+``strangers`` (which opens files that a workload may have touched), ``promise``, ``settings``, ``interrupts``,
+``threads``, and ``dagster_internals`` (every use of Dagster's non-public API).
 """
 
 from importlib import import_module
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from drayage.dagster_internals import StateBackedDefinitionsLoader, partition_range
     from drayage.engine import Mount
     from drayage.errors import BuildError, DrayageError, EngineError, ExchangeError, PromiseError, SettingsError
+    from drayage.executor.executor import container_executor
     from drayage.finding import Finding, examine
     from drayage.images import read_image_file, read_image_id
     from drayage.secrets import EnvSecret, FileSecret
@@ -69,6 +71,7 @@ __all__ = [
     "SweepReport",
     "Sweeper",
     "build_sweeper_sensor",
+    "container_executor",
     "examine",
     "partition_range",
     "promises",
@@ -84,6 +87,7 @@ _HOMES = {
     "drayage.dagster_internals": ("StateBackedDefinitionsLoader", "partition_range"),
     "drayage.engine": ("Mount",),
     "drayage.errors": ("BuildError", "DrayageError", "EngineError", "ExchangeError", "PromiseError", "SettingsError"),
+    "drayage.executor.executor": ("container_executor",),
     "drayage.finding": ("Finding", "examine"),
     "drayage.images": ("read_image_file", "read_image_id"),
     "drayage.step.invocation": ("DrayageInvocation",),

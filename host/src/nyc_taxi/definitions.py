@@ -6,7 +6,13 @@ from pathlib import Path
 
 import dagster as dg
 
-from drayage import DrayageClient, StateBackedDefinitionsLoader, build_sweeper_sensor, provenance_tags
+from drayage import (
+    DrayageClient,
+    StateBackedDefinitionsLoader,
+    build_sweeper_sensor,
+    container_executor,
+    provenance_tags,
+)
 from nyc_taxi.assets.audit import build_audit
 from nyc_taxi.assets.kafka import build_kafka_assets
 from nyc_taxi.assets.lake import build_lake_assets
@@ -61,8 +67,9 @@ def build_definitions(images: Images, inspection: Inspection, display: DisplaySe
         jobs=JOBS,
         schedules=[newest_month],
         sensors=[new_monthly_file, MARTS_FOLLOW_SILVER, build_sweeper_sensor(client)],
-        # Each step is a container already; a process around it would cost 1.3 s.
-        executor=dg.in_process_executor,
+        # Each step is a container already; a process around it would cost 1.3 s. What goes side by side within a run
+        # may do so in two runs as well: where it must not, there is a pool.
+        executor=container_executor,
         resources={"drayage": client, "services": _services_resource(tags)},
     )
 

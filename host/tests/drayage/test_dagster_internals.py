@@ -166,7 +166,7 @@ def test_code_that_is_called_directly_has_a_run_of_its_own() -> None:
         seen.append(inner)
         assert dagster_internals.step_key(inner) == "one"
         assert dagster_internals.op_tags(inner) == {"team": "a"}
-        assert dagster_internals.later_steps(inner) == []
+        assert dagster_internals.next_steps(inner) == []
         assert (inner.retry_number, inner.run.parent_run_id, inner.run.tags) == (0, None, {"tag": "b"})
         assert inner.partition_key == "x"
 
@@ -179,6 +179,34 @@ def test_code_that_is_called_directly_has_a_run_of_its_own() -> None:
 def test_what_is_no_context_is_refused() -> None:
     with pytest.raises(TypeError, match="expected the context of an op, an asset or an asset check, got 5"):
         dagster_internals.executing(5)  # type: ignore[arg-type]
+
+
+def test_the_next_steps_are_those_that_nothing_else_holds_up() -> None:
+    found: dict[str, list[list[str]]] = {}
+
+    def step(name: str, *deps: str) -> dg.AssetsDefinition:
+        @dg.asset(name=name, deps=deps)
+        def made(context: dg.AssetExecutionContext) -> None:
+            found[name] = dagster_internals.next_steps(context)
+
+        return made
+
+    # a - b - c - d, with d below a too; e and f fork below d, g waits for both of them and h for nothing.
+    steps = [step("a"), step("b", "a"), step("c", "b"), step("d", "c", "a"), step("e", "d"), step("f", "d")]
+    assert dg.materialize([*steps, step("g", "e", "f"), step("h")]).success
+    assert found == {
+        "a": [["b"], ["c"], ["d"], ["e", "f"]],
+        "b": [["c"], ["d"], ["e", "f"]],
+        "c": [["d"], ["e", "f"]],
+        "d": [["e", "f"]],
+        "e": [],
+        "f": [],
+        "g": [],
+        "h": [],
+    }, "ExecutionPlan has changed"
+    # Of a subset, what is not executed has been.
+    assert dg.materialize([*steps, step("g", "e", "f"), step("h")], selection=["f", "g"]).success
+    assert found["f"] == [["g"]]
 
 
 @dg.asset

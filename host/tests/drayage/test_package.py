@@ -26,6 +26,7 @@ PUBLIC = {
     "SweepReport",
     "Sweeper",
     "build_sweeper_sensor",
+    "container_executor",
     "examine",
     "partition_range",
     "promises",

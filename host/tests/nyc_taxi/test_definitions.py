@@ -1,3 +1,4 @@
+import itertools
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -5,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.execution.api import create_execution_plan
 from manifest_fixture import manifest_json
 
 from drayage.verdict.promises import read_promises
@@ -142,7 +144,20 @@ def test_the_pipeline_job_holds_every_asset_but_maintenance_and_runs_in_one_proc
     every = {spec.key for spec in definitions.resolve_all_asset_specs()}
     assert job.asset_layer.selected_asset_keys == every - maintenance
     assert maintenance == {dg.AssetKey(["lake", "expired_snapshots"])}
-    assert job.executor_def.name == "in_process"
+    assert job.executor_def.name == "container"
+
+
+def test_nothing_but_the_throughput_goes_beside_a_step_of_its_month(definitions: dg.Definitions) -> None:
+    """The others follow each other in every executor; the throughput only reads Dagster's own records."""
+    above = dict(create_execution_plan(definitions.resolve_job_def("taxi_pipeline")).get_all_step_deps())
+    for _ in above:
+        above = {step: direct.union(*(above[each] for each in direct)) for step, direct in above.items()}
+    beside = {
+        frozenset((one, other))
+        for one, other in itertools.combinations(above, 2)
+        if one not in above[other] and other not in above[one]
+    }
+    assert beside == {frozenset(("throughput", each)) for each in ("publish_marts", "audit")}
 
 
 def test_the_smaller_jobs_divide_the_pipeline_without_overlap(definitions: dg.Definitions) -> None:

@@ -50,4 +50,4 @@ def test_a_new_workload_is_part_of_the_pipeline(host: Path, tmp_path: Path) -> N
     loaded = json.loads(done.stdout)
     assert {"census", "generate_events", "silver/cleaned_trips"} <= set(loaded["assets"])
     assert loaded["group"] == "workloads"
-    assert loaded["executor"] == "in_process", "each step is a container already"
+    assert loaded["executor"] == "container", "each step is a container already"

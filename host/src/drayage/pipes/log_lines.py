@@ -12,6 +12,7 @@ from threading import Condition, Event, Thread
 from typing import NamedTuple
 
 from drayage.interrupts import wait
+from drayage.threads import background
 
 _MOST_WAITING = 50_000
 _MOST_WAITING_BYTES = 32 * 2**20
@@ -68,7 +69,7 @@ class LogLines:
         """Take a log message; this never blocks."""
         self._queue.put(LogLine(level, text, time.time()))
         if self._thread is None:
-            self._thread = Thread(target=self._run, name="drayage-log-lines", daemon=True)
+            self._thread = background(self._run, name="log-lines")
             self._thread.start()
 
     def finish(self, *, hurried: bool) -> None:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 
 import dagster as dg
 from dagster_pipes import PipesDefaultMessageWriter, PipesParams
@@ -25,6 +25,7 @@ from drayage.mailbox import WORKLOAD_MESSAGES
 from drayage.pipes.ledger import MessageSink
 from drayage.pipes.limits import DEFAULT_LIMITS, MessageLimits
 from drayage.pipes.lines import LineSplitter, OverlongLine
+from drayage.threads import background
 
 _SHORTEST_POLL_S = 0.02
 _LONGEST_POLL_S = 0.25
@@ -94,7 +95,7 @@ class _Following:
         self._is_over_limit = False
 
     def start(self) -> None:
-        Thread(target=self._run, name="drayage-messages", daemon=True).start()
+        background(self._run, name="messages").start()
 
     def finish(self, stall_s: float) -> None:
         """Read the rest; a cancel ends the wait soon, and a reader that takes nothing is a problem."""

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from threading import Condition, Thread
 from typing import TextIO
 
+from drayage.threads import background
+
 _MOST_WAITING_CHARACTERS = 2**20
 _PATIENCE_S = 3.0
 # A stalled pipe is noticed between two pieces; smaller ones would cost more than they are worth.
@@ -49,7 +51,7 @@ class Console:
             self._characters += len(text)
             self._changed.notify_all()
             if self._thread is None:
-                self._thread = Thread(target=self._write_all, name="drayage-console", daemon=True)
+                self._thread = background(self._write_all, name="console")
                 self._thread.start()
 
     def finish(self) -> None:

@@ -123,7 +123,7 @@ class Execution:
         except BaseException as error:
             self._refuse_another_time(start, error)
             # The next step may never start.
-            self._host.standby_pool.discard(request.identity.run_id)
+            self._host.standby_pool.discard(request.identity)
             # A step that ended before its verdict keeps its measures too, so that their plots have no gaps.
             keep_as_observations(request.context, runner.ledger.take_results(), self._measured_metadata())
             raise

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable
-from threading import Event, Thread
+from threading import Event
 
 from drayage.engine import ContainerState, Engine, Output, short_id
 from drayage.errors import ContainerGoneError, EngineError, EngineUnavailableError
-from drayage.interrupts import wait
+from drayage.interrupts import need, wait
 from drayage.step.output import OutputLogs
 from drayage.step.usage import UsageMeter
+from drayage.threads import background
 
 _LONGEST_WAIT_S = 60.0
 _SILENCE_S = 15.0
@@ -17,6 +18,8 @@ _KILL_DEADLINE_S = 15.0
 _ENGINE_DEADLINE_S = 60.0
 _ENGINE_INTERVAL_S = 0.25
 _POLL_S = 1.0
+# What a step needs beside the grace period, to stop its container and to record how it ended.
+_STOP_S = 5.0
 
 
 class Follower:
@@ -47,7 +50,7 @@ class Follower:
         self._end: ContainerState | EngineError | None = None
         self._usage = UsageMeter(engine, container_id)
         self._threads = [
-            Thread(target=target, args=(self._ended,), name=f"drayage-{name}", daemon=True)
+            background(target, self._ended, name=name)
             for name, target in (
                 ("output", self._reading.read),
                 ("end", self._await_end),
@@ -99,6 +102,7 @@ class Follower:
         """
         # An error may have come after the container had started and before its follower did.
         self.start()
+        need(grace_s + _STOP_S)
         errors: list[EngineError] = []
         stopped = Event()
 
@@ -113,7 +117,7 @@ class Follower:
         try:
             if not self.ended:
                 # In a thread, because an interrupt must reach the code that waits.
-                Thread(target=stop, name="drayage-stop", daemon=True).start()
+                background(stop, name="stop").start()
                 wait(stopped, grace_s + _KILL_DEADLINE_S)
         finally:
             # Also if a second interrupt cuts the grace period short.

@@ -1,7 +1,8 @@
-"""Starts the container of a run's next step while the current step works, so that its program is loaded in time.
+"""Starts the container of the step that comes next while a step works, so that its program is loaded in time.
 
-The container is made like that step's last one, and waits for its context. The step takes the container only if it is
-exactly what the step asks for; otherwise it is removed, and the step starts its own.
+A step comes next if the end of the one that works makes it ready, and no other that has a container: where a plan
+forks, its branches start cold. The container is made like that step's last one, and waits for its context. The step
+takes it only if it is exactly what the step asks for; otherwise it is removed, and the step starts its own.
 """
 
 import atexit
@@ -12,7 +13,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
-from threading import TIMEOUT_MAX, Event
+from threading import TIMEOUT_MAX, Event, Lock
 
 from dagster_pipes import (
     DAGSTER_PIPES_CONTEXT_ENV_VAR,
@@ -22,7 +23,7 @@ from dagster_pipes import (
     encode_param,
 )
 
-from drayage.dagster_internals import Context, later_steps
+from drayage.dagster_internals import Context, next_steps
 from drayage.engine import ContainerState, Engine, Mailbox, Output, remove_owned
 from drayage.errors import DrayageError, ExchangeError
 from drayage.exchange.directory import Attempt, Exchange
@@ -43,6 +44,7 @@ BOOTSTRAP = {
 
 _log = logging.getLogger(__name__)
 _by_exchange: "dict[Exchange, StandbyPool]" = {}
+_sharing = Lock()
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,28 @@ class Standby:
     started_at: float
 
 
-class StandbyPool:
-    """The containers on standby: at most one a run.
+@dataclass(frozen=True)
+class _Preparation:
+    """What one step has started for those that follow it.
 
-    A single background thread starts them while steps work.
+    Args:
+        steps: The keys of these steps.
+        future: The container, once it stands by; None if there is none, or none any more.
+    """
+
+    steps: Sequence[str]
+    future: Future[Standby | None]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no container stands by, and none will."""
+        return self.future.done() and _result(self.future) is None
+
+
+class StandbyPool:
+    """The containers on standby: at most one for each step that works.
+
+    A single background thread starts them while steps work, so that it knows of every one before the next.
 
     Args:
         engine: The engine that runs the containers.
@@ -86,28 +106,37 @@ class StandbyPool:
             engine: The engine that runs the containers; used if the pool does not exist yet.
             exchange: The root of their exchange directories.
         """
-        if exchange not in _by_exchange:
-            _by_exchange[exchange] = cls(engine, exchange)
-        return _by_exchange[exchange]
+        with _sharing:
+            if exchange not in _by_exchange:
+                _by_exchange[exchange] = cls(engine, exchange)
+            return _by_exchange[exchange]
 
     def __init__(self, engine: Engine, exchange: Exchange) -> None:
         self._engine = engine
         self._exchange = exchange
-        self._by_run: dict[str, Future[Standby | None]] = {}
+        # By run, and by the step that prepared it. Steps of one run may be executed in several threads.
+        self._preparations: dict[tuple[str, str], _Preparation] = {}
+        self._lock = Lock()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="drayage-standby")
         # An asset's code may fail after its container has ended: then no step takes the next one.
         atexit.register(self._discard_all)
 
     def prepare(self, context: Context, identity: Identity) -> None:
-        """Start the next step's container in the background, unless one is on standby for the run already.
+        """Start the next step's container in the background, unless the executing step has done so.
 
         Args:
             context: Dagster's context of the executing step.
             identity: Identity of the executing step.
         """
-        standing = self._by_run.get(identity.run_id)
-        if standing is None or (standing.done() and _result(standing) is None):
-            self._by_run[identity.run_id] = self._worker.submit(self._prepare, later_steps(context), identity)
+        levels = next_steps(context)
+        if not levels:
+            return
+        key = (identity.run_id, identity.step)
+        with self._lock:
+            standing = self._preparations.get(key)
+            if standing is None or standing.is_over:
+                future = self._worker.submit(self._prepare, levels, identity)
+                self._preparations[key] = _Preparation([step for level in levels for step in level], future)
 
     def find(self, request: StepRequest, image_id: str) -> Standby | None:
         """Find the container on standby for a step, if it is what the step asks for.
@@ -125,27 +154,22 @@ class StandbyPool:
         Raises:
             EngineError: The engine does not answer.
         """
-        standing = self._by_run.get(request.identity.run_id)
-        if standing is None:
-            return None
-        # Wait also for one that is being removed: it has the name that the step's own container will get.
-        done = Event()
-        standing.add_done_callback(lambda _: done.set())
-        wait(done, TIMEOUT_MAX)
-        standby = _result(standing)
-        if standby is None:
-            if error := standing.exception():
-                request.context.log.info("no container was on standby: %s", error)
-            del self._by_run[request.identity.run_id]
-            return None
-        if standby.request.identity != request.identity:
-            return None
-        reason = self._standby_mismatch(standby, request, image_id)
-        if reason is None:
-            return standby
-        request.context.log.warning("container %s, on standby, is not used: %s", standby.state.short_id, reason)
-        del self._by_run[request.identity.run_id]
-        self._remove(standby)
+        for standing in self._preparations_for(request.identity):
+            # Wait also for one that is being removed: it has the name that the step's own container will get.
+            _await(standing.future)
+            standby = _result(standing.future)
+            if standby is None:
+                if error := standing.future.exception():
+                    request.context.log.info("no container was on standby: %s", error)
+                self._forget(standing)
+            elif standby.request.identity == request.identity:
+                reason = self._standby_mismatch(standby, request, image_id)
+                if reason is None:
+                    return standby
+                log = request.context.log
+                log.warning("container %s, on standby, is not used: %s", standby.state.short_id, reason)
+                self._forget(standing)
+                self._remove(standby)
         return None
 
     def take(self, standby: Standby, request: StepRequest, fingerprint: str) -> None:
@@ -161,26 +185,61 @@ class StandbyPool:
         record_container(
             standby.attempt, request, BOOTSTRAP, standby.state, fingerprint=fingerprint, created_at_s=time.time()
         )
-        del self._by_run[request.identity.run_id]
+        for standing in self._preparations_for(request.identity):
+            if standing.future.done() and _result(standing.future) is standby:
+                self._forget(standing)
 
-    def discard(self, run_id: str) -> None:
-        """Remove the container on standby for a run, in the background: the next step may never start.
+    def discard(self, identity: Identity) -> None:
+        """Remove the container that a step has prepared, in the background: the next step may never start.
 
         Args:
-            run_id: Id of the run.
+            identity: The step, which has failed.
         """
-        standing = self._by_run.get(run_id)
-        if standing is not None:
-            self._by_run[run_id] = self._worker.submit(self._discard, standing)
+        self._discard_later((identity.run_id, identity.step))
+
+    def discard_found(self, standby: Standby) -> None:
+        """Remove a container that :meth:`find` returned, in the background: its step does without it.
+
+        Args:
+            standby: The container.
+        """
+        for key, standing in self._all():
+            if standing.future.done() and _result(standing.future) is standby:
+                self._discard_later(key)
+
+    def _all(self) -> list[tuple[tuple[str, str], _Preparation]]:
+        with self._lock:
+            return list(self._preparations.items())
+
+    def _preparations_for(self, identity: Identity) -> list[_Preparation]:
+        return [
+            standing
+            for (run_id, _), standing in self._all()
+            if run_id == identity.run_id and identity.step in standing.steps
+        ]
+
+    def _forget(self, forgotten: _Preparation) -> None:
+        with self._lock:
+            for key, standing in list(self._preparations.items()):
+                if standing is forgotten:
+                    del self._preparations[key]
+
+    def _discard_later(self, key: tuple[str, str]) -> None:
+        with self._lock:
+            standing = self._preparations.get(key)
+            if standing is not None:
+                future = self._worker.submit(self._discard, standing.future)
+                self._preparations[key] = _Preparation(standing.steps, future)
 
     def _discard_all(self) -> None:
-        for standing in self._by_run.values():
-            self._discard(standing)
+        for _, standing in self._all():
+            self._discard(standing.future)
 
-    def _discard(self, standing: Future[Standby | None]) -> None:
+    def _discard(self, standing: Future[Standby | None]) -> Standby | None:
         standby = _result(standing)
         if standby is not None:
             self._remove(standby)
+        return None
 
     def _standby_mismatch(self, standby: Standby, request: StepRequest, image_id: str) -> str | None:
         wanted, made = (
@@ -211,14 +270,22 @@ class StandbyPool:
             return f"it ended with exit code {state.exit_code} before it had its context"
         return None if state.status == "running" else f"it is {state.status}"
 
-    def _prepare(self, steps: Sequence[str], identity: Identity) -> Standby | None:
-        for step in steps:
-            next_identity = replace(identity, step=step, attempt=0, call=0)
-            record = last_record(self._exchange, next_identity)
-            if record is not None:
-                request = _request_of(record, next_identity)
+    def _prepare(self, levels: Sequence[Sequence[str]], identity: Identity) -> Standby | None:
+        for steps in levels:
+            identities = [replace(identity, step=step, attempt=0, call=0) for step in steps]
+            records = [(each, record) for each in identities if (record := last_record(self._exchange, each))]
+            if len(records) > 1:
+                # A fork: each of them would load its program beside the step that works.
+                return None
+            for next_identity, record in records:
+                request = None if self._stands_by(next_identity) else _request_of(record, next_identity)
                 return None if request is None else self._start(request)
         return None
+
+    def _stands_by(self, identity: Identity) -> bool:
+        """Return whether a step further up has started this container, because those between have none."""
+        done = [standing.future for standing in self._preparations_for(identity) if standing.future.done()]
+        return any(standby.request.identity == identity for future in done if (standby := _result(future)))
 
     def _start(self, request: ContainerRequest) -> Standby:
         attempt = self._exchange.create(request.identity.directory)
@@ -246,6 +313,12 @@ class StandbyPool:
                 _remove_directory(standby.attempt)
         except (DrayageError, OSError) as error:
             _log.warning("clean-up is left to the sweeper: %s", error)
+
+
+def _await(standing: Future[Standby | None]) -> None:
+    done = Event()
+    standing.add_done_callback(lambda _: done.set())
+    wait(done, TIMEOUT_MAX)
 
 
 def _result(standing: Future[Standby | None]) -> Standby | None:

@@ -153,7 +153,8 @@ def choose_start(request: StepRequest, image_id: str, host: StepHost) -> Start:
     with contextlib.ExitStack() as on_error:
         on_error.callback(lock.release)
         if adopted:
-            pool.discard(request.identity.run_id)
+            if standby:
+                pool.discard_found(standby)
             chosen = start(
                 attempt, _mailbox(host.engine, attempt, request, adopted.state.labels), lock, adopted=adopted
             )

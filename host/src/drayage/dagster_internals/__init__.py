@@ -1,7 +1,7 @@
-"""Holds every use of Dagster's non-public API, and says why each is needed.
+"""Holds every use of Dagster's non-public API, and says why each is needed; ``runs`` holds what the executor needs.
 
 - The executing step's key is half of a container's identity. No public property returns it, or the steps that come
-  after it in this process. Code that is called directly, without a run, has neither: a stand-in completes its context.
+  after it in its run. Code that is called directly, without a run, has neither: a stand-in completes its context.
 - Metadata in custom messages has the same wire form as Pipes' own, which only Pipes' handler can read.
 - Dagster also records checks that a run did not select; all that a step declares have no public name.
 - A check's output name, and the marker for an output that logs no event: a retry that adopts a container must give
@@ -36,6 +36,7 @@ from dagster._core.definitions.metadata import metadata_map_from_external
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from dagster._core.execution.context.invocation import BaseDirectExecutionContext
 from dagster._core.execution.plan.execute_step import _get_output_asset_events
+from dagster._core.execution.plan.step import ExecutionStep
 from dagster._core.instance.types import _EventListenerLogHandler
 from dagster._core.log_manager import DagsterLogHandler, DagsterLogManager
 from dagster._core.pipes import reattach
@@ -154,13 +155,45 @@ def step_key(context: Context) -> str:
     return str(step_context(context).step.key)
 
 
-def later_steps(context: Context) -> list[str]:
-    """Return the keys of the steps that this process will execute after the current one, in the plan's order."""
+def next_steps(context: Context) -> list[list[str]]:
+    """Return the keys of the steps that follow the current one whatever else the run does.
+
+    Returns:
+        The steps that become ready when the current one ends; if it is one step, those that become ready when that one
+        ends too, and so on. Only the last list can hold several. A step that waits for others besides is in none.
+    """
     if isinstance(context, DirectContext):
         return []
     executing_step = step_context(context)
-    keys = [str(step.key) for step in executing_step.execution_plan.get_steps_to_execute_in_topo_order()]
-    return keys[keys.index(str(executing_step.step.key)) + 1 :]
+    plan, key = executing_step.execution_plan, str(executing_step.step.key)
+    # Copies: the executor adds the steps of a dynamic output meanwhile.
+    planned = {handle.to_key() for handle in list(plan.step_handles_to_execute)}
+    needed = {
+        str(step.key): step.get_execution_dependency_keys() & planned
+        for step in list(plan.step_dict.values())
+        if isinstance(step, ExecutionStep) and step.key in planned
+    }
+    found: list[list[str]] = []
+    while True:
+        done = _with_all_above(key, needed)
+        ready = [step for step, above in needed.items() if key in above and above <= done]
+        if ready:
+            found.append(ready)
+        if len(ready) != 1:
+            return found
+        (key,) = ready
+
+
+def _with_all_above(key: str, needed: Mapping[str, Collection[str]]) -> set[str]:
+    """Return a step and all steps above it."""
+    found: set[str] = set()
+    left = [key]
+    while left:
+        step = left.pop()
+        if step not in found:
+            found.add(step)
+            left += needed.get(step, ())
+    return found
 
 
 def declared_checks(context: Context) -> set[dg.AssetCheckKey]:
