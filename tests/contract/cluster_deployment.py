@@ -100,10 +100,7 @@ class PodContainer:
 
 
 class PodStarts:
-    """The pods of a deployment whose workload was ever started, recorded as it happens.
-
-    One that waits for secrets of a host that was killed never starts, and is made again: as a container that was only
-    created.
+    """The pods that were ever made for a deployment, recorded as it happens.
 
     Args:
         namespace: Where they are made.
@@ -141,7 +138,7 @@ class PodStarts:
                 pod = event["object"]
                 if _SIGN in pod["metadata"]["labels"]:
                     self._signs.add(pod["metadata"]["uid"])
-                elif _has_started(pod):
+                else:
                     self._started.add(pod["metadata"]["uid"])
         except (HTTPError, ValueError):
             # It is ended in the middle of whatever comes.
@@ -157,12 +154,6 @@ class PodStarts:
         made = self._namespace.admin.create_namespaced_pod(self._namespace.name, sign)
         self._namespace.admin.delete_namespaced_pod(made.metadata.name, self._namespace.name, grace_period_seconds=0)
         wait_until(lambda: made.metadata.uid in self._signs, what="a sign from the cluster")
-
-
-def _has_started(pod: Mapping[str, Any]) -> bool:
-    statuses = pod["status"].get("containerStatuses") or ()
-    states = [state for each in statuses if each["name"] == _WORKLOAD for state in each["state"].values()]
-    return any(state.get("startedAt") for state in states)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from contract_steps import PIPES_SHELL
 
 from drayage import DrayageClient, EnvSecret, Mount, container_executor
 from drayage.dagster_internals import RANGE_TAGS
+from drayage.mailbox import FolderMailbox
 
 # Dagster imports this file a second time by its path, with the same arguments.
 _ROLE, _HOME, _ROOT, _DEPLOYMENT, *_RETRIED = sys.argv[1:]
@@ -347,6 +349,19 @@ def crashing() -> dg.JobDefinition:
     return _job(_upstream(), _both("streamed", streaming=True), _both("collected", streaming=False))
 
 
+def _kill_with_context_of(step: str) -> None:
+    """Let this process kill itself as soon as a step's workload has had the time to begin with its context."""
+    put = FolderMailbox.put_context
+
+    def put_and_die(mailbox: FolderMailbox, context: bytes) -> None:
+        put(mailbox, context)
+        if f'"{step}"'.encode() in context:
+            time.sleep(1)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    FolderMailbox.put_context = put_and_die  # type: ignore[method-assign]
+
+
 def _kill_after(materializations: int, instance: dg.DagsterInstance) -> None:
     """Let this process kill itself as soon as the instance has stored so many materializations."""
     store, stored = instance.handle_new_event, itertools.count(1)
@@ -373,6 +388,8 @@ if __name__ == "__main__":
     with dg.DagsterInstance.local_temp(_HOME, overrides=pools) as instance:
         if killed_after := os.environ.get("CONTRACT_KILLED_AFTER"):
             _kill_after(int(killed_after), instance)
+        if step := os.environ.get("CONTRACT_KILLED_WITH_CONTEXT_OF"):
+            _kill_with_context_of(step)
         result = dg.execute_job(
             dg.reconstructable(globals()[_ROLE]),
             instance,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from contract_steps import outcome_of
-from host_process import Host, is_standing_by, wait_for
+from host_process import DEADLINE_S, Host, is_standing_by, wait_for
 
 from drayage import SweepLimits
 
@@ -101,3 +101,15 @@ def test_a_retry_adopts_a_standby_that_has_begun_its_step(warm: Host) -> None:
     assert outcome.materializations[0]["exchange_dir"] == str(attempt)
     assert warm.deployment.starts() == 4, "one for each step of two runs"
     assert warm.deployment.left_behind() == []
+
+
+def test_a_retry_adopts_a_standby_whose_host_died_with_the_context_in_hand(warm: Host) -> None:
+    go_on(warm, "first")
+    process = warm.start("ahead", CONTRACT_KILLED_WITH_CONTEXT_OF="second")
+    process.wait(timeout=DEADLINE_S)
+    (left,) = [each.id for each in warm.deployment.containers() if each.labels["drayage/step"] == "second"]
+    go_on(warm, "second")
+    outcome = warm.finish(warm.start("ahead", retried=warm.kill(process)))
+    assert outcome.success, outcome.failure
+    assert outcome.materializations[0]["container_id"] == left
+    assert warm.deployment.starts() == 4, "one for each step of two runs"

@@ -18,10 +18,11 @@ class Hosts:
         self._cluster = cluster
         self.processes: list[subprocess.Popen[bytes]] = []
 
-    def start(self, job: str, retried: str = "") -> subprocess.Popen[bytes]:
+    def start(self, job: str, retried: str = "", **variables: str) -> subprocess.Popen[bytes]:
         home = self._cluster.folder / "dagster"
         command = [sys.executable, str(HOST), job, str(home), str(self._cluster.exchange_root), self._cluster.name]
-        process = subprocess.Popen([*command, *([retried] if retried else [])], env={**os.environ})  # noqa: S603 - ours
+        environment = {**os.environ, "CONTRACT_SECRET": "hush-hush", **variables}
+        process = subprocess.Popen([*command, *([retried] if retried else [])], env=environment)  # noqa: S603 - ours
         self.processes.append(process)
         return process
 

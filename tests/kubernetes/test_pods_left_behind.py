@@ -4,6 +4,7 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from cluster_hosts import Hosts
 from cluster_steps import DEADLINE_S, ClusterDeployment
 from contract_steps import wait_until
@@ -49,6 +50,33 @@ def test_a_workload_that_ended_meanwhile_is_adopted_with_its_messages(cluster: C
     outcome = hosts.finish(hosts.start("counting", run_id))
     assert outcome.success, outcome.failure
     assert cluster.nothing_is_left()
+
+
+@pytest.mark.parametrize("moment", ["before secrets", "after secrets"])
+def test_a_pod_whose_host_died_about_its_secrets_is_the_only_one(
+    cluster: ClusterDeployment, hosts: Hosts, moment: str
+) -> None:
+    """Whether it has them, and works already, its status may not say yet."""
+    first = hosts.start("secretive", CONTRACT_DIES=moment)
+    first.wait(timeout=DEADLINE_S)
+    (left,) = (pod.metadata.name for pod in cluster.pods())
+    outcome = hosts.finish(hosts.start("secretive", hosts.kill(first)))
+    assert outcome.success, outcome.failure
+    assert "adopting container" in outcome.logged
+    assert [made["container_id"] for made in outcome.materializations] == [left]
+    assert cluster.nothing_is_left()
+
+
+def test_a_pod_that_stood_by_gets_the_context_that_its_host_could_not_give(
+    cluster: ClusterDeployment, hosts: Hosts
+) -> None:
+    assert hosts.finish(hosts.start("ahead")).success
+    second = hosts.start("ahead", CONTRACT_DIES="before context")
+    second.wait(timeout=DEADLINE_S)
+    (left,) = (pod.metadata.name for pod in cluster.pods() if "-second-" in pod.metadata.name)
+    outcome = hosts.finish(hosts.start("ahead", hosts.kill(second)))
+    assert outcome.success, outcome.failure
+    assert [made["container_id"] for made in outcome.materializations] == [left]
 
 
 def test_a_cancel_ends_the_pod_within_seconds_with_its_last_message(cluster: ClusterDeployment, hosts: Hosts) -> None:

@@ -300,6 +300,19 @@ class Engine(Protocol):
     def start(self, container_id: str) -> None:
         """Put the secrets of a created container in place, and start it."""
 
+    def finish_start(self, container_id: str, *, secrets: Mapping[str, bytes], context: bytes | None) -> bool:
+        """Go on with the start of a created container whose creator has died; return whether it is being started.
+
+        Where a container starts by itself once its secrets have come, nobody can tell from its status whether they
+        have: another one in its place might be the second to work. They are brought again. Where a container starts
+        only when it is told to, one that was not will not.
+
+        Args:
+            container_id: The container.
+            secrets: Contents of its secrets, by name.
+            context: The context that its mailbox keeps; None if there is none.
+        """
+
     def follow(self, container_id: str, cursor: str | None = None) -> Output:
         """Follow a container's output.
 

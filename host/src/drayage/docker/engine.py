@@ -169,6 +169,10 @@ class DockerEngine:
         finally:
             self._release(held)
 
+    def finish_start(self, container_id: str, *, secrets: Mapping[str, bytes], context: bytes | None) -> bool:  # noqa: ARG002 - the seam's signature
+        """Return False: the engine starts nothing that it was not told to."""
+        return False
+
     def _release(self, held: HeldSecrets) -> None:
         try:
             held.release()

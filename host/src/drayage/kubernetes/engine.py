@@ -40,10 +40,20 @@ from drayage.kubernetes.output import PodOutput, end_of_log
 from drayage.kubernetes.pods import TOOL, WORKLOAD, Post, build_pod, require_possible
 from drayage.kubernetes.removal import delete_pod, remove_pod
 from drayage.kubernetes.settings import KubernetesSettings
-from drayage.kubernetes.states import Pod, has_ended, is_running, read_found, read_state
+from drayage.kubernetes.states import (
+    Pod,
+    awaited,
+    has_ended,
+    has_waiting_workload,
+    is_running,
+    read_found,
+    read_state,
+    status_of,
+)
 from drayage.kubernetes.takeover import holder, take_over
 from drayage.kubernetes.usage import read_usage
 from drayage.kubernetes.watch import PodWatch
+from drayage.mailbox import CONTEXT_FILE
 
 _PULL = {"missing": "IfNotPresent", "always": "Always", "never": "Never"}
 _KILL = "SIGKILL"
@@ -120,10 +130,25 @@ class KubernetesEngine:
             self._drafts.pop(container_id, None)
         if post.is_carried(spec):
             context = None if post.waits else post.context
-            carry = partial(self._deliver, container_id, spec.secrets, context)
+            carry = partial(self._deliver, self._watch, container_id, spec.secrets, context)
             Thread(target=carry, name="drayage-delivery", daemon=True).start()
         if mailbox is not None:
             mailbox.attach(container_id)
+
+    def finish_start(self, container_id: str, *, secrets: Mapping[str, bytes], context: bytes | None) -> bool:
+        """Bring a pod the secrets and the context that its creator may not have brought; return whether it is there."""
+        pod = self._get(container_id)
+        if pod is None:
+            return False
+        if status_of(pod) == "created":
+            carried = context if awaited(pod) == CONTEXT_FILE else None
+
+            def carry() -> None:
+                with self._watching(container_id) as watch:
+                    self._deliver(watch, container_id, secrets, carried)
+
+            Thread(target=carry, name="drayage-delivery", daemon=True).start()
+        return True
 
     def follow(self, container_id: str, cursor: str | None = None) -> Output:
         """Follow a container's output, from a position on or from now on."""
@@ -220,7 +245,7 @@ class KubernetesEngine:
             pod = take_over(self._cluster, found[0], self._host)
             self._watch.start()
             self._watch.note(pod)
-            mailbox.attach(pod["metadata"]["name"])
+            mailbox.attach(pod["metadata"]["name"], waits=has_waiting_workload(pod))
         self._mailboxes[key] = mailbox
         return mailbox
 
@@ -250,13 +275,17 @@ class KubernetesEngine:
                 raise
             return made
 
-    def _deliver(self, name: str, secrets: Mapping[str, bytes], context: bytes | None) -> None:
+    def _deliver(self, watch: PodWatch, name: str, secrets: Mapping[str, bytes], context: bytes | None) -> None:
         try:
-            deliver(self._cluster, self._watch, name, secrets=secrets, context=context)
+            deliver(self._cluster, watch, name, secrets=secrets, context=context)
         except EngineError as error:
             _log.info("%s", error)
+            pod = watch.get(name)
+            if pod is None or status_of(pod) != "created":
+                # It had them already, from a former process.
+                return
             with suppress(EngineError):
-                self._endings.give_up(self._watch, name, f"its secrets or its context did not reach it: {error}")
+                self._endings.give_up(watch, name, f"its secrets or its context did not reach it: {error}")
 
     def _list(self, owner: Mapping[str, str]) -> list[Pod]:
         path = self._cluster.path("pods")

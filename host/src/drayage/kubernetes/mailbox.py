@@ -71,9 +71,15 @@ class KubernetesMailbox:
         """Return what the mailbox needs of the pod that is about to be made."""
         return Post(None if self._waits else self._mirror.context(), receives=self._receives, waits=self._waits)
 
-    def attach(self, pod: str) -> None:
-        """Begin to read from a pod, which the watch knows."""
+    def attach(self, pod: str, *, waits: bool = False) -> None:
+        """Begin to read from a pod, which the watch knows.
+
+        Args:
+            pod: Name of the pod.
+            waits: Whether the pod of a former process may still wait for its context.
+        """
         self._pod = pod
+        self._waits = self._waits or waits
         if self._receives and self._stream is None:
             self._stream = MessageStream(self._cluster, self._watch, pod, self._mirror)
             self._stream.start()
@@ -162,4 +168,7 @@ class KubernetesMailbox:
             if wait_for_relay(self._watch, pod, _START_S):
                 run(self._cluster, pod, RELAY, command, context, silence_s=ANSWER_S)
         except EngineError as error:
+            known = self._watch.get(pod)
+            if known is not None and has_ended(known):
+                return
             self._mirror.fail(f"the context did not reach the workload: {error}")

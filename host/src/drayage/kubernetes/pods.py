@@ -29,6 +29,8 @@ TOOLS_FOLDER = "/drayage/bin"
 TOOL = f"{TOOLS_FOLDER}/relay"
 READY = "ready"
 """The file whose arrival says that a container without a context has its secrets."""
+WAITS = "--wait-context"
+"""What tells the relay to let a workload that opens its context wait for it."""
 LONGEST_ANNOTATION_BYTES = 200 * 1024
 
 _RELAY_USER = 65532
@@ -88,7 +90,7 @@ def build_pod(
     if io and state:
         secret = volumes.add("secrets", {"emptyDir": {"medium": "Memory"}}, SECRETS_DIRECTORY) if spec.secrets else None
         linger = ["--linger", f"{settings.linger_s}s"]
-        hold = ["hold", *linger, "--state", STATE_FOLDER, *(["--wait-context"] if post.waits else [])]
+        hold = ["hold", *linger, "--state", STATE_FOLDER, *([WAITS] if post.waits else [])]
         own = [io, state, *([secret] if secret else [])]
         inits.append({**_relay(settings, RELAY, hold, own), "restartPolicy": "Always"})
         if carried:

@@ -8,7 +8,7 @@ from typing import Any
 from drayage.engine import ContainerState, Found, Status
 from drayage.identity import IMAGE
 from drayage.kubernetes.names import FAILURE, read_labels
-from drayage.kubernetes.pods import RECEIVE, RELAY, WORKLOAD
+from drayage.kubernetes.pods import RECEIVE, RELAY, WAITS, WORKLOAD
 
 Pod = Mapping[str, Any]
 
@@ -76,6 +76,17 @@ def has_relay(pod: Pod) -> bool:
     return bool(container_part(pod, RELAY))
 
 
+def awaited(pod: Pod) -> str | None:
+    """Return the name of the file whose arrival lets a pod's workload start; None if it starts by itself."""
+    arguments = container_part(pod, RECEIVE).get("args")
+    return None if arguments is None else str(arguments[1])
+
+
+def has_waiting_workload(pod: Pod) -> bool:
+    """Return whether a pod's workload is started before its context is there."""
+    return WAITS in container_part(pod, RELAY).get("args", ())
+
+
 def has_ended(pod: Pod) -> bool:
     """Return whether the workload has ended, or can no longer start."""
     return status_of(pod) == "ended"
@@ -85,7 +96,7 @@ def status_of(pod: Pod) -> Status:
     """Return what a pod's workload does."""
     if failure_of(pod) is not None or terminated(pod, WORKLOAD) or is_over(pod):
         return "ended"
-    if container_part(pod, RECEIVE) and not terminated(pod, RECEIVE) and not is_running(pod, WORKLOAD):
+    if awaited(pod) is not None and not terminated(pod, RECEIVE) and not is_running(pod, WORKLOAD):
         # It waits for what this process, or one that has died, was about to bring.
         return "created"
     return "running"

@@ -30,6 +30,8 @@ from drayage.step.lineage import Lineage
 from drayage.verdict.results import AlreadyLogged
 
 _STOOD_BY = "it was on standby, and its step never started"
+_NEVER_STARTED = "it was never started"
+_CHANGED = "what the container is made of, or what its step asks for, has changed since"
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ class _Search:
 
     def __init__(self, request: StepRequest, engine: Engine, lineage: Lineage, fingerprint: str) -> None:
         self._run_id = request.identity.run_id
+        self._secrets = request.secrets
         self._log = request.context.log
         self._engine = engine
         self._lineage = lineage
@@ -196,14 +199,16 @@ class _Search:
         return None if state.status == "gone" else state
 
     def _obstacle(self, state: ContainerState, attempt: Attempt, record: ContainerRecord | None) -> str | None:
-        if state.status == "created":
-            return "it was never started"
         if attempt.awaits_context:
             return _STOOD_BY
         if not self._is_same(record):
-            return "what the container is made of, or what its step asks for, has changed since"
+            return _CHANGED if record else _NEVER_STARTED
         if state.ended and state.exit_code != 0:
             return f"it has failed since, with exit code {state.exit_code}"
+        if state.status == "created" and not self._engine.finish_start(
+            state.id, secrets=self._secrets, context=attempt.read_context()
+        ):
+            return _NEVER_STARTED
         return None
 
     def _is_same(self, record: ContainerRecord | None) -> bool:

@@ -104,8 +104,8 @@ class Start:
         Raises:
             DrayageError: The engine refuses, or does not answer.
         """
-        # Before the container works: whenever the host is killed, a retry finds the container that may be at work.
-        record_attempt(self.request.context, self.attempt, call=self.request.identity.call)
+        if not self.standby:
+            record_attempt(self.request.context, self.attempt, call=self.request.identity.call)
         if self.adopted:
             return launcher.adopt(self.adopted, logs)
         log = self.request.context.log
@@ -160,6 +160,8 @@ def choose_start(request: StepRequest, image_id: str, host: StepHost) -> Start:
             )
         elif standby:
             pool.take(standby, request, fingerprint)
+            # It works as soon as it has its context.
+            record_attempt(request.context, attempt, call=request.identity.call)
             chosen = start(attempt, standby.mailbox, lock, standby=standby)
         else:
             labels = {**request.identity.labels(), EXCHANGE: attempt.name}

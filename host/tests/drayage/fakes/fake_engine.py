@@ -127,6 +127,11 @@ class FakeEngine:
         self._container(container_id).start()
 
     @_answers
+    def finish_start(self, container_id: str, *, secrets: Mapping[str, bytes], context: bytes | None) -> bool:  # noqa: ARG002 - the seam's signature
+        """Return False, as Docker does."""
+        return False
+
+    @_answers
     def follow(self, container_id: str, cursor: str | None = None) -> Output:
         """Follow its output from a position on, or from now on."""
         container = self._container(container_id)
