@@ -9,6 +9,8 @@ compile() {
 }
 
 compile pyproject.toml --group dev --no-emit-package drayage --output-file requirements.lock
+compile pyproject.toml --group dev --no-emit-package drayage --override tests/oldest/overrides.txt \
+    --output-file tests/oldest/requirements.lock
 (cd host && compile pyproject.toml --extra kubernetes --extra pipeline --output-file requirements.lock)
 (cd writers/python && compile requirements.in --output-file requirements.lock)
 for workload in workloads/*/pyproject.toml; do

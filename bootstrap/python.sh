@@ -1,5 +1,6 @@
 #!/bin/bash
-# Creates the Python environments from their locks: the root's, and with DEVELOPMENT=1 each workload's.
+# Creates the Python environments from their locks: the root's, and with DEVELOPMENT=1 each workload's and that of the
+# oldest Dagster.
 set -euo pipefail
 
 export PATH=$PATH:$PWD/.drayage/uv/bin
@@ -9,29 +10,26 @@ if ! command -v uv > /dev/null; then
     .drayage/uv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r services/python/requirements.lock
 fi
 
-# environment FOLDER LOCK [INPUT]: creates FOLDER/.venv with exactly the packages of LOCK, unless neither LOCK nor INPUT
-# has changed since the last time.
+# environment FOLDER PROJECT LOCK: creates FOLDER/.venv with exactly the packages of LOCK and the project in this checkout,
+# unless nothing of it has changed since the last time.
 environment() {
-    local folder=$1 lock=$2 stamp="$1/.venv/.lock.sha256" wanted
-    wanted=$(cat "${@:2}" | sha256sum)
+    local folder=$1 project=$2 lock=$3 stamp="$1/.venv/.lock.sha256" wanted
+    wanted=$(cat "$lock" "$project/pyproject.toml" | sha256sum)
     if [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
         return
     fi
     echo "  installing $lock"
     uv venv --quiet --clear --python python3 --no-python-downloads "$folder/.venv"
     uv pip install --quiet --python "$folder/.venv/bin/python" --require-hashes -r "$lock"
-    if [ "$folder" = . ]; then
-        uv pip install --quiet --python .venv/bin/python --no-deps --editable host
-    else
-        uv pip install --quiet --python "$folder/.venv/bin/python" --no-deps --editable "$folder"
-    fi
+    uv pip install --quiet --python "$folder/.venv/bin/python" --no-deps --editable "$project"
     echo "$wanted" > "$stamp"
 }
 
-environment . requirements.lock host/pyproject.toml
+environment . host requirements.lock
 if [ -n "${DEVELOPMENT:-}" ]; then
     for workload in workloads/*/pyproject.toml; do
         workload=${workload%/pyproject.toml}
-        environment "$workload" "$workload/requirements-dev.lock" "$workload/pyproject.toml"
+        environment "$workload" "$workload" "$workload/requirements-dev.lock"
     done
+    environment tests/oldest host tests/oldest/requirements.lock
 fi

@@ -345,8 +345,12 @@ def pooled() -> dg.JobDefinition:
 
 
 def crashing() -> dg.JobDefinition:
-    """Return three steps with five assets and four checks, for the test that kills this process at any moment."""
-    return _job(_upstream(), _both("streamed", streaming=True), _both("collected", streaming=False))
+    """Return three steps with five assets and four checks, for the test that kills this process at any moment.
+
+    Two of them go side by side.
+    """
+    steps = (_upstream(), _both("streamed", streaming=True), _both("collected", streaming=False))
+    return _job(*steps, executor=container_executor)
 
 
 def _kill_with_context_of(step: str) -> None:

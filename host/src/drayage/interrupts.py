@@ -245,7 +245,7 @@ class Cancellation:
             if state.seen >= self._requests:
                 return
             state.seen = self._requests
-        raise self._error
+        raise self._error("The run was interrupted.")
 
     def need(self, seconds: float) -> None:
         """Note that the step needs time to end.
