@@ -18,6 +18,8 @@ KEEP_S = "drayage/keep_s"
 IMAGE = "drayage/image"
 FORWARD = "drayage/forward_termination"
 MAILBOX = "drayage/mailbox"
+# Of a run worker that was made before its run was known; its value says from what it was made.
+STANDBY = "drayage/standby"
 
 _OWN = (DEPLOYMENT, INSTANCE, RUN, ROOT_RUN, STEP, ATTEMPT, CALL, EXCHANGE)
 

@@ -1,0 +1,208 @@
+"""Keeps run workers ready: makes those that are missing, and dismisses those that are too old for a run."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from threading import Event
+
+import dagster as dg
+
+from drayage.dagster_internals import launching
+from drayage.errors import DrayageError
+from drayage.launcher.blueprint import Blueprint
+from drayage.launcher.launcher import StandbyRunLauncher
+from drayage.launcher.pool import Worker
+
+_PERIOD_S = 5.0
+_SHORT_PERIOD_S = 1.0
+# How long a run that has begun its steps has the processors for itself, and how long any run is waited for.
+_HEAD_START_S = 3.0
+_PATIENCE_S = 30.0
+_LONGEST_LOADING_S = 180.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 5.0, 300.0
+
+_log = logging.getLogger("dagster.daemon.drayage.standby")
+
+
+class Keeper:
+    """Keeps the run workers of one instance ready; one process of an instance has one.
+
+    Args:
+        launcher: The instance's launcher.
+        instance: The instance.
+        workspace: Returns the code locations as they are now.
+        clock: Returns the current time in seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        launcher: StandbyRunLauncher,
+        instance: dg.DagsterInstance,
+        workspace: Callable[[], launching.Workspace],
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._launcher = launcher
+        self._pool = launcher.pool
+        self._instance = instance
+        self._workspace = workspace
+        self._clock = clock
+        self._described: dict[tuple[str, str], tuple[str, tuple[str, str] | None]] = {}
+        self._blueprints: dict[tuple[str, str], Blueprint] = {}
+        self._counted: dict[str, str] = {}
+        self._missing_since_s: float | None = None
+        self._deaths = 0
+        self._pause_until_s = 0.0
+        self._complaint = ""
+
+    def run(self, ended: Event) -> None:
+        """Keep them ready until an event is set; what goes wrong is logged once, and tried again.
+
+        Args:
+            ended: The event.
+        """
+        while not ended.is_set():
+            try:
+                is_complete = self.tend()
+                self._complaint = ""
+            except Exception as error:  # noqa: BLE001 - run workers on standby are a convenience: runs are launched anyway
+                is_complete = True
+                self._complain(f"Run workers on standby could not be looked after: {error}")
+            ended.wait(_PERIOD_S if is_complete else _SHORT_PERIOD_S)
+
+    def tend(self) -> bool:
+        """Look after the run workers once.
+
+        Returns:
+            Whether as many are there as there should be, loading ones included.
+
+        Raises:
+            DrayageError: The engine does not answer, or cannot make one.
+        """
+        blueprints = self._blueprints_now()
+        wanted = {it.key: it for it in blueprints.values()}
+        kept: dict[str, list[Worker]] = {key: [] for key in wanted}
+        for worker in self._pool.workers():
+            if self._is_fit(worker, kept.get(worker.key)):
+                kept[worker.key].append(worker)
+        self._notice_deaths({it.found.id for workers in kept.values() for it in workers})
+        missing = [wanted[key] for key, workers in kept.items() if len(workers) < self._launcher.standby]
+        if not missing:
+            self._missing_since_s = None
+            if all(it.condition == "ready" for workers in kept.values() for it in workers):
+                self._deaths = 0
+            return True
+        now_s = self._clock()
+        self._missing_since_s = self._missing_since_s or now_s
+        if now_s < self._pause_until_s:
+            return True
+        if now_s - self._missing_since_s < _PATIENCE_S and self._is_run_starting(now_s):
+            return False
+        for blueprint in missing:
+            self._make(blueprint)
+        return False
+
+    def _make(self, blueprint: Blueprint) -> None:
+        try:
+            made = self._pool.make(blueprint, self._launcher.standby)
+        except DrayageError:
+            self._pause()
+            raise
+        if made is not None:
+            self._counted[made] = blueprint.key
+            _log.info("Run worker %s is made, to stand by for runs of image %s.", made[:12], blueprint.image)
+
+    def _is_fit(self, worker: Worker, same: list[Worker] | None) -> bool:
+        """Return whether a run worker may stay; one that may not is dismissed, and one with a run gets its name."""
+        short_id = worker.found.short_id
+        if worker.condition == "taken":
+            self._pool.name_after_run(worker)
+            self._counted.pop(worker.found.id, None)
+            return False
+        if worker.condition == "ended":
+            self._counted.pop(worker.found.id, None)
+            self._note_death(short_id, self._pool.remove(worker))
+            return False
+        if worker.condition == "loading":
+            if self._clock() - worker.found.created_at_s < _LONGEST_LOADING_S:
+                # One that is too old is dismissed when it can hear.
+                return same is not None
+            self._counted.pop(worker.found.id, None)
+            said = self._pool.remove(worker)
+            self._note_death(short_id, f"it had not loaded after {_LONGEST_LOADING_S:.0f} s. {said}")
+            return False
+        if same is not None and len(same) < self._launcher.standby:
+            return True
+        self._counted.pop(worker.found.id, None)
+        if self._pool.dismiss(worker):
+            _log.info("Run worker %s is dismissed: its image, definitions or settings are no longer current.", short_id)
+        return False
+
+    def _notice_deaths(self, present: set[str]) -> None:
+        """Notice run workers that are gone without a trace, as those are that the engine removes by itself."""
+        gone = [it for it in self._counted if it not in present]
+        with_runs = launching.containers_with_runs(self._instance, gone)
+        for container_id in gone:
+            del self._counted[container_id]
+            if container_id not in with_runs:
+                self._note_death(container_id[:12], "the engine removed it with its output")
+        for container_id in present:
+            self._counted.setdefault(container_id, "")
+
+    def _note_death(self, short_id: str, said: str) -> None:
+        _log.warning("Run worker %s on standby ended without a run: %s", short_id, said or "it said nothing")
+        self._pause()
+
+    def _pause(self) -> None:
+        pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**self._deaths)
+        self._deaths += 1
+        self._pause_until_s = self._clock() + pause_s
+
+    def _is_run_starting(self, now_s: float) -> bool:
+        """Return whether a run is on its way to its first steps, and needs the processors more."""
+        statuses = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+        for record in self._instance.get_run_records(dg.RunsFilter(statuses=statuses)):
+            if record.dagster_run.status == dg.DagsterRunStatus.STARTING:
+                return True
+            if record.start_time is None or now_s - record.start_time > _PATIENCE_S:
+                continue
+            began_s = launching.first_step_at_s(self._instance, record.dagster_run.run_id)
+            if began_s is None or now_s - began_s < _HEAD_START_S:
+                return True
+        return False
+
+    def _blueprints_now(self) -> Mapping[tuple[str, str], Blueprint]:
+        """Return what run workers are to be made from; of a code server that does not answer, as it was before."""
+        workspace = self._workspace()
+        for place, server_id, description in self._descriptions(workspace):
+            if description is not None:
+                self._blueprints[place] = self._launcher.blueprint(*description, server_id)
+        for place in [it for it in self._blueprints if it[0] not in workspace.code_location_names]:
+            del self._blueprints[place]
+        return self._blueprints
+
+    def _descriptions(
+        self, workspace: launching.Workspace
+    ) -> Iterator[tuple[tuple[str, str], str, tuple[str, str] | None]]:
+        for location, server_id, repository in launching.code_servers(workspace):
+            place = (location, repository.name)
+            known_id, description = self._described.get(place, ("", None))
+            if known_id != server_id:
+                try:
+                    description = launching.describe_repository(workspace, location, repository)
+                except launching.UNREACHABLE as error:
+                    self._complain(f"Code location {location} does not say how its runs are made: {error}")
+                    continue
+                if description is None:
+                    _log.warning(
+                        "No run worker stands by for code location %s: none of its jobs can be planned without "
+                        "configuration, which is what tells the state of its definitions.",
+                        location,
+                    )
+                self._described[place] = (server_id, description)
+            yield place, server_id, description
+
+    def _complain(self, complaint: str) -> None:
+        if complaint != self._complaint:
+            _log.warning("%s", complaint)
+        self._complaint = complaint
