@@ -7,13 +7,12 @@
   open another.
 - Definitions that are loaded before their run must be loaded as the run will load them: made again from the code
   server's state, and not from whatever their source says now.
-- The tags by which a run names its container and image are those of dagster-docker and of Dagster.
 
 ``tests/drayage/launcher/test_launching_internals.py`` fails by name if Dagster moves one of them.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,16 +24,14 @@ from dagster._core.instance import InstanceRef
 from dagster._core.launcher.base import LaunchRunContext
 from dagster._core.origin import RepositoryPythonOrigin
 from dagster._core.remote_representation.code_location import GrpcServerCodeLocation
-from dagster._core.storage.tags import DOCKER_IMAGE_TAG
 from dagster._core.utils import parse_env_var
 from dagster._core.workspace.context import BaseWorkspaceRequestContext
 from dagster._serdes import deserialize_value, serialize_value
 from dagster._utils.hosted_user_process import recon_repository_from_origin
 from dagster._utils.interrupts import capture_interrupts
-from dagster_docker.docker_run_launcher import DOCKER_CONTAINER_ID_TAG
 from dagster_docker.utils import DOCKER_CONFIG_SCHEMA
 
-__all__ = ["DOCKER_CONFIG_SCHEMA", "DOCKER_CONTAINER_ID_TAG", "LaunchRunContext", "Workspace"]
+__all__ = ["DOCKER_CONFIG_SCHEMA", "LaunchRunContext", "Workspace"]
 
 Workspace = BaseWorkspaceRequestContext
 
@@ -152,43 +149,10 @@ def load_definitions(origin: str, load_data: str) -> None:
     repository.with_repository_load_data(state).get_definition().load_all_definitions()
 
 
-def name_container(instance: dg.DagsterInstance, run_id: str, container_id: str, image: str) -> dg.DagsterRun:
-    """Record in which container a run is executed, as dagster-docker's launcher does.
-
-    Returns:
-        The run.
-
-    Raises:
-        LookupError: There is no such run.
-    """
-    instance.add_run_tags(run_id, {DOCKER_CONTAINER_ID_TAG: container_id, DOCKER_IMAGE_TAG: image})
-    run = instance.get_run_by_id(run_id)
-    if run is None:
-        raise LookupError(f"there is no run {run_id}")
-    return run
-
-
 def execute_run(instance: dg.DagsterInstance, run_id: str) -> None:
     """Execute a run in this process, as ``dagster api execute_run`` does."""
     with capture_interrupts():
         _execute_run_command_body(run_id, instance, lambda _: None, set_exit_code_on_failure=False)
-
-
-def containers_with_runs(instance: dg.DagsterInstance, container_ids: Sequence[str]) -> Mapping[str, list[str]]:
-    """Return the ids of the runs that name a container as theirs, by container.
-
-    Args:
-        instance: The instance.
-        container_ids: Ids of containers.
-    """
-    if not container_ids:
-        return {}
-    records = instance.get_run_records(dg.RunsFilter(tags={DOCKER_CONTAINER_ID_TAG: list(container_ids)}))
-    found: dict[str, list[str]] = {}
-    for record in records:
-        run = record.dagster_run
-        found.setdefault(run.tags[DOCKER_CONTAINER_ID_TAG], []).append(run.run_id)
-    return found
 
 
 def _written(load_data: Any) -> str:

@@ -7,18 +7,21 @@ from threading import Event
 
 import dagster as dg
 
-from drayage.dagster_internals import launching
+from drayage.dagster_internals import launching, run_tags
 from drayage.errors import DrayageError
+from drayage.identity import STANDBY_S
 from drayage.launcher.blueprint import Blueprint
 from drayage.launcher.launcher import StandbyRunLauncher
 from drayage.launcher.pool import Worker
 
-_PERIOD_S = 5.0
+_PERIOD_S = 3.0
 _SHORT_PERIOD_S = 1.0
 # How long a run that has begun its steps has the processors for itself, and how long any run is waited for.
 _HEAD_START_S = 3.0
 _PATIENCE_S = 30.0
 _LONGEST_LOADING_S = 180.0
+# After which part of its longest wait a run worker is renewed, before it ends by itself.
+_LONGEST_USE = 0.9
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 5.0, 300.0
 
 _log = logging.getLogger("dagster.daemon.drayage.standby")
@@ -49,7 +52,7 @@ class Keeper:
         self._clock = clock
         self._described: dict[tuple[str, str], tuple[str, tuple[str, str] | None]] = {}
         self._blueprints: dict[tuple[str, str], Blueprint] = {}
-        self._counted: dict[str, str] = {}
+        self._counted: set[str] = set()
         self._missing_since_s: float | None = None
         self._deaths = 0
         self._pause_until_s = 0.0
@@ -109,7 +112,7 @@ class Keeper:
             self._pause()
             raise
         if made is not None:
-            self._counted[made] = blueprint.key
+            self._counted.add(made)
             _log.info("Run worker %s is made, to stand by for runs of image %s.", made[:12], blueprint.image)
 
     def _is_fit(self, worker: Worker, same: list[Worker] | None) -> bool:
@@ -117,37 +120,39 @@ class Keeper:
         short_id = worker.found.short_id
         if worker.condition == "taken":
             self._pool.name_after_run(worker)
-            self._counted.pop(worker.found.id, None)
+            self._counted.discard(worker.found.id)
             return False
         if worker.condition == "ended":
-            self._counted.pop(worker.found.id, None)
+            self._counted.discard(worker.found.id)
             self._note_death(short_id, self._pool.remove(worker))
             return False
         if worker.condition == "loading":
             if self._clock() - worker.found.created_at_s < _LONGEST_LOADING_S:
                 # One that is too old is dismissed when it can hear.
                 return same is not None
-            self._counted.pop(worker.found.id, None)
+            self._counted.discard(worker.found.id)
             said = self._pool.remove(worker)
             self._note_death(short_id, f"it had not loaded after {_LONGEST_LOADING_S:.0f} s. {said}")
             return False
-        if same is not None and len(same) < self._launcher.standby:
+        is_young = self._clock() - worker.found.created_at_s < _LONGEST_USE * STANDBY_S
+        if same is not None and len(same) < self._launcher.standby and is_young:
             return True
-        self._counted.pop(worker.found.id, None)
+        self._counted.discard(worker.found.id)
         if self._pool.dismiss(worker):
-            _log.info("Run worker %s is dismissed: its image, definitions or settings are no longer current.", short_id)
+            reason = (
+                "its image, definitions or settings are no longer current" if same is None else "it is one too many"
+            )
+            _log.info("Run worker %s is dismissed: %s.", short_id, reason if is_young else "it has waited long")
         return False
 
     def _notice_deaths(self, present: set[str]) -> None:
         """Notice run workers that are gone without a trace, as those are that the engine removes by itself."""
-        gone = [it for it in self._counted if it not in present]
-        with_runs = launching.containers_with_runs(self._instance, gone)
+        gone = sorted(self._counted - present)
+        with_runs = run_tags.containers_with_runs(self._instance, gone)
         for container_id in gone:
-            del self._counted[container_id]
             if container_id not in with_runs:
                 self._note_death(container_id[:12], "the engine removed it with its output")
-        for container_id in present:
-            self._counted.setdefault(container_id, "")
+        self._counted = set(present)
 
     def _note_death(self, short_id: str, said: str) -> None:
         _log.warning("Run worker %s on standby ended without a run: %s", short_id, said or "it said nothing")
@@ -175,8 +180,12 @@ class Keeper:
         """Return what run workers are to be made from; of a code server that does not answer, as it was before."""
         workspace = self._workspace()
         for place, server_id, description in self._descriptions(workspace):
-            if description is not None:
+            if description is None:
+                continue
+            try:
                 self._blueprints[place] = self._launcher.blueprint(*description, server_id)
+            except DrayageError as error:
+                self._complain(f"No run worker can stand by for code location {place[0]}: {error}")
         for place in [it for it in self._blueprints if it[0] not in workspace.code_location_names]:
             del self._blueprints[place]
         return self._blueprints

@@ -14,8 +14,6 @@ from drayage.launcher.blueprint import Blueprint
 from drayage.launcher.pool import Pool
 from drayage.settings import ClientSettings
 
-_LAUNCHABLE = (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING)
-
 
 class StandbyRunLauncher(DockerRunLauncher):
     """Launches runs in containers, as dagster-docker's ``DockerRunLauncher`` does, and keeps some ready for them.
@@ -65,9 +63,10 @@ class StandbyRunLauncher(DockerRunLauncher):
             self._instance.report_engine_event(message, run, cls=self.__class__)
             return
         now = self._instance.get_run_by_id(run.run_id)
-        if now is not None and now.status not in _LAUNCHABLE:
+        if now is not None and (now.is_finished or now.status == dg.DagsterRunStatus.STARTED):
             # A run worker took it and died at once: the run monitor finds it so, as it finds any other.
-            self._instance.report_engine_event(f"The run is not launched again: {why}", run, cls=self.__class__)
+            message = "The run is not launched again: a run worker on standby began it, and is gone"
+            self._instance.report_engine_event(message, run, cls=self.__class__)
             return
         self._instance.report_engine_event(f"Launching a run worker: {why}", run, cls=self.__class__)
         super().launch_run(context)

@@ -128,7 +128,7 @@ class Pool:
             run_id: Id of the run.
 
         Returns:
-            The id of the container that has the run now, and the words for it; None, and why no one has it.
+            The id of the container that has the run now, or None; and why.
 
         Raises:
             EngineError: The engine does not answer. A run worker that might still have taken the run is gone.
@@ -141,7 +141,7 @@ class Pool:
             said = self._hear_or_remove(container_id, words.order(run_id, container_id), until=words.takes(run_id))
             if words.takes(run_id) in said:
                 self._rename(container_id, run_id)
-                return container_id, worker.found.short_id
+                return container_id, "it was ready"
         return None, _why_none(workers)
 
     def dismiss(self, worker: Worker) -> bool:
@@ -177,7 +177,7 @@ class Pool:
         said = self._words(found.id)
         if any(each.startswith(words.takes("")) for each in said):
             return "taken"
-        if found.status != "running":
+        if found.status == "ended":
             return "ended"
         return "ready" if words.READY in said and not any(words.is_decided(each) for each in said) else "loading"
 

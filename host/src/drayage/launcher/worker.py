@@ -14,12 +14,11 @@ import sys
 import time
 from types import FrameType
 
+from drayage.identity import STANDBY_S
 from drayage.launcher import words
 
 BRIEF_S = 60.0
 """How long it waits to be told what to load; whoever made it may have died."""
-LONGEST_WAIT_S = 12 * 3600.0
-"""How long it waits for a run. Nobody may be left who would give it one, or dismiss it."""
 _STDIN, _STDOUT = 0, 1
 _READ_BYTES = 65536
 
@@ -57,7 +56,7 @@ def main() -> None:
         raise SystemExit("the launcher did not say what to load")
     brief = json.loads(told)
     _say(words.LOADING)
-    from drayage.dagster_internals import launching  # noqa: PLC0415 - takes seconds; the launcher waits for the words
+    from drayage.dagster_internals import launching, run_tags  # noqa: PLC0415 - takes seconds; the launcher waits for the words
 
     with launching.opened_instance(brief["instance_ref"]) as instance:
         launching.load_definitions(brief["origin"], brief["load_data"])
@@ -66,7 +65,7 @@ def main() -> None:
         gc.collect()
         gc.freeze()
         _say(words.READY)
-        line = reader.line(LONGEST_WAIT_S)
+        line = reader.line(STANDBY_S)
         if line is None:
             _say(words.EXPIRED)
             return
@@ -75,7 +74,7 @@ def main() -> None:
             _say(words.DISMISSED)
             return
         run_id, container_id = order
-        run = launching.name_container(instance, run_id, container_id, brief["image"])
+        run = run_tags.name_container(instance, run_id, container_id, brief["image"])
         _say(words.takes(run_id))
         # A step that reads its standard input must not get another launcher's order.
         os.dup2(os.open(os.devnull, os.O_RDONLY), _STDIN)
