@@ -60,7 +60,6 @@ def main() -> None:
 
     with launching.opened_instance(brief["instance_ref"]) as instance:
         launching.load_definitions(brief["origin"], brief["load_data"])
-        _load_engine()
         # What is loaded stays: the collector need not look at it again, in this process or a child.
         gc.collect()
         gc.freeze()
@@ -80,13 +79,6 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), _STDIN)
         os.environ["DAGSTER_RUN_JOB_NAME"] = run.job_name
         launching.execute_run(instance, run_id)
-
-
-def _load_engine() -> None:
-    """Import what the first step would."""
-    import drayage.executor.executor  # noqa: F401, PLC0415 - as above
-    from drayage.client import DrayageClient  # noqa: F401, PLC0415 - as above
-    from drayage.docker.engine import DockerEngine  # noqa: F401, PLC0415 - as above
 
 
 def _say(said: str) -> None:
