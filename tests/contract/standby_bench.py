@@ -23,6 +23,7 @@ from drayage import StandbyRunLauncher
 from drayage.dagster_internals import instance_id
 from drayage.docker.run_workers import RunWorkers
 from drayage.identity import DEPLOYMENT, STANDBY
+from drayage.launcher.current import CurrentBlueprints
 from drayage.launcher.keeper import Keeper
 from drayage.launcher.pool import Pool, Worker
 
@@ -116,8 +117,11 @@ class Bench:
         assert isinstance(launcher, StandbyRunLauncher)
         return launcher
 
-    def keeper(self, **arguments: Any) -> Keeper:
-        return Keeper(self.launcher, self.instance, self.context.create_request_context, **arguments)
+    def blueprints(self) -> CurrentBlueprints:
+        return CurrentBlueprints(self.launcher, self.context.create_request_context)
+
+    def keeper(self, *, standby: int = 1, **arguments: Any) -> Keeper:
+        return Keeper(self.launcher.pool, self.blueprints(), self.instance, standby=standby, **arguments)
 
     def pool(self) -> Pool:
         """Return the run workers, as a process of its own sees them."""
@@ -125,8 +129,7 @@ class Bench:
 
     def make_ready(self, count: int = 1) -> list[Worker]:
         """Let run workers be made until there are so many, and all are ready."""
-        self.launcher.standby = count
-        keeper = self.keeper()
+        keeper = self.keeper(standby=count)
 
         def ready() -> list[Worker]:
             keeper.tend()

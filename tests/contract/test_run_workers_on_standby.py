@@ -5,7 +5,6 @@ import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event
 
 import docker
 import pytest
@@ -16,10 +15,9 @@ from standby_bench import HOST_IMAGE, MEMORY_BYTES, Bench, open_bench
 from drayage.docker.run_workers import RunWorkers
 from drayage.identity import STANDBY
 from drayage.launcher import words
+from drayage.launcher.pool import LOGGER
 
 pytestmark = pytest.mark.engine
-
-LOGGER = "dagster.daemon.drayage.standby"
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +52,7 @@ def test_a_run_goes_to_the_run_worker_on_standby_and_the_next_one_to_another(ben
 def test_of_twenty_that_claim_three_run_workers_at_once_three_get_one_each(bench: Bench) -> None:
     workers = bench.make_ready(3)
     runs = [bench.create_run("short") for _ in range(20)]
-    blueprint = next(iter(bench.keeper()._blueprints_now().values()))  # noqa: SLF001
+    (blueprint,) = bench.blueprints()()
     with ThreadPoolExecutor(20) as threads:
         taken = [it for it, _ in threads.map(lambda run_id: bench.pool().hand_over(blueprint, run_id), runs)]
     winners = {run_id: it for run_id, it in zip(runs, taken, strict=True) if it is not None}
@@ -246,20 +244,3 @@ def test_another_process_goes_on_with_the_run_workers_that_are_there(bench: Benc
     (worker,) = bench.make_ready()
     assert bench.keeper().tend()
     assert [it.found.id for it in bench.pool().workers()] == [worker.found.id]
-
-
-def test_the_keeper_goes_on_after_an_error(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
-    ended = Event()
-
-    def workspace() -> None:
-        if len(asked) == 2:
-            ended.set()
-        asked.append(1)
-        raise LookupError("no workspace")
-
-    asked: list[int] = []
-    keeper = bench.keeper()
-    keeper._workspace = workspace  # type: ignore[assignment]  # noqa: SLF001
-    with caplog.at_level(logging.WARNING, LOGGER):
-        keeper.run(ended)
-    assert caplog.text.count("no workspace") == 1

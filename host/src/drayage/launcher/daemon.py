@@ -9,6 +9,7 @@ import dagster as dg
 
 from drayage.dagster_internals import daemons
 from drayage.dagster_internals.launching import Workspace
+from drayage.launcher.current import CurrentBlueprints
 from drayage.launcher.keeper import Keeper
 from drayage.launcher.launcher import StandbyRunLauncher
 
@@ -33,7 +34,8 @@ def _keeping(instance: dg.DagsterInstance, workspace: Callable[[], Workspace]) -
         yield
         return
     ended = Event()
-    keeper = Keeper(launcher, instance, workspace)
+    blueprints = CurrentBlueprints(launcher, workspace)
+    keeper = Keeper(launcher.pool, blueprints, instance, standby=launcher.standby)
     thread = Thread(target=keeper.run, args=(ended,), name="drayage-keeper", daemon=True)
     thread.start()
     try:

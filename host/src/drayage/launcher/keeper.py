@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection
 from threading import Event
 
 import dagster as dg
@@ -11,8 +11,7 @@ from drayage.dagster_internals import launching, run_tags
 from drayage.errors import DrayageError
 from drayage.identity import STANDBY_S
 from drayage.launcher.blueprint import Blueprint
-from drayage.launcher.launcher import StandbyRunLauncher
-from drayage.launcher.pool import Worker
+from drayage.launcher.pool import LOGGER, Pool, Worker
 
 _PERIOD_S = 3.0
 _SHORT_PERIOD_S = 1.0
@@ -22,36 +21,38 @@ _PATIENCE_S = 30.0
 _LONGEST_LOADING_S = 180.0
 # After which part of its longest wait a run worker is renewed, before it ends by itself.
 _LONGEST_USE = 0.9
+# How long they pause after one that died, and how old the others must be to be no reason for a longer pause.
+_PROVEN_S = 60.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 5.0, 300.0
 
-_log = logging.getLogger("dagster.daemon.drayage.standby")
+_log = logging.getLogger(LOGGER)
 
 
 class Keeper:
     """Keeps the run workers of one instance ready; one process of an instance has one.
 
     Args:
-        launcher: The instance's launcher.
-        instance: The instance.
-        workspace: Returns the code locations as they are now.
+        pool: The run workers.
+        blueprints: Returns what they are to be made from now.
+        instance: The instance, whose runs have precedence.
+        standby: How many are kept ready of each blueprint.
         clock: Returns the current time in seconds since the epoch.
     """
 
     def __init__(
         self,
-        launcher: StandbyRunLauncher,
+        pool: Pool,
+        blueprints: Callable[[], Collection[Blueprint]],
         instance: dg.DagsterInstance,
-        workspace: Callable[[], launching.Workspace],
         *,
+        standby: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._launcher = launcher
-        self._pool = launcher.pool
+        self._pool = pool
+        self._blueprints = blueprints
         self._instance = instance
-        self._workspace = workspace
+        self._standby = standby
         self._clock = clock
-        self._described: dict[tuple[str, str], tuple[str, tuple[str, str] | None]] = {}
-        self._blueprints: dict[tuple[str, str], Blueprint] = {}
         self._counted: set[str] = set()
         self._missing_since_s: float | None = None
         self._deaths = 0
@@ -82,20 +83,19 @@ class Keeper:
         Raises:
             DrayageError: The engine does not answer, or cannot make one.
         """
-        blueprints = self._blueprints_now()
-        wanted = {it.key: it for it in blueprints.values()}
+        now_s = self._clock()
+        wanted = {it.key: it for it in self._blueprints()}
         kept: dict[str, list[Worker]] = {key: [] for key in wanted}
         for worker in self._pool.workers():
             if self._is_fit(worker, kept.get(worker.key)):
                 kept[worker.key].append(worker)
         self._notice_deaths({it.found.id for workers in kept.values() for it in workers})
-        missing = [wanted[key] for key, workers in kept.items() if len(workers) < self._launcher.standby]
+        missing = [wanted[key] for key, workers in kept.items() if len(workers) < self._standby]
         if not missing:
             self._missing_since_s = None
-            if all(it.condition == "ready" for workers in kept.values() for it in workers):
+            if all(now_s - it.found.created_at_s > _PROVEN_S for workers in kept.values() for it in workers):
                 self._deaths = 0
             return True
-        now_s = self._clock()
         self._missing_since_s = self._missing_since_s or now_s
         if now_s < self._pause_until_s:
             return True
@@ -107,7 +107,7 @@ class Keeper:
 
     def _make(self, blueprint: Blueprint) -> None:
         try:
-            made = self._pool.make(blueprint, self._launcher.standby)
+            made = self._pool.make(blueprint, self._standby)
         except DrayageError:
             self._pause()
             raise
@@ -135,7 +135,7 @@ class Keeper:
             self._note_death(short_id, f"it had not loaded after {_LONGEST_LOADING_S:.0f} s. {said}")
             return False
         is_young = self._clock() - worker.found.created_at_s < _LONGEST_USE * STANDBY_S
-        if same is not None and len(same) < self._launcher.standby and is_young:
+        if same is not None and len(same) < self._standby and is_young:
             return True
         self._counted.discard(worker.found.id)
         if self._pool.dismiss(worker):
@@ -175,41 +175,6 @@ class Keeper:
             if began_s is None or now_s - began_s < _HEAD_START_S:
                 return True
         return False
-
-    def _blueprints_now(self) -> Mapping[tuple[str, str], Blueprint]:
-        """Return what run workers are to be made from; of a code server that does not answer, as it was before."""
-        workspace = self._workspace()
-        for place, server_id, description in self._descriptions(workspace):
-            if description is None:
-                continue
-            try:
-                self._blueprints[place] = self._launcher.blueprint(*description, server_id)
-            except DrayageError as error:
-                self._complain(f"No run worker can stand by for code location {place[0]}: {error}")
-        for place in [it for it in self._blueprints if it[0] not in workspace.code_location_names]:
-            del self._blueprints[place]
-        return self._blueprints
-
-    def _descriptions(
-        self, workspace: launching.Workspace
-    ) -> Iterator[tuple[tuple[str, str], str, tuple[str, str] | None]]:
-        for location, server_id, repository in launching.code_servers(workspace):
-            place = (location, repository.name)
-            known_id, description = self._described.get(place, ("", None))
-            if known_id != server_id:
-                try:
-                    description = launching.describe_repository(workspace, location, repository)
-                except launching.UNREACHABLE as error:
-                    self._complain(f"Code location {location} does not say how its runs are made: {error}")
-                    continue
-                if description is None:
-                    _log.warning(
-                        "No run worker stands by for code location %s: none of its jobs can be planned without "
-                        "configuration, which is what tells the state of its definitions.",
-                        location,
-                    )
-                self._described[place] = (server_id, description)
-            yield place, server_id, description
 
     def _complain(self, complaint: str) -> None:
         if complaint != self._complaint:

@@ -12,6 +12,8 @@ from drayage.launcher import words
 from drayage.launcher.blueprint import Blueprint
 
 MODULE = "drayage.launcher.worker"
+LOGGER = "dagster.daemon.drayage.standby"
+"""Below Dagster's own, which its daemons give a handler and a format."""
 _ANSWER_S = 10.0
 _LOADING_S = 30.0
 _WAITING = "standby"

@@ -12,6 +12,7 @@ import select
 import signal
 import sys
 import time
+from pathlib import Path
 from types import FrameType
 
 from drayage.identity import STANDBY_S
@@ -50,6 +51,9 @@ def main() -> None:
     """Load what the first line of the standard input says, wait for an order, and obey it."""
     # Without an init, process 1 ignores signals that it does not handle; Dagster's handlers come with the run.
     signal.signal(signal.SIGTERM, _end)
+    # With `-m` the first place that modules are looked for in is the working directory. Dagster takes it for the folder
+    # of its command, which it is in an ordinary run worker.
+    sys.path[0] = str(Path(sys.executable).parent)
     reader = LineReader(_STDIN)
     told = reader.line(BRIEF_S)
     if told is None:

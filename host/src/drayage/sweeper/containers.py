@@ -57,8 +57,8 @@ class EngineSweep:
         for step in steps:
             self.report.attempt(lambda step=step: self._sweep_step(step), step.short_id)  # type: ignore[misc]
         self._sweep_run_workers()
-        self._sweep_standby()
-        removed = set(self.report.removed)
+        self._sweep_standby([it for it in found if STANDBY in it.labels])
+        removed = {*self.report.removed, *self.report.run_workers}
         return [it for it in found if it.id not in removed]
 
     def remove_deployment(self, found: Sequence[Found], name: str) -> None:
@@ -132,9 +132,9 @@ class EngineSweep:
             if self.runs.has_finished(worker.labels[_RUN_WORKER_LABEL]):
                 self.report.attempt(lambda worker=worker: self._remove_worker(worker), worker.short_id)  # type: ignore[misc]
 
-    def _sweep_standby(self) -> None:
-        """Remove run workers that were made before their run was known: which run one had, the run says."""
-        workers = self.engine.find({STANDBY: "", INSTANCE: self.runs.instance_id})
+    def _sweep_standby(self, found: Sequence[Found]) -> None:
+        """Remove run workers that were made before their run was known: the run says which of them it had."""
+        workers = [it for it in found if it.labels.get(INSTANCE) == self.runs.instance_id]
         runs_of = self.runs.in_containers([worker.id for worker in workers])
         for worker in workers:
             had = runs_of.get(worker.id, ())
