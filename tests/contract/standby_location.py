@@ -1,6 +1,8 @@
 """The code location of the tests of run workers on standby; they change its version, and the state beside it."""
 
+import json
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -23,6 +25,12 @@ def say_version(context: dg.OpExecutionContext) -> None:
 
 
 @dg.op
+def say_surroundings(context: dg.OpExecutionContext) -> None:
+    told = {"path": sys.path, "input": sys.stdin.read(), "cwd": str(Path.cwd()), "names": sorted(os.environ)}
+    note(context, json.dumps({**told, "job": os.environ["DAGSTER_RUN_JOB_NAME"]}))
+
+
+@dg.op
 def wait(context: dg.OpExecutionContext) -> None:
     note(context, "waits")
     try:
@@ -41,6 +49,11 @@ def take_memory() -> None:
 @dg.job
 def short() -> None:
     say_version()
+
+
+@dg.job
+def surroundings() -> None:
+    say_surroundings()
 
 
 @dg.job
@@ -66,7 +79,7 @@ class Loader(StateBackedDefinitionsLoader[str]):
 
         return dg.Definitions(
             assets=[named],
-            jobs=[short, long, hungry, dg.define_asset_job("assets")],
+            jobs=[short, surroundings, long, hungry, dg.define_asset_job("assets")],
             executor=dg.in_process_executor,
         )
 

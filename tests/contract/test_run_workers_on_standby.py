@@ -1,5 +1,6 @@
 """Run workers on standby: each run goes to one, none goes to one that is too old, and what dies is noticed."""
 
+import json
 import logging
 import time
 import uuid
@@ -47,6 +48,16 @@ def test_a_run_goes_to_the_run_worker_on_standby_and_the_next_one_to_another(ben
     assert not bench.stood_by(second)
     assert "Launching a run worker: no run worker on standby" in bench.messages(second)
     wait_until(lambda: bench.container(first).status == "exited", what="the end of the run worker")
+
+
+def test_a_run_has_the_same_surroundings_as_in_a_run_worker_of_its_own(bench: Bench) -> None:
+    bench.make_ready()
+    runs = [bench.launch("surroundings") for _ in range(2)]
+    for run_id in runs:
+        bench.wait_for(run_id)
+    assert [bench.stood_by(run_id) for run_id in runs] == [True, False]
+    stood_by, ordinary = (json.loads(bench.word_of(run_id)) for run_id in runs)
+    assert stood_by == ordinary
 
 
 def test_of_twenty_that_claim_three_run_workers_at_once_three_get_one_each(bench: Bench) -> None:

@@ -94,7 +94,8 @@ class Pool:
             spec = WaitingSpec(
                 name=f"{self._deployment}-{_WAITING}-{blueprint.key[:8]}-{place}",
                 image=blueprint.image_id,
-                command=[blueprint.python, "-m", MODULE],
+                # With -P no module of the working directory stands in for one of Python's.
+                command=[blueprint.python, "-P", "-m", MODULE],
                 labels={
                     DEPLOYMENT: self._deployment,
                     **blueprint.labels,

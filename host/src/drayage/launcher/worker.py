@@ -1,6 +1,6 @@
 """The program of a run worker on standby: it loads Dagster and the definitions, waits for one run, and executes it.
 
-It is started as ``python -m drayage.launcher.worker`` in a container of the code location's image. While it waits it
+It is started as ``python -P -m drayage.launcher.worker`` in a container of the code location's image. While it waits it
 blocks on its standard input, and takes no processor. What it prints before its run belongs to the launcher; what it
 prints afterwards is the run's.
 """
@@ -51,9 +51,9 @@ def main() -> None:
     """Load what the first line of the standard input says, wait for an order, and obey it."""
     # Without an init, process 1 ignores signals that it does not handle; Dagster's handlers come with the run.
     signal.signal(signal.SIGTERM, _end)
-    # With `-m` the first place that modules are looked for in is the working directory. Dagster takes it for the folder
-    # of its command, which it is in an ordinary run worker.
-    sys.path[0] = str(Path(sys.executable).parent)
+    # The first place that modules are looked for in is the folder of Dagster's command in an ordinary run worker, and
+    # Dagster takes it for that.
+    sys.path.insert(0, str(Path(sys.executable).parent))
     reader = LineReader(_STDIN)
     told = reader.line(BRIEF_S)
     if told is None:
