@@ -100,6 +100,15 @@ def test_a_launcher_that_died_before_it_ordered_anything_disturbs_nobody(bench: 
     assert bench.word_of(run_id)
 
 
+def test_a_run_does_not_wait_for_a_run_worker_that_still_loads(bench: Bench) -> None:
+    bench.keeper().tend()
+    (worker,) = bench.pool().workers()
+    run_id = bench.launch("short")
+    assert "Launching a run worker: the run worker on standby is still loading" in bench.messages(run_id)
+    bench.wait_for(run_id)
+    assert [it.found.id for it in bench.make_ready()] == [worker.found.id]
+
+
 def test_a_run_worker_that_hangs_is_removed_and_the_run_is_launched(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

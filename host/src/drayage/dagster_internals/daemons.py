@@ -19,6 +19,7 @@ import dagster as dg
 from dagster._cli.utils import get_instance_for_cli
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 from dagster._core.workspace.load_target import WorkspaceFileTarget
+from dagster._daemon.cli import _get_heartbeat_tolerance
 from dagster._daemon.controller import create_daemon_of_type, daemon_controller_from_instance
 from dagster._daemon.daemon import DaemonIterator
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
@@ -34,7 +35,7 @@ class PromptQueueDaemon(QueuedRunCoordinatorDaemon):
     """Launches queued runs as Dagster's own daemon does, and looks five times a second whether one has come.
 
     Looking is one query, for the newest queued run. Runs that wait for a limit are examined at the interval that is
-    set, as ever.
+    set, as ever; while none is queued, nothing more is asked.
 
     Args:
         interval_s: That interval, in seconds (``dequeue_interval_seconds``).
@@ -59,22 +60,20 @@ class PromptQueueDaemon(QueuedRunCoordinatorDaemon):
         """
         end_s = time.monotonic() + self._interval_s
         # The pause comes first: nothing else keeps an iteration that fails from being the next one at once.
-        while True:
-            time.sleep(LOOK_S)
+        while not self._is_due(workspace_process_context.instance, end_s):
             yield None
-            if time.monotonic() >= end_s or self._has_come(workspace_process_context.instance):
-                break
         yield from super().run_iteration(workspace_process_context, fixed_iteration_time)
 
-    def _has_come(self, instance: dg.DagsterInstance) -> bool:
+    def _is_due(self, instance: dg.DagsterInstance, end_s: float) -> bool:
+        """Pause, and return whether a run has come since, or runs are queued at the end of the interval."""
+        time.sleep(LOOK_S)
         try:
-            newest = instance.get_run_ids(_QUEUED, limit=1)
+            newest = next(iter(instance.get_run_ids(_QUEUED, limit=1)), None)
         except Exception:  # noqa: BLE001 - a storage that does not answer is the iteration's to complain of
-            return False
-        if not newest or newest[0] == self._newest:
-            return False
-        self._newest = newest[0]
-        return True
+            return time.monotonic() >= end_s
+        has_come = newest != self._newest
+        self._newest = newest
+        return newest is not None and (has_come or time.monotonic() >= end_s)
 
 
 def open_instance() -> AbstractContextManager[dg.DagsterInstance]:
@@ -102,6 +101,7 @@ def run_daemons(
                 instance,
                 workspace_load_target=WorkspaceFileTarget([str(path) for path in workspace_files]),
                 gen_daemons=_daemons,
+                heartbeat_tolerance_seconds=_get_heartbeat_tolerance(),  # type: ignore[no-untyped-call]  # Dagster's
                 log_level=os.environ.get("DAGSTER_DAEMON_LOG_LEVEL", "info"),
                 code_server_log_level="warning",
             )

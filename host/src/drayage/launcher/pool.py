@@ -1,5 +1,6 @@
 """The run workers on standby of one Dagster instance: made, handed over, dismissed."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -92,7 +93,7 @@ class Pool:
         """
         for place in range(places):
             spec = WaitingSpec(
-                name=f"{self._deployment}-{_WAITING}-{blueprint.key[:8]}-{place}",
+                name=self._place(blueprint.key, place),
                 image=blueprint.image_id,
                 # With -P no module of the working directory stands in for one of Python's.
                 command=[blueprint.python, "-P", "-m", MODULE],
@@ -172,6 +173,11 @@ class Pool:
         """Give a run worker the name of its run, where whoever gave it the run has not."""
         taken = [each for each in self._words(worker.found.id) if each.startswith(words.takes(""))]
         self._rename(worker.found.id, taken[-1].removeprefix(words.takes("")) if taken else worker.found.short_id)
+
+    def _place(self, key: str, number: int) -> str:
+        """Return a name that one run worker of this instance can have at a time."""
+        digest = hashlib.sha256(f"{self._instance_id} {key}".encode()).hexdigest()[:8]
+        return f"{self._deployment}-{_WAITING}-{digest}-{number}"
 
     def _rename(self, container_id: str, run_id: str) -> None:
         self._engine.rename(container_id, f"{self._deployment}-run-{short_run_id(run_id)}")

@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster._core.code_pointer import ModuleCodePointer
+from dagster._core.definitions.definitions_load_context import DefinitionsLoadContext
 from dagster._core.definitions.reconstruct import initialize_repository_def_from_pointer
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from dagster._serdes import serialize_value
@@ -98,11 +99,15 @@ def test_a_run_without_a_code_location_has_no_origin(instance: dg.DagsterInstanc
     assert launching.code_server_id(None, run) is None
 
 
-def test_definitions_are_loaded_from_the_code_servers_state(module: str, tmp_path: Path) -> None:
+def test_definitions_are_loaded_from_the_code_servers_state(
+    module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And a run that begins afterwards gets the same."""
     origin = _origin(module, tmp_path)
     state = initialize_repository_def_from_pointer(origin.code_pointer).repository_load_data
     assert state is not None
+    # A run worker has loaded nothing before.
+    monkeypatch.setattr(DefinitionsLoadContext, "_instance", None)
     sys.modules.pop(module)
     (tmp_path / "state.txt").write_text("two")
     launching.load_definitions(str(serialize_value(origin)), str(serialize_value(state)))
