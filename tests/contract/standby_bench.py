@@ -4,6 +4,8 @@ import os
 import re
 import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -151,6 +153,22 @@ class Bench:
         run_id = self.create_run(job)
         self.instance.launch_run(run_id, self.context.create_request_context())
         return run_id
+
+    @contextmanager
+    def daemon(self) -> Iterator[None]:
+        """Run ``drayage daemon`` in a process of its own within the block; it must end well when it is told to."""
+        server = {"host": "127.0.0.1", "port": self._port, "location_name": "tests"}
+        workspace = self.home / "workspace.yaml"
+        workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
+        command = [sys.executable, "-m", "drayage.cli", "daemon", "--workspace", str(workspace)]
+        environment = {**os.environ, "DAGSTER_HOME": str(self.home), "PYTHONPATH": os.pathsep.join(sys.path)}
+        with subprocess.Popen(command, env=environment) as process:  # noqa: S603 - ours
+            try:
+                yield
+                process.terminate()
+                assert process.wait(60) == 0
+            finally:
+                process.kill()
 
     def run(self, run_id: str) -> dg.DagsterRun:
         found = self.instance.get_run_by_id(run_id)

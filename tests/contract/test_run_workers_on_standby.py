@@ -260,6 +260,16 @@ def test_a_run_worker_is_made_after_the_run_has_begun_its_steps(bench: Bench) ->
     wait_until(lambda: keeper.tend() or bench.pool().workers(), what="the next one")
 
 
+def test_the_daemon_keeps_one_ready_and_launches_what_is_queued(bench: Bench) -> None:
+    with bench.daemon():
+        wait_until(lambda: [it.condition for it in bench.pool().workers()] == ["ready"], what="a run worker")
+        run_id = bench.create_run("short")
+        bench.instance.submit_run(run_id, bench.context.create_request_context())
+        bench.wait_for(run_id)
+        assert bench.stood_by(run_id)
+        wait_until(lambda: bench.pool().workers(), what="the next one")
+
+
 def test_another_process_goes_on_with_the_run_workers_that_are_there(bench: Bench) -> None:
     (worker,) = bench.make_ready()
     assert bench.keeper().tend()
