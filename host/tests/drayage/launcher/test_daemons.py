@@ -64,6 +64,10 @@ def test_a_run_that_waits_for_a_limit_is_looked_after_at_the_interval(instance: 
     assert _looks(daemons.PromptQueueDaemon(0.0), instance, 3) < 3
 
 
+def test_while_nothing_is_queued_nothing_more_is_asked(instance: dg.DagsterInstance) -> None:
+    assert _looks(daemons.PromptQueueDaemon(0.0), instance, 3) == 3
+
+
 def test_two_runs_one_after_the_other_are_both_seen(instance: dg.DagsterInstance) -> None:
     daemon = daemons.PromptQueueDaemon(INTERVAL_S)
     for _ in range(2):
