@@ -113,13 +113,14 @@ class Stack:
     def left_containers(self) -> list[str]:
         """Return the names of this project's containers that compose did not start and that are not kept on purpose.
 
-        They include run workers, but not the container of a failed step, which is kept for debugging.
+        They include run workers that have a run, but not the container of a failed step, which is kept for debugging.
         """
         found = self.engine.containers.list(all=True, ignore_removed=True, filters={"network": self.project})
         labelled = self.engine.containers.list(
             all=True, ignore_removed=True, filters={"label": f"drayage/deployment={self.project}"}
         )
         own = [c for c in [*found, *labelled] if "com.docker.compose.project" not in c.labels]
+        own = [c for c in own if not c.name.startswith(f"{self.project}-standby-")]
         return sorted({c.name for c in own if c.status == "running" or c.attrs["State"]["ExitCode"] == 0})
 
     def assert_nothing_is_left(self) -> None:

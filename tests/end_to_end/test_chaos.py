@@ -195,7 +195,9 @@ def _kill(stack: Stack, plan: Plan, run_s: float, run: Future[Launch]) -> float 
 def _find(stack: Stack, victim: str) -> list[Any]:
     filters: dict[str, Any] = {"network": stack.project}
     if victim == RUN_WORKER:
-        return list(stack.engine.containers.list(ignore_removed=True, filters={**filters, "label": RUN_WORKER_LABEL}))
+        filters["label"] = RUN_WORKER_LABEL
+        workers = stack.engine.containers.list(ignore_removed=True, filters=filters)
+        return [one for one in workers if not one.name.startswith(f"{stack.project}-standby-")]
     running = stack.engine.containers.list(ignore_removed=True, filters=filters)
     return [one for one in running if STEP_VICTIMS[victim] in one.name and _has_begun(stack, one)]
 

@@ -17,6 +17,7 @@ The packages and modules, lowest layer first; the docstring of each package says
 - ``step`` runs one step: it finds or starts the container, follows it and enforces its time limits.
 - ``client`` is what an asset calls.
 - ``executor`` executes the steps of a run side by side, in threads of one process.
+- ``launcher`` launches runs in run workers that stand by, and runs Dagster's daemons.
 - ``replay`` runs a recorded step again, outside Dagster.
 - ``component`` declares a workload in YAML, ``conform`` checks an image against the workload contract, and
   ``scaffold`` writes a new workload.
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from drayage.executor.executor import container_executor
     from drayage.finding import Finding, examine
     from drayage.images import read_image_file, read_image_id
+    from drayage.launcher.launcher import StandbyRunLauncher
     from drayage.secrets import EnvSecret, FileSecret
     from drayage.sensor import build_sweeper_sensor
     from drayage.settings import ClientSettings, StepSettings
@@ -65,6 +67,7 @@ __all__ = [
     "Mount",
     "PromiseError",
     "SettingsError",
+    "StandbyRunLauncher",
     "StateBackedDefinitionsLoader",
     "StepSettings",
     "SweepLimits",
@@ -90,6 +93,7 @@ _HOMES = {
     "drayage.executor.executor": ("container_executor",),
     "drayage.finding": ("Finding", "examine"),
     "drayage.images": ("read_image_file", "read_image_id"),
+    "drayage.launcher.launcher": ("StandbyRunLauncher",),
     "drayage.step.invocation": ("DrayageInvocation",),
     "drayage.verdict.promises": ("promises",),
     "drayage.secrets": ("EnvSecret", "FileSecret"),

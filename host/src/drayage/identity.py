@@ -18,6 +18,10 @@ KEEP_S = "drayage/keep_s"
 IMAGE = "drayage/image"
 FORWARD = "drayage/forward_termination"
 MAILBOX = "drayage/mailbox"
+# Of a run worker that was made before its run was known; its value says from what it was made. It waits for a run at
+# most that many seconds, since nobody may be left who would give it one, or dismiss it.
+STANDBY = "drayage/standby"
+STANDBY_S = 12 * 3600.0
 
 _OWN = (DEPLOYMENT, INSTANCE, RUN, ROOT_RUN, STEP, ATTEMPT, CALL, EXCHANGE)
 

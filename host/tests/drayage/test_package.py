@@ -20,6 +20,7 @@ PUBLIC = {
     "Mount",
     "PromiseError",
     "SettingsError",
+    "StandbyRunLauncher",
     "StateBackedDefinitionsLoader",
     "StepSettings",
     "SweepLimits",

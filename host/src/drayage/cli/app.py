@@ -8,6 +8,7 @@ import typer.core
 
 from drayage.cli.capsule import capsule
 from drayage.cli.conform import conform
+from drayage.cli.daemon import daemon
 from drayage.cli.doctor import doctor
 from drayage.cli.listing import runs, steps
 from drayage.cli.new import new
@@ -65,7 +66,7 @@ def _setup(
     ctx.obj = Setup(ClientSettings.load(exchange_root=exchange_root, deployment=deployment))
 
 
-for command in (runs, steps, logs, messages, shell, replay, capsule, doctor, sweep, new, conform):
+for command in (runs, steps, logs, messages, shell, replay, capsule, doctor, sweep, new, conform, daemon):
     app.command()(command)
 # The name of `sweep` in 0.1.0.
 app.command("prune", hidden=True, deprecated=True)(sweep)

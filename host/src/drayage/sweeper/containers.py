@@ -9,12 +9,14 @@ from drayage.errors import ExchangeError
 from drayage.exchange.directory import Attempt, Exchange
 from drayage.exchange.owner_lock import ownership
 from drayage.exchange.record import VerdictRecord
-from drayage.identity import DEPLOYMENT, EXCHANGE, FORWARD, INSTANCE, KEEP, KEEP_S, RUN
+from drayage.identity import DEPLOYMENT, EXCHANGE, FORWARD, INSTANCE, KEEP, KEEP_S, RUN, STANDBY, STANDBY_S
 from drayage.sweeper.limits import SweepReport
 from drayage.sweeper.runs import Runs
 
 # The label that dagster-docker's run launcher puts on its run workers.
 _RUN_WORKER_LABEL = "dagster/run_id"
+# How long after its last possible moment a run worker on standby is left alone.
+_STANDBY_GRACE_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ class EngineSweep:
         for step in steps:
             self.report.attempt(lambda step=step: self._sweep_step(step), step.short_id)  # type: ignore[misc]
         self._sweep_run_workers()
-        removed = set(self.report.removed)
+        self._sweep_standby([it for it in found if STANDBY in it.labels])
+        removed = {*self.report.removed, *self.report.run_workers}
         return [it for it in found if it.id not in removed]
 
     def remove_deployment(self, found: Sequence[Found], name: str) -> None:
@@ -127,6 +130,16 @@ class EngineSweep:
         for worker in workers:
             # The instance does not know another deployment's runs, so their workers are left alone.
             if self.runs.has_finished(worker.labels[_RUN_WORKER_LABEL]):
+                self.report.attempt(lambda worker=worker: self._remove_worker(worker), worker.short_id)  # type: ignore[misc]
+
+    def _sweep_standby(self, found: Sequence[Found]) -> None:
+        """Remove run workers that were made before their run was known: the run says which of them it had."""
+        workers = [it for it in found if it.labels.get(INSTANCE) == self.runs.instance_id]
+        runs_of = self.runs.in_containers([worker.id for worker in workers])
+        for worker in workers:
+            had = runs_of.get(worker.id, ())
+            is_forgotten = not had and self.now_s - worker.created_at_s > STANDBY_S + _STANDBY_GRACE_S
+            if is_forgotten or (worker.status == "ended" and all(self.runs.has_finished(run_id) for run_id in had)):
                 self.report.attempt(lambda worker=worker: self._remove_worker(worker), worker.short_id)  # type: ignore[misc]
 
     def _remove_worker(self, worker: Found) -> None:

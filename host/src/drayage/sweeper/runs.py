@@ -1,13 +1,13 @@
 """Knows which runs are over, and to whom a run belongs."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
 
-from drayage.dagster_internals import instance_id
+from drayage.dagster_internals import instance_id, run_tags
 from drayage.exchange.process_lock import has_ended, is_process
 
 _ROOT_RUN_TAG = "dagster/root_run_id"
@@ -112,6 +112,14 @@ class Runs:
         """Return whether Dagster knows that a run, with every run of its chain, has ended."""
         chain = self._chain(run_id)
         return chain is not None and chain.finished
+
+    def in_containers(self, container_ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """Return the ids of the runs that were executed in containers, by container.
+
+        Args:
+            container_ids: Ids of containers.
+        """
+        return run_tags.containers_with_runs(self._instance, container_ids)
 
     def _has_ended(self, origin: str) -> bool | None:
         if origin not in self._ended_processes:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ class Swept:
     root: Path
     instance: dg.DagsterInstance
     engine: FakeEngine
+    clock: Callable[[], float] = time.time
 
     def run(self, *, ended: bool = True, **arguments: Any) -> str:
         """Record a run in Dagster, and return its id."""
@@ -67,5 +69,6 @@ class Swept:
             exchange=Exchange(self.root),
             deployment="d",
             instance=self.instance,
+            clock=self.clock,
             limits=SweepLimits(**{"orphan_grace_s": -1.0, **limits}),
         ).sweep()

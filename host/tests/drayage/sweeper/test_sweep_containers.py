@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,10 +11,11 @@ import pytest
 from swept_deployment import Swept
 
 from drayage.dagster_internals import instance_id
+from drayage.dagster_internals.run_tags import name_container
 from drayage.errors import EngineError
 from drayage.exchange.owner_lock import lock_attempt
 from drayage.exchange.process_lock import own_process
-from drayage.identity import DEPLOYMENT, FORWARD, KEEP, KEEP_S
+from drayage.identity import DEPLOYMENT, FORWARD, INSTANCE, KEEP, KEEP_S, STANDBY, STANDBY_S
 from drayage.sweeper.runs import Runs
 
 
@@ -210,6 +212,53 @@ def test_a_run_worker_of_another_deployment_stays(swept: Swept) -> None:
     own, other = swept.container(run, **labels), swept.container(run, **labels, **{DEPLOYMENT: "other"})
     assert swept.sweep().run_workers == [own]
     assert other in swept.engine.containers
+
+
+def _standby(swept: Swept, run: str | None = None, *, program: str = "works", instance: str | None = None) -> str:
+    """Create a run worker that stood by, and give it a run; return its id."""
+    own = instance_id(swept.instance)
+    labels = {STANDBY: "key", INSTANCE: own if instance is None else instance, "drayage/run_id": ""}
+    worker = swept.container("", program=program, **labels)
+    if run is not None:
+        name_container(swept.instance, run, worker, "image")
+    return worker
+
+
+def test_a_run_worker_that_stood_by_goes_with_its_run(swept: Swept) -> None:
+    """Its labels were made before its run was known; the run says which container it had."""
+    ended, running = swept.run(), swept.run(ended=False)
+    workers = [_standby(swept, run, program="ends") for run in (ended, running)]
+    assert swept.sweep().run_workers == workers[:1]
+    assert workers[1] in swept.engine.containers
+
+
+def test_a_run_worker_that_stands_by_or_has_a_run_is_left_alone(swept: Swept) -> None:
+    workers = [_standby(swept, run) for run in (None, swept.run(ended=False), swept.run())]
+    assert swept.sweep().run_workers == []
+    assert swept.engine.containers.keys() >= {*workers}
+
+
+def test_a_run_worker_that_ended_while_it_stood_by_is_removed(swept: Swept) -> None:
+    assert swept.sweep().run_workers == []
+    worker = _standby(swept, program="ends")
+    assert swept.sweep().run_workers == [worker]
+
+
+def test_a_forgotten_run_worker_is_removed_and_one_with_an_old_run_is_not(
+    swept: Swept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It should have ended by itself; a run may take longer than that."""
+    forgotten, works = _standby(swept), _standby(swept, swept.run(ended=False))
+    for age_s, expected in ((STANDBY_S, []), (STANDBY_S + 4000, [forgotten])):
+        now_s = time.time() + age_s
+        monkeypatch.setattr(swept, "clock", lambda now_s=now_s: now_s)
+        assert swept.sweep(attempt_age_s=1e9).run_workers == expected
+    assert works in swept.engine.containers
+
+
+def test_a_run_worker_that_stands_by_for_another_instance_is_left_alone(swept: Swept) -> None:
+    _standby(swept, program="ends", instance="another")
+    assert swept.sweep().run_workers == []
 
 
 def test_the_engine_is_asked_a_constant_number_of_times(swept: Swept, monkeypatch: pytest.MonkeyPatch) -> None:
