@@ -22,10 +22,10 @@ import docker
 from peers.airflow_service import running_airflow
 from peers.dagster_service import running_dagster
 from peers.database import Database, empty_database
-from peers.figures import as_markdown, draw, publish
+from peers.figures import BASE, as_markdown, draw, publish
 from peers.services import ENVIRONMENTS, Service
 from peers.shapes import AT_ONCE, SHAPES, number_of
-from peers.usage import UsageSampler, adopt_orphans, summarize
+from peers.usage import adopt_orphans, sampled, summarize
 from report import RESULTS
 from running_stack import BenchmarkError, describe_machine
 
@@ -67,8 +67,8 @@ def main() -> None:
                     print(json.dumps(run), flush=True)
                     result["runs"].append(run)
                     path.write_text(json.dumps(result, indent=2) + "\n")
-    return
-    draw(result).render_to_file(str(path.with_suffix(".svg")))
+    if BASE in options.peers:
+        draw(result).render_to_file(str(path.with_suffix(".svg")))
     print(as_markdown(result), path, sep="\n")
 
 
@@ -115,7 +115,7 @@ def timed(service: Service, database: Database, shape: str) -> dict[str, Any]:
         BenchmarkError: The run fails or takes too long, or a container's number did not arrive.
     """
     load = round(os.getloadavg()[0], 1)
-    with UsageSampler(database.process) as sampler:
+    with sampled(database.process) as samples:
         began = time.time()
         run = service.trigger(shape)
         while (status := service.status(shape, run)) == "running":
@@ -130,7 +130,7 @@ def timed(service: Service, database: Database, shape: str) -> dict[str, Any]:
         "seconds": round(record.ended_at - began, 2),
         "to_start_s": round(record.started_at - began, 2),
         "load_before": load,
-        **summarize(sampler.samples, began, record.ended_at),
+        **summarize(samples, began, record.ended_at),
     }
 
 

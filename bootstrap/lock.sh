@@ -11,6 +11,9 @@ compile() {
 compile pyproject.toml --group dev --no-emit-package drayage --output-file requirements.lock
 (cd host && compile pyproject.toml --extra kubernetes --extra pipeline --output-file requirements.lock)
 (cd writers/python && compile requirements.in --output-file requirements.lock)
+for peer in airflow dagster; do
+    (cd benchmark/peers && compile "$peer.in" --output-file "$peer.lock")
+done
 for workload in workloads/*/pyproject.toml; do
     (
         cd "$(dirname "$workload")"

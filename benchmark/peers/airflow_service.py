@@ -1,7 +1,7 @@
 """Airflow's services: API server, scheduler with the LocalExecutor, and DAG processor over PostgreSQL."""
 
 import contextlib
-import datetime
+import datetime as dt
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-
 from peers.database import Database
 from peers.services import ENVIRONMENTS, REPOSITORY, Processes, RunRecord, answers, ask, free_port, stopping
 from peers.shapes import AT_ONCE, SHAPES
@@ -103,4 +102,4 @@ def running_airflow(database: Database, home: Path, deployment: str) -> Iterator
 
 
 def _seconds(moment: object) -> float:
-    return datetime.datetime.fromisoformat(str(moment)).timestamp()
+    return dt.datetime.fromisoformat(str(moment)).timestamp()

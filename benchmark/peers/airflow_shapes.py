@@ -6,7 +6,7 @@ import sys
 sys.path.append(os.environ["BENCHMARK"])
 
 from airflow.providers.docker.operators.docker import DockerOperator
-from airflow.sdk import DAG
+from airflow.sdk import DAG, chain
 from peers.shapes import AT_ONCE, IMAGE, SHAPES, is_chain, number_of
 
 for shape, steps in SHAPES.items():
@@ -25,6 +25,5 @@ for shape, steps in SHAPES.items():
             for step in steps
         ]
         if is_chain(shape):
-            for before, after in zip(tasks, tasks[1:], strict=False):
-                before >> after
+            chain(*tasks)
     globals()[shape] = dag

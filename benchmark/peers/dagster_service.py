@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from running_stack import BenchmarkError
-
 from peers.database import Database
 from peers.services import ENVIRONMENTS, REPOSITORY, Processes, RunRecord, answers, ask, free_port, listens, stopping
+from running_stack import BenchmarkError
 
 _LAUNCH = """
 mutation Launch($job: String!) {
@@ -124,4 +123,3 @@ def running_dagster(peer: str, database: Database, home: Path, deployment: str) 
         processes.start("webserver", "dagster-webserver", "--workspace", "workspace.yaml", *at, str(web))
         processes.wait_until(lambda: answers(f"http://127.0.0.1:{web}/server_info"), "Dagster's webserver")
         yield DagsterService(client)
-

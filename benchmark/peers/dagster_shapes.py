@@ -4,7 +4,6 @@ import os
 
 import dagster as dg
 from dagster_docker import PipesDockerClient
-
 from peers.shapes import AT_ONCE, IMAGE, SHAPES, is_chain, number_of
 
 _REPORT = """

@@ -58,7 +58,9 @@ def empty_database(engine: docker.DockerClient) -> Iterator[Database]:
         deadline = time.monotonic() + _READY_S
         while not _is_ready(container):
             if time.monotonic() > deadline:
-                raise BenchmarkError(f"PostgreSQL was not ready in {_READY_S:.0f} s: {container.logs(tail=20).decode()}")
+                raise BenchmarkError(
+                    f"PostgreSQL was not ready in {_READY_S:.0f} s: {container.logs(tail=20).decode()}"
+                )
             time.sleep(0.1)
         yield Database(
             port=_port(container),

@@ -3,6 +3,7 @@
 set -euo pipefail
 
 export PATH=$PATH:$PWD/.drayage/uv/bin
+command -v uv > /dev/null || { echo "uv is missing: set everything up with 'make up'." >&2; exit 1; }
 
 # environment NAME LOCK [FOLDER]: with the packages of LOCK, and the project in FOLDER.
 environment() {

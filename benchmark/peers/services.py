@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Protocol
 
 import httpx
-from running_stack import BenchmarkError
-
 from peers.usage import descendants, read_processes
+from running_stack import BenchmarkError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENVIRONMENTS = REPOSITORY / ".drayage" / "peers"
@@ -120,7 +119,8 @@ class Processes:
         """Return the last lines of every log."""
         logs = sorted(self.home.glob("*.log"), key=lambda path: path.stat().st_mtime)
         return "\n".join(
-            f"{path.name} ends with:\n" + "\n".join(path.read_text(errors="replace").splitlines()[-25:]) for path in logs
+            f"{path.name} ends with:\n" + "\n".join(path.read_text(errors="replace").splitlines()[-25:])
+            for path in logs
         )
 
     def stop(self) -> None:

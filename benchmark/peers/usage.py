@@ -1,13 +1,13 @@
 """Samples the processor time and memory of this process's descendants: of a service, with all that it starts."""
 
+import contextlib
 import ctypes
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PR_SET_CHILD_SUBREAPER = 36
@@ -94,49 +94,31 @@ def processor_s(processes: Mapping[int, Process], root: int, among: Iterable[int
     return processes[root].reaped_s + sum(processes[it].own_s + processes[it].reaped_s for it in among)
 
 
-class UsageSampler:
-    """Samples in a thread while its ``with`` block lasts, up to five times a second.
+@contextlib.contextmanager
+def sampled(database: int) -> Iterator[list[Sample]]:
+    """Sample up to five times a second while the block lasts; its list also has a moment before it and one after it.
 
     Args:
         database: Id of the database's first process.
     """
+    samples = [_sample(database)]
+    ended = threading.Event()
 
-    def __init__(self, database: int) -> None:
-        self.samples: list[Sample] = []
-        self._database = database
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="usage")
-
-    def __enter__(self) -> "UsageSampler":
-        self.samples.append(self._sample())
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ended.set()
-        self._thread.join()
-        self.samples.append(self._sample())
-
-    def _run(self) -> None:
+    def go_on() -> None:
         pause_s = _INTERVAL_S
-        while not self._ended.wait(pause_s):
+        while not ended.wait(pause_s):
             began = time.thread_time()
-            self.samples.append(self._sample())
+            samples.append(_sample(database))
             pause_s = max(_INTERVAL_S, (time.thread_time() - began) / _SHARE)
 
-    def _sample(self) -> Sample:
-        at, processes, me = time.time(), read_processes(), os.getpid()
-        ours = descendants(processes, me)
-        base = descendants(processes, self._database)
-        database = processes[self._database]
-        return Sample(
-            at=at,
-            processor_s=processor_s(processes, me, ours),
-            database_s=database.own_s + processor_s(processes, self._database, base),
-            memory_mib={it: memory for it in ours if (memory := _memory_mib(it)) is not None},
-        )
+    thread = threading.Thread(target=go_on, name="usage")
+    thread.start()
+    try:
+        yield samples
+    finally:
+        ended.set()
+        thread.join()
+    samples.append(_sample(database))
 
 
 def summarize(samples: Iterable[Sample], began: float, ended: float) -> dict[str, float | int]:
@@ -165,6 +147,17 @@ def summarize(samples: Iterable[Sample], began: float, ended: float) -> dict[str
         "started_most": max(len(memory) for memory in started),
         "samples": len(during),
     }
+
+
+def _sample(database: int) -> Sample:
+    at, processes, me = time.time(), read_processes(), os.getpid()
+    ours, base = descendants(processes, me), descendants(processes, database)
+    return Sample(
+        at=at,
+        processor_s=processor_s(processes, me, ours),
+        database_s=processes[database].own_s + processor_s(processes, database, base),
+        memory_mib={it: memory for it in ours if (memory := _memory_mib(it)) is not None},
+    )
 
 
 def _memory_mib(process: int) -> float | None:
