@@ -96,7 +96,7 @@ benchmark-idle: ## Measure the processors that idle steps take, with 100 contain
 	@.venv/bin/python benchmark/idle_steps.py
 
 .PHONY: benchmark-peers
-benchmark-peers: ## Time small steps through Airflow, Dagster's default and drayage PEERS_ROUNDS times; write JSON and a picture
+benchmark-peers: ## Time small steps beside Airflow and Dagster's default PEERS_ROUNDS times; write JSON and a picture
 	@benchmark/peers/environments.sh
 	.venv/bin/python benchmark/peer_rounds.py --rounds $(PEERS_ROUNDS)
 

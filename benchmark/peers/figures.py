@@ -19,6 +19,7 @@ TITLES = {
     "fan_of_200": "fan-out of 200",
 }
 _BEGIN, _END = "<!-- peers: begin -->", "<!-- peers: end -->"
+_NONE = "\N{EN DASH}"
 _STYLE = Style(background="white", plot_background="white", font_family="sans-serif", value_font_size=14)
 
 # Shape, what is measured, its most, and its unit; a ratio is to Airflow's time.
@@ -103,11 +104,10 @@ def in_short(result: dict[str, Any]) -> list[str]:
     """
     rows = []
     for shape in _names(result, "shape"):
+        seconds = (median(result, peer, shape, "seconds") for peer in ("drayage", "dagster", "airflow"))
+        drayage, dagster, airflow = (_NONE if it is None else f"{it:.1f} s" for it in seconds)
         name = f"{TITLES[shape].capitalize()} small steps, trigger to end"
-        drayage, dagster, airflow = (
-            f"{_figure(median(result, peer, shape, 'seconds'), 1)} s" for peer in ("drayage", "dagster", "airflow")
-        )
-        rows.append(f"| {name} | {drayage} | {dagster} | \N{EN DASH} | {airflow} |")
+        rows.append(f"| {name} | {drayage} | {dagster} | {_NONE} | {airflow} |")
     return rows
 
 

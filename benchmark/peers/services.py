@@ -89,9 +89,9 @@ class Processes:
         except subprocess.TimeoutExpired as error:
             process.kill()
             process.wait()
-            raise BenchmarkError(f"{name} took more than {timeout_s:.0f} s. {self.tails()}") from error
+            raise BenchmarkError(f"{name} took more than {timeout_s:.0f} s.") from error
         if code:
-            raise BenchmarkError(f"{name} ended with {code}. {self.tails()}")
+            raise BenchmarkError(f"{name} ended with {code}.")
 
     def wait_until(self, is_ready: Callable[[], bool], what: str, timeout_s: float = 120.0) -> None:
         """Wait for a condition; what an address does not yet answer counts as not ready.
@@ -106,14 +106,14 @@ class Processes:
                     return
             self.check()
             if time.monotonic() > deadline:
-                raise BenchmarkError(f"{what} was not ready in {timeout_s:.0f} s. {self.tails()}")
+                raise BenchmarkError(f"{what} was not ready in {timeout_s:.0f} s.")
             time.sleep(_POLL_S)
 
     def check(self) -> None:
         """Raise a BenchmarkError if a process has ended."""
         for name, process in self._started:
             if process.poll() is not None:
-                raise BenchmarkError(f"{name} ended with {process.returncode}. {self.tails()}")
+                raise BenchmarkError(f"{name} ended with {process.returncode}.")
 
     def tails(self) -> str:
         """Return the last lines of every log."""
@@ -131,7 +131,10 @@ class Processes:
         for _, process in self._started:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.0, deadline - time.monotonic()))
+        deadline += _STOP_S
         while left := descendants(read_processes(), os.getpid()):
+            if time.monotonic() > deadline:
+                raise BenchmarkError(f"These processes do not end: {sorted(left)}. End them before the next round.")
             for it in left:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(it, signal.SIGKILL)
@@ -145,8 +148,9 @@ class Processes:
 
     def _open(self, command: Sequence[str], log: int) -> subprocess.Popen[bytes]:
         programs = self.environment / "bin"
-        # Without bytecode, each process would compile its imports for seconds.
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+        # Among them PYTHONDONTWRITEBYTECODE, with which each process would compile its imports for seconds.
+        foreign = ("PYTHON", "VIRTUAL_ENV", "AIRFLOW", "DAGSTER", "DRAYAGE")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         variables = {**kept, "PATH": f"{programs}:{kept['PATH']}", "PYTHONUNBUFFERED": "1", **self.variables}
         return subprocess.Popen(  # noqa: S603 - ours
             [str(programs / command[0]), *command[1:]],
@@ -161,9 +165,12 @@ class Processes:
 
 @contextlib.contextmanager
 def stopping(processes: Processes) -> Iterator[Processes]:
-    """End the processes with the block."""
+    """End the processes with the block; an error of the block gets the last lines of their logs."""
     try:
         yield processes
+    except Exception as error:
+        error.add_note(processes.tails())
+        raise
     finally:
         processes.stop()
 

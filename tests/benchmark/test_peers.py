@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from peers.figures import as_markdown, draw, in_short, median, replaced, with_rows
+from peers.services import REPOSITORY
 from peers.shapes import SHAPES, number_of
 from peers.usage import Process, Sample, descendants, processor_s, read_processes, sampled, summarize
 from running_stack import BenchmarkError
@@ -72,7 +73,7 @@ def test_the_tables_show_every_round_and_which_aims_are_not_met() -> None:
 
 def test_the_readme_has_a_row_for_each_shape_in_the_order_of_its_columns() -> None:
     rows = in_short(RESULT)
-    assert rows[0] == "| Fan-out of 20 small steps, trigger to end | 6.0 s | - s | \N{EN DASH} | 8.0 s |"
+    assert rows[0] == "| Fan-out of 20 small steps, trigger to end | 6.0 s | \N{EN DASH} | \N{EN DASH} | 8.0 s |"
     document = "| a | b |\n| Fan-out of 20 small steps, trigger to end | old |\n| c | d |"
     assert with_rows(document, rows[:1]) == f"| a | b |\n{rows[0]}\n| c | d |"
     with pytest.raises(BenchmarkError, match="Expected one row"):
@@ -144,3 +145,14 @@ def test_a_child_is_seen_while_it_lives_and_counted_after_its_end() -> None:
     first, last = samples[0], samples[-1]
     assert last.processor_s - first.processor_s >= 0.3 - 0.02
     assert child.pid not in last.memory_mib
+
+
+def test_dagster_and_drayage_have_the_same_dagster() -> None:
+    def versions(lock: str) -> dict[str, str]:
+        lines = (REPOSITORY / lock).read_text(encoding="utf-8").splitlines()
+        pins = (line.removesuffix(" \\").split("==") for line in lines if line.startswith("dagster"))
+        return dict(pins)
+
+    stock = versions("benchmark/peers/dagster.lock")
+    assert stock
+    assert stock.items() <= versions("host/requirements.lock").items()
