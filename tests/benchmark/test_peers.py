@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from typing import Any
 
 import pytest
+from peer_rounds import timed
+from peers.database import Database
 from peers.figures import as_markdown, draw, in_short, median, replaced, with_rows
-from peers.services import REPOSITORY
+from peers.services import REPOSITORY, RunRecord
 from peers.shapes import SHAPES, number_of
 from peers.usage import Process, Sample, descendants, processor_s, read_processes, sampled, summarize
 from running_stack import BenchmarkError
@@ -156,3 +159,36 @@ def test_dagster_and_drayage_have_the_same_dagster() -> None:
     stock = versions("benchmark/peers/dagster.lock")
     assert stock
     assert stock.items() <= versions("host/requirements.lock").items()
+
+
+class Ended:
+    """A service whose runs have ended as soon as they are created."""
+
+    def __init__(self, status: str, **numbers: int) -> None:
+        self._status = status
+        self._numbers = {step: number_of(step) for step in SHAPES["chain_of_5"]} | numbers
+
+    def trigger(self, shape: str) -> str:
+        self._at = time.time()
+        return shape
+
+    def status(self, shape: str, run: str) -> str:  # noqa: ARG002 - as services are asked
+        return self._status
+
+    def record(self, shape: str, run: str) -> RunRecord:  # noqa: ARG002 - as above
+        return RunRecord(self._at + 0.25, self._at + 2.5, self._numbers)
+
+
+DATABASE = Database(port=1, password="", process=os.getpid())
+
+
+def test_a_run_takes_from_the_trigger_to_the_recorded_end() -> None:
+    figures = timed(Ended("success"), DATABASE, "chain_of_5")
+    assert figures["to_start_s"] == pytest.approx(0.25, abs=0.2)
+    assert figures["seconds"] == pytest.approx(2.5, abs=0.2)
+
+
+@pytest.mark.parametrize("service", [Ended("failure"), Ended("success", chain_3=7)], ids=["failed", "other number"])
+def test_a_run_that_fails_or_reports_other_numbers_is_no_figure(service: Ended) -> None:
+    with pytest.raises(BenchmarkError, match="expected the numbers"):
+        timed(service, DATABASE, "chain_of_5")
