@@ -9,6 +9,7 @@ MONTH ?= 2024-01
 EVENTS ?= 10000
 SIZES ?= 100000 1000000
 ROUNDS ?= 50
+PEERS_ROUNDS ?= 3
 CHAOS_ROUNDS ?= 20
 HOSTILE_CONTAINERS ?= 200
 # As it was typed: make would take the "$" of a folder's name for a variable of its own.
@@ -93,6 +94,11 @@ benchmark-scale: ## Time listing and sweeping with 100,000 attempts under one ex
 .PHONY: benchmark-idle
 benchmark-idle: ## Measure the processors that idle steps take, with 100 containers, and write JSON
 	@.venv/bin/python benchmark/idle_steps.py
+
+.PHONY: benchmark-peers
+benchmark-peers: ## Time small steps beside Airflow and Dagster's default PEERS_ROUNDS times; write JSON and a picture
+	@benchmark/peers/environments.sh
+	.venv/bin/python benchmark/peer_rounds.py --rounds $(PEERS_ROUNDS)
 
 .PHONY: dev
 dev: up ## Run Dagster on this machine with SQLite, to work on the host's code

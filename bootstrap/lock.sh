@@ -13,6 +13,9 @@ compile pyproject.toml --group dev --no-emit-package drayage --override tests/ol
     --output-file tests/oldest/requirements.lock
 (cd host && compile pyproject.toml --extra kubernetes --extra pipeline --output-file requirements.lock)
 (cd writers/python && compile requirements.in --output-file requirements.lock)
+for peer in airflow dagster; do
+    (cd benchmark/peers && compile "$peer.in" --output-file "$peer.lock")
+done
 for workload in workloads/*/pyproject.toml; do
     (
         cd "$(dirname "$workload")"
