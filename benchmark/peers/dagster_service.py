@@ -79,10 +79,10 @@ class DagsterService:
 
 @contextlib.contextmanager
 def running_dagster(peer: str, database: Database, home: Path, deployment: str) -> Iterator[DagsterService]:
-    """Start Dagster with its default launcher and queue, and end it with the block.
+    """Start Dagster with its default launcher, and end it with the block.
 
     Args:
-        peer: ``dagster``, or ``drayage`` for its client and executor.
+        peer: ``dagster``, or ``drayage`` for its client, executor and daemon.
         database: The storage, empty.
         home: An empty folder.
         deployment: Label of the steps' containers.
@@ -119,7 +119,8 @@ def running_dagster(peer: str, database: Database, home: Path, deployment: str) 
         processes.start("code", "dagster", "api", "grpc", "--python-file", shapes, *at, str(code))
         # It listens when it has loaded the definitions.
         processes.wait_until(lambda: listens(code), "Dagster's code server")
-        processes.start("daemon", "dagster-daemon", "run", "--workspace", "workspace.yaml")
+        daemon = ("drayage", "daemon") if peer == "drayage" else ("dagster-daemon", "run")
+        processes.start("daemon", *daemon, "--workspace", "workspace.yaml")
         processes.start("webserver", "dagster-webserver", "--workspace", "workspace.yaml", *at, str(web))
         processes.wait_until(lambda: answers(f"http://127.0.0.1:{web}/server_info"), "Dagster's webserver")
         yield DagsterService(client)
