@@ -116,12 +116,11 @@ class Processes:
                 raise BenchmarkError(f"{name} ended with {process.returncode}.")
 
     def tails(self) -> str:
-        """Return the last lines of every log."""
+        """Say which processes have ended, and how, with the last lines of every log."""
+        ended = [f"{name} has ended with {code}." for name, it in self._started if (code := it.poll()) is not None]
         logs = sorted(self.home.glob("*.log"), key=lambda path: path.stat().st_mtime)
-        return "\n".join(
-            f"{path.name} ends with:\n" + "\n".join(path.read_text(errors="replace").splitlines()[-25:])
-            for path in logs
-        )
+        lines = {path.name: path.read_text(errors="replace").splitlines()[-25:] for path in logs}
+        return "\n".join([*ended, *("\n".join([f"{name} ends with:", *last]) for name, last in lines.items())])
 
     def stop(self) -> None:
         """End the processes, and everything that they left behind: what descends from this process."""
