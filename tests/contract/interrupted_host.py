@@ -5,6 +5,7 @@ Usage: ``python interrupted_host.py <job> <dagster home> <exchange root> <deploy
 materializations are recorded before the process kills itself, and ``CONTRACT_ENV`` a variable of the workload.
 """
 
+import faulthandler
 import itertools
 import json
 import logging
@@ -387,6 +388,7 @@ def _options(instance: dg.DagsterInstance) -> dg.ReexecutionOptions | None:
 
 
 if __name__ == "__main__":
+    faulthandler.register(signal.SIGUSR1)
     pools = {"concurrency": {"pools": {"granularity": "op", "default_limit": 1}}}
     months = dict(zip(RANGE_TAGS, ("2019-01", "2019-06"), strict=True)) if _ROLE == "partitioned" else {}
     with dg.DagsterInstance.local_temp(_HOME, overrides=pools) as instance:

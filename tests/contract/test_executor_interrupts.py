@@ -89,7 +89,19 @@ def test_twenty_containers_are_gone_soon_and_each_step_has_failed(host: Host, jo
     host.wait_for_fan(FAN)
     sent_at = time.monotonic()
     process.terminate()
-    wait_until(lambda: not host.deployment.running(), what="the containers' end")
+
+    def are_gone() -> bool:
+        if process.poll() is not None:
+            assert host.deployment.running() == [], f"the host ended with {process.returncode} before its containers"
+        return not host.deployment.running()
+
+    try:
+        wait_until(are_gone, what="the containers' end")
+    except AssertionError:
+        # Where its threads are, on standard error.
+        process.send_signal(signal.SIGUSR1)
+        time.sleep(1)
+        raise
     gone_s = time.monotonic() - sent_at
     process.wait(timeout=DEADLINE_S)
     ended_s = time.monotonic() - sent_at
